@@ -1,0 +1,147 @@
+/* The driver: hosts the consensus engine (c-raft 0.22.1, through raft_step) between a log, a network and a state machine.
+ *
+ * It is one ready loop: an event goes in, the engine decides, and then, in this order: term and vote are made durable;
+ * entries go to the log; messages go out; what is newly committed is applied. The guards of guard.h stand between the
+ * engine and the world. The driver neither blocks (but for term and vote) nor reads a clock other than the one it is
+ * given, so a simulator can run many in one thread.
+ *
+ * All calls and callbacks are on one thread. Callbacks must not call back into the driver, except where said so. */
+
+#ifndef HOLDFAST_CONSENSUS_DRIVER_H
+#define HOLDFAST_CONSENSUS_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consensus/log.h"
+#include "proto/base/blob.h"
+#include "proto/base/clock.h"
+#include "proto/base/disk.h"
+#include "proto/base/err.h"
+#include "proto/base/journal.h"
+#include "proto/base/limits.h"
+#include "proto/wire/frame.h"
+
+struct driver;
+
+enum driver_role { DRIVER_FOLLOWER, DRIVER_CANDIDATE, DRIVER_LEADER };
+
+struct driver_member {
+    uint64_t id;         /* Not 0. */
+    const char *address; /* Where other nodes reach it. */
+};
+
+/* What the driver calls. */
+struct driver_host {
+    void *arg;
+    /* Sends a frame to a node, or drops it: Raft allows for both. Takes ownership of the frame. */
+    void (*send)(void *arg, uint64_t node, struct frame_out *frame);
+    /* A committed entry, in order, each exactly once per process. Borrows the payload; slice_ref() to keep it. An error
+     * ends the process: replicas must not differ. */
+    int (*apply)(void *arg, uint64_t index, uint64_t term, struct slice payload);
+    /* The role or the known leader (0: none) changed. When leadership is lost, what was submitted and not applied has
+     * an unknown outcome. */
+    void (*role_changed)(void *arg, enum driver_role role, uint64_t leader, uint64_t term);
+    /* The process must end: the disk failed, or the engine found a contradiction. `what` is one line. Does not return. */
+    void (*fatal)(void *arg, int err, const char *what);
+};
+
+struct driver_options {
+    uint64_t id;
+    uint32_t shard;
+    const struct driver_member *members; /* For the very first start; afterwards the log knows. */
+    unsigned members_len;
+    struct disk *disk;
+    struct clock *clock;
+    struct journal *journal;
+    const char *dir; /* Relative to the disk's root; created when missing. */
+    struct driver_host host;
+    unsigned election_timeout_ms;  /* 0: 300. Randomised by the engine between once and twice. */
+    unsigned heartbeat_ms;         /* 0: 50. */
+    unsigned window;               /* Entries submitted and not yet committed, at most; 0: 4. */
+    uint64_t segment_len;          /* 0: LOG_SEGMENT_LEN. */
+    uint64_t cache_len_max;        /* 0: 64 MiB. */
+    uint64_t retain_len;           /* Log kept behind a checkpoint for members that are behind; 0: 1 GiB. */
+    /* From the machine's checkpoint: the index up to which entries are in it, and the bytes that driver_checkpoint()
+     * gave for it. 0 and empty when there is none. */
+    uint64_t applied_index;
+    struct slice checkpoint;
+};
+
+/* Opens log and meta, recovers, and starts as a follower. Entries after `applied_index` that turn out to be committed are
+ * applied later, from driver_step(). `detail` gets one line on error.
+ * ERR_CORRUPT, ERR_VERSION, ERR_FOREIGN (the log is of another cluster's members, or of another node), ERR_IO... */
+int driver_open(const struct driver_options *options, struct driver **ret_driver, char *detail, size_t detail_len)
+    NODISCARD;
+
+/* Closes the files. For a clean stop, wait until driver_idle(). */
+void driver_close(struct driver *driver);
+
+/* A PEER_RAFT frame from a node whose identity has been proven. Borrows the frame. Anything can be in it: a malformed
+ * one is ERR_BROKEN, and the connection should be closed; nothing has happened then. */
+int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame) NODISCARD;
+
+/* Does what is due: fires timeouts, submits the barrier of a new term, applies. Call it after every batch of events and at
+ * the deadline. */
+void driver_step(struct driver *driver);
+
+/* The monotonic time in milliseconds at which driver_step() is due again at the latest. */
+uint64_t driver_deadline_ms(const struct driver *driver);
+
+/* Proposes an entry. On success the driver holds its own reference to the payload, and the entry has *ret_index in
+ * *ret_term; it is committed only if apply() is called with both. ERR_NOT_LEADER (also while leadership is being handed
+ * over), ERR_BUSY (the window is full), ERR_TOO_BIG, ERR_NOMEM: it was not proposed. */
+int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_index, uint64_t *ret_term) NODISCARD;
+
+/* Whether driver_submit() would not say BUSY or NOT_LEADER. */
+bool driver_ready(const struct driver *driver);
+
+/* Hands leadership to `node`, or to the most advanced one with 0. ERR_NOT_LEADER, ERR_NOT_FOUND. The outcome shows in
+ * role_changed(). */
+int driver_transfer(struct driver *driver, uint64_t node) NODISCARD;
+
+/* The bytes that a checkpoint of the state as of the applied index must hold for the driver: membership and position.
+ * The caller owns the slice. */
+int driver_checkpoint(struct driver *driver, uint64_t *ret_index, struct slice *ret_bytes) NODISCARD;
+
+/* Such a checkpoint is durable: the log before it may go, except for what is retained for others. */
+int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice bytes) NODISCARD;
+
+struct driver_status {
+    uint64_t id;
+    uint64_t leader; /* 0: not known. */
+    uint64_t term;
+    uint64_t voted_for;
+    enum driver_role role;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t log_first;
+    uint64_t log_last;
+    uint64_t log_stored;
+    uint64_t checkpoint_index;
+    uint64_t replayed;        /* Entries applied from this node's own log that an earlier process had written. */
+    bool term_committed;      /* As leader: an entry of our own term is committed. */
+    uint64_t guards[11];      /* How often guard 1 to 10 acted. */
+    struct driver_status_member {
+        uint64_t id;
+        char address[ADDRESS_LEN_MAX + 1];
+        bool voter;
+        uint64_t match_index;  /* As leader. */
+        bool needs_rebuild;    /* As leader: its next entry is no longer in our log. */
+    } members[MEMBERS_MAX];
+    unsigned members_len;
+};
+
+void driver_status(const struct driver *driver, struct driver_status *ret_status);
+
+/* Bytes of log since the last checkpoint: what triggers the next one. */
+uint64_t driver_log_bytes_since_checkpoint(const struct driver *driver);
+
+/* Nothing is waiting for the disk. */
+bool driver_idle(const struct driver *driver);
+
+/* For checkers: the log, to compare replicas. */
+struct log *driver_log(struct driver *driver);
+
+#endif

@@ -1,0 +1,80 @@
+/* A shard: one Raft group with its log, its machine and its gateway. Everything of a node but threads and sockets, so
+ * that a simulator can run many in one thread.
+ *
+ * The flow of a command, and where to read it:
+ *   a connection submits it to the gateway (gateway.c); what gathered in one turn of the loop becomes one entry
+ *   (batch.c), stamped with log time (log_time.c), and is proposed to the driver (shard.c). When a majority has it on
+ *   disk, the driver applies it to the machine, and the gateway carries out the effects: that is where a message is
+ *   confirmed. */
+
+#ifndef HOLDFAST_NODE_CORE_SHARD_H
+#define HOLDFAST_NODE_CORE_SHARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "consensus/driver.h"
+#include "rpc/gateway.h"
+#include "statemachine/machine.h"
+#include "statemachine/store.h"
+
+struct shard;
+
+struct shard_options {
+    uint64_t node;
+    const char *cluster;       /* Name of the cluster; borrowed for the life of the shard, as all strings here. */
+    const char *version;       /* Of the program, for status. */
+    const struct driver_member *members;
+    unsigned members_len;
+    struct disk *disk;         /* For the log, below `dir`. */
+    struct store *store;       /* For the machine. Taken over on success. */
+    struct clock *clock;
+    struct journal *journal;   /* May be NULL. */
+    const char *dir;           /* Relative to the disk's root. */
+    uint64_t checkpoint_len;   /* Bytes of log after which a checkpoint is made; 0: 64 MiB. */
+    uint64_t retain_len;       /* As in driver_options. */
+    uint64_t segment_len;      /* As in driver_options. */
+    uint64_t cache_len_max;    /* As in driver_options. */
+    unsigned election_timeout_ms;
+    unsigned heartbeat_ms;
+    unsigned window;
+    void *arg; /* For the callbacks. */
+    /* Sends a PEER_RAFT frame to a node, or drops it. Takes ownership. */
+    void (*send)(void *arg, uint64_t node, struct frame_out *frame);
+    /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be NULL. */
+    void (*wake)(void *arg);
+    /* The process must end. Does not return (the simulator jumps out). */
+    void (*fatal)(void *arg, int err, const char *what);
+};
+
+/* Opens machine and driver. `detail` gets one line on error. */
+int shard_open(const struct shard_options *options, struct shard **ret_shard, char *detail, size_t detail_len) NODISCARD;
+
+/* Closes everything, as a crash would: what is not on disk is lost. All links must have been detached. */
+void shard_close(struct shard *shard);
+
+/* The port for the protocols. */
+struct gateway *shard_gateway(struct shard *shard);
+
+/* A PEER_RAFT frame from a node whose identity has been proven. Borrows. ERR_BROKEN: close the connection. */
+int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame) NODISCARD;
+
+/* The end of a turn of the loop: proposes what gathered, drives consensus, applies, carries out effects, starts a
+ * checkpoint when one is due. Call it after every batch of events and at the deadline. */
+void shard_step(struct shard *shard);
+uint64_t shard_deadline_ms(const struct shard *shard);
+
+/* What is known about another node's connection, for redirects and status. `client_address` may be NULL (unknown). */
+void shard_peer_changed(struct shard *shard, uint64_t node, bool connected, const char *client_address);
+/* Where clients reach this node. */
+void shard_set_client_address(struct shard *shard, const char *client_address);
+
+/* Begins to stop: hands leadership over when it leads, refuses new attachments. Step on until shard_stopped(). */
+void shard_stop(struct shard *shard);
+bool shard_stopped(const struct shard *shard);
+
+/* For checkers and status. */
+struct driver *shard_driver(struct shard *shard);
+struct machine *shard_machine(struct shard *shard);
+
+#endif

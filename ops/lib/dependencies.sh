@@ -1,0 +1,115 @@
+# shellcheck shell=bash
+# Installs what Holdfast is built from, with apt, and only what is missing.
+#
+# Sourced by ops/up and ops/test. Needs root, or sudo, only when something is missing.
+# c-raft must be the 0.22 line. Debian 13 carries it; on Debian 12 it comes from bookworm-backports,
+# which is added pinned: nothing but c-raft is ever taken from there.
+
+readonly HOLDFAST_BUILD_PACKAGES=(
+  gcc g++ cmake ninja-build pkg-config
+  libuv1-dev librocksdb-dev libprotobuf-c-dev protobuf-c-compiler
+  libcriterion-dev libcyaml-dev libxxhash-dev libbsd-dev uthash-dev
+)
+readonly HOLDFAST_TEST_PACKAGES=(
+  clang python3 procps iproute2
+)
+readonly HOLDFAST_RAFT_PACKAGES=(libraft-dev libraft0)
+readonly HOLDFAST_RAFT_VERSION=0.22.1
+
+say() { printf '%s\n' "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    say "error: installing packages needs root; run this as root, or install sudo"
+    return 1
+  fi
+}
+
+# True when every package named is installed.
+packages_installed() {
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || return 1
+  done
+}
+
+raft_installed() {
+  packages_installed "${HOLDFAST_RAFT_PACKAGES[@]}" &&
+    dpkg-query -W -f='${Version}' libraft-dev | grep -q "^${HOLDFAST_RAFT_VERSION}-"
+}
+
+# Prints the address of the Debian archive that this machine already uses for its own release.
+archive_address() {
+  apt-get indextargets --format '$(SITE) $(CODENAME) $(ORIGIN)' 'Created-By: Packages' |
+    awk -v codename="$1" '$2 == codename && $3 == "Debian" { print $1; exit }'
+}
+
+# Adds bookworm-backports, pinned below everything else except for the c-raft packages.
+add_backports() {
+  local address
+  address=$(archive_address bookworm)
+  if [ -z "$address" ]; then
+    say "error: apt on this machine names no Debian bookworm archive, so there is nowhere to take backports from"
+    return 1
+  fi
+  as_root tee /etc/apt/sources.list.d/holdfast-backports.sources >/dev/null <<SOURCES
+Types: deb
+URIs: $address
+Suites: bookworm-backports
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+SOURCES
+  as_root tee /etc/apt/preferences.d/holdfast-backports >/dev/null <<PREFERENCES
+Explanation: Holdfast takes c-raft from backports, and nothing else.
+Package: *
+Pin: release n=bookworm-backports
+Pin-Priority: -1
+
+Package: ${HOLDFAST_RAFT_PACKAGES[*]}
+Pin: release n=bookworm-backports
+Pin-Priority: 600
+PREFERENCES
+}
+
+apt_update() { as_root apt-get update -qq; }
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# install_dependencies [test]: everything needed to build and run; with "test", the test tools too.
+install_dependencies() {
+  local packages=("${HOLDFAST_BUILD_PACKAGES[@]}") codename
+  if [ "${1:-}" = test ]; then
+    packages+=("${HOLDFAST_TEST_PACKAGES[@]}")
+  fi
+  if packages_installed "${packages[@]}" && raft_installed; then
+    return 0
+  fi
+  codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  case "$codename" in
+    bookworm | trixie) ;;
+    *)
+      say "error: this is '${codename:-unknown}'; Holdfast is built on Debian 12 (bookworm) or 13 (trixie)"
+      return 1
+      ;;
+  esac
+  say "==> Reading the package lists"
+  apt_update
+  if [ "$codename" = bookworm ] && ! raft_installed; then
+    say "==> Adding bookworm-backports for c-raft $HOLDFAST_RAFT_VERSION (pinned to that package)"
+    add_backports
+    apt_update
+  fi
+  say "==> Installing packages (a few minutes on a fresh machine)"
+  apt_install "${packages[@]}" "${HOLDFAST_RAFT_PACKAGES[@]}"
+  if ! raft_installed; then
+    say "error: c-raft $HOLDFAST_RAFT_VERSION was not installed; apt offers:"
+    apt-cache policy libraft-dev >&2
+    return 1
+  fi
+}

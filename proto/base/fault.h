@@ -1,0 +1,60 @@
+/* Fault hooks: in a test build, chosen steps can be made to fail or be left out, so that tests show what each is for.
+ *
+ * Without HOLDFAST_FAULTS every hook is a constant and vanishes; a released binary cannot be told to misbehave. With it,
+ * the switches are thread-local, so that tests run in parallel. */
+
+#ifndef HOLDFAST_PROTO_BASE_FAULT_H
+#define HOLDFAST_PROTO_BASE_FAULT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* X(name, what happens when it is on) */
+#define FAULT_LIST(X)                                                                                  \
+    X(ALLOCATION, "blob allocations fail")                                                             \
+    X(SKIP_G1, "consensus: an AppendEntries is not split at a CHANGE, committed ones are not reported") \
+    X(SKIP_G2, "consensus: an AppendEntries below the commit index is not re-anchored")                \
+    X(SKIP_G3, "consensus: a CHANGE is submitted without its conditions")                              \
+    X(SKIP_G4, "consensus: the answer to an old term keeps an uninitialised last_log_index")           \
+    X(SKIP_G5, "consensus: writes of truncated entries complete as if they were still there")          \
+    X(SKIP_G6, "consensus: the last but one voter can be removed")                                     \
+    X(SKIP_G7, "consensus: a refused pre-vote answers with the candidate's term")                      \
+    X(SKIP_G8, "consensus: stale rejections reach the engine")                                         \
+    X(SKIP_G9, "consensus: timeouts are fired at every turn")                                          \
+    X(SKIP_G10, "consensus: a second InstallSnapshot reaches the engine")                              \
+    X(SKIP_META_SYNC, "consensus: term and vote are written, not synced")                              \
+    X(SKIP_LOG_SYNC, "consensus: a log batch is reported as stored before it is synced")               \
+    X(SKIP_PRODUCER_CHECK, "machine: a repeated producer sequence is enqueued again")                  \
+    X(SKIP_SESSION_RETURN, "machine: what an ended session held stays away")                           \
+    X(SKIP_NUMBER_CHECK, "machine: a repeated command number is carried out again")                    \
+    X(SKIP_TOKEN_CHECK, "machine: a stale settlement is carried out")
+
+enum fault {
+#define X(name, text) FAULT_##name,
+    FAULT_LIST(X)
+#undef X
+        FAULT_COUNT
+};
+
+#ifdef HOLDFAST_FAULTS
+/* Whether the step should fail or be left out now. */
+bool fault_fires(enum fault fault);
+/* Switches a fault on or off for this thread. */
+void fault_set(enum fault fault, bool on);
+/* Lets the fault fire once, at its `nth` opportunity from now (0 is the next). */
+void fault_set_nth(enum fault fault, uint64_t nth);
+/* Switches everything off. */
+void fault_reset(void);
+/* The name, such as "SKIP_G4"; NULL past the end. */
+const char *fault_name(enum fault fault);
+/* The fault of that name, or FAULT_COUNT. */
+enum fault fault_by_name(const char *name);
+#else
+static inline bool fault_fires(enum fault fault)
+{
+    (void)fault;
+    return false;
+}
+#endif
+
+#endif

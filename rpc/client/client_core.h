@@ -1,0 +1,123 @@
+/* The client without its sockets: finds the leader, numbers commands, sends again what is unanswered under the same
+ * numbers, drops deliveries that it has seen, and tells "refused" from "outcome unknown".
+ *
+ * The asynchronous library puts libuv under it; the simulator puts its own network and clock. One thread.
+ *
+ * A command has one of three ends, through its callback, exactly once:
+ *   answered    reply->error 0, or the number of the error with which the machine refused it: it was not done.
+ *   unknown     ERR_OUTCOME_UNKNOWN: it was sent, and the session ended or the time ran out before an answer came.
+ *   not sent    ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_REFUSED...: it cannot have been done.
+ * A publish of a named producer is never unknown while time is left: when the session is lost, it is sent again in the
+ * next one, and the machine knows its sequence. */
+
+#ifndef HOLDFAST_RPC_CLIENT_CLIENT_CORE_H
+#define HOLDFAST_RPC_CLIENT_CLIENT_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/blob.h"
+#include "proto/base/clock.h"
+#include "proto/base/err.h"
+#include "proto/wire/frame.h"
+
+struct client_core;
+
+struct client_reply {
+    int err;             /* 0, or negative, as above. */
+    const char *detail;  /* "" or one line. */
+    uint64_t count;
+    uint64_t repeated_count;
+};
+
+struct client_delivery {
+    uint64_t consumer;
+    uint64_t number;
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t body_hash; /* Has been checked against the body. */
+    uint32_t delivery_count;
+    struct slice body; /* Borrowed; slice_ref() to keep it. */
+};
+
+typedef void (*client_reply_cb)(void *arg, const struct client_reply *reply);
+
+struct client_core_host {
+    void *arg;
+    /* Opens a connection to host:port; answer with client_core_connected() or client_core_disconnected(), not from within
+     * the call. At most one at a time. */
+    void (*connect)(void *arg, const char *address);
+    /* Closes it; client_core_disconnected() is not called for it any more. */
+    void (*disconnect)(void *arg);
+    /* Sends a frame on it, in order. Takes ownership. */
+    void (*send)(void *arg, struct frame_out *frame);
+    void (*delivery)(void *arg, const struct client_delivery *delivery);
+    /* The subscription is over although nobody asked: its queue was deleted, or the session was lost (ERR_SESSION_EXPIRED:
+     * what it held has gone back; settlements of its deliveries are void). */
+    void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
+    /* For curious programs and tests: attached to a node. May be NULL. */
+    void (*attached)(void *arg, const char *address, uint64_t session);
+};
+
+struct client_core_options {
+    const char *const *servers; /* host:port; copied. */
+    size_t servers_len;
+    const char *client_name;
+    const char *virtual_host; /* NULL: "/". */
+    uint32_t lease_ms;        /* 0: the default. */
+    uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    uint64_t connect_timeout_ms; /* For connecting and attaching to one node; 0: 2000. */
+    uint64_t silence_timeout_ms; /* With unanswered commands and nothing heard: another node is tried; 0: 5000. */
+    struct clock *clock;
+    struct client_core_host host;
+};
+
+int client_core_new(const struct client_core_options *options, struct client_core **ret_core) NODISCARD;
+/* What has no answer yet ends as unknown or not sent. NULL is allowed. */
+void client_core_free(struct client_core *core);
+
+/* Events from the host. */
+void client_core_connected(struct client_core *core);
+void client_core_disconnected(struct client_core *core, int err);
+void client_core_frame(struct client_core *core, struct frame *frame); /* Takes ownership. */
+void client_core_tick(struct client_core *core);                       /* Due at the deadline; harmless otherwise. */
+uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64_MAX: nothing to wait for. */
+
+/* Commands. `timeout_ms` 0 means for ever. The bodies are copied or referenced, never borrowed. An error return means
+ * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
+ * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. */
+int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
+    NODISCARD;
+int client_core_delete(struct client_core *core, const char *queue, bool if_empty, uint64_t timeout_ms,
+                       client_reply_cb cb, void *arg) NODISCARD;
+int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,
+                        const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
+                        void *arg) NODISCARD;
+int client_core_subscribe(struct client_core *core, const char *queue, uint64_t consumer, uint32_t credit,
+                          uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
+                            void *arg) NODISCARD;
+enum client_outcome { CLIENT_ACCEPT = 0, CLIENT_REJECT = 1, CLIENT_RELEASE = 2 };
+struct client_range {
+    uint64_t first;
+    uint64_t last;
+};
+int client_core_settle(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
+                       const struct client_range *ranges, size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb,
+                       void *arg) NODISCARD;
+/* Ends the session: what it holds goes back. */
+int client_core_close_session(struct client_core *core, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+
+/* Queries are not numbered and not remembered: after a reconnection they are asked again. */
+struct client_query_result; /* Declared in client_query.h: the decoded QueryResult. */
+typedef void (*client_query_cb)(void *arg, int err, const char *detail, const struct client_query_result *result);
+int client_core_query_queues(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
+                             void *arg) NODISCARD;
+/* Of the node that the client is connected to. */
+int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+
+/* Commands that have no answer yet. */
+size_t client_core_unanswered(const struct client_core *core);
+
+#endif

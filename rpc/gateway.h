@@ -1,0 +1,136 @@
+/* The port through which the protocols see the cluster. node/ implements it; no protocol knows what is behind it.
+ *
+ * A protocol attaches a session, submits numbered commands under it, and gets replies and deliveries through its sink.
+ * Nothing here blocks. All calls and callbacks are on one thread; sink callbacks are never made from within a call. */
+
+#ifndef HOLDFAST_RPC_GATEWAY_H
+#define HOLDFAST_RPC_GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/blob.h"
+#include "proto/base/err.h"
+
+struct gateway;
+struct gateway_link; /* One attached connection, on the gateway's side. */
+
+struct gateway_reply {
+    uint64_t number;
+    uint32_t error; /* Positive error number, or 0. */
+    const char *detail;
+    uint64_t count;
+    uint64_t repeated_count;
+};
+
+struct gateway_delivery {
+    uint64_t consumer;
+    uint64_t number;
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t body_hash;
+    uint32_t delivery_count;
+    struct slice body; /* Borrowed; slice_ref() to keep it. */
+};
+
+/* Where to go instead. */
+struct gateway_leader {
+    uint64_t node;        /* 0: not known. */
+    const char *address;  /* For clients; "" when not known. */
+};
+
+/* What the protocol's side provides. `arg` is its connection. */
+struct gateway_sink {
+    void *arg;
+    void (*attached)(void *arg, uint64_t session, uint64_t last_number);
+    void (*reply)(void *arg, const struct gateway_reply *reply);
+    void (*delivery)(void *arg, const struct gateway_delivery *delivery);
+    /* The link is over and is freed when this returns: no further callback, no further call. NOT_LEADER (with where to
+     * go), SESSION_EXPIRED, DISPLACED, CLOSED (the session was closed as asked), or what refused the attachment. */
+    void (*detached)(void *arg, int err, const char *detail, const struct gateway_leader *leader);
+    /* gateway submit said BUSY; now there is room again. */
+    void (*resume)(void *arg);
+    /* A turn of the loop is over: what was given to reply() and delivery() can be sent. */
+    void (*flush)(void *arg);
+};
+
+struct gateway_attach {
+    uint8_t key[16];
+    bool resume;
+    const char *virtual_host;
+    const char *client;
+    uint32_t lease_ms;
+    const uint64_t *consumers; /* With `seen`: deliveries above these numbers are sent again. Copied. */
+    const uint64_t *seen;
+    size_t consumers_len;
+};
+
+/* For `cluster status` and the like: node/ fills it, protocols encode it. */
+struct gateway_query_sink {
+    void *arg;
+    void (*queue)(void *arg, const char *name, uint64_t ready, uint64_t unsettled, uint32_t consumers);
+};
+
+struct gateway_status {
+    const char *cluster;
+    uint64_t node;
+    uint64_t leader;
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t log_first;
+    uint64_t log_last;
+    uint64_t checkpoint_index;
+    uint64_t log_time_ms;
+    uint32_t machine_version;
+    const char *version;
+    uint64_t entries_replayed;
+    struct gateway_status_member {
+        uint64_t id;
+        const char *peer_address;
+        const char *client_address;
+        const char *role;
+        bool connected;
+        uint64_t match_index;
+        const char *detail;
+    } members[16];
+    unsigned members_len;
+};
+
+struct gateway_ops {
+    /* Whether this node serves sessions now: 0, or ERR_NOT_LEADER with where to go. */
+    int (*leader)(struct gateway *gateway, struct gateway_leader *ret_leader);
+
+    /* Attaches a session; the answer comes through the sink: attached() or detached(). ERR_NOMEM, ERR_LIMIT. */
+    int (*attach)(struct gateway *gateway, const struct gateway_attach *attach, const struct gateway_sink *sink,
+                  struct gateway_link **ret_link);
+
+    /* Submits a command: `header` is an encoded Command, `bodies` its bodies. Takes its own references. After attached()
+     * only. ERR_BUSY: nothing was taken; stop reading until resume(). ERR_TOO_BIG. */
+    int (*submit)(struct gateway_link *link, uint64_t number, uint64_t answered, struct slice header,
+                  struct slice bodies);
+
+    /* Deliveries stop while the connection cannot take more, and are caught up afterwards. */
+    void (*pause)(struct gateway_link *link, bool paused);
+
+    /* The connection is gone; the session's lease begins. Frees the link. */
+    void (*detach)(struct gateway_link *link);
+
+    /* The queues whose names sort after `after`, at most `max`; sets *ret_more when there are others. As this node's
+     * replica has it. ERR_NOT_LEADER when it does not lead. */
+    int (*queues)(struct gateway *gateway, const char *after, size_t max, const struct gateway_query_sink *sink,
+                  bool *ret_more);
+
+    void (*status)(struct gateway *gateway, struct gateway_status *ret_status);
+};
+
+struct gateway {
+    const struct gateway_ops *ops;
+};
+
+struct gateway_link {
+    struct gateway *gateway;
+};
+
+#endif

@@ -1,0 +1,149 @@
+/* The queue machine: what a queue is.
+ *
+ * machine_apply(entry) -> effects. It reads and writes only its own state: it has no clock, no randomness, no sockets and
+ * does not know whether its node leads. The same entries give the same state on every node. Time passes only through
+ * entries. Effects are what the leader's node should do about it; every replica computes them, only the leader's gateway
+ * carries them out, and they may be repeated or lost when leadership changes, so nothing depends on them: replies are
+ * remembered, and deliveries are numbered and can be asked for again.
+ *
+ * State lives in memory where it is small (queues, sessions, consumers, unsettled deliveries, producers) and in the store
+ * where it is not (messages that survived a checkpoint). What changed since the last checkpoint is in memory: the overlay.
+ * Its size is bounded by the log kept for it. */
+
+#ifndef HOLDFAST_STATEMACHINE_MACHINE_H
+#define HOLDFAST_STATEMACHINE_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/blob.h"
+#include "proto/base/err.h"
+#include "statemachine/store.h"
+
+struct machine;
+
+/* The newest version of the rules that this build knows. */
+#define MACHINE_VERSION_MAX 1u
+
+enum effect_kind {
+    EFFECT_REPLY,          /* Answer command (session, number); with session 0, the attach command `tag`. */
+    EFFECT_DELIVER,        /* Send a delivery to the session. */
+    EFFECT_SESSION_ENDED,  /* The session is gone (closed or expired). */
+    EFFECT_CONSUMER_ENDED, /* A subscription ended because its queue was deleted. */
+};
+
+struct effect {
+    enum effect_kind kind;
+    uint64_t session;
+    union {
+        struct effect_reply {
+            uint64_t number;      /* 0 for commands of the node itself. */
+            uint32_t command;     /* Position of the command within its entry. */
+            uint32_t error;       /* Positive error number, or 0. */
+            const char *detail;   /* Valid until the next apply; "" when all is well. */
+            uint64_t count;
+            uint64_t repeated_count;
+            uint64_t attach_session; /* Attach only, as in the Reply message. */
+            uint64_t attachment;
+            uint64_t last_number;
+        } reply;
+        struct effect_delivery {
+            uint64_t consumer;
+            uint64_t number;
+            uint64_t queue;       /* The queue's id: with the position, what machine_body() takes. */
+            uint64_t position;
+            uint64_t enqueued_ms;
+            uint64_t body_hash;
+            uint32_t body_len;
+            uint32_t delivery_count; /* Earlier deliveries. */
+        } delivery;
+        struct {
+            uint64_t consumer;
+        } consumer_ended;
+    };
+};
+
+/* The effects of one entry, in order. Owned by the machine, valid until its next call. */
+struct effects {
+    const struct effect *items;
+    size_t len;
+};
+
+/* Opens the machine on a store, reading back what the last checkpoint wrote. Takes ownership of the store on success.
+ * `ret_applied_index` is the index of the last entry in the checkpoint (0: none), and `ret_consensus` the bytes that were
+ * given to machine_checkpoint() with it (the caller owns the reference).
+ * ERR_VERSION: written by a newer version. ERR_CORRUPT, ERR_IO, ERR_NOMEM; `detail` gets one line. */
+int machine_open(struct store *store, struct machine **ret_machine, uint64_t *ret_applied_index,
+                 struct slice *ret_consensus, char *detail, size_t detail_len) NODISCARD;
+
+void machine_close(struct machine *machine);
+
+/* Applies the entry at `index`, which must be above every index applied so far. (Indexes may be skipped: entries that
+ * belong to consensus.) Keeps references to parts of the payload.
+ * A malformed entry or command is a no-op, with an error reply where there is somebody to answer, and returns 0.
+ * ERR_VERSION: the entry needs rules that this build does not know; nothing has been applied, and the node must stop.
+ * ERR_IO, ERR_CORRUPT, ERR_NOMEM: the store failed in the middle: the process must end. */
+int machine_apply(struct machine *machine, uint64_t index, struct slice payload, struct effects *ret_effects) NODISCARD;
+
+uint64_t machine_applied_index(const struct machine *machine);
+/* Log time of the last entry, in milliseconds since 1970-01-01 UTC. */
+uint64_t machine_time_ms(const struct machine *machine);
+uint32_t machine_version(const struct machine *machine);
+
+/* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
+ * gone. ERR_CHECKSUM: damaged (says so; never delivered). ERR_IO. */
+int machine_body(struct machine *machine, uint64_t queue, uint64_t position, struct slice *ret_body) NODISCARD;
+
+/* Calls `each` for the unsettled deliveries of a consumer with a number above `seen`, in order of number. Returns 0, or
+ * what `each` returned. ERR_NOT_FOUND: no such session or consumer. */
+int machine_deliveries(struct machine *machine, uint64_t session, uint64_t consumer, uint64_t seen,
+                       int (*each)(void *arg, const struct effect_delivery *delivery), void *arg) NODISCARD;
+
+/* Calls `each` for every open session, in order of id. */
+struct machine_session {
+    uint64_t id;
+    uint64_t attachment;
+    uint64_t last_number;
+    uint32_t lease_ms;
+};
+int machine_sessions(struct machine *machine, int (*each)(void *arg, const struct machine_session *session), void *arg)
+    NODISCARD;
+/* ERR_NOT_FOUND. */
+int machine_session(struct machine *machine, uint64_t session, struct machine_session *ret_session) NODISCARD;
+
+/* Calls `each` for the queues whose name sorts after `after` (as bytes; "" for all), in order, until it returns
+ * non-zero. */
+struct machine_queue {
+    const char *name;
+    uint64_t ready;
+    uint64_t unsettled;
+    uint32_t consumers;
+};
+int machine_queues(struct machine *machine, const char *after,
+                   int (*each)(void *arg, const struct machine_queue *queue), void *arg) NODISCARD;
+
+/* Checkpoints. machine_checkpoint() collects what changed since the last one, together with the applied index and the
+ * given consensus bytes (copied); the machine goes on meanwhile. The result is written with machine_checkpoint_write(),
+ * which may run on another thread, and then given back on the loop with machine_checkpoint_done(), whatever the outcome.
+ * One at a time: ERR_BUSY. */
+struct machine_checkpoint;
+int machine_checkpoint(struct machine *machine, struct slice consensus, struct machine_checkpoint **ret_checkpoint)
+    NODISCARD;
+int machine_checkpoint_write(struct machine_checkpoint *checkpoint) NODISCARD;
+/* With `err` 0 the overlay lets go of what is now in the store. With an error the process should end; when it does not,
+ * the changes stay in the overlay and go with the next checkpoint. Frees the checkpoint. */
+void machine_checkpoint_done(struct machine_checkpoint *checkpoint, int err);
+
+/* Bytes that the overlay keeps in memory. */
+uint64_t machine_overlay_bytes(const struct machine *machine);
+
+/* A digest of the whole state, canonical: two machines that applied the same entries give the same, whatever was
+ * checkpointed or restarted in between. Walks everything: for checkers. */
+int machine_digest(struct machine *machine, uint64_t *ret_digest) NODISCARD;
+
+/* A running digest of the entries applied and their effects: cheap, compared between replicas at equal index. Kept in
+ * checkpoints. */
+uint64_t machine_running_digest(const struct machine *machine);
+
+#endif

@@ -1,0 +1,48 @@
+/* Where the state of the machine is kept between checkpoints: an ordered set of rows, written only by checkpoints.
+ *
+ * store_rocksdb.c is RocksDB; the simulator has one in memory. A write is one atomic, durable step: after a crash either
+ * all of it is there or nothing. Keys are compared as bytes. */
+
+#ifndef HOLDFAST_STATEMACHINE_STORE_H
+#define HOLDFAST_STATEMACHINE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/blob.h"
+#include "proto/base/err.h"
+
+struct store;
+
+/* One checkpoint's worth of changes, built by the machine, written by the store. Opaque to both sides' callers. */
+enum store_change_kind { STORE_PUT, STORE_DELETE, STORE_DELETE_RANGE };
+
+struct store_change {
+    enum store_change_kind kind;
+    struct slice key;
+    struct slice value;  /* STORE_PUT: the row's head. STORE_DELETE_RANGE: the first key after the range. */
+    struct slice value2; /* STORE_PUT: the rest of the row (a body, not copied until now). */
+};
+
+struct store_ops {
+    /* Writes the changes in order, atomically and durably. Runs off the loop's thread, one at a time; reads go on
+     * meanwhile and see none or all of it. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: nothing was written as far as is known. */
+    int (*write)(struct store *store, const struct store_change *changes, size_t count);
+
+    /* Reads a row into a new blob. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+    int (*get)(struct store *store, const void *key, size_t key_len, struct slice *ret_value);
+
+    /* Calls `each` for the rows with first <= key < end, in order, until it returns non-zero, which is then returned.
+     * For opening; the bytes are borrowed for the call. */
+    int (*scan)(struct store *store, struct slice first, struct slice end,
+                int (*each)(void *arg, struct slice key, struct slice value), void *arg);
+
+    void (*close)(struct store *store);
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+#endif

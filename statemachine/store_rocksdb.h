@@ -1,0 +1,17 @@
+/* The store of a real node: RocksDB, one column family, without RocksDB's own write-ahead log. */
+
+#ifndef HOLDFAST_STATEMACHINE_STORE_ROCKSDB_H
+#define HOLDFAST_STATEMACHINE_STORE_ROCKSDB_H
+
+#include "statemachine/store.h"
+
+struct store_rocksdb_options {
+    const char *path;         /* A directory of the file system; created when missing. */
+    uint64_t block_cache_len; /* 0: 16 MiB. */
+};
+
+/* ERR_IO, ERR_CORRUPT, ERR_LOCKED; `detail` gets one line. */
+int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
+                       size_t detail_len) NODISCARD;
+
+#endif
