@@ -69,6 +69,7 @@ struct disk_append {
     uint64_t offset;
     const struct disk_vector *vectors;
     unsigned vectors_len;
+    bool skip_sync; /* Call `done` without having synced: set by a fault hook alone, to show what the sync is for. */
     void (*done)(struct disk_append *append, int err);
     void *private_data[8]; /* For the implementation. */
 };

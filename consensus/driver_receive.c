@@ -1,0 +1,173 @@
+/* What peers say: checked, passed through the guards, and given to the engine. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "consensus/driver_internal.h"
+#include "proto/base/check.h"
+
+/* The engine notes the address of a leader; it only needs to be a string. */
+static const char *member_address(const struct driver *driver, uint64_t id)
+{
+    const struct raft_server *server = configuration_find(&driver->raft.configuration, id);
+    return server != NULL ? server->address : "";
+}
+
+static int receive_error(struct driver *driver, int rv)
+{
+    if (rv > 0) {
+        journal_warning(driver->options.journal, "raft", "a message was not taken: %s", raft_strerror(rv));
+        return rv == RAFT_NOMEM ? ERR_NOMEM : ERR_BROKEN;
+    }
+    return 0;
+}
+
+/* Steps an AppendEntries whose entries are `entries`. The engine is given a token as the batch that it may free, since it
+ * wants one from its own allocator; the bytes themselves are counted by the slices. */
+static int step_append(struct driver *driver, const struct raft_append_entries *append, const struct log_entry *entries,
+                       unsigned count)
+{
+    struct raft_entry raft_entries[APPEND_ENTRIES_MAX];
+    void *token = NULL;
+    if (count > 0 && (token = raft_malloc(1)) == NULL) {
+        return ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        raft_entries[i] = (struct raft_entry){
+            .term = entries[i].term,
+            .type = (enum raft_entry_type)entries[i].type,
+            .buf = {.base = (void *)entries[i].payload.data, .len = entries[i].payload.len},
+            .batch = token,
+        };
+    }
+    struct raft_message message = driver->message.raft;
+    message.append_entries = *append;
+    message.append_entries.entries = count > 0 ? raft_entries : NULL;
+    message.append_entries.n_entries = count;
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &message;
+    struct driver_entries given = {.raft = raft_entries, .log = entries, .count = count};
+    bool old_term = append->term < raft_current_term(&driver->raft);
+    int rv = driver_event(driver, &event, &given, old_term);
+    if (rv == -1) { /* The engine took the entries and gave the batch back; otherwise it has freed it. */
+        raft_free(token);
+    }
+    return receive_error(driver, rv);
+}
+
+/* Before a CHANGE is appended, a pending one must be known to be committed: the leader's commit index in the same message
+ * says so, and is delivered by an AppendEntries without entries (G1). */
+static int settle_pending_change(struct driver *driver, const struct raft_append_entries *append, unsigned count,
+                                 const struct log_entry *entries)
+{
+    bool pending = driver->raft.configuration_uncommitted_index != 0;
+    if (count == 0 || entries[0].type != LOG_ENTRY_CHANGE || !pending ||
+        append->term != raft_current_term(&driver->raft)) {
+        return 0;
+    }
+    return step_append(driver, append, NULL, 0);
+}
+
+static int receive_append(struct driver *driver)
+{
+    const struct message *message = &driver->message;
+    struct raft_append_entries append = message->raft.append_entries;
+    if (driver->raft.state == RAFT_LEADER && append.term == raft_current_term(&driver->raft)) {
+        driver_fatal(driver, ERR_CORRUPT, "node %llu claims to lead in our own term %llu", message->raft.server_id,
+                     append.term);
+    }
+    unsigned from = 0;
+    do {
+        /* G2 may move the start forward. It looks at each part anew, since the parts before it move the commit index. */
+        struct raft_append_entries part = append;
+        unsigned skip;
+        uint64_t commit = raft_commit_index(&driver->raft);
+        guard_append_anchor(&driver->guards, &driver->raft, driver_term_of(driver, commit), &part,
+                            message->entries_len - from, &skip);
+        unsigned first = from + skip;
+        unsigned count = guard_append_part(&driver->guards, message->entries, first, message->entries_len);
+        int err = settle_pending_change(driver, &part, count, message->entries + first);
+        if (err == 0) {
+            err = step_append(driver, &part, message->entries + first, count);
+        }
+        if (err != 0) {
+            return err;
+        }
+        if (first + count > from) {
+            append.prev_log_index += first + count - from;
+            append.prev_log_term = message->entries[first + count - 1].term;
+        }
+        from = first + count;
+    } while (from < message->entries_len);
+    return 0;
+}
+
+/* A leader offers a snapshot because its log no longer has what we need. What we hold already is confirmed; the rest cannot
+ * be taken over a Raft message: the bulk of a state has its own way, and the leader asks again. */
+static int receive_install(struct driver *driver)
+{
+    struct raft_install_snapshot *install = &driver->message.raft.install_snapshot;
+    if (!guard_install(&driver->guards, &driver->raft)) {
+        return 0;
+    }
+    bool old_term = install->term < raft_current_term(&driver->raft);
+    if (!old_term && driver_term_of(driver, install->last_index) != install->last_term) {
+        journal_error(driver->options.journal, "raft",
+                      "the leader (node %llu) no longer has the entries that this node lacks (up to %llu): "
+                      "this node needs a rebuild",
+                      driver->message.raft.server_id, install->last_index);
+        return 0;
+    }
+    int err = configuration_decode(driver->message.configuration.data, driver->message.configuration.len, &install->conf);
+    if (err != 0) {
+        return err;
+    }
+    install->data = (struct raft_buffer){0};
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &driver->message.raft;
+    return receive_error(driver, driver_event(driver, &event, NULL, old_term));
+}
+
+/* Values that would trip the engine's assertions and that no correct peer sends. */
+static int check_result(struct driver *driver)
+{
+    const struct raft_message *message = &driver->message.raft;
+    if (message->type == RAFT_REQUEST_VOTE_RESULT) {
+        const struct raft_request_vote_result *result = &message->request_vote_result;
+        bool far_ahead = result->term > raft_current_term(&driver->raft) + 1;
+        return result->pre_vote && result->vote_granted && far_ahead ? ERR_BROKEN : 0;
+    }
+    return 0;
+}
+
+int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame)
+{
+    arena_reset(&driver->arena);
+    int err = message_decode(frame, driver->options.shard, &driver->arena, &driver->message);
+    if (err != 0) {
+        return err;
+    }
+    struct raft_message *message = &driver->message.raft;
+    message->server_id = from;
+    message->server_address = member_address(driver, from);
+    err = check_result(driver);
+    if (err != 0) {
+        return err;
+    }
+    switch (message->type) {
+    case RAFT_APPEND_ENTRIES: return receive_append(driver);
+    case RAFT_INSTALL_SNAPSHOT: return receive_install(driver);
+    case RAFT_APPEND_ENTRIES_RESULT:
+        if (!guard_result(&driver->guards, &driver->raft, from, &message->append_entries_result)) {
+            return 0;
+        }
+        break;
+    case RAFT_REQUEST_VOTE:
+    case RAFT_REQUEST_VOTE_RESULT:
+    case RAFT_TIMEOUT_NOW:
+    default: break;
+    }
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = message;
+    return receive_error(driver, driver_event(driver, &event, NULL, false));
+}

@@ -1,0 +1,517 @@
+/* Reading and checking a whole log. */
+
+#include "consensus/log_recover.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "consensus/log_path.h"
+#include "consensus/log_watermark.h"
+#include "proto/base/check.h"
+
+struct recovery {
+    struct disk *disk;
+    const char *dir;
+    const struct log_recover_observer *observer;
+    struct log_recover_result *result;
+    uint8_t *data; /* The segment being read. */
+    uint64_t data_cap;
+    size_t segments_cap;
+    int list_err;
+};
+
+/* Whether the batch at a place is whole. `err` is ERR_NOT_FOUND for zeroes, ERR_CHECKSUM for what a torn write can look
+ * like, and ERR_CORRUPT for what it cannot. */
+struct verdict {
+    int err;
+    uint64_t offset;
+    const char *what;
+    struct log_batch_head head;
+};
+
+__attribute__((format(printf, 5, 6))) static int recovery_blame(struct recovery *recovery, int err, const char *file,
+                                                                uint64_t offset, const char *format, ...)
+{
+    struct log_recover_result *result = recovery->result;
+    char what[384];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    snprintf(result->file, sizeof result->file, "%s", file);
+    result->offset = offset;
+    snprintf(result->detail, sizeof result->detail, "%s, offset %" PRIu64 ": %s", file, offset, what);
+    return err;
+}
+
+static int segment_blame(struct recovery *recovery, const struct log_recover_segment *segment, int err, uint64_t offset,
+                         const char *what)
+{
+    char name[LOG_NAME_LEN_MAX];
+    log_segment_name(segment->number, name);
+    return recovery_blame(recovery, err, name, offset, "%s", what);
+}
+
+static void segment_found(void *arg, const char *name)
+{
+    struct recovery *recovery = arg;
+    struct log_recover_result *result = recovery->result;
+    uint64_t number = log_segment_number(name);
+    if (number == 0 || recovery->list_err != 0) {
+        return;
+    }
+    if (result->segments_len == recovery->segments_cap) {
+        size_t cap = recovery->segments_cap * 2 + 16;
+        struct log_recover_segment *segments = realloc(result->segments, cap * sizeof *segments);
+        if (segments == NULL) {
+            recovery->list_err = ERR_NOMEM;
+            return;
+        }
+        result->segments = segments;
+        recovery->segments_cap = cap;
+    }
+    result->segments[result->segments_len++] = (struct log_recover_segment){.number = number};
+}
+
+static int segment_order(const void *a, const void *b)
+{
+    uint64_t x = ((const struct log_recover_segment *)a)->number;
+    uint64_t y = ((const struct log_recover_segment *)b)->number;
+    return (x > y) - (x < y);
+}
+
+static int recovery_list(struct recovery *recovery)
+{
+    struct log_recover_result *result = recovery->result;
+    int err = recovery->disk->ops->list(recovery->disk, recovery->dir, segment_found, recovery);
+    if (err == 0) {
+        err = recovery->list_err;
+    }
+    if (err == 0 && result->segments_len > 0) {
+        qsort(result->segments, result->segments_len, sizeof *result->segments, segment_order);
+    }
+    return err;
+}
+
+static int segment_open(struct recovery *recovery, struct log_recover_segment *segment, struct disk_file **ret_file)
+{
+    char path[LOG_PATH_LEN_MAX];
+    int err = log_path_of_segment(recovery->dir, segment->number, path);
+    if (err != 0) {
+        return err;
+    }
+    struct disk_file *file = NULL;
+    err = recovery->disk->ops->open(recovery->disk, path, DISK_READ_ONLY, &file);
+    if (err != 0) {
+        return err;
+    }
+    err = recovery->disk->ops->size(file, &segment->size);
+    if (err != 0) {
+        recovery->disk->ops->close(file);
+        return err;
+    }
+    *ret_file = file;
+    return 0;
+}
+
+/* A file shorter than a head was never written: its size was not synced when the power failed. */
+static int segment_read_head(struct recovery *recovery, struct log_recover_segment *segment)
+{
+    struct disk_file *file = NULL;
+    int err = segment_open(recovery, segment, &file);
+    if (err != 0) {
+        return err;
+    }
+    uint8_t head[LOG_SEGMENT_HEAD_LEN] = {0};
+    size_t len = 0;
+    err = recovery->disk->ops->read(file, 0, head, sizeof head, &len);
+    recovery->disk->ops->close(file);
+    if (err != 0) {
+        return err;
+    }
+    segment->head_err = log_segment_head_decode(head, &segment->head);
+    segment->end = LOG_SEGMENT_HEAD_LEN;
+    if (segment->head_err == ERR_VERSION) {
+        return segment_blame(recovery, segment, ERR_VERSION, 4, "written by a newer version");
+    }
+    if (segment->head_err == 0 && segment->head.number != segment->number) {
+        return segment_blame(recovery, segment, ERR_CORRUPT, 8, "the segment has another number than its file");
+    }
+    return 0;
+}
+
+static int segment_load(struct recovery *recovery, struct log_recover_segment *segment)
+{
+    struct disk_file *file = NULL;
+    int err = segment_open(recovery, segment, &file);
+    if (err != 0) {
+        return err;
+    }
+    if (segment->size > LOG_SEGMENT_LEN_MAX) {
+        err = segment_blame(recovery, segment, ERR_CORRUPT, LOG_SEGMENT_LEN_MAX, "the file is larger than a segment");
+        goto close;
+    }
+    if (segment->size > recovery->data_cap) {
+        free(recovery->data);
+        recovery->data_cap = 0;
+        recovery->data = malloc((size_t)segment->size);
+        if (recovery->data == NULL) {
+            err = ERR_NOMEM;
+            goto close;
+        }
+        recovery->data_cap = segment->size;
+    }
+    size_t len = 0;
+    err = recovery->disk->ops->read(file, 0, recovery->data, (size_t)segment->size, &len);
+    if (err == 0 && len < segment->size) {
+        err = ERR_IO;
+    }
+close:
+    recovery->disk->ops->close(file);
+    return err;
+}
+
+/* Finds which segments are in use: from the last reset, or the first one there, to the last one with a head. */
+static int recovery_arrange(struct recovery *recovery)
+{
+    struct log_recover_result *result = recovery->result;
+    for (size_t i = 0; i < result->segments_len; i++) {
+        struct log_recover_segment *segment = &result->segments[i];
+        int err = segment_read_head(recovery, segment);
+        if (err != 0) {
+            return err;
+        }
+        if (segment->head_err == 0) {
+            result->used_end = i + 1;
+            if ((segment->head.flags & LOG_SEGMENT_RESET) != 0) {
+                result->used_first = i;
+            }
+        }
+    }
+    for (size_t i = 0; i < result->segments_len; i++) {
+        struct log_recover_segment *segment = &result->segments[i];
+        segment->state = i < result->used_first ? LOG_RECOVER_SET_ASIDE
+                         : i < result->used_end ? LOG_RECOVER_USED
+                                                : LOG_RECOVER_UNUSED;
+        if (i > result->used_first && segment->number != segment[-1].number + 1) {
+            return segment_blame(recovery, &(struct log_recover_segment){.number = segment[-1].number + 1}, ERR_CORRUPT,
+                                 0, "the segment is missing");
+        }
+        if (segment->state == LOG_RECOVER_USED && segment->head_err != 0) {
+            return segment_blame(recovery, segment, ERR_CORRUPT, 0, "the head of the segment is damaged");
+        }
+    }
+    if (result->used_end == 0 && result->segments_len > 0 && result->segments[0].number != 1) {
+        return segment_blame(recovery, &result->segments[0], ERR_CORRUPT, 0, "the head of the segment is damaged");
+    }
+    return 0;
+}
+
+static struct verdict verdict_of(int err, uint64_t offset, const char *what)
+{
+    return (struct verdict){.err = err, .offset = offset, .what = what};
+}
+
+/* The records of a batch: each whole, numbered without a gap, filling the batch exactly. */
+static struct verdict records_check(const uint8_t *data, uint64_t at, const struct log_batch_head *batch)
+{
+    uint64_t end = at + batch->len;
+    uint64_t index = 0;
+    at += LOG_BATCH_HEAD_LEN;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct log_record_head record;
+        if (end - at < LOG_RECORD_HEAD_LEN || log_record_head_decode(data + at, &record) != 0) {
+            return verdict_of(ERR_CHECKSUM, at, "the head of a record is damaged");
+        }
+        if (record.len > end - at - LOG_RECORD_HEAD_LEN) {
+            return verdict_of(ERR_CHECKSUM, at, "a record is longer than its batch");
+        }
+        if (!log_record_is_whole(data + at, batch->epoch, data + at + LOG_RECORD_HEAD_LEN, record.len)) {
+            return verdict_of(ERR_CHECKSUM, at, "the checksum of a record does not match");
+        }
+        if (i > 0 && record.index != index + 1) {
+            return verdict_of(ERR_CORRUPT, at, "the index of a record does not follow");
+        }
+        index = record.index;
+        at += LOG_RECORD_HEAD_LEN + record.len;
+    }
+    if (at != end) {
+        return verdict_of(ERR_CORRUPT, at, "a batch is longer than its records");
+    }
+    return (struct verdict){.head = *batch};
+}
+
+static struct verdict batch_check(const uint8_t *data, uint64_t size, uint64_t at, uint64_t number, uint64_t previous,
+                                  uint64_t epoch)
+{
+    if (size < LOG_BATCH_HEAD_LEN || at > size - LOG_BATCH_HEAD_LEN) {
+        return verdict_of(ERR_NOT_FOUND, at, "the segment ends before a batch");
+    }
+    struct log_batch_head head;
+    int err = log_batch_head_decode(data + at, &head);
+    if (err == ERR_VERSION) {
+        return verdict_of(ERR_VERSION, at, "written by a newer version");
+    }
+    if (err != 0) {
+        bool blank = log_bytes_are_zero(data + at, LOG_BATCH_HEAD_LEN);
+        return verdict_of(blank ? ERR_NOT_FOUND : ERR_CHECKSUM, at,
+                          blank ? "a batch is missing" : "the head of a batch is damaged");
+    }
+    if (head.number != number || head.epoch != epoch || head.previous != previous) {
+        return verdict_of(ERR_CORRUPT, at, "a batch does not belong where it is");
+    }
+    uint64_t end = log_sector_align(at + head.len);
+    if (end > size) {
+        return verdict_of(ERR_CHECKSUM, size, "the segment ends within a batch");
+    }
+    struct verdict verdict = records_check(data, at, &head);
+    if (verdict.err == 0 && !log_bytes_are_zero(data + at + head.len, end - at - head.len)) {
+        return verdict_of(ERR_CHECKSUM, at + head.len, "the bytes after a batch are not zero");
+    }
+    return verdict;
+}
+
+/* Hands the records of a whole batch on, and follows the indexes. */
+static int batch_accept(struct recovery *recovery, struct log_recover_segment *segment,
+                        const struct log_batch_head *batch)
+{
+    struct log_recover_result *result = recovery->result;
+    uint64_t at = segment->end + LOG_BATCH_HEAD_LEN;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct log_record_head record;
+        int err = log_record_head_decode(recovery->data + at, &record);
+        CHECK(err == 0);
+        if (record.index > result->last_index + 1) {
+            return segment_blame(recovery, segment, ERR_CORRUPT, at, "the entries before this record are missing");
+        }
+        if (recovery->observer->record != NULL) {
+            const uint8_t *payload = recovery->data + at + LOG_RECORD_HEAD_LEN;
+            err = recovery->observer->record(recovery->observer->arg, segment, at, &record, payload);
+            if (err != 0) {
+                return err;
+            }
+        }
+        result->first_index = record.index < result->first_index ? record.index : result->first_index;
+        result->last_index = record.index;
+        at += LOG_RECORD_HEAD_LEN + record.len;
+    }
+    segment->end = log_sector_align(segment->end + batch->len);
+    segment->batches++;
+    segment->records += batch->count;
+    result->records += batch->count;
+    result->batch = batch->number;
+    result->checksum = batch->checksum;
+    return 0;
+}
+
+/* Bytes from `at` to the last one that is not zero. */
+static uint64_t bytes_written(const uint8_t *data, uint64_t size, uint64_t at)
+{
+    while (size > at && data[size - 1] == 0) {
+        size--;
+    }
+    return size > at ? size - at : 0;
+}
+
+/* Looks, in what follows damage, for a batch that was begun after batch `number` was synced. */
+static bool data_proves(const uint8_t *data, uint64_t size, uint64_t at, uint64_t number)
+{
+    for (; size >= LOG_BATCH_HEAD_LEN && at <= size - LOG_BATCH_HEAD_LEN; at += LOG_SECTOR_LEN) {
+        struct log_batch_head head;
+        if (log_batch_head_decode(data + at, &head) == 0 && head.synced >= number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The place to name when the log ends too early: a segment whose head is damaged, or where the next batch should be. */
+static int recovery_blame_end(struct recovery *recovery, size_t last, const struct verdict *verdict)
+{
+    struct log_recover_result *result = recovery->result;
+    for (size_t i = last; i < result->segments_len && verdict->err == ERR_NOT_FOUND; i++) {
+        struct log_recover_segment *segment = &result->segments[i];
+        if (segment->state == LOG_RECOVER_UNUSED && segment->head_err == ERR_CORRUPT) {
+            return segment_blame(recovery, segment, ERR_CORRUPT, 0, "the head of the segment is damaged");
+        }
+    }
+    struct log_recover_segment none = {.number = 1};
+    return segment_blame(recovery, result->segments_len > 0 ? &result->segments[last] : &none, ERR_CORRUPT,
+                         verdict->offset, verdict->what);
+}
+
+/* Measures what a torn batch left in a segment; an error when something there shows that the batch was synced. */
+static int segment_end(struct recovery *recovery, size_t i, size_t last, const struct verdict *verdict)
+{
+    struct log_recover_result *result = recovery->result;
+    struct log_recover_segment *segment = &result->segments[i];
+    bool unused = segment->state == LOG_RECOVER_UNUSED;
+    int err = unused ? segment_load(recovery, segment) : 0;
+    if (err != 0) {
+        return err;
+    }
+    uint64_t at = unused ? 0 : segment->end;
+    if (data_proves(recovery->data, segment->size, at, result->batch + 1)) {
+        return recovery_blame_end(recovery, last, verdict);
+    }
+    segment->torn_bytes = bytes_written(recovery->data, segment->size, at);
+    result->torn_bytes += segment->torn_bytes;
+    if (unused && recovery->observer->segment != NULL) {
+        return recovery->observer->segment(recovery->observer->arg, segment);
+    }
+    return 0;
+}
+
+/* The log ends where `verdict` says, unless something shows that a batch there was synced. The segment `last` is the
+ * one in memory, unless it is unused. */
+static int recovery_end(struct recovery *recovery, size_t last, const struct verdict *verdict)
+{
+    struct log_recover_result *result = recovery->result;
+    if (result->watermark > result->batch) {
+        return recovery_blame_end(recovery, last, verdict);
+    }
+    for (size_t i = last; i < result->segments_len; i++) {
+        int err = segment_end(recovery, i, last, verdict);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Reads one segment in use. `limit` is the last batch in it, by what the next segment says; what comes after is what an
+ * earlier recovery has cut. For the last segment there is no limit, and the log ends at the first batch not whole. */
+static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
+{
+    struct log_recover_result *result = recovery->result;
+    struct log_recover_segment *segment = &result->segments[i];
+    int err = segment_load(recovery, segment);
+    if (err != 0) {
+        return err;
+    }
+    if (i == result->used_first) {
+        result->batch = segment->head.first_batch - 1;
+        result->checksum = segment->head.previous;
+        result->first_index = segment->head.first_index;
+        result->last_index = segment->head.first_index - 1;
+    } else if (segment->head.first_batch != result->batch + 1 || segment->head.previous != result->checksum) {
+        return segment_blame(recovery, segment, ERR_CORRUPT, 24, "the segment does not follow the one before");
+    }
+    result->epoch = segment->head.epoch > result->epoch ? segment->head.epoch : result->epoch;
+    struct verdict verdict = {.err = 0};
+    while (result->batch < limit) {
+        verdict = batch_check(recovery->data, segment->size, segment->end, result->batch + 1, result->checksum,
+                              segment->head.epoch);
+        if (verdict.err != 0) {
+            break;
+        }
+        err = batch_accept(recovery, segment, &verdict.head);
+        if (err != 0) {
+            return err;
+        }
+    }
+    bool torn = verdict.err == ERR_NOT_FOUND || verdict.err == ERR_CHECKSUM;
+    if (verdict.err != 0 && (limit != UINT64_MAX || !torn)) {
+        int code = verdict.err == ERR_VERSION ? ERR_VERSION : ERR_CORRUPT;
+        return segment_blame(recovery, segment, code, verdict.offset, verdict.what);
+    }
+    if (limit == UINT64_MAX) {
+        err = recovery_end(recovery, i, &verdict);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return recovery->observer->segment == NULL ? 0 : recovery->observer->segment(recovery->observer->arg, segment);
+}
+
+static int recovery_run(struct recovery *recovery)
+{
+    struct log_recover_result *result = recovery->result;
+    int err = log_watermark_read(recovery->disk, recovery->dir, &result->watermark);
+    if (err == 0) {
+        err = recovery_list(recovery);
+    }
+    if (err == 0) {
+        err = recovery_arrange(recovery);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (result->used_end == 0) {
+        struct verdict verdict = verdict_of(ERR_NOT_FOUND, 0, "the segment is missing or damaged");
+        return recovery_end(recovery, 0, &verdict);
+    }
+    for (size_t i = result->used_first; i < result->used_end; i++) {
+        bool last = i + 1 == result->used_end;
+        uint64_t limit = last ? UINT64_MAX : result->segments[i + 1].head.first_batch - 1;
+        err = segment_recover(recovery, i, limit);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int log_recover_read(struct disk *disk, const char *dir, const struct log_recover_observer *observer,
+                     struct log_recover_result *ret_result)
+{
+    *ret_result = (struct log_recover_result){.first_index = 1};
+    struct recovery recovery = {.disk = disk, .dir = dir, .observer = observer, .result = ret_result};
+    int err = recovery_run(&recovery);
+    free(recovery.data);
+    return err;
+}
+
+/* What was read may have been in memory only: it must be synced before anybody is told that it is stored. */
+static int segment_settle(struct disk *disk, const char *dir, const struct log_recover_segment *segment)
+{
+    char path[LOG_PATH_LEN_MAX];
+    int err = log_path_of_segment(dir, segment->number, path);
+    if (err != 0) {
+        return err;
+    }
+    struct disk_file *file = NULL;
+    err = disk->ops->open(disk, path, 0, &file);
+    if (err != 0) {
+        return err;
+    }
+    if (segment->size > segment->end) {
+        err = disk->ops->truncate(file, segment->end);
+    }
+    if (err == 0) {
+        err = disk->ops->sync(file);
+    }
+    disk->ops->close(file);
+    return err;
+}
+
+int log_recover_settle(struct disk *disk, const char *dir, const struct log_recover_result *result)
+{
+    if (result->used_end > 0) {
+        int err = segment_settle(disk, dir, &result->segments[result->used_end - 1]);
+        if (err != 0) {
+            return err;
+        }
+    }
+    /* From the end, so that another crash does not leave a gap before a segment that was to go too. */
+    for (size_t i = result->segments_len; i-- > 0;) {
+        char path[LOG_PATH_LEN_MAX];
+        int err = log_path_of_segment(dir, result->segments[i].number, path);
+        if (err == 0 && result->segments[i].state != LOG_RECOVER_USED) {
+            err = disk->ops->remove(disk, path);
+        }
+        if (err != 0) {
+            return err;
+        }
+    }
+    return disk->ops->sync_dir(disk, dir);
+}
+
+void log_recover_done(struct log_recover_result *result)
+{
+    free(result->segments);
+    *result = (struct log_recover_result){0};
+}

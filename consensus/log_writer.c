@@ -1,0 +1,297 @@
+/* The writer: gathers what is not on disk yet into batches, one in flight at a time. */
+
+#include "consensus/log_internal.h"
+#include "proto/base/check.h"
+#include "proto/base/fault.h"
+
+static const uint8_t zeroes[LOG_SECTOR_LEN];
+
+static void writer_fail(struct log *log, int err, const char *what)
+{
+    if (!log->failed) {
+        log->failed = true;
+        log->options.failed(log->options.arg, err, what);
+    }
+}
+
+void log_writer_forget(struct log *log)
+{
+    for (unsigned i = 0; i < log->batch.count; i++) {
+        slice_unref(&log->batch.payloads[i]);
+    }
+    log->batch.count = 0;
+}
+
+/* What follows a stored batch: the watermark, then room in the cache. */
+static int batch_stored(struct log *log, uint64_t last)
+{
+    log_segments_find(&log->segments, log->batch.segment)->durable = true;
+    if (last > log->stored) {
+        log->stored = last;
+    }
+    log_cache_shrink(&log->cache, log->options.cache_len_max, log->stored);
+    return log_watermark_write(&log->watermark, log->batch_number, log->stored);
+}
+
+static void batch_done(struct disk_append *append, int err)
+{
+    struct log *log = container_of(container_of(append, struct log_batch, append), struct log, batch);
+    CHECK(log->in_flight);
+    log->in_flight = false;
+    log_writer_forget(log);
+    if (log->failed) {
+        return;
+    }
+    if (err != 0) {
+        writer_fail(log, err, "a batch of the log could not be written and synced");
+        return;
+    }
+    uint64_t before = log->stored;
+    uint64_t original = log->batch.original;
+    err = batch_stored(log, log->batch.last);
+    if (err != 0) {
+        writer_fail(log, err, "the watermark of the log could not be written");
+        return;
+    }
+    uint64_t report = log->stored;
+    if (fault_fires(FAULT_SKIP_G5) && original > report) {
+        uint64_t last = log_index_last(&log->index);
+        report = original < last ? original : last;
+    }
+    err = log_writer_kick(log);
+    if (err != 0) {
+        writer_fail(log, err, "no memory for writing the log");
+        return;
+    }
+    if (report > before) {
+        log->options.stored(log->options.arg, report);
+    }
+}
+
+static void spare_done(struct disk_task *task, int err)
+{
+    struct log_segments *segments =
+        container_of(container_of(task, struct log_spare, task), struct log_segments, spare);
+    struct log *log = container_of(segments, struct log, segments);
+    log_segments_prepared(segments, err);
+    if (log->failed) {
+        return;
+    }
+    bool needed = log->waiting_for_spare;
+    log->waiting_for_spare = false;
+    if (err != 0) {
+        if (needed) {
+            writer_fail(log, err, "no segment could be made for the log");
+        } else {
+            journal_warning(log->options.journal, "log", "no segment could be made ahead of need: %s", err_text(err));
+        }
+        return;
+    }
+    err = log_writer_kick(log);
+    if (err != 0) {
+        writer_fail(log, err, "no memory for writing the log");
+    }
+}
+
+static uint64_t record_len(const struct log *log, uint64_t index)
+{
+    return LOG_RECORD_HEAD_LEN + (uint64_t)log_index_len(&log->index, index);
+}
+
+/* How many entries from `first` on go into a batch that may be `len_max` bytes long, and its length without zeroes. */
+static unsigned batch_gather(const struct log *log, uint64_t first, uint64_t len_max, uint64_t *ret_len)
+{
+    uint64_t last = log_index_last(&log->index);
+    uint64_t len = LOG_BATCH_HEAD_LEN;
+    unsigned count = 0;
+    while (first + count <= last && count < LOG_BATCH_ENTRIES_MAX) {
+        uint64_t more = record_len(log, first + count);
+        if (log_sector_align(len + more) > len_max || (count > 0 && len + more > LOG_BATCH_LEN_MAX)) {
+            break;
+        }
+        len += more;
+        count++;
+    }
+    *ret_len = len;
+    return count;
+}
+
+/* Adds a vector, joined to the one before where they touch. */
+static void batch_vector(struct log_batch *batch, const void *data, size_t len)
+{
+    struct disk_append *append = &batch->append;
+    struct disk_vector *last = append->vectors_len > 0 ? &batch->vectors[append->vectors_len - 1] : NULL;
+    if (len == 0) {
+        return;
+    }
+    if (last != NULL && (const uint8_t *)last->data + last->len == data) {
+        last->len += len;
+        return;
+    }
+    CHECK(append->vectors_len < LOG_BATCH_VECTORS_MAX);
+    batch->vectors[append->vectors_len++] = (struct disk_vector){.data = data, .len = len};
+}
+
+static struct log_segment_head segment_head(const struct log *log, const struct log_segment *segment,
+                                            uint64_t first_index)
+{
+    return (struct log_segment_head){
+        .number = segment->number,
+        .epoch = segment->epoch,
+        .first_batch = log->batch_number + 1,
+        .previous = log->batch_checksum,
+        .first_index = first_index,
+        .len = segment->len,
+    };
+}
+
+/* The heads of a batch, and of the segment when it is the first one there. */
+static uint8_t *batch_heads(struct log *log, const struct log_segment *segment, uint64_t first, unsigned count,
+                            uint64_t len)
+{
+    struct log_batch *batch = &log->batch;
+    uint8_t *out = batch->heads;
+    if (!segment->begun) {
+        struct log_segment_head head = segment_head(log, segment, first);
+        log_segment_head_encode(&head, out);
+        batch_vector(batch, out, LOG_SEGMENT_HEAD_LEN);
+        out += LOG_SEGMENT_HEAD_LEN;
+    }
+    struct log_batch_head head = {
+        .number = log->batch_number + 1,
+        .epoch = segment->epoch,
+        .synced = log->batch_number,
+        .previous = log->batch_checksum,
+        .count = count,
+        .len = (uint32_t)len,
+        .stored_index = log->stored,
+    };
+    log_batch_head_encode(&head, out);
+    batch_vector(batch, out, LOG_BATCH_HEAD_LEN);
+    log->batch_number = head.number;
+    log->batch_checksum = head.checksum;
+    return out + LOG_BATCH_HEAD_LEN;
+}
+
+static void batch_records(struct log *log, const struct log_segment *segment, uint64_t first, unsigned count,
+                          uint8_t *out)
+{
+    struct log_batch *batch = &log->batch;
+    uint64_t offset = log->offset + LOG_BATCH_HEAD_LEN;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t index = first + i;
+        struct slice payload = slice_ref(log_cache_get(&log->cache, index));
+        struct log_record_head head = {
+            .type = log_index_type(&log->index, index),
+            .len = (uint32_t)payload.len,
+            .index = index,
+            .term = log_index_term(&log->index, index),
+        };
+        log_record_head_encode(&head, segment->epoch, payload.data, out);
+        batch_vector(batch, out, LOG_RECORD_HEAD_LEN);
+        batch_vector(batch, payload.data, payload.len);
+        batch->payloads[batch->count++] = payload;
+        log_index_place(&log->index, segment->number, offset);
+        offset += LOG_RECORD_HEAD_LEN + payload.len;
+        out += LOG_RECORD_HEAD_LEN;
+    }
+}
+
+static void batch_submit(struct log *log, struct log_segment *segment, unsigned count, uint64_t len)
+{
+    struct log_batch *batch = &log->batch;
+    uint64_t first = log->index.placed + 1;
+    CHECK(batch->count == 0 && count > 0);
+    batch->append = (struct disk_append){
+        .file = segment->file,
+        .offset = segment->begun ? log->offset : 0,
+        .vectors = batch->vectors,
+        .skip_sync = fault_fires(FAULT_SKIP_LOG_SYNC),
+        .done = batch_done,
+    };
+    uint8_t *out = batch_heads(log, segment, first, count, len);
+    batch_records(log, segment, first, count, out);
+    batch_vector(batch, zeroes, (size_t)(log_sector_align(len) - len));
+    batch->segment = segment->number;
+    batch->last = first + count - 1;
+    batch->original = batch->last;
+    segment->begun = true;
+    log->offset += log_sector_align(len);
+    log->in_flight = true;
+    log->options.disk->ops->append(log->options.disk, &batch->append);
+}
+
+/* The next segment, as soon as it is ready and long enough. */
+static int writer_advance(struct log *log, uint64_t len, bool *ret_advanced)
+{
+    bool advanced = log_segments_advance(&log->segments, len);
+    if (advanced) {
+        log->offset = LOG_SEGMENT_HEAD_LEN;
+    } else {
+        log->waiting_for_spare = true;
+        if (log->segments.spare.state != LOG_SPARE_PREPARING) {
+            int err = log_segments_prepare(&log->segments, len, spare_done);
+            if (err != 0) {
+                return err;
+            }
+        }
+    }
+    *ret_advanced = advanced;
+    return 0;
+}
+
+int log_writer_kick(struct log *log)
+{
+    uint64_t first = log->index.placed + 1;
+    if (log->in_flight || log->failed || log->waiting_for_spare || !log_index_holds(&log->index, first)) {
+        return 0;
+    }
+    /* There is none to write to when it has gone back to be made longer for an entry that was then taken back. */
+    struct log_segment *segment = log_segments_active(&log->segments);
+    bool writable = segment != NULL && !segment->sealed;
+    uint64_t len = 0;
+    unsigned count = writable ? batch_gather(log, first, segment->len - log->offset, &len) : 0;
+    if (count == 0) {
+        uint64_t needed = LOG_SEGMENT_HEAD_LEN + log_sector_align(LOG_BATCH_HEAD_LEN + record_len(log, first));
+        bool advanced = false;
+        int err = writer_advance(log, needed, &advanced);
+        if (err != 0 || !advanced) {
+            return err;
+        }
+        segment = log_segments_active(&log->segments);
+        count = batch_gather(log, first, segment->len - log->offset, &len);
+    }
+    batch_submit(log, segment, count, len);
+    if (log->segments.spare.state == LOG_SPARE_NONE) {
+        return log_segments_prepare(&log->segments, 0, spare_done);
+    }
+    return 0;
+}
+
+int log_writer_reset(struct log *log, uint64_t first_index)
+{
+    struct log_segment *segment = log_segments_active(&log->segments);
+    if ((segment == NULL || segment->begun) && !log_segments_advance(&log->segments, 0)) {
+        CHECK(segment != NULL);
+        int err = log_segments_make(&log->segments, segment->number + 1);
+        if (err != 0) {
+            return err;
+        }
+    }
+    segment = log_segments_active(&log->segments);
+    struct log_segment_head head = segment_head(log, segment, first_index);
+    head.flags = LOG_SEGMENT_RESET;
+    uint8_t out[LOG_SEGMENT_HEAD_LEN];
+    log_segment_head_encode(&head, out);
+    const struct disk_ops *ops = log->options.disk->ops;
+    int err = ops->write(segment->file, 0, out, sizeof out);
+    if (err == 0) {
+        err = ops->sync(segment->file);
+    }
+    if (err == 0) {
+        segment->begun = true;
+        segment->durable = true;
+        log->offset = LOG_SEGMENT_HEAD_LEN;
+    }
+    return err;
+}

@@ -1,0 +1,167 @@
+/* Term and vote, in two slots written in turn.
+ *
+ * A slot is one sector, little-endian: magic "HFM" and a zero (4), version (2), 2 zero bytes, counter (8), term (8), vote
+ * (8), XXH3 of those 32 bytes (8). Counter n is in slot n % 2; a new file is written with counter 1 and zeroes before it
+ * is used. Both slots damaged is corruption, but for one case: slot 0 was never written. Then nothing was ever saved,
+ * and slot 1 is the torn beginning. */
+
+#include "consensus/meta.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/fault.h"
+
+#define SLOT_LEN 512u
+#define SLOT_USED 40u
+#define META_VERSION 1u
+#define PATH_LEN_MAX 256
+
+static const uint8_t meta_magic[4] = {'H', 'F', 'M', 0};
+
+struct meta {
+    struct disk_file *file;
+    uint64_t counter;
+};
+
+static bool slot_is_whole(const uint8_t *slot)
+{
+    return memcmp(slot, meta_magic, sizeof meta_magic) == 0 && get_u64(slot + 32) == XXH3_64bits(slot, 32);
+}
+
+static bool slot_is_blank(const uint8_t *slot)
+{
+    static const uint8_t blank[SLOT_LEN];
+    return memcmp(slot, blank, SLOT_LEN) == 0;
+}
+
+static int slot_write(struct meta *meta, uint64_t counter, const struct meta_value *value)
+{
+    uint8_t slot[SLOT_USED] = {0};
+    memcpy(slot, meta_magic, sizeof meta_magic);
+    put_u16(slot + 4, META_VERSION);
+    put_u64(slot + 8, counter);
+    put_u64(slot + 16, value->term);
+    put_u64(slot + 24, value->voted_for);
+    put_u64(slot + 32, XXH3_64bits(slot, 32));
+    struct disk_file *file = meta->file;
+    return file->disk->ops->write(file, counter % 2 * SLOT_LEN, slot, sizeof slot);
+}
+
+/* The newer of the whole slots; *ret_counter is 0 for a file that was never completed. */
+static int slots_decode(const uint8_t *slots, uint64_t *ret_counter, struct meta_value *ret_value)
+{
+    uint64_t counter = 0;
+    struct meta_value value = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        const uint8_t *slot = slots + i * SLOT_LEN;
+        if (!slot_is_whole(slot)) {
+            continue;
+        }
+        if (get_u16(slot + 4) != META_VERSION) {
+            return ERR_VERSION;
+        }
+        if (get_u64(slot + 8) > counter) {
+            counter = get_u64(slot + 8);
+            value = (struct meta_value){.term = get_u64(slot + 16), .voted_for = get_u64(slot + 24)};
+        }
+    }
+    if (counter == 0 && !slot_is_blank(slots)) {
+        return ERR_CORRUPT;
+    }
+    *ret_counter = counter;
+    *ret_value = value;
+    return 0;
+}
+
+/* A file that was never completed gets its first slot, and its name made durable. */
+static int meta_begin(struct meta *meta, struct disk *disk, const char *dir)
+{
+    const struct meta_value none = {0};
+    int err = slot_write(meta, 1, &none);
+    if (err == 0) {
+        err = disk->ops->sync(meta->file);
+    }
+    if (err == 0) {
+        err = disk->ops->sync_dir(disk, dir);
+    }
+    if (err == 0) {
+        meta->counter = 1;
+    }
+    return err;
+}
+
+static int meta_load(struct meta *meta, struct disk *disk, const char *dir, struct meta_value *ret_value)
+{
+    uint8_t slots[2 * SLOT_LEN] = {0};
+    size_t len = 0;
+    struct meta_value value = {0};
+    int err = disk->ops->read(meta->file, 0, slots, sizeof slots, &len);
+    if (err == 0) {
+        err = slots_decode(slots, &meta->counter, &value);
+    }
+    if (err == 0) {
+        /* What was read may be in memory only, if the process died between writing and syncing. */
+        err = meta->counter == 0 ? meta_begin(meta, disk, dir) : disk->ops->sync(meta->file);
+    }
+    if (err == 0) {
+        *ret_value = value;
+    }
+    return err;
+}
+
+int meta_open(struct disk *disk, const char *dir, struct meta **ret_meta, struct meta_value *ret_value, char *detail,
+              size_t detail_len)
+{
+    char path[PATH_LEN_MAX];
+    int len = snprintf(path, sizeof path, "%s/meta", dir);
+    if (len < 0 || len >= PATH_LEN_MAX) {
+        return ERR_TOO_BIG;
+    }
+    struct meta *meta = calloc(1, sizeof *meta);
+    if (meta == NULL) {
+        return ERR_NOMEM;
+    }
+    int err = disk->ops->open(disk, path, DISK_CREATE, &meta->file);
+    if (err == 0) {
+        err = meta_load(meta, disk, dir, ret_value);
+    }
+    if (err == ERR_CORRUPT) {
+        snprintf(detail, detail_len, "%s, offset 0: term and vote are damaged in both slots", path);
+    } else if (err != 0) {
+        snprintf(detail, detail_len, "%s: %s", path, err_text(err));
+    }
+    if (err != 0) {
+        meta_close(meta);
+        return err;
+    }
+    *ret_meta = meta;
+    return 0;
+}
+
+int meta_save(struct meta *meta, const struct meta_value *value)
+{
+    int err = slot_write(meta, meta->counter + 1, value);
+    if (err == 0 && !fault_fires(FAULT_SKIP_META_SYNC)) {
+        err = meta->file->disk->ops->sync(meta->file);
+    }
+    if (err == 0) {
+        meta->counter++;
+    }
+    return err;
+}
+
+void meta_close(struct meta *meta)
+{
+    if (meta == NULL) {
+        return;
+    }
+    if (meta->file != NULL) {
+        meta->file->disk->ops->close(meta->file);
+    }
+    free(meta);
+}

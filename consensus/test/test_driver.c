@@ -1,0 +1,319 @@
+/* The driver's promises: what it does before what, and what a restart brings back. */
+
+#include "consensus/driver.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "proto/base/fault.h"
+
+static uint64_t submit(struct fixture *f, const char *text)
+{
+    struct log_entry entry = fixture_entry(0, text);
+    uint64_t index;
+    uint64_t term;
+    cr_assert_eq(driver_submit(f->driver, entry.payload, &index, &term), 0);
+    slice_unref(&entry.payload);
+    return index;
+}
+
+/* Both other members have stored everything. */
+static void acknowledge(struct fixture *f)
+{
+    uint64_t term = raft_current_term(&f->driver->raft);
+    for (uint64_t node = 2; node <= f->members_len; node++) {
+        cr_assert_eq(fixture_result(f, node, term, 0, log_last_index(f->driver->log)), 0);
+    }
+    driver_step(f->driver);
+}
+
+Test(driver, the_engine_is_the_one_that_the_guards_were_written_for)
+{
+    cr_assert_eq(RAFT_VERSION_NUMBER, 2201);
+    cr_assert_eq(sizeof(struct raft), 992u, "the shared library has the legacy fields");
+}
+
+Test(driver, a_new_leader_commits_an_entry_of_its_own_term)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    struct driver_status status;
+    driver_status(f.driver, &status);
+    cr_assert(status.term_committed);
+    cr_assert_eq(log_type(f.driver->log, 2), LOG_ENTRY_BARRIER);
+    cr_assert_eq(status.members_len, 3u);
+    fixture_done(&f);
+}
+
+Test(driver, nothing_is_applied_before_a_majority_has_stored_it)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    uint64_t index = submit(&f, "x");
+    const struct raft_message *sent = fixture_last(&f, 2, RAFT_APPEND_ENTRIES);
+    cr_assert_eq(sent->append_entries.n_entries, 1u, "sent while our own disk writes");
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 0u);
+    fixture_disk(&f);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 0u, "ours alone is not a majority");
+    cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, index), 0);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 1u);
+    cr_assert_eq(f.applied[0], index);
+    fixture_done(&f);
+}
+
+Test(driver, what_others_have_stored_is_applied_here_only_when_it_is_stored_here)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    uint64_t index = submit(&f, "x");
+    acknowledge(&f);
+    cr_assert_eq(raft_commit_index(&f.driver->raft), index);
+    cr_assert_eq(f.applied_len, 0u);
+    fixture_disk(&f);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 1u);
+    fixture_done(&f);
+}
+
+Test(driver, a_follower_answers_only_for_what_is_on_its_disk)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct log_entry entries[] = {fixture_entry(2, "a"), fixture_entry(2, "b")};
+    cr_assert_eq(fixture_append(&f, 2, 2, 1, 1, 1, entries, 2), 0);
+    cr_assert_null(fixture_last(&f, 2, RAFT_APPEND_ENTRIES_RESULT));
+    fixture_disk(&f);
+    const struct raft_message *answer = fixture_last(&f, 2, RAFT_APPEND_ENTRIES_RESULT);
+    cr_assert_not_null(answer);
+    cr_assert_eq(answer->append_entries_result.last_log_index, 3u);
+    cr_assert_eq(answer->append_entries_result.rejected, 0u);
+    fixture_reopen(&f, true);
+    cr_assert_eq(log_last_index(f.driver->log), 3u, "what was answered for survives the power");
+    fixture_done(&f);
+}
+
+Test(driver, term_and_vote_survive_the_power)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
+    vote.request_vote = (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
+    cr_assert_eq(fixture_say(&f, 3, &vote), 0);
+    cr_assert(fixture_last(&f, 3, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted);
+    fixture_reopen(&f, true);
+    vote.request_vote.candidate_id = 2;
+    cr_assert_eq(fixture_say(&f, 2, &vote), 0);
+    cr_assert_not(fixture_last(&f, 2, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted,
+                  "no second vote in one term");
+    fixture_done(&f);
+}
+
+Test(driver, without_the_sync_of_the_vote_there_would_be_two)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fault_set(FAULT_SKIP_META_SYNC, true);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
+    vote.request_vote = (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
+    cr_assert_eq(fixture_say(&f, 3, &vote), 0);
+    fixture_reopen(&f, true);
+    fault_reset();
+    vote.request_vote.candidate_id = 2;
+    cr_assert_eq(fixture_say(&f, 2, &vote), 0);
+    cr_assert(fixture_last(&f, 2, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted);
+    fixture_done(&f);
+}
+
+Test(driver, the_window_bounds_what_is_in_flight)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(driver_ready(f.driver));
+        submit(&f, "x");
+    }
+    cr_assert_not(driver_ready(f.driver));
+    struct log_entry entry = fixture_entry(0, "y");
+    uint64_t index;
+    uint64_t term;
+    cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), ERR_BUSY);
+    fixture_disk(&f);
+    acknowledge(&f);
+    cr_assert(driver_ready(f.driver));
+    slice_unref(&entry.payload);
+    fixture_done(&f);
+}
+
+Test(driver, a_follower_takes_no_proposals)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct log_entry entry = fixture_entry(0, "y");
+    uint64_t index;
+    uint64_t term;
+    cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), ERR_NOT_LEADER);
+    cr_assert_eq(driver_transfer(f.driver, 0), ERR_NOT_LEADER);
+    slice_unref(&entry.payload);
+    fixture_done(&f);
+}
+
+Test(driver, a_restart_replays_what_is_not_in_the_checkpoint)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    for (int i = 0; i < 10; i++) {
+        submit(&f, "x");
+        fixture_disk(&f);
+        acknowledge(&f);
+    }
+    uint64_t last = log_last_index(f.driver->log);
+    fixture_reopen(&f, true);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 0u, "nothing is known to be committed yet");
+    fixture_lead(&f);
+    struct driver_status status;
+    driver_status(f.driver, &status);
+    cr_assert_eq(f.applied_len, 10u);
+    cr_assert_eq(status.replayed, last, "the commands, the barrier and the membership");
+    cr_assert_eq(status.applied_index, last + 1, "and the barrier of the new term");
+    fixture_done(&f);
+}
+
+Test(driver, after_a_checkpoint_the_log_before_it_goes_and_is_not_replayed)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    char big[2049];
+    memset(big, 'x', sizeof big - 1);
+    big[sizeof big - 1] = '\0';
+    uint64_t checkpoint = 0;
+    for (int i = 0; i < 700; i++) {
+        uint64_t index = submit(&f, big);
+        fixture_disk(&f);
+        acknowledge(&f);
+        f.applied_len = 0;
+        if (i == 690) {
+            struct slice position;
+            cr_assert_eq(driver_checkpoint(f.driver, &checkpoint, &position), 0);
+            cr_assert_eq(checkpoint, index);
+            cr_assert_eq(driver_checkpoint_stored(f.driver, checkpoint, position), 0);
+            f.applied_start = checkpoint;
+            f.position = position;
+        }
+        fixture_forget(&f);
+    }
+    uint64_t last = log_last_index(f.driver->log);
+    cr_assert_gt(log_first_index(f.driver->log), 1u, "whole segments have gone");
+    cr_assert_leq(log_first_index(f.driver->log) + DRIVER_INFLIGHT_MAX, checkpoint, "but not what may be in flight");
+    fixture_reopen(&f, true);
+    cr_assert_eq(raft_commit_index(&f.driver->raft), checkpoint);
+    fixture_lead(&f);
+    struct driver_status status;
+    driver_status(f.driver, &status);
+    cr_assert_eq(status.replayed, last - checkpoint);
+    fixture_done(&f);
+}
+
+Test(driver, a_follower_behind_gets_old_entries_from_disk)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    for (int i = 0; i < 50; i++) {
+        submit(&f, "payload");
+        fixture_disk(&f);
+        cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, log_last_index(f.driver->log)), 0);
+        driver_step(f.driver);
+    }
+    fixture_reopen(&f, false);
+    fixture_lead(&f);
+    fixture_forget(&f);
+    /* Node 3 has lost its place: it rejects what follows the barrier. */
+    uint64_t last = log_last_index(f.driver->log);
+    (void)last;
+    for (int i = 0; i < 20 && fixture_last(&f, 3, RAFT_APPEND_ENTRIES) == NULL; i++) {
+        f.now_ms += 50;
+        cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, last), 0);
+        driver_step(f.driver);
+    }
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_APPEND_ENTRIES));
+    fixture_done(&f);
+}
+
+Test(driver, a_malformed_frame_changes_nothing)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct blob *blob = blob_new(64);
+    memset(blob->data, 0xff, 64);
+    struct frame frame = {.type = FRAME_PEER_RAFT, .header = slice_part(slice_of_blob(blob), 0, 64)};
+    cr_assert_eq(driver_receive(f.driver, 2, &frame), ERR_BROKEN);
+    frame.type = FRAME_HELLO;
+    cr_assert_eq(driver_receive(f.driver, 2, &frame), ERR_BROKEN);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
+    vote.request_vote_result = (struct raft_request_vote_result){.term = 99, .vote_granted = true, .pre_vote = true};
+    cr_assert_eq(fixture_say(&f, 2, &vote), ERR_BROKEN, "a pre-vote that nobody asked for");
+    cr_assert_eq(raft_current_term(&f.driver->raft), 1u);
+    blob_unref(blob);
+    fixture_done(&f);
+}
+
+Test(driver, a_snapshot_that_cannot_be_taken_is_said_and_dropped)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct raft_message install = {.type = RAFT_INSTALL_SNAPSHOT};
+    install.install_snapshot = (struct raft_install_snapshot){.term = 2, .last_index = 500, .last_term = 2, .conf_index = 1};
+    cr_assert_eq(fixture_say(&f, 2, &install), 0);
+    cr_assert_not(f.driver->raft.snapshot.installing);
+    cr_assert_eq(log_last_index(f.driver->log), 1u);
+    fixture_done(&f);
+}
+
+Test(driver, one_member_leads_at_once)
+{
+    struct fixture f;
+    fixture_init(&f, 1);
+    driver_step(f.driver);
+    cr_assert_eq(f.role, DRIVER_LEADER);
+    fixture_disk(&f);
+    driver_step(f.driver);
+    uint64_t index = submit(&f, "x");
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 0u);
+    fixture_disk(&f);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 1u);
+    cr_assert_eq(f.applied[0], index);
+    fixture_done(&f);
+}
+
+Test(driver, leadership_is_handed_over)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    fixture_forget(&f);
+    cr_assert_eq(driver_transfer(f.driver, 9), ERR_NOT_FOUND);
+    cr_assert_eq(driver_transfer(f.driver, 2), 0);
+    const struct raft_message *now = fixture_last(&f, 2, RAFT_TIMEOUT_NOW);
+    cr_assert_not_null(now);
+    cr_assert_eq(now->timeout_now.last_log_index, log_last_index(f.driver->log));
+    cr_assert_not(driver_ready(f.driver));
+    struct log_entry entry = fixture_entry(0, "y");
+    uint64_t index;
+    uint64_t term;
+    cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), ERR_NOT_LEADER);
+    slice_unref(&entry.payload);
+    fixture_done(&f);
+}
