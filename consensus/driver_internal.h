@@ -27,6 +27,7 @@ struct driver {
     struct guards guards;
     struct arena arena;       /* For the message being received. */
     struct message message;   /* Likewise. */
+    char from_address[ADDRESS_LEN_MAX + 1];
     uint64_t timeout_fired_ms;
 
     /* Position. */

@@ -1,16 +1,17 @@
 /* What peers say: checked, passed through the guards, and given to the engine. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "consensus/driver_internal.h"
 #include "proto/base/check.h"
 
-/* The engine notes the address of a leader; it only needs to be a string. */
-static const char *member_address(const struct driver *driver, uint64_t id)
+/* The engine notes the address of a leader. A copy, since a message that changes the membership frees the original. */
+static void copy_address(struct driver *driver, uint64_t id)
 {
     const struct raft_server *server = configuration_find(&driver->raft.configuration, id);
-    return server != NULL ? server->address : "";
+    (void)snprintf(driver->from_address, sizeof driver->from_address, "%s", server != NULL ? server->address : "");
 }
 
 static int receive_error(struct driver *driver, int rv)
@@ -149,7 +150,8 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     }
     struct raft_message *message = &driver->message.raft;
     message->server_id = from;
-    message->server_address = member_address(driver, from);
+    copy_address(driver, from);
+    message->server_address = driver->from_address;
     err = check_result(driver);
     if (err != 0) {
         return err;

@@ -28,16 +28,25 @@ static int recovered_record(void *arg, const struct log_recover_segment *segment
     return err;
 }
 
-/* The directory and, in the one above, its name. */
+/* The directory, and its name and those of its parents made durable: whoever made them may not have. */
 static int log_make_dir(const struct log_options *options)
 {
     const struct disk_ops *ops = options->disk->ops;
-    char parent[LOG_PATH_LEN_MAX];
-    int err = log_path_parent(options->dir, parent);
+    char path[LOG_PATH_LEN_MAX];
+    int err = ops->make_dir(options->disk, options->dir);
     if (err == 0) {
-        err = ops->make_dir(options->disk, options->dir);
+        err = log_path_parent(options->dir, path);
     }
-    return err == 0 ? ops->sync_dir(options->disk, parent) : err;
+    while (err == 0) {
+        err = ops->sync_dir(options->disk, path);
+        if (err != 0 || strcmp(path, ".") == 0) {
+            break;
+        }
+        char child[LOG_PATH_LEN_MAX];
+        memcpy(child, path, sizeof child);
+        err = log_path_parent(child, path);
+    }
+    return err;
 }
 
 /* Reads the log into the index; changes the disk only when all of it is good. */

@@ -77,6 +77,7 @@ struct effects {
 int machine_open(struct store *store, struct machine **ret_machine, uint64_t *ret_applied_index,
                  struct slice *ret_consensus, char *detail, size_t detail_len) NODISCARD;
 
+/* Closes the store too. A checkpoint in flight must have been given back. NULL is allowed. */
 void machine_close(struct machine *machine);
 
 /* Applies the entry at `index`, which must be above every index applied so far. (Indexes may be skipped: entries that
@@ -90,6 +91,10 @@ uint64_t machine_applied_index(const struct machine *machine);
 /* Log time of the last entry, in milliseconds since 1970-01-01 UTC. */
 uint64_t machine_time_ms(const struct machine *machine);
 uint32_t machine_version(const struct machine *machine);
+
+/* Whether deliveries are due that did not fit the last entry. They come with the next one, whatever is in it: the leader
+ * appends an entry without commands when it has nothing else to propose. */
+bool machine_due(const struct machine *machine);
 
 /* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
  * gone. ERR_CHECKSUM: damaged (says so; never delivered). ERR_IO. */

@@ -22,33 +22,35 @@ struct shard;
 
 struct shard_options {
     uint64_t node;
-    const char *cluster;       /* Name of the cluster; borrowed for the life of the shard, as all strings here. */
-    const char *version;       /* Of the program, for status. */
+    const char *cluster; /* Name of the cluster; borrowed for the life of the shard, as all strings here. */
+    const char *version; /* Of the program, for status. */
     const struct driver_member *members;
     unsigned members_len;
-    struct disk *disk;         /* For the log, below `dir`. */
-    struct store *store;       /* For the machine. Taken over on success. */
+    struct disk *disk;   /* For the log, below `dir`. */
+    struct store *store; /* For the machine. Taken over in any case: closed on failure. */
     struct clock *clock;
-    struct journal *journal;   /* May be NULL. */
-    const char *dir;           /* Relative to the disk's root. */
-    uint64_t checkpoint_len;   /* Bytes of log after which a checkpoint is made; 0: 64 MiB. */
-    uint64_t retain_len;       /* As in driver_options. */
-    uint64_t segment_len;      /* As in driver_options. */
-    uint64_t cache_len_max;    /* As in driver_options. */
+    struct journal *journal; /* May be NULL. */
+    const char *dir;         /* Relative to the disk's root. */
+    uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made; 0: 64 MiB. */
+    uint64_t retain_len;     /* As in driver_options. */
+    uint64_t segment_len;    /* As in driver_options. */
+    uint64_t cache_len_max;  /* As in driver_options. */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned window;
     void *arg; /* For the callbacks. */
     /* Sends a PEER_RAFT frame to a node, or drops it. Takes ownership. */
     void (*send)(void *arg, uint64_t node, struct frame_out *frame);
-    /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be NULL. */
+    /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
+     * NULL. */
     void (*wake)(void *arg);
     /* The process must end. Does not return (the simulator jumps out). */
     void (*fatal)(void *arg, int err, const char *what);
 };
 
 /* Opens machine and driver. `detail` gets one line on error. */
-int shard_open(const struct shard_options *options, struct shard **ret_shard, char *detail, size_t detail_len) NODISCARD;
+int shard_open(const struct shard_options *options, struct shard **ret_shard, char *detail,
+               size_t detail_len) NODISCARD;
 
 /* Closes everything, as a crash would: what is not on disk is lost. All links must have been detached. */
 void shard_close(struct shard *shard);

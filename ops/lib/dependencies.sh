@@ -9,9 +9,10 @@ readonly HOLDFAST_BUILD_PACKAGES=(
   gcc g++ cmake ninja-build pkg-config
   libuv1-dev librocksdb-dev libprotobuf-c-dev protobuf-c-compiler
   libcriterion-dev libcyaml-dev libxxhash-dev libbsd-dev uthash-dev
+  python3
 )
 readonly HOLDFAST_TEST_PACKAGES=(
-  clang python3 procps iproute2
+  clang procps iproute2
 )
 readonly HOLDFAST_RAFT_PACKAGES=(libraft-dev libraft0)
 readonly HOLDFAST_RAFT_VERSION=0.22.1
@@ -44,6 +45,7 @@ raft_installed() {
 
 # Prints the address of the Debian archive that this machine already uses for its own release.
 archive_address() {
+  # shellcheck disable=SC2016  # apt's own variables, not the shell's
   apt-get indextargets --format '$(SITE) $(CODENAME) $(ORIGIN)' 'Created-By: Packages' |
     awk -v codename="$1" '$2 == codename && $3 == "Debian" { print $1; exit }'
 }
@@ -56,7 +58,7 @@ add_backports() {
     say "error: apt on this machine names no Debian bookworm archive, so there is nowhere to take backports from"
     return 1
   fi
-  as_root tee /etc/apt/sources.list.d/holdfast-backports.sources >/dev/null <<SOURCES
+  as_root tee /etc/apt/sources.list.d/holdfast-backports.sources >/dev/null <<SOURCES || return 1
 Types: deb
 URIs: $address
 Suites: bookworm-backports
@@ -90,6 +92,7 @@ install_dependencies() {
   if packages_installed "${packages[@]}" && raft_installed; then
     return 0
   fi
+  # shellcheck disable=SC1091  # there on every Debian
   codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
   case "$codename" in
     bookworm | trixie) ;;
@@ -99,14 +102,14 @@ install_dependencies() {
       ;;
   esac
   say "==> Reading the package lists"
-  apt_update
+  apt_update || return 1
   if [ "$codename" = bookworm ] && ! raft_installed; then
     say "==> Adding bookworm-backports for c-raft $HOLDFAST_RAFT_VERSION (pinned to that package)"
-    add_backports
-    apt_update
+    add_backports || return 1
+    apt_update || return 1
   fi
   say "==> Installing packages (a few minutes on a fresh machine)"
-  apt_install "${packages[@]}" "${HOLDFAST_RAFT_PACKAGES[@]}"
+  apt_install "${packages[@]}" "${HOLDFAST_RAFT_PACKAGES[@]}" || return 1
   if ! raft_installed; then
     say "error: c-raft $HOLDFAST_RAFT_VERSION was not installed; apt offers:"
     apt-cache policy libraft-dev >&2

@@ -8,7 +8,10 @@
  *   unknown     ERR_OUTCOME_UNKNOWN: it was sent, and the session ended or the time ran out before an answer came.
  *   not sent    ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_REFUSED...: it cannot have been done.
  * A publish of a named producer is never unknown while time is left: when the session is lost, it is sent again in the
- * next one, and the machine knows its sequence. */
+ * next one, and the machine knows its sequence.
+ *
+ * Callbacks come from within the events, never from within a command; commands may be issued from within callbacks. A
+ * connection begins with the first client_core_tick(). */
 
 #ifndef HOLDFAST_RPC_CLIENT_CLIENT_CORE_H
 #define HOLDFAST_RPC_CLIENT_CLIENT_CORE_H
@@ -71,10 +74,13 @@ struct client_core_options {
     uint64_t silence_timeout_ms; /* With unanswered commands and nothing heard: another node is tried; 0: 5000. */
     struct clock *clock;
     struct client_core_host host;
+    /* For operators: no session, no commands, no redirects. Queries go to whichever of the servers answers, leader or
+     * not. */
+    bool query_only;
 };
 
 int client_core_new(const struct client_core_options *options, struct client_core **ret_core) NODISCARD;
-/* What has no answer yet ends as unknown or not sent. NULL is allowed. */
+/* What has no answer yet ends as unknown or not sent. NULL is allowed. Not from within a callback of the core. */
 void client_core_free(struct client_core *core);
 
 /* Events from the host. */
@@ -94,6 +100,7 @@ int client_core_delete(struct client_core *core, const char *queue, bool if_empt
 int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,
                         const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
                         void *arg) NODISCARD;
+/* `consumer`: not 0, and better never used before: a settlement of an earlier subscription could meet the new one. */
 int client_core_subscribe(struct client_core *core, const char *queue, uint64_t consumer, uint32_t credit,
                           uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
@@ -103,6 +110,7 @@ struct client_range {
     uint64_t first;
     uint64_t last;
 };
+/* ERR_NOT_FOUND: no such subscription (any more). ERR_INVALID: a range names what has not been delivered. */
 int client_core_settle(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
                        const struct client_range *ranges, size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb,
                        void *arg) NODISCARD;

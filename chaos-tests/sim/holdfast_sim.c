@@ -1,0 +1,242 @@
+/* holdfast-sim: whole nodes and clients in one thread, from a seed. */
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/base/fault.h"
+#include "sim_catch.h"
+#include "sim_stats.h"
+#include "sim_world.h"
+
+static const char usage[] =
+    "Usage: holdfast-sim --seed S [--trace]          one run\n"
+    "       holdfast-sim --seeds N [--from S]        many; stops at the first violation\n"
+    "       holdfast-sim --file FILE                 the seeds of a file: a seed and its options a line\n"
+    "       holdfast-sim --catch [--fault NAME]...   how many seeds it takes to notice each fault\n"
+    "Options:\n"
+    "  --ops N           client operations a seed (2000)\n"
+    "  --nodes N         3 or 5 (the seed decides)\n"
+    "  --fault NAME      switches a safety step off; may be given several times\n"
+    "  --limit N         with --catch: seeds at most (300)\n"
+    "  --replay-check    runs every seed twice, and compares\n"
+    "  --quiet           no table at the end\n"
+    "Exit: 0 all is well, 1 a violation (or, with --catch, a fault that was not noticed), 2 usage.\n";
+
+struct arguments {
+    struct sim_options options;
+    uint64_t seeds;
+    uint64_t from;
+    uint64_t limit;
+    const char *file;
+    bool one;
+    bool replay_check;
+    bool quiet;
+    bool catch;
+    enum fault faults[FAULT_COUNT];
+    unsigned faults_len;
+};
+
+/* The seed under way, for the message of a run that ends the process. */
+static volatile uint64_t seed_now;
+
+static void aborted(int signal_number)
+{
+    char line[160];
+    int len =
+        snprintf(line, sizeof line, "\nseed %" PRIu64 ": ended by signal %d\nreplay: holdfast-sim --seed %" PRIu64 "\n",
+                 (uint64_t)seed_now, signal_number, (uint64_t)seed_now);
+    if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0) {
+        _exit(4);
+    }
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static int parse_number(const char *text, uint64_t *ret_number)
+{
+    char *end = NULL;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (*text == '\0' || *text == '-' || *end != '\0') {
+        return ERR_INVALID;
+    }
+    *ret_number = number;
+    return 0;
+}
+
+static int parse_option(struct arguments *arguments, int option, const char *value)
+{
+    uint64_t number = 0;
+    switch (option) {
+    case 't': arguments->options.trace = true; return 0;
+    case 'r': arguments->replay_check = true; return 0;
+    case 'q': arguments->quiet = true; return 0;
+    case 'c': arguments->catch = true; return 0;
+    case 'F': arguments->file = value; return 0;
+    case 'f':
+        if (fault_by_name(value) == FAULT_COUNT || arguments->faults_len == FAULT_COUNT) {
+            return ERR_INVALID;
+        }
+        arguments->faults[arguments->faults_len++] = fault_by_name(value);
+        return 0;
+    case '?': return ERR_INVALID;
+    default: break;
+    }
+    if (parse_number(value, &number) != 0) {
+        return ERR_INVALID;
+    }
+    switch (option) {
+    case 's':
+        arguments->from = number;
+        arguments->seeds = 1;
+        arguments->one = true;
+        return 0;
+    case 'n': arguments->seeds = number; return 0;
+    case 'm': arguments->from = number; return 0;
+    case 'o': arguments->options.ops = number; return 0;
+    case 'l': arguments->limit = number; return 0;
+    case 'N': arguments->options.nodes = (unsigned)number; return number == 3 || number == 5 ? 0 : ERR_INVALID;
+    default: return ERR_INVALID;
+    }
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},
+        {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'},
+        {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},
+        {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"catch", no_argument, NULL, 'c'},
+        {0},
+    };
+    int option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        int err = parse_option(arguments, option, optarg);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return optind == argc ? 0 : ERR_INVALID;
+}
+
+static void print_violation(const struct arguments *arguments, uint64_t seed, const char *failure)
+{
+    printf("seed %" PRIu64 ": VIOLATION: %s\n", seed, failure);
+    printf("replay: holdfast-sim --seed %" PRIu64 " --ops %" PRIu64, seed, arguments->options.ops);
+    if (arguments->options.nodes != 0) {
+        printf(" --nodes %u", arguments->options.nodes);
+    }
+    for (unsigned i = 0; i < arguments->faults_len; i++) {
+        printf(" --fault %s", fault_name(arguments->faults[i]));
+    }
+    printf(" --trace\n");
+    fflush(stdout);
+}
+
+/* Runs the seeds; 0, or 1 at the first violation. */
+static int run_seeds(const struct arguments *arguments)
+{
+    struct sim_stats_table table = {0};
+    int status = 0;
+    fault_reset();
+    for (unsigned i = 0; i < arguments->faults_len; i++) {
+        fault_set(arguments->faults[i], true);
+    }
+    for (uint64_t i = 0; i < arguments->seeds && status == 0; i++) {
+        struct sim_options options = arguments->options;
+        struct sim_result result;
+        struct sim_result again;
+        options.seed = arguments->from + i;
+        seed_now = options.seed;
+        sim_world_run(&options, &result);
+        if (result.failed) {
+            print_violation(arguments, options.seed, result.failure);
+            status = 1;
+        }
+        if (arguments->replay_check && status == 0) {
+            sim_world_run(&options, &again);
+            if (again.digest != result.digest || memcmp(&again.stats, &result.stats, sizeof again.stats) != 0) {
+                print_violation(arguments, options.seed, "two runs of the seed differ");
+                status = 1;
+            }
+        }
+        sim_stats_table_add(&table, &result.stats);
+        if ((i + 1) % 100 == 0 && !arguments->quiet) {
+            fprintf(stderr, "%" PRIu64 " of %" PRIu64 " seeds\n", i + 1, arguments->seeds);
+        }
+    }
+    if (!arguments->quiet) {
+        sim_stats_table_print(&table);
+        printf("%zu seeds, %s\n", table.len, status == 0 ? "no violation" : "one violation");
+    }
+    sim_stats_table_done(&table);
+    return status;
+}
+
+/* One line of a file of seeds: "SEED [OPTIONS] # what it was". */
+static int run_line(const struct arguments *defaults, char *line)
+{
+    struct arguments arguments = {.options = defaults->options, .seeds = 1, .quiet = true};
+    char *argv[32] = {"holdfast-sim", "--seed"};
+    int argc = 2;
+    char *save = NULL;
+    line[strcspn(line, "#\n")] = '\0';
+    for (char *word = strtok_r(line, " \t", &save); word != NULL && argc < 31; word = strtok_r(NULL, " \t", &save)) {
+        argv[argc++] = word;
+    }
+    if (argc == 2) {
+        return 0;
+    }
+    if (parse_arguments(argc, argv, &arguments) != 0) {
+        fprintf(stderr, "malformed line for seed %s\n", argv[2]);
+        return 2;
+    }
+    arguments.replay_check = defaults->replay_check;
+    return run_seeds(&arguments);
+}
+
+static int run_file(const struct arguments *arguments)
+{
+    FILE *file = fopen(arguments->file, "r");
+    char line[500];
+    int status = 0;
+    if (file == NULL) {
+        perror(arguments->file);
+        return 2;
+    }
+    while (status == 0 && fgets(line, sizeof line, file) != NULL) {
+        status = run_line(arguments, line);
+    }
+    fclose(file);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments = {.options = {.ops = 2000}, .from = 1, .limit = 300};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (parse_arguments(argc, argv, &arguments) != 0 ||
+        (arguments.seeds == 0 && arguments.file == NULL && !arguments.catch)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if (arguments.catch) {
+        return sim_catch(&arguments.options, arguments.from, arguments.limit, arguments.faults, arguments.faults_len);
+    }
+    signal(SIGABRT, aborted);
+    signal(SIGSEGV, aborted);
+    return arguments.file != NULL ? run_file(&arguments) : run_seeds(&arguments);
+}

@@ -1,0 +1,312 @@
+/* The promises of the nodes to each other, checked after every turn. */
+
+#include "sim_checker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "proto/base/check.h"
+#include "sim_world.h"
+
+#define CHECKER_TERM_MAX 1000000u
+
+static struct sim_entry *checker_entry(struct sim_checker *checker, uint64_t index)
+{
+    if (index >= checker->entries_cap) {
+        size_t cap = (size_t)index * 2 + 1024;
+        checker->entries = realloc(checker->entries, cap * sizeof *checker->entries);
+        CHECK(checker->entries != NULL);
+        memset(checker->entries + checker->entries_cap, 0, (cap - checker->entries_cap) * sizeof *checker->entries);
+        checker->entries_cap = cap;
+    }
+    return &checker->entries[index];
+}
+
+static uint64_t *checker_leader(struct sim_checker *checker, uint64_t term)
+{
+    if (term >= checker->leaders_cap) {
+        size_t cap = (size_t)term * 2 + 64;
+        checker->leaders = realloc(checker->leaders, cap * sizeof *checker->leaders);
+        CHECK(checker->leaders != NULL);
+        memset(checker->leaders + checker->leaders_cap, 0, (cap - checker->leaders_cap) * sizeof *checker->leaders);
+        checker->leaders_cap = cap;
+    }
+    return &checker->leaders[term];
+}
+
+/* State machine safety: nobody applies another entry at an index. */
+static void check_entry(struct sim_node *node, uint64_t node_term, uint64_t index, const struct log_entry *found)
+{
+    struct sim_world *world = node->world;
+    struct sim_entry *entry = checker_entry(&world->checker, index);
+    uint64_t hash = XXH3_64bits_withSeed(found->payload.data, found->payload.len, (uint64_t)found->type);
+    if (entry->term == 0) {
+        entry->term = found->term;
+        entry->applied_term = node_term;
+        entry->hash = hash;
+        sim_world_note(world, 2, index, hash);
+    } else if (entry->term != found->term || entry->hash != hash) {
+        sim_world_violation(world,
+                            "node %u applied another entry at index %" PRIu64 ": term %" PRIu64 " instead of %" PRIu64
+                            ", hash %" PRIx64 " instead of %" PRIx64,
+                            node->index + 1, index, found->term, entry->term, hash, entry->hash);
+    }
+    if (index > world->checker.applied_max) {
+        world->checker.applied_max = index;
+    }
+}
+
+static void check_applied(struct sim_node *node, const struct driver_status *status)
+{
+    struct log *log = driver_log(shard_driver(node->shard));
+    struct log_entry entries[32];
+    uint64_t index = node->checked_applied + 1;
+    if (index < status->log_first) {
+        index = status->log_first; /* Behind a checkpoint; it was checked in an earlier life. */
+    }
+    while (index <= status->applied_index) {
+        uint64_t left = status->applied_index - index + 1;
+        unsigned count = 0;
+        char detail[256] = "";
+        int err = log_read(log, index, left < 32 ? (unsigned)left : 32, UINT64_C(1) << 30, entries, &count, detail,
+                           sizeof detail);
+        if (err != 0 || count == 0) {
+            sim_world_violation(node->world, "node %u cannot read entry %" PRIu64 ": %s %s", node->index + 1, index,
+                                err_name(err), detail);
+            return;
+        }
+        for (unsigned i = 0; i < count; i++) {
+            check_entry(node, status->term, index + i, &entries[i]);
+            slice_unref(&entries[i].payload);
+        }
+        index += count;
+    }
+    node->checked_applied = status->applied_index;
+}
+
+/* Leader completeness: what was committed in an earlier term is in a new leader's log. An entry may be older than its
+ * commitment (Figure 8 of the paper), which is why its own term says nothing here. */
+static void check_completeness(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_world *world = node->world;
+    struct log *log = driver_log(shard_driver(node->shard));
+    for (uint64_t index = status->log_first; index <= world->checker.applied_max; index++) {
+        uint64_t term = checker_entry(&world->checker, index)->term;
+        uint64_t applied_term = checker_entry(&world->checker, index)->applied_term;
+        if (term != 0 && applied_term < status->term && log_term(log, index) != term) {
+            sim_world_violation(world,
+                                "node %u leads term %" PRIu64 " without the applied entry %" PRIu64 " of term %" PRIu64
+                                " (has term %" PRIu64 ", last %" PRIu64 ")",
+                                node->index + 1, status->term, index, term, log_term(log, index), status->log_last);
+            return;
+        }
+    }
+}
+
+static void check_leader(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_world *world = node->world;
+    if (status->role != DRIVER_LEADER) {
+        return;
+    }
+    for (unsigned i = 0; i < status->members_len; i++) {
+        if (status->members[i].needs_rebuild) {
+            sim_world_violation(world, "node %" PRIu64 " needs a rebuild: the log it needs is gone",
+                                status->members[i].id);
+        }
+    }
+    if (node->led_term == status->term) {
+        return;
+    }
+    node->led_term = status->term;
+    if (status->term > CHECKER_TERM_MAX) {
+        sim_world_violation(world, "term %" PRIu64 ": elections without end", status->term);
+        return;
+    }
+    uint64_t *leader = checker_leader(&world->checker, status->term);
+    if (*leader != 0) {
+        sim_world_violation(world, "two leaders in term %" PRIu64 ": nodes %" PRIu64 " and %u", status->term, *leader,
+                            node->index + 1);
+    }
+    *leader = node->id;
+    sim_world_count(world, SIM_STAT_LEADERS, 1);
+    sim_world_note(world, 3, node->id, status->term);
+    SIM_TRACE(world, "node %u leads term %" PRIu64 " from entry %" PRIu64 ", commit %" PRIu64, node->index + 1,
+              status->term, status->log_last, status->commit_index);
+    check_completeness(node, status);
+}
+
+static void check_running_digest(struct sim_node *node)
+{
+    struct machine *machine = shard_machine(node->shard);
+    uint64_t index = machine_applied_index(machine);
+    uint64_t digest = machine_running_digest(machine);
+    struct sim_entry *entry = checker_entry(&node->world->checker, index);
+    if (!entry->has_running) {
+        entry->has_running = true;
+        entry->running_digest = digest;
+        return;
+    }
+    sim_world_count(node->world, SIM_STAT_RUNNING_DIGESTS, 1);
+    if (entry->running_digest != digest) {
+        sim_world_violation(node->world,
+                            "node %u has another state after entry %" PRIu64 ": running digest %" PRIx64
+                            " instead of %" PRIx64,
+                            node->index + 1, index, digest, entry->running_digest);
+    }
+}
+
+void sim_checker_digest(struct sim_node *node)
+{
+    struct machine *machine = shard_machine(node->shard);
+    uint64_t index = machine_applied_index(machine);
+    uint64_t digest = 0;
+    int err = machine_digest(machine, &digest);
+    if (err != 0) {
+        sim_world_violation(node->world, "node %u: digest: %s", node->index + 1, err_name(err));
+        return;
+    }
+    struct sim_entry *entry = checker_entry(&node->world->checker, index);
+    sim_world_count(node->world, SIM_STAT_DIGESTS, entry->has_full);
+    if (entry->has_full && entry->full_digest != digest) {
+        sim_world_violation(node->world,
+                            "node %u has another state after entry %" PRIu64 ": digest %" PRIx64 " instead of %" PRIx64,
+                            node->index + 1, index, digest, entry->full_digest);
+    }
+    entry->has_full = true;
+    entry->full_digest = digest;
+}
+
+static void count_progress(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_world *world = node->world;
+    if (status->checkpoint_index > node->checkpoint_index) {
+        node->checkpoint_index = status->checkpoint_index;
+        sim_world_count(world, SIM_STAT_CHECKPOINTS, 1);
+        SIM_TRACE(world, "node %u: checkpoint at %" PRIu64, node->index + 1, status->checkpoint_index);
+    }
+    if (status->log_first > node->log_first) {
+        sim_world_count(world, SIM_STAT_ENTRIES_DROPPED,
+                        node->log_first == 0 ? 0 : status->log_first - node->log_first);
+        node->log_first = status->log_first;
+    }
+}
+
+void sim_checker_turn(struct sim_node *node)
+{
+    struct driver_status status;
+    driver_status(shard_driver(node->shard), &status);
+    if (status.applied_index > node->checked_applied) {
+        check_applied(node, &status);
+        check_running_digest(node);
+    }
+    if (status.applied_index < node->checked_applied) {
+        sim_world_violation(node->world, "node %u: the applied index went back from %" PRIu64 " to %" PRIu64,
+                            node->index + 1, node->checked_applied, status.applied_index);
+    }
+    check_leader(node, &status);
+    count_progress(node, &status);
+}
+
+void sim_checker_crash(struct sim_node *node)
+{
+    struct driver_status status;
+    driver_status(shard_driver(node->shard), &status);
+    node->said_term = status.term;
+    node->said_voted_for = status.voted_for;
+    node->said_stored = status.log_stored;
+    node->said_stored_term = log_term(driver_log(shard_driver(node->shard)), status.log_stored);
+    for (unsigned guard = 1; guard <= 10; guard++) {
+        node->world->stats.counts[SIM_STAT_GUARD_1 + (int)guard - 1] += status.guards[guard];
+    }
+    sim_world_count(node->world, SIM_STAT_REPLAYED, status.replayed);
+}
+
+void sim_checker_restart(struct sim_node *node)
+{
+    struct driver_status status;
+    driver_status(shard_driver(node->shard), &status);
+    if (status.term < node->said_term ||
+        (status.term == node->said_term && node->said_voted_for != 0 && status.voted_for != node->said_voted_for)) {
+        sim_world_violation(node->world,
+                            "node %u forgot its vote: term %" PRIu64 " vote %" PRIu64
+                            " after a restart, before it term %" PRIu64 " vote %" PRIu64,
+                            node->index + 1, status.term, status.voted_for, node->said_term, node->said_voted_for);
+    }
+    uint64_t term = log_term(driver_log(shard_driver(node->shard)), node->said_stored);
+    if (status.log_last < node->said_stored ||
+        (node->said_stored >= status.log_first && term != node->said_stored_term)) {
+        sim_world_violation(node->world,
+                            "node %u forgot entries that it called stored: last is %" PRIu64 ", it was %" PRIu64
+                            " (term %" PRIu64 ", now %" PRIu64 ")",
+                            node->index + 1, status.log_last, node->said_stored, node->said_stored_term, term);
+    }
+    node->checked_applied = status.applied_index;
+    node->checkpoint_index = status.checkpoint_index;
+    node->log_first = status.log_first;
+    node->led_term = 0;
+    check_running_digest(node);
+}
+
+struct queue_sum {
+    uint64_t left;
+    unsigned queues;
+};
+
+static int sum_queue(void *arg, const struct machine_queue *queue)
+{
+    struct queue_sum *sum = arg;
+    sum->left += queue->ready + queue->unsettled;
+    sum->queues++;
+    return 0;
+}
+
+bool sim_checker_drained(struct sim_world *world, char *why, size_t why_len)
+{
+    uint64_t applied = 0;
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (node->shard == NULL) {
+            snprintf(why, why_len, "node %u is down", i + 1);
+            return false;
+        }
+        struct driver_status status;
+        driver_status(shard_driver(node->shard), &status);
+        if (i > 0 && status.applied_index != applied) {
+            snprintf(why, why_len, "node %u has applied %" PRIu64 ", node 1 %" PRIu64, i + 1, status.applied_index,
+                     applied);
+            return false;
+        }
+        applied = status.applied_index;
+        if (status.log_last != applied) {
+            snprintf(why, why_len, "node %u has %" PRIu64 " entries and applied %" PRIu64, i + 1, status.log_last,
+                     applied);
+            return false;
+        }
+        struct queue_sum sum = {0};
+        int err = machine_queues(shard_machine(node->shard), "", sum_queue, &sum);
+        if (err != 0 || sum.left > 0 || sum.queues != world->queues_len) {
+            snprintf(why, why_len, "node %u has %" PRIu64 " messages in %u queues", i + 1, sum.left, sum.queues);
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_checker_end(struct sim_world *world)
+{
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        sim_checker_digest(&world->nodes[i]);
+        sim_checker_crash(&world->nodes[i]); /* Its counts. */
+    }
+}
+
+void sim_checker_done(struct sim_checker *checker)
+{
+    free(checker->entries);
+    free(checker->leaders);
+    *checker = (struct sim_checker){0};
+}

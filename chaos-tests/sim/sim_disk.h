@@ -1,0 +1,82 @@
+/* A disk in memory that forgets, in a crash, what was not synced: for tests and for the simulator.
+ *
+ * Every file has a durable content and a list of changes since, in sectors of 512 bytes; reads see the changes. A sync
+ * makes them durable. Names (made, renamed, removed) are durable after sync_dir(). In a crash each unsynced sector is
+ * kept, lost or torn on its own, and of the unsynced names a prefix is kept, in the order in which they were changed.
+ *
+ * Nothing completes by itself: appends and offloaded tasks wait in one queue until the caller completes them, which is
+ * where simulated time comes in. Everything is deterministic. One thread. */
+
+#ifndef HOLDFAST_SIM_DISK_H
+#define HOLDFAST_SIM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/disk.h"
+
+#define SIM_DISK_SECTOR_LEN 512u
+
+struct sim_disk;
+
+enum sim_disk_kind { SIM_DISK_APPEND, SIM_DISK_OFFLOAD };
+
+struct sim_disk_counters {
+    uint64_t crashes;
+    uint64_t crashes_with_loss; /* Crashes in which unsynced bytes were lost or torn. */
+    uint64_t sectors_lost;
+    uint64_t sectors_torn;
+    uint64_t names_lost; /* Unsynced directory changes that a crash undid. */
+    uint64_t appends;    /* Completed. */
+    uint64_t syncs;      /* Files made durable, by sync() or by an append. */
+};
+
+/* An empty disk. NULL when out of memory. */
+struct sim_disk *sim_disk_new(void) NODISCARD;
+/* NULL is allowed. Every file must have been closed. */
+void sim_disk_free(struct sim_disk *sim);
+/* A new disk with the same files as they read now, all of it durable. The source has nothing pending. */
+struct sim_disk *sim_disk_clone(const struct sim_disk *sim) NODISCARD;
+
+/* What a node is given; borrowed. */
+struct disk *sim_disk_ops(struct sim_disk *sim);
+
+/* Operations waiting to be completed. */
+size_t sim_disk_pending(const struct sim_disk *sim);
+/* The kind of the oldest one; false when none is waiting. */
+bool sim_disk_next(const struct sim_disk *sim, enum sim_disk_kind *ret_kind);
+/* Completes the oldest one: an append becomes durable, a task runs; then its `done` is called. */
+void sim_disk_complete_one(struct sim_disk *sim);
+/* Completes the oldest one of that kind, since a real disk runs the two kinds side by side; false when there is none. */
+bool sim_disk_complete_kind(struct sim_disk *sim, enum sim_disk_kind kind);
+/* Completes until nothing is waiting, including what the callbacks start. */
+void sim_disk_complete_all(struct sim_disk *sim);
+
+/* The next append completes with this error, with nothing made durable. */
+void sim_disk_fail_next_append(struct sim_disk *sim, int err);
+/* The next offloaded task is not run and completes with this error. */
+void sim_disk_fail_next_offload(struct sim_disk *sim, int err);
+
+/* The power fails: what is pending is dropped (no `done`), unsynced changes are kept, lost or torn as `random` has it.
+ * Open files stay valid for close() alone. */
+void sim_disk_crash(struct sim_disk *sim, uint64_t (*random)(void *arg), void *arg);
+/* The same, losing everything that was not synced. */
+void sim_disk_crash_losing_all(struct sim_disk *sim);
+/* The process dies and the machine lives: what is pending is dropped, and what was written stays, still unsynced. */
+void sim_disk_kill(struct sim_disk *sim);
+
+const struct sim_disk_counters *sim_disk_counters(const struct sim_disk *sim);
+
+/* Calls `each` for every file, sorted by path, with its content as it reads now; borrowed for the call. */
+void sim_disk_each_file(const struct sim_disk *sim,
+                        void (*each)(void *arg, const char *path, const uint8_t *data, uint64_t len), void *arg);
+/* The content of a file as it reads now; borrowed until the next change. ERR_NOT_FOUND. */
+int sim_disk_content(const struct sim_disk *sim, const char *path, const uint8_t **ret_data, uint64_t *ret_len)
+    NODISCARD;
+/* Changes a byte behind everybody's back, durably: it becomes its old value XOR `mask`. ERR_NOT_FOUND: no such byte. */
+int sim_disk_corrupt(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask) NODISCARD;
+/* Replaces bytes likewise; they lie within the file. */
+int sim_disk_overwrite(struct sim_disk *sim, const char *path, uint64_t offset, const void *data, size_t len) NODISCARD;
+
+#endif

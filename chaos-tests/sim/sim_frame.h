@@ -1,0 +1,13 @@
+/* A frame on its way: one run of bytes, as a socket would have it. */
+
+#ifndef HOLDFAST_CHAOS_SIM_FRAME_H
+#define HOLDFAST_CHAOS_SIM_FRAME_H
+
+#include "proto/wire/frame.h"
+
+/* Copies a frame into one blob, which the caller owns; frees the frame. */
+struct blob *sim_frame_pack(struct frame_out *frame);
+/* Reads the prefix again. The frame takes over the reference. A bad prefix is a violation of ours: ERR_BROKEN... */
+int sim_frame_unpack(struct blob *blob, struct frame *ret_frame) NODISCARD;
+
+#endif

@@ -1,0 +1,76 @@
+/* What clients were told, against what they then saw.
+ *
+ * A message is known by its producer and sequence, which stand in its body. The rules need no global clock:
+ *   - a message that was confirmed is consumed in the end, and no message is at two positions of a queue (so none is
+ *     enqueued twice);
+ *   - sequences of a producer have rising positions;
+ *   - the deliveries of a message are counted: two tokens with the same count would be two valid holders;
+ *   - once an acceptance is confirmed there is no delivery with a higher count, before or after. */
+
+#ifndef HOLDFAST_CHAOS_SIM_HISTORY_H
+#define HOLDFAST_CHAOS_SIM_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/blob.h"
+#include "rpc/client/client_core.h"
+
+struct sim_world;
+
+#define SIM_BODY_LEN_MIN 16u
+
+/* Who holds a delivery: consumers are numbered through the whole run. */
+struct sim_token {
+    uint64_t consumer;
+    uint64_t number;
+};
+
+struct sim_message {
+    bool sent;
+    bool confirmed;
+    bool refused;             /* Never in a queue. */
+    bool maybe_settled;       /* A settlement of it has an unknown outcome. */
+    int64_t settled_count;    /* Delivery count of the token whose settlement was confirmed; -1: none. */
+    uint64_t position;        /* 0: not delivered yet. */
+    struct sim_token *tokens; /* By delivery count. */
+    unsigned tokens_len;
+};
+
+struct sim_producer_history {
+    struct sim_message *messages; /* By sequence - 1. */
+    uint64_t len;
+    uint64_t cap;
+    unsigned queue;
+    bool named;
+};
+
+struct sim_history {
+    struct sim_producer_history producers[8];
+};
+
+void sim_history_done(struct sim_history *history);
+
+/* The body of a message. The caller owns the slice. */
+struct slice sim_history_body(const struct sim_world *world, unsigned producer, uint64_t sequence);
+
+void sim_history_sent(struct sim_world *world, unsigned producer, uint64_t first, uint64_t count);
+void sim_history_published(struct sim_world *world, unsigned producer, uint64_t first, uint64_t count, int err,
+                           uint64_t enqueued, uint64_t repeated);
+
+/* A delivery arrived. Gives the message it is of. */
+void sim_history_delivered(struct sim_world *world, unsigned queue, const struct client_delivery *delivery,
+                           uint64_t *ret_message);
+/* A settlement ended; `message` is what sim_history_delivered() gave, for each delivery named. */
+struct sim_settled {
+    uint64_t message;
+    uint32_t delivery_count;
+};
+void sim_history_settled(struct sim_world *world, const struct sim_settled *items, size_t len, bool final, int err,
+                         uint64_t settled, uint64_t stale);
+
+/* All is drained: holds everything against everything. */
+void sim_history_end(struct sim_world *world);
+
+#endif

@@ -1,0 +1,374 @@
+/* A node's life: turns, disk completions, crashes and starts. */
+
+#include "sim_node.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "sim_world.h"
+
+#define WALL_BASE_MS UINT64_C(1700000000000)
+#define BUSY_WINDOW_US 10000u
+#define BUSY_TURNS_MAX 80u
+
+static const struct driver_member members[SIM_NODES_MAX] = {
+    {1, "node-1:4101"}, {2, "node-2:4101"}, {3, "node-3:4101"}, {4, "node-4:4101"}, {5, "node-5:4101"}};
+
+/* Its clocks: the monotonic one runs a little fast or slow, the other may be anywhere. */
+
+static uint64_t node_now_ms(struct clock *clock)
+{
+    const struct sim_node *node = container_of(clock, struct sim_node, clock);
+    uint64_t now = sim_world_now(node->world);
+    return 5000 + (now + (uint64_t)((int64_t)now * node->drift_ppm / 1000000)) / 1000;
+}
+
+/* The world's time at which the node's clock shows that. */
+static uint64_t node_world_us(const struct sim_node *node, uint64_t ms)
+{
+    uint64_t own_us = ms <= 5000 ? 0 : (ms - 5000) * 1000;
+    return own_us * 1000000 / (uint64_t)(1000000 + node->drift_ppm) + 1;
+}
+
+static uint64_t node_wall_ms(struct clock *clock)
+{
+    const struct sim_node *node = container_of(clock, struct sim_node, clock);
+    return (uint64_t)((int64_t)(WALL_BASE_MS + sim_world_now(node->world) / 1000) + node->wall_offset_ms);
+}
+
+static uint64_t node_random(struct clock *clock)
+{
+    return sim_random_next(&container_of(clock, struct sim_node, clock)->random);
+}
+
+static void node_journal(struct journal *journal, enum journal_level level, const char *subject, const char *text)
+{
+    struct sim_node *node = container_of(journal, struct sim_node, journal);
+    SIM_TRACE(node->world, "node %u: %s%s: %s", node->index + 1, level == JOURNAL_ERROR ? "ERROR " : "", subject, text);
+}
+
+/* What the shard calls. */
+
+static void node_send(void *arg, uint64_t to, struct frame_out *frame)
+{
+    struct sim_node *node = arg;
+    CHECK(to >= 1 && to <= node->world->nodes_len && to != node->id);
+    sim_net_send(node->world, node->index, (unsigned)to - 1, frame);
+}
+
+static void node_wake(void *arg)
+{
+    sim_node_wake(arg);
+}
+
+static void node_fatal(void *arg, int err, const char *what)
+{
+    struct sim_node *node = arg;
+    sim_world_violation(node->world, "node %u stopped itself: %s: %s", node->index + 1, err_name(err), what);
+    longjmp(node->world->fatal, 1);
+}
+
+/* Events of a node carry its life in `b`, unless said otherwise. */
+
+static void node_push(struct sim_node *node, uint64_t at_us, void (*fire)(struct sim_event *event))
+{
+    sim_queue_push(&node->world->queue,
+                   (struct sim_event){.at_us = at_us, .fire = fire, .object = node, .b = node->life});
+}
+
+bool sim_node_defer(struct sim_node *node, struct sim_event *event)
+{
+    if (sim_world_now(node->world) >= node->paused_until_us) {
+        return false;
+    }
+    struct sim_event later = *event;
+    later.at_us = node->paused_until_us;
+    event->blob = NULL;
+    sim_queue_push(&node->world->queue, later);
+    return true;
+}
+
+static bool node_event_void(struct sim_node *node, struct sim_event *event)
+{
+    return node->shard == NULL || event->b != node->life || sim_node_defer(node, event);
+}
+
+/* The disk does one thing after the other, but appends and tasks overtake each other. */
+static void node_complete(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    if (node_event_void(node, event)) {
+        return;
+    }
+    node->completions--;
+    enum sim_disk_kind first = sim_random_chance(&node->disk_random, 500000) ? SIM_DISK_APPEND : SIM_DISK_OFFLOAD;
+    enum sim_disk_kind second = first == SIM_DISK_APPEND ? SIM_DISK_OFFLOAD : SIM_DISK_APPEND;
+    if (!sim_disk_complete_kind(node->disk, first)) {
+        (void)sim_disk_complete_kind(node->disk, second);
+    }
+    sim_node_wake(node);
+}
+
+static void node_schedule_disk(struct sim_node *node)
+{
+    uint64_t now = sim_world_now(node->world);
+    while (node->completions < sim_disk_pending(node->disk)) {
+        uint64_t from = node->disk_free_us > now ? node->disk_free_us : now;
+        node->disk_free_us = from + sim_random_delay(&node->disk_random, node->disk_mean_us);
+        node->completions++;
+        node_push(node, node->disk_free_us, node_complete);
+    }
+}
+
+static void node_timer(struct sim_event *event);
+
+static void node_arm(struct sim_node *node)
+{
+    uint64_t deadline_ms = shard_deadline_ms(node->shard);
+    if (deadline_ms == UINT64_MAX) {
+        return;
+    }
+    uint64_t at = node_world_us(node, deadline_ms);
+    uint64_t now = sim_world_now(node->world);
+    at = at > now + 100 ? at : now + 100;
+    if (at < node->timer_us) {
+        node->timer_us = at;
+        node_push(node, at, node_timer);
+    }
+}
+
+/* A node whose timer fires again and again without anything coming in would burn a core. */
+static void node_check_busy(struct sim_node *node)
+{
+    uint64_t now = sim_world_now(node->world);
+    if (now - node->busy_since_us > BUSY_WINDOW_US) {
+        node->busy_since_us = now;
+        node->busy_turns = 0;
+    }
+    if (++node->busy_turns > BUSY_TURNS_MAX) {
+        sim_world_violation(node->world, "node %u is busy with nothing: %u timers in 10 ms", node->index + 1,
+                            node->busy_turns);
+    }
+}
+
+static bool node_dirty(const struct sim_node *node)
+{
+    enum sim_disk_kind kind;
+    return sim_disk_next(node->disk, &kind) && kind == SIM_DISK_APPEND;
+}
+
+static void node_turn(struct sim_node *node)
+{
+    shard_step(node->shard);
+    sim_checker_turn(node);
+    node_schedule_disk(node);
+    node_arm(node);
+    if (node->crash_when_dirty && node_dirty(node)) {
+        node->crash_when_dirty = false;
+        sim_node_crash(node, node->down_us);
+    }
+}
+
+static void node_timer(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    if (node->shard == NULL || event->b != node->life) {
+        return;
+    }
+    if (event->at_us != node->timer_us) {
+        return; /* An earlier one took its place. */
+    }
+    if (sim_world_now(node->world) < node->paused_until_us) {
+        node->timer_us = node->paused_until_us;
+        node_push(node, node->timer_us, node_timer);
+        return;
+    }
+    node->timer_us = UINT64_MAX;
+    node_check_busy(node);
+    node_turn(node);
+}
+
+static void node_turn_event(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    if (node_event_void(node, event)) {
+        return;
+    }
+    node->turn_pending = false;
+    node_turn(node);
+}
+
+void sim_node_wake(struct sim_node *node)
+{
+    if (node->shard != NULL && !node->turn_pending) {
+        node->turn_pending = true;
+        node_push(node, sim_world_now(node->world) + sim_random_between(&node->disk_random, 5, 150), node_turn_event);
+    }
+}
+
+void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *frame)
+{
+    sim_world_note(node->world, 11, from << 8 | node->id, frame->header.len + frame->body.len);
+    int err = shard_receive(node->shard, from, frame);
+    if (err != 0) {
+        sim_world_violation(node->world, "node %u calls a frame of node %" PRIu64 " broken: %s", node->index + 1, from,
+                            err_name(err));
+    }
+    sim_node_wake(node);
+}
+
+/* Down, and up again. */
+
+static void node_restart(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    if (node->shard == NULL && event->b == node->life) {
+        sim_node_start(node);
+    }
+}
+
+void sim_node_crash(struct sim_node *node, uint64_t down_us)
+{
+    struct sim_world *world = node->world;
+    if (node->shard == NULL) {
+        return;
+    }
+    uint64_t losses = sim_disk_counters(node->disk)->crashes_with_loss;
+    uint64_t torn = sim_disk_counters(node->disk)->sectors_torn;
+    sim_checker_crash(node);
+    if (sim_random_chance(&node->disk_random, 150000)) {
+        sim_disk_kill(node->disk);
+    } else {
+        sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);
+    }
+    sim_world_count(world, SIM_STAT_CRASHES, 1);
+    losses = sim_disk_counters(node->disk)->crashes_with_loss - losses;
+    sim_world_count(world, SIM_STAT_DIRTY_CRASHES, losses);
+    sim_world_count(world, SIM_STAT_TORN, sim_disk_counters(node->disk)->sectors_torn - torn);
+    SIM_TRACE(world, "node %u crashes%s, stored %" PRIu64 ", term %" PRIu64, node->index + 1,
+              losses > 0 ? " and loses writes" : "", node->said_stored, node->said_term);
+    sim_world_note(world, 12, node->id, losses);
+    struct shard *shard = node->shard;
+    sim_net_node_gone(world, node);
+    node->shard = NULL;
+    node->life++;
+    shard_close(shard);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        sim_net_break(world, i, node->index);
+        sim_net_break(world, node->index, i);
+        if (world->nodes[i].shard != NULL) {
+            shard_peer_changed(world->nodes[i].shard, node->id, false, node->address);
+        }
+    }
+    node_push(node, sim_world_now(world) + down_us, node_restart);
+}
+
+void sim_node_start(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    struct store *store = NULL;
+    char detail[512] = "";
+    int err = store_memory_open(node->rows, &store);
+    CHECK(err == 0);
+    const struct shard_options options = {.node = node->id,
+                                          .cluster = "simulated",
+                                          .version = "simulated",
+                                          .members = members,
+                                          .members_len = world->nodes_len,
+                                          .disk = sim_disk_ops(node->disk),
+                                          .store = store,
+                                          .clock = &node->clock,
+                                          .journal = &node->journal,
+                                          .dir = "shard-0",
+                                          .checkpoint_len = node->checkpoint_len,
+                                          .retain_len = world->retain_len,
+                                          .segment_len = node->segment_len,
+                                          .cache_len_max = 64 << 10,
+                                          .window = node->window,
+                                          .arg = node,
+                                          .send = node_send,
+                                          .wake = node_wake,
+                                          .fatal = node_fatal};
+    node->life++;
+    node->turn_pending = false;
+    node->timer_us = UINT64_MAX;
+    node->completions = 0;
+    node->disk_free_us = 0;
+    node->paused_until_us = 0;
+    node->crash_when_dirty = false;
+    err = shard_open(&options, &node->shard, detail, sizeof detail);
+    if (err != 0) {
+        node->shard = NULL;
+        sim_world_violation(world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
+        return;
+    }
+    shard_set_client_address(node->shard, node->address);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct sim_node *other = &world->nodes[i];
+        if (i == node->index || other->shard == NULL) {
+            continue;
+        }
+        shard_peer_changed(node->shard, other->id, true, other->address);
+        shard_peer_changed(other->shard, node->id, true, node->address);
+    }
+    SIM_TRACE(world, "node %u is up", node->index + 1);
+    if (node->life > 1) {
+        sim_world_count(world, SIM_STAT_RESTARTS, 1);
+        sim_checker_restart(node);
+    }
+    sim_node_wake(node);
+}
+
+void sim_node_pause(struct sim_node *node, uint64_t until_us)
+{
+    SIM_TRACE(node->world, "node %u pauses for %" PRIu64 " ms", node->index + 1,
+              (until_us - sim_world_now(node->world)) / 1000);
+    node->paused_until_us = until_us > node->paused_until_us ? until_us : node->paused_until_us;
+}
+
+void sim_node_init(struct sim_world *world, unsigned index)
+{
+    struct sim_node *node = &world->nodes[index];
+    struct sim_random *random = &node->random;
+    *node = (struct sim_node){
+        .world = world,
+        .index = index,
+        .id = index + 1,
+        .clock = {.monotonic_ms = node_now_ms, .wall_ms = node_wall_ms, .random = node_random},
+        .journal = {.level = world->options.trace ? JOURNAL_DEBUG : JOURNAL_ERROR, .write = node_journal},
+    };
+    sim_random_init(random, world->options.seed, 10 + index);
+    sim_random_init(&node->disk_random, world->options.seed, 20 + index);
+    snprintf(node->address, sizeof node->address, "node-%u:4100", index + 1);
+    node->disk_mean_us = sim_random_between(random, 100, 3000);
+    node->drift_ppm = (int64_t)sim_random_between(random, 0, 20000) - 10000;
+    node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
+    node->checkpoint_len = sim_random_between(random, 16, 128) << 10;
+    node->segment_len = sim_random_between(random, 4, 32) << 12;
+    node->window = (unsigned)sim_random_between(random, 0, 8);
+    node->disk = sim_disk_new();
+    node->rows = store_memory_disk_new();
+    CHECK(node->disk != NULL && node->rows != NULL);
+    /* The data directory is there for good before a node runs: making directories is durable on a real disk. */
+    struct disk *disk = sim_disk_ops(node->disk);
+    int err = disk->ops->make_dir(disk, "shard-0");
+    CHECK(err == 0);
+    err = disk->ops->sync_dir(disk, ".");
+    CHECK(err == 0);
+    sim_node_start(node);
+}
+
+void sim_node_done(struct sim_node *node)
+{
+    struct shard *shard = node->shard;
+    if (shard != NULL) {
+        sim_net_node_gone(node->world, node);
+        sim_disk_kill(node->disk);
+        node->shard = NULL;
+        shard_close(shard);
+    }
+    sim_disk_free(node->disk);
+    store_memory_disk_free(node->rows);
+}

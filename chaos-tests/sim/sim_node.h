@@ -1,0 +1,77 @@
+/* A node: a real shard on a simulated disk, clock and network, which can crash, pause and be started again. */
+
+#ifndef HOLDFAST_CHAOS_SIM_NODE_H
+#define HOLDFAST_CHAOS_SIM_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "consensus/driver.h"
+#include "node/core/shard.h"
+#include "proto/base/clock.h"
+#include "proto/base/journal.h"
+#include "sim_disk.h"
+#include "sim_random.h"
+#include "store_memory.h"
+
+struct sim_event;
+struct sim_world;
+
+struct sim_node {
+    struct sim_world *world;
+    unsigned index;
+    uint64_t id;
+    char address[32]; /* For clients. */
+    struct clock clock;
+    struct journal journal;
+    struct sim_random random; /* What the node itself draws. */
+    struct sim_random disk_random;
+    struct sim_disk *disk;
+    struct store_memory_disk *rows;
+    struct shard *shard; /* NULL: down. */
+    uint64_t life;       /* Counts starts: events of an earlier life are void. */
+    bool turn_pending;
+    uint64_t timer_us; /* Of the earliest timer event pending; UINT64_MAX: none. */
+    uint64_t paused_until_us;
+    uint64_t disk_mean_us; /* How long a write and sync takes. */
+    uint64_t disk_free_us; /* When the disk has done what it was given. */
+    unsigned completions;  /* Completion events pending. */
+    bool crash_when_dirty; /* At the next moment at which there is something to lose. */
+    uint64_t down_us;      /* How long it then stays down. */
+    int64_t drift_ppm;     /* Of its monotonic clock. */
+    int64_t wall_offset_ms;
+    uint64_t checkpoint_len;
+    uint64_t segment_len;
+    unsigned window;
+    uint64_t busy_since_us; /* To notice a node that wakes itself without end. */
+    unsigned busy_turns;
+
+    /* What it said before it crashed, to hold it to its word. */
+    uint64_t said_term;
+    uint64_t said_voted_for;
+    uint64_t said_stored;
+    uint64_t said_stored_term;
+    uint64_t checked_applied;  /* Entries up to here have been compared with the others'. */
+    uint64_t checkpoint_index; /* As last seen. */
+    uint64_t log_first;
+    uint64_t led_term; /* The last term that it was seen leading. */
+};
+
+/* Draws the node's properties and starts it. */
+void sim_node_init(struct sim_world *world, unsigned index);
+void sim_node_done(struct sim_node *node);
+
+void sim_node_start(struct sim_node *node);
+/* Loses memory and some of what was not synced; starts again after `down_us`. */
+void sim_node_crash(struct sim_node *node, uint64_t down_us);
+/* A node that is up takes part in nothing until then. */
+void sim_node_pause(struct sim_node *node, uint64_t until_us);
+
+/* Something came in: a turn of the loop is due. */
+void sim_node_wake(struct sim_node *node);
+/* A frame from another node. Borrows. */
+void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *frame);
+/* Whether events for it have to wait; pushes the event again for then. */
+bool sim_node_defer(struct sim_node *node, struct sim_event *event);
+
+#endif

@@ -1,0 +1,59 @@
+/* Counts over many runs. */
+
+#include "sim_stats.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+
+static const char *const texts[SIM_STAT_COUNT] = {
+#define X(name, text) text,
+    SIM_STAT_LIST(X)
+#undef X
+};
+
+void sim_stats_table_add(struct sim_stats_table *table, const struct sim_stats *stats)
+{
+    if (table->len == table->cap) {
+        table->cap = table->cap == 0 ? 64 : table->cap * 2;
+        table->runs = realloc(table->runs, table->cap * sizeof *table->runs);
+        CHECK(table->runs != NULL);
+    }
+    table->runs[table->len++] = *stats;
+}
+
+static int compare_counts(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void sim_stats_table_print(const struct sim_stats_table *table)
+{
+    if (table->len == 0) {
+        return;
+    }
+    uint64_t *column = malloc(table->len * sizeof *column);
+    CHECK(column != NULL);
+    printf("%-50s %10s %10s %10s %14s\n", "per seed", "minimum", "median", "maximum", "sum");
+    for (int stat = 0; stat < SIM_STAT_COUNT; stat++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < table->len; i++) {
+            column[i] = table->runs[i].counts[stat];
+            sum += column[i];
+        }
+        qsort(column, table->len, sizeof *column, compare_counts);
+        printf("%-50s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %14" PRIu64 "\n", texts[stat], column[0],
+               column[table->len / 2], column[table->len - 1], sum);
+    }
+    free(column);
+}
+
+void sim_stats_table_done(struct sim_stats_table *table)
+{
+    free(table->runs);
+    *table = (struct sim_stats_table){0};
+}

@@ -1,0 +1,197 @@
+/* The course of a run. */
+
+#include "sim_world.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+
+#define WORK_US_MAX UINT64_C(300000000)
+#define DRAIN_US_MAX UINT64_C(60000000)
+#define EVENTS_MAX UINT64_C(20000000)
+
+void sim_world_violation(struct sim_world *world, const char *format, ...)
+{
+    if (world->failed) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(world->failure, sizeof world->failure, format, args);
+    va_end(args);
+    world->failed = true;
+    SIM_TRACE(world, "VIOLATION: %s", world->failure);
+}
+
+void sim_world_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b)
+{
+    uint64_t mixed = sim_random_mix(what ^ sim_world_now(world) << 8, a);
+    world->digest = sim_random_mix(world->digest ^ mixed, b);
+}
+
+void sim_world_trace(struct sim_world *world, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    printf("%10.3f ms  ", (double)sim_world_now(world) / 1000.0);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+static void world_people(struct sim_world *world)
+{
+    struct sim_random *random = &world->random;
+    unsigned producers = (unsigned)sim_random_between(random, 2, 4);
+    unsigned consumers = (unsigned)sim_random_between(random, 2, 3);
+    world->queues_len = (unsigned)sim_random_between(random, 1, consumers);
+    world->clients_len = producers + consumers;
+    /* Together they should do the work in about the time given to the faults. */
+    uint64_t think_us = world->work_us * world->clients_len / (world->options.ops + 1);
+    for (unsigned i = 0; i < world->clients_len; i++) {
+        bool producer = i < producers;
+        struct sim_client *client = &world->clients[i];
+        sim_client_init(world, i, producer ? SIM_PRODUCER : SIM_CONSUMER);
+        client->think_us = producer ? think_us : think_us / 2 + 1;
+        client->named = producer && (i == 0 || sim_random_chance(random, 700000));
+        /* Consumers share the queues so that each has one. */
+        client->queue = producer ? (unsigned)sim_random_between(random, 0, world->queues_len - 1)
+                                 : (i - producers) % world->queues_len;
+        world->history.producers[i].queue = client->queue;
+        world->history.producers[i].named = client->named;
+    }
+}
+
+static void world_init(struct sim_world *world, const struct sim_options *options)
+{
+    world->options = *options;
+    sim_random_init(&world->random, options->seed, 1);
+    world->nodes_len = sim_random_chance(&world->random, 250000) ? 5 : 3;
+    if (options->nodes != 0) {
+        world->nodes_len = options->nodes;
+    }
+    CHECK(world->nodes_len <= SIM_NODES_MAX);
+    world->work_us = sim_random_between(&world->random, 4000000, 9000000);
+    world->large_bodies = sim_random_chance(&world->random, 200000) ? 250000 : 10000;
+    world->retain_len = (world->large_bodies > 100000 ? 1280 : 256) << 10;
+    sim_net_init(world);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        sim_node_init(world, i);
+    }
+    world_people(world);
+    sim_nemesis_init(world);
+}
+
+/* Sometimes all nodes' whole states are compared while they run. */
+static void world_compare(struct sim_world *world)
+{
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        if (world->nodes[i].shard != NULL) {
+            sim_checker_digest(&world->nodes[i]);
+        }
+    }
+}
+
+static bool world_idle(struct sim_world *world, char *why, size_t why_len)
+{
+    for (unsigned i = 0; i < world->clients_len; i++) {
+        if (!sim_client_idle(&world->clients[i])) {
+            snprintf(why, why_len, "client %u (%s) is not done: %u commands under way", i,
+                     world->clients[i].kind == SIM_PRODUCER ? "producer" : "consumer", world->clients[i].inflight);
+            return false;
+        }
+    }
+    return sim_checker_drained(world, why, why_len);
+}
+
+/* Once a virtual tenth of a second: are we done with this part? */
+static void world_look(struct sim_world *world)
+{
+    uint64_t now = sim_world_now(world);
+    char why[200] = "";
+    if (world->phase == SIM_WORK) {
+        if (world->stats.counts[SIM_STAT_OPS] >= world->options.ops && now >= world->work_us &&
+            sim_nemesis_done(world)) {
+            SIM_TRACE(world, "the faults end");
+            world->phase = SIM_DRAIN;
+            world->drain_since_us = now;
+            sim_nemesis_stop(world);
+            for (unsigned i = 0; i < world->clients_len; i++) {
+                sim_client_work_later(&world->clients[i], 1000);
+            }
+        } else if (now > WORK_US_MAX) {
+            sim_world_violation(world, "no progress: %" PRIu64 " operations in %" PRIu64 " virtual seconds",
+                                world->stats.counts[SIM_STAT_OPS], now / 1000000);
+        }
+    } else if (world_idle(world, why, sizeof why)) {
+        world->phase = SIM_END;
+    } else if (now - world->drain_since_us > DRAIN_US_MAX) {
+        sim_world_violation(world, "not drained %" PRIu64 " virtual seconds after the faults ended: %s",
+                            DRAIN_US_MAX / 1000000, why);
+    }
+}
+
+static void world_loop(struct sim_world *world)
+{
+    uint64_t look_us = 0;
+    uint64_t compare_us = 1000000;
+    /* A node's fatal() jumps to here. What it was doing is left as it is: the run is over. */
+    if (setjmp(world->fatal) != 0) {
+        return;
+    }
+    world_init(world, &world->options);
+    while (!world->failed && world->phase != SIM_END) {
+        if (world->queue.len == 0 || ++world->stats.counts[SIM_STAT_EVENTS] > EVENTS_MAX) {
+            sim_world_violation(world, "%s",
+                                world->queue.len == 0 ? "nothing is left to happen" : "events without end");
+            return;
+        }
+        sim_queue_fire(&world->queue);
+        if (sim_world_now(world) >= look_us) {
+            look_us = sim_world_now(world) + 100000;
+            world_look(world);
+        }
+        if (sim_world_now(world) >= compare_us) {
+            compare_us = sim_world_now(world) + 1500000;
+            world_compare(world);
+        }
+    }
+    if (!world->failed) {
+        sim_checker_end(world);
+        sim_history_end(world);
+    }
+}
+
+static void world_done(struct sim_world *world)
+{
+    for (unsigned i = 0; i < world->clients_len; i++) {
+        sim_client_done(&world->clients[i]);
+    }
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        sim_node_done(&world->nodes[i]);
+    }
+    sim_queue_done(&world->queue);
+    sim_net_done(world);
+    sim_checker_done(&world->checker);
+    sim_history_done(&world->history);
+}
+
+void sim_world_run(const struct sim_options *options, struct sim_result *ret_result)
+{
+    struct sim_world *world = calloc(1, sizeof *world);
+    CHECK(world != NULL);
+    world->options = *options;
+    world_loop(world);
+    world->stats.counts[SIM_STAT_VIRTUAL_MS] = sim_world_now(world) / 1000;
+    *ret_result = (struct sim_result){.failed = world->failed, .digest = world->digest, .stats = world->stats};
+    memcpy(ret_result->failure, world->failure, sizeof world->failure);
+    /* After a violation a node may have stopped in the middle of something: its memory is left alone. */
+    if (!world->failed) {
+        world_done(world);
+        free(world);
+    }
+}

@@ -1,0 +1,93 @@
+/* A world: nodes, clients, the network between them, and what goes wrong, all from one seed.
+ *
+ * Everything happens in one thread, in virtual time. A run has three parts: work under faults; then the faults stop and
+ * everything must drain; then replicas and histories are compared. The first contradiction ends the run. */
+
+#ifndef HOLDFAST_CHAOS_SIM_WORLD_H
+#define HOLDFAST_CHAOS_SIM_WORLD_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim_checker.h"
+#include "sim_client.h"
+#include "sim_history.h"
+#include "sim_nemesis.h"
+#include "sim_net.h"
+#include "sim_node.h"
+#include "sim_queue.h"
+#include "sim_random.h"
+#include "sim_stats.h"
+
+#define SIM_NODES_MAX 5u
+#define SIM_CLIENTS_MAX 8u
+#define SIM_QUEUES_MAX 3u
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t ops;   /* Client operations at least. */
+    unsigned nodes; /* 3 or 5; 0: the seed decides. */
+    bool trace;     /* Print what happens. */
+};
+
+enum sim_phase { SIM_WORK, SIM_DRAIN, SIM_END };
+
+struct sim_world {
+    struct sim_options options;
+    struct sim_stats stats;
+    struct sim_queue queue;
+    struct sim_random random; /* For the make-up of the world and the clients' work. */
+    enum sim_phase phase;
+    uint64_t large_bodies; /* Per million: bodies of some KiB. */
+    uint64_t retain_len; /* Log kept behind checkpoints: little, so that it is dropped, but more than a node may lag. */
+    uint64_t work_us;    /* How long the work should last at least. */
+    uint64_t drain_since_us;
+
+    struct sim_node nodes[SIM_NODES_MAX];
+    unsigned nodes_len;
+    struct sim_client clients[SIM_CLIENTS_MAX];
+    unsigned clients_len;
+    unsigned queues_len;
+    struct sim_net net;
+    struct sim_nemesis nemesis;
+    struct sim_checker checker;
+    struct sim_history history;
+
+    uint64_t digest; /* Of everything that happened: two runs of a seed must agree. */
+    bool failed;
+    char failure[1000];
+    jmp_buf fatal;
+};
+
+struct sim_result {
+    bool failed;
+    char failure[1000];
+    uint64_t digest;
+    struct sim_stats stats;
+};
+
+/* Runs a seed from beginning to end. */
+void sim_world_run(const struct sim_options *options, struct sim_result *ret_result);
+
+/* For the parts of the world. */
+
+/* A promise is broken: ends the run once the current event is over. The first one counts. */
+__attribute__((format(printf, 2, 3))) void sim_world_violation(struct sim_world *world, const char *format, ...);
+/* Adds a happening to the digest. */
+void sim_world_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t b);
+/* Prints a line of the trace. */
+__attribute__((format(printf, 2, 3))) void sim_world_trace(struct sim_world *world, const char *format, ...);
+#define SIM_TRACE(world, ...) ((world)->options.trace ? sim_world_trace(world, __VA_ARGS__) : (void)0)
+
+static inline uint64_t sim_world_now(const struct sim_world *world)
+{
+    return world->queue.now_us;
+}
+
+static inline void sim_world_count(struct sim_world *world, enum sim_stat stat, uint64_t n)
+{
+    world->stats.counts[stat] += n;
+}
+
+#endif

@@ -1,0 +1,269 @@
+/* A store of the machine in memory. */
+
+#include "store_memory.h"
+
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+
+struct memory_row {
+    RB_ENTRY(memory_row) by_key;
+    size_t key_len;
+    size_t value_len;
+    uint8_t *value; /* Behind the key, in the same allocation. */
+    const uint8_t *key;
+};
+
+RB_HEAD(store_memory_rows, memory_row);
+
+struct store_memory_disk {
+    struct store_memory_rows rows;
+    size_t rows_len;
+    bool in_use;
+    int fail_write;
+};
+
+struct store_memory {
+    struct store store;
+    struct store_memory_disk *disk;
+};
+
+static int key_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+    size_t common = a_len < b_len ? a_len : b_len;
+    int order = common > 0 ? memcmp(a, b, common) : 0;
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int row_compare(const struct memory_row *a, const struct memory_row *b)
+{
+    return key_compare(a->key, a->key_len, b->key, b->key_len);
+}
+
+RB_PROTOTYPE(store_memory_rows, memory_row, by_key, row_compare)
+RB_GENERATE(store_memory_rows, memory_row, by_key, row_compare)
+
+static struct memory_row *row_new(struct slice key, struct slice head, struct slice body)
+{
+    struct memory_row *row = malloc(sizeof *row + key.len + head.len + body.len + 1);
+    if (row == NULL) {
+        return NULL;
+    }
+    uint8_t *data = (uint8_t *)(row + 1);
+    memcpy(data, key.data, key.len);
+    if (head.len > 0) {
+        memcpy(data + key.len, head.data, head.len);
+    }
+    if (body.len > 0) {
+        memcpy(data + key.len + head.len, body.data, body.len);
+    }
+    row->key = data;
+    row->key_len = key.len;
+    row->value = data + key.len;
+    row->value_len = head.len + body.len;
+    return row;
+}
+
+static struct memory_row *disk_first_from(struct store_memory_disk *disk, struct slice key)
+{
+    struct memory_row from = {.key = key.data, .key_len = key.len};
+    return RB_NFIND(store_memory_rows, &disk->rows, &from);
+}
+
+static bool row_is_before(const struct memory_row *row, struct slice end)
+{
+    return key_compare(row->key, row->key_len, end.data, end.len) < 0;
+}
+
+static void disk_remove(struct store_memory_disk *disk, struct memory_row *row)
+{
+    RB_REMOVE(store_memory_rows, &disk->rows, row);
+    disk->rows_len--;
+    free(row);
+}
+
+static void disk_insert(struct store_memory_disk *disk, struct memory_row *row)
+{
+    struct memory_row *old = RB_FIND(store_memory_rows, &disk->rows, row);
+    if (old != NULL) {
+        disk_remove(disk, old);
+    }
+    RB_INSERT(store_memory_rows, &disk->rows, row);
+    disk->rows_len++;
+}
+
+static void disk_remove_range(struct store_memory_disk *disk, struct slice first, struct slice end)
+{
+    struct memory_row *row = disk_first_from(disk, first);
+    while (row != NULL && row_is_before(row, end)) {
+        struct memory_row *next = RB_NEXT(store_memory_rows, &disk->rows, row);
+        disk_remove(disk, row);
+        row = next;
+    }
+}
+
+static void disk_remove_key(struct store_memory_disk *disk, struct slice key)
+{
+    struct memory_row like = {.key = key.data, .key_len = key.len};
+    struct memory_row *row = RB_FIND(store_memory_rows, &disk->rows, &like);
+    if (row != NULL) {
+        disk_remove(disk, row);
+    }
+}
+
+/* All new rows are made before any change is carried out, so that a write that fails has changed nothing. */
+static int store_memory_write(struct store *base, const struct store_change *changes, size_t count)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    if (disk->fail_write != 0) {
+        int err = disk->fail_write;
+        disk->fail_write = 0;
+        return err;
+    }
+    struct memory_row **rows = calloc(count + 1, sizeof *rows);
+    if (rows == NULL) {
+        return ERR_NOMEM;
+    }
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        if (changes[i].kind == STORE_PUT) {
+            rows[i] = row_new(changes[i].key, changes[i].value, changes[i].value2);
+            err = rows[i] == NULL ? ERR_NOMEM : 0;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (err != 0) {
+            free(rows[i]);
+        } else if (changes[i].kind == STORE_PUT) {
+            disk_insert(disk, rows[i]);
+        } else if (changes[i].kind == STORE_DELETE) {
+            disk_remove_key(disk, changes[i].key);
+        } else {
+            disk_remove_range(disk, changes[i].key, changes[i].value);
+        }
+    }
+    free(rows);
+    return err;
+}
+
+static int store_memory_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    struct memory_row like = {.key = key, .key_len = key_len};
+    struct memory_row *row = RB_FIND(store_memory_rows, &disk->rows, &like);
+    return row == NULL ? ERR_NOT_FOUND : slice_copy(row->value, row->value_len, ret_value);
+}
+
+static int store_memory_scan(struct store *base, struct slice first, struct slice end,
+                             int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    for (struct memory_row *row = disk_first_from(disk, first); row != NULL && row_is_before(row, end);
+         row = RB_NEXT(store_memory_rows, &disk->rows, row)) {
+        int err = each(arg, (struct slice){.data = row->key, .len = row->key_len},
+                       (struct slice){.data = row->value, .len = row->value_len});
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static void store_memory_close(struct store *base)
+{
+    struct store_memory *store = container_of(base, struct store_memory, store);
+    store->disk->in_use = false;
+    free(store);
+}
+
+static const struct store_ops store_memory_ops = {
+    .write = store_memory_write,
+    .get = store_memory_get,
+    .scan = store_memory_scan,
+    .close = store_memory_close,
+};
+
+struct store_memory_disk *store_memory_disk_new(void)
+{
+    return calloc(1, sizeof(struct store_memory_disk));
+}
+
+void store_memory_disk_wipe(struct store_memory_disk *disk)
+{
+    struct memory_row *row;
+    while ((row = RB_ROOT(&disk->rows)) != NULL) {
+        disk_remove(disk, row);
+    }
+}
+
+void store_memory_disk_free(struct store_memory_disk *disk)
+{
+    if (disk != NULL) {
+        CHECK(!disk->in_use);
+        store_memory_disk_wipe(disk);
+        free(disk);
+    }
+}
+
+int store_memory_open(struct store_memory_disk *disk, struct store **ret_store)
+{
+    if (disk->in_use) {
+        return ERR_LOCKED;
+    }
+    struct store_memory *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return ERR_NOMEM;
+    }
+    store->store.ops = &store_memory_ops;
+    store->disk = disk;
+    disk->in_use = true;
+    *ret_store = &store->store;
+    return 0;
+}
+
+int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_disk *from)
+{
+    store_memory_disk_wipe(disk);
+    struct memory_row *row;
+    RB_FOREACH(row, store_memory_rows, &from->rows)
+    {
+        struct memory_row *copy = row_new((struct slice){.data = row->key, .len = row->key_len},
+                                          (struct slice){.data = row->value, .len = row->value_len}, (struct slice){0});
+        if (copy == NULL) {
+            store_memory_disk_wipe(disk);
+            return ERR_NOMEM;
+        }
+        disk_insert(disk, copy);
+    }
+    return 0;
+}
+
+void store_memory_disk_fail_write(struct store_memory_disk *disk, int err)
+{
+    disk->fail_write = err;
+}
+
+int store_memory_disk_flip(struct store_memory_disk *disk, uint64_t nth)
+{
+    if (disk->rows_len == 0) {
+        return ERR_NOT_FOUND;
+    }
+    uint64_t at = nth % disk->rows_len;
+    struct memory_row *row;
+    RB_FOREACH(row, store_memory_rows, &disk->rows)
+    {
+        if (at-- == 0) {
+            row->value[(nth / disk->rows_len) % row->value_len] ^= (uint8_t)(1u << (nth % 8));
+            return 0;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+size_t store_memory_disk_rows(const struct store_memory_disk *disk)
+{
+    return disk->rows_len;
+}

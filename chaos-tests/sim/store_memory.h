@@ -1,0 +1,38 @@
+/* A store of the machine in memory, for the simulator and for tests.
+ *
+ * The rows belong to a `store_memory_disk` that outlives the store, so that a simulated node can crash and open it again:
+ * every write is atomic and durable at once. One thread only. */
+
+#ifndef HOLDFAST_CHAOS_TESTS_SIM_STORE_MEMORY_H
+#define HOLDFAST_CHAOS_TESTS_SIM_STORE_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "statemachine/store.h"
+
+struct store_memory_disk;
+
+/* NULL when out of memory. */
+struct store_memory_disk *store_memory_disk_new(void);
+/* No store may be open on it. NULL is allowed. */
+void store_memory_disk_free(struct store_memory_disk *disk);
+
+/* Opens a store on the disk, which must not be in use. ERR_NOMEM, ERR_LOCKED. */
+int store_memory_open(struct store_memory_disk *disk, struct store **ret_store) NODISCARD;
+
+/* Drops all rows, as when a disk is lost or a snapshot is about to replace them. */
+void store_memory_disk_wipe(struct store_memory_disk *disk);
+
+/* Copies all rows of another disk into this one, which is wiped first. ERR_NOMEM leaves it wiped. */
+int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_disk *from) NODISCARD;
+
+/* The next write fails with `err` and changes nothing. */
+void store_memory_disk_fail_write(struct store_memory_disk *disk, int err);
+
+/* Flips a bit of the value of the `nth` row (modulo their number). ERR_NOT_FOUND when there are no rows. */
+int store_memory_disk_flip(struct store_memory_disk *disk, uint64_t nth) NODISCARD;
+
+size_t store_memory_disk_rows(const struct store_memory_disk *disk);
+
+#endif

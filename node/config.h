@@ -1,0 +1,76 @@
+/* What an operator says about a node: one file, read once at the start.
+ *
+ * config_load() checks everything that can be checked without opening a socket or a directory; a `struct config` that
+ * it returns is complete, with every default filled in, and consistent: the node itself is among the members, ids are
+ * unique, addresses have the form host:port, and every limit is in its range. */
+
+#ifndef HOLDFAST_NODE_CONFIG_H
+#define HOLDFAST_NODE_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/err.h"
+#include "proto/base/journal.h"
+#include "proto/base/limits.h"
+
+/* Ranges and defaults. Times are milliseconds, sizes bytes. */
+#define CONFIG_PORT_CLIENT_DEFAULT 7470u
+#define CONFIG_PORT_PEER_DEFAULT 7471u
+#define CONFIG_ELECTION_TIMEOUT_MS_DEFAULT 1000u
+#define CONFIG_ELECTION_TIMEOUT_MS_MIN 50u
+#define CONFIG_ELECTION_TIMEOUT_MS_MAX 60000u
+#define CONFIG_HEARTBEAT_MS_DEFAULT 100u /* At most a third of the election timeout. */
+#define CONFIG_HEARTBEAT_MS_MIN 5u
+#define CONFIG_CHECKPOINT_BYTES_DEFAULT (64 * MIB)
+#define CONFIG_CHECKPOINT_BYTES_MIN (1 * MIB)
+#define CONFIG_CHECKPOINT_BYTES_MAX (16 * GIB)
+#define CONFIG_RETAIN_BYTES_DEFAULT (1 * GIB)
+#define CONFIG_SEGMENT_BYTES_DEFAULT (64 * MIB)
+#define CONFIG_SEGMENT_BYTES_MIN (1 * MIB)
+#define CONFIG_SEGMENT_BYTES_MAX (1 * GIB)
+#define CONFIG_CACHE_BYTES_DEFAULT (64 * MIB)
+#define CONFIG_CACHE_BYTES_MIN (1 * MIB)
+#define CONFIG_CONNECTIONS_MAX_DEFAULT 4096u
+#define CONFIG_CONNECTIONS_MAX_MAX 65536u
+
+struct config_member {
+    uint64_t id;          /* Not 0. */
+    char *peer_address;   /* host:port at which the other nodes reach it. */
+    char *client_address; /* host:port at which clients reach it. */
+};
+
+struct config {
+    uint64_t node; /* Our own id: that of one of the members. */
+    char *cluster; /* Name of the cluster. */
+    char *data_dir;
+    char *listen_client; /* host:port; the default is our own client address. */
+    char *listen_peer;   /* host:port; the default is our own peer address. */
+    enum journal_level log_level;
+    struct config_member *members; /* The first start of a cluster; the log knows them afterwards. */
+    unsigned members_len;          /* 1 to MEMBERS_MAX. */
+    unsigned election_timeout_ms;
+    unsigned heartbeat_ms;
+    uint64_t checkpoint_bytes;
+    uint64_t retain_bytes;
+    uint64_t segment_bytes;
+    uint64_t cache_bytes;
+    uint64_t body_bytes_max;  /* Of one message; at most BODY_LEN_MAX. */
+    unsigned connections_max; /* Clients at a time. */
+};
+
+/* Reads a file. `detail` gets one line on error, with file, line and what is wrong there.
+ * ERR_NOT_FOUND, ERR_IO, ERR_INVALID, ERR_NOMEM. The caller owns the configuration. */
+int config_load(const char *path, struct config **ret_config, char *detail, size_t detail_len) NODISCARD;
+
+/* What `holdfastd --dev` runs with: node 1 of one, cluster "dev", on 127.0.0.1 and the default ports. `data_dir` is
+ * copied. ERR_NOMEM. */
+int config_dev(const char *data_dir, struct config **ret_config) NODISCARD;
+
+/* The member of that id, or NULL. */
+const struct config_member *config_member(const struct config *config, uint64_t id);
+
+/* NULL is allowed. */
+void config_free(struct config *config);
+
+#endif

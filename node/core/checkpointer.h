@@ -1,0 +1,43 @@
+/* The checkpointer: when enough log has gathered, what survives of it goes to the store, off the loop, and the log
+ * before it may go. One at a time. */
+
+#ifndef HOLDFAST_NODE_CORE_CHECKPOINTER_H
+#define HOLDFAST_NODE_CORE_CHECKPOINTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "consensus/driver.h"
+#include "statemachine/machine.h"
+
+struct checkpointer {
+    struct disk_task task;
+    /* Borrowed. */
+    struct disk *disk;
+    struct machine *machine;
+    struct driver *driver;
+    struct clock *clock;
+    struct journal *journal;
+    void *arg;               /* For the callbacks. */
+    void (*wake)(void *arg); /* May be NULL. */
+    void (*fatal)(void *arg, int err, const char *what);
+    uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made. */
+    /* While one is being made. */
+    struct machine_checkpoint *checkpoint; /* NULL: none is. */
+    uint64_t index;
+    struct slice bytes;
+    uint64_t retry_ms; /* Not before, by the monotonic clock: there was no space. */
+};
+
+/* Starts a checkpoint if one is due and none is being made. Not from within a callback of the driver. */
+void checkpointer_step(struct checkpointer *checkpointer);
+
+bool checkpointer_idle(const struct checkpointer *checkpointer);
+
+/* When a checkpoint that found no space is to be tried again; UINT64_MAX: nothing to wait for. */
+uint64_t checkpointer_deadline_ms(const struct checkpointer *checkpointer);
+
+/* Forgets the one being made, which no other thread may be writing any more. */
+void checkpointer_done(struct checkpointer *checkpointer);
+
+#endif

@@ -1,0 +1,150 @@
+/* Sending deliveries: those above what a link has been sent, read from the machine, as many as the link can take. */
+
+#include "node/core/gateway.h"
+#include "proto/base/check.h"
+
+/* Deliveries collected before their bodies are read: the machine is not called from within its own iteration. */
+#define CHUNK_LEN 128u
+
+struct chunk {
+    struct effect_delivery items[CHUNK_LEN];
+    unsigned len;
+};
+
+static int chunk_add(void *arg, const struct effect_delivery *delivery)
+{
+    struct chunk *chunk = arg;
+    chunk->items[chunk->len++] = *delivery;
+    return chunk->len == CHUNK_LEN ? 1 : 0;
+}
+
+/* What a link may still be sent in this turn. */
+struct allowance {
+    uint64_t bytes;
+    uint32_t deliveries;
+};
+
+static bool link_takes(const struct link *link, const struct allowance *allowance)
+{
+    return link->state == LINK_ATTACHED && !link->paused && allowance->bytes > 0 && allowance->deliveries > 0;
+}
+
+/* ERR_BUSY: try again in the next turn. */
+static int gateway_send(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
+                        const struct effect_delivery *delivery, struct allowance *allowance)
+{
+    struct slice body;
+    int err = machine_body(core->machine, delivery->queue, delivery->position, &body);
+    if (err == ERR_NOMEM) {
+        return ERR_BUSY;
+    }
+    if (err != 0) {
+        /* It is unsettled, so it must be there: this replica is damaged, and another can lead. */
+        core->fatal(core->fatal_arg, err, "the body of an unsettled message cannot be read");
+        return ERR_BUSY;
+    }
+    struct gateway_delivery out = {
+        .consumer = delivery->consumer,
+        .number = delivery->number,
+        .position = delivery->position,
+        .enqueued_ms = delivery->enqueued_ms,
+        .body_hash = delivery->body_hash,
+        .delivery_count = delivery->delivery_count,
+        .body = body,
+    };
+    consumer->sent = delivery->number;
+    allowance->deliveries--;
+    allowance->bytes -= body.len < allowance->bytes ? body.len : allowance->bytes;
+    link->sink.delivery(link->sink.arg, &out);
+    gateway_link_touch(core, link);
+    slice_unref(&body);
+    return 0;
+}
+
+/* Whether the consumer has been sent everything there is. */
+static bool gateway_catch_up(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
+                             struct allowance *allowance)
+{
+    struct chunk chunk;
+    do {
+        chunk.len = 0;
+        int err = machine_deliveries(core->machine, link->session, consumer->id, consumer->sent, chunk_add, &chunk);
+        if (err == ERR_NOT_FOUND) {
+            link_consumer_drop(link, consumer);
+            return true;
+        }
+        if (err < 0) {
+            core->fatal(core->fatal_arg, err, "the deliveries of a consumer cannot be read");
+            return false;
+        }
+        for (unsigned i = 0; i < chunk.len; i++) {
+            if (!link_takes(link, allowance) || gateway_send(core, link, consumer, &chunk.items[i], allowance) != 0) {
+                return false;
+            }
+        }
+    } while (chunk.len == CHUNK_LEN);
+    return true;
+}
+
+static int ignore_delivery(void *arg, const struct effect_delivery *delivery)
+{
+    (void)arg;
+    (void)delivery;
+    return 1;
+}
+
+/* A subscription that the client has ended leaves its record behind; a client that subscribes again and again under new
+ * ids must not fill the memory with them. */
+static void gateway_prune(struct gateway_core *core, struct link *link)
+{
+    struct link_consumer *consumer = link_consumer_first(link);
+    while (consumer != NULL) {
+        struct link_consumer *next = link_consumer_next(consumer);
+        if (machine_deliveries(core->machine, link->session, consumer->id, UINT64_MAX, ignore_delivery, NULL) ==
+            ERR_NOT_FOUND) {
+            link_consumer_drop(link, consumer);
+        }
+        consumer = next;
+    }
+}
+
+static void gateway_deliver_link(struct gateway_core *core, struct link *link)
+{
+    struct allowance allowance = {.bytes = TURN_BYTES_MAX, .deliveries = TURN_DELIVERIES_MAX};
+    if (link->consumers_len > SESSION_CONSUMERS_MAX) {
+        gateway_prune(core, link);
+    }
+    struct list_node *node;
+    while (link_takes(link, &allowance) && (node = list_first(&link->consumers_behind)) != NULL) {
+        struct link_consumer *consumer = container_of(node, struct link_consumer, behind);
+        list_remove(&consumer->behind);
+        if (!gateway_catch_up(core, link, consumer, &allowance)) {
+            list_push_back(&link->consumers_behind, &consumer->behind);
+            break;
+        }
+    }
+}
+
+void gateway_deliver(struct gateway_core *core)
+{
+    /* Links that remain behind go to a list of their own, so that each has one go. */
+    struct list_node later;
+    list_init(&later);
+    struct list_node *node;
+    while ((node = list_first(&core->behind)) != NULL) {
+        struct link *link = container_of(node, struct link, behind);
+        list_remove(&link->behind);
+        if (link->state != LINK_ATTACHED || link->paused) {
+            continue;
+        }
+        gateway_deliver_link(core, link);
+        if (link->state == LINK_ATTACHED && !link->paused && !list_empty(&link->consumers_behind)) {
+            list_push_back(&later, &link->behind);
+        }
+    }
+    while ((node = list_first(&later)) != NULL) {
+        list_remove(node);
+        list_push_back(&core->behind, node);
+        core->more = true;
+    }
+}

@@ -1,0 +1,17 @@
+/* Small files that are replaced as a whole: after a crash the old content is there or the new one, never a mixture. */
+
+#ifndef HOLDFAST_NODE_DURABLE_FILE_H
+#define HOLDFAST_NODE_DURABLE_FILE_H
+
+#include <stddef.h>
+
+#include "proto/base/err.h"
+
+/* Writes `name` in the directory `dir_fd`, and syncs file and directory. ERR_NO_SPACE, ERR_IO; errno says more. */
+int durable_file_write(int dir_fd, const char *name, const void *data, size_t len) NODISCARD;
+
+/* Reads all of it, with a zero byte behind; the caller frees. ERR_NOT_FOUND, ERR_TOO_BIG (over `len_max`), ERR_IO,
+ * ERR_NOMEM. */
+int durable_file_read(int dir_fd, const char *name, size_t len_max, char **ret_data, size_t *ret_len) NODISCARD;
+
+#endif

@@ -1,0 +1,207 @@
+/* The daemon: reads the command line and the configuration, runs one node, and stops it when asked to. */
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "node/config.h"
+#include "node/node.h"
+#include "node/text_journal.h"
+#include "proto/base/check.h"
+
+#define EXIT_USAGE 2
+#define DEV_DATA_DIR "holdfast-dev"
+
+static const char usage[] =
+    "Usage: holdfastd --config FILE [--check-config]\n"
+    "       holdfastd --dev [--data DIR]\n"
+    "       holdfastd --version | --help\n"
+    "\n"
+    "Runs one node of a Holdfast cluster in the foreground; its journal goes to standard error.\n"
+    "\n"
+    "  --config FILE    what this node is: see the comments in the example configuration\n"
+    "  --check-config   read the configuration, say what is wrong with it, and exit\n"
+    "  --dev            a cluster of one on 127.0.0.1, ports 7470 (clients) and 7471 (nodes)\n"
+    "  --data DIR       with --dev: where its data is kept (default: ./" DEV_DATA_DIR ")\n"
+    "  --version        print the version and exit\n"
+    "  --help           print this and exit\n"
+    "\n"
+    "SIGTERM and SIGINT stop it: leadership is handed over first. A second one ends it at once.\n"
+    "\n"
+    "Exit status: 0 stopped as asked, 1 it could not start, 2 wrong usage or configuration,\n"
+    "70 it stopped itself because it could not keep its promises (the journal says why).\n";
+
+struct arguments {
+    const char *config;
+    const char *data;
+    bool dev;
+    bool check_config;
+};
+
+struct daemon {
+    uv_loop_t loop;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    struct node *node;
+    bool stopping;
+};
+
+static int usage_error(const char *what)
+{
+    (void)fprintf(stderr, "holdfastd: %s\nTry 'holdfastd --help'.\n", what);
+    return EXIT_USAGE;
+}
+
+/* -1: go on; otherwise the exit status. */
+static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
+{
+    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, VERSION, HELP };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, CONFIG},
+        {"check-config", no_argument, NULL, CHECK_CONFIG},
+        {"dev", no_argument, NULL, DEV},
+        {"data", required_argument, NULL, DATA},
+        {"version", no_argument, NULL, VERSION},
+        {"help", no_argument, NULL, HELP},
+        {NULL, 0, NULL, 0},
+    };
+    struct arguments arguments = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case CONFIG: arguments.config = optarg; break;
+        case CHECK_CONFIG: arguments.check_config = true; break;
+        case DEV: arguments.dev = true; break;
+        case DATA: arguments.data = optarg; break;
+        case VERSION: return puts("holdfastd " HOLDFAST_VERSION) < 0 ? 1 : 0;
+        case HELP: return fputs(usage, stdout) < 0 ? 1 : 0;
+        default: return usage_error("unknown option, or one without its value");
+        }
+    }
+    if (optind < argc) {
+        return usage_error("unexpected argument");
+    }
+    if (arguments.dev == (arguments.config != NULL)) {
+        return usage_error("either --config FILE or --dev is needed");
+    }
+    if (arguments.data != NULL && !arguments.dev) {
+        return usage_error("--data goes with --dev; otherwise the configuration says it");
+    }
+    *ret_arguments = arguments;
+    return -1;
+}
+
+static int read_config(const struct arguments *arguments, struct config **ret_config)
+{
+    char detail[512] = "";
+    int err;
+    if (arguments->dev) {
+        err = config_dev(arguments->data != NULL ? arguments->data : DEV_DATA_DIR, ret_config);
+    } else {
+        err = config_load(arguments->config, ret_config, detail, sizeof detail);
+    }
+    if (err != 0) {
+        (void)fprintf(stderr, "holdfastd: %s\n", detail[0] != '\0' ? detail : err_text(err));
+    }
+    return err;
+}
+
+/* Every client is a descriptor: as many as the system lets us have. */
+static void raise_limits(struct journal *journal)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        journal_warning(journal, "node", "the limit of open files cannot be raised");
+    }
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct daemon *daemon = signal->data;
+    (void)number;
+    if (daemon->stopping) {
+        _exit(128 + number);
+    }
+    daemon->stopping = true;
+    node_stop(daemon->node);
+}
+
+static void on_stopped(void *arg)
+{
+    struct daemon *daemon = arg;
+    uv_close((uv_handle_t *)&daemon->terminate, NULL);
+    uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+}
+
+static void watch_signals(struct daemon *daemon)
+{
+    CHECK(uv_signal_init(&daemon->loop, &daemon->terminate) == 0);
+    CHECK(uv_signal_init(&daemon->loop, &daemon->interrupt) == 0);
+    daemon->terminate.data = daemon;
+    daemon->interrupt.data = daemon;
+    CHECK(uv_signal_start(&daemon->terminate, on_signal, SIGTERM) == 0);
+    CHECK(uv_signal_start(&daemon->interrupt, on_signal, SIGINT) == 0);
+}
+
+static int run(const struct config *config)
+{
+    struct text_journal journal;
+    struct daemon daemon = {0};
+    char detail[512] = "";
+    text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
+    raise_limits(&journal.base);
+    (void)signal(SIGPIPE, SIG_IGN);
+    CHECK(uv_loop_init(&daemon.loop) == 0);
+    struct node_options options = {
+        .loop = &daemon.loop,
+        .config = config,
+        .journal = &journal.base,
+        .arg = &daemon,
+        .stopped = on_stopped,
+    };
+    journal_info(&journal.base, "node", "holdfastd " HOLDFAST_VERSION " starts, node %llu of cluster %s",
+                 (unsigned long long)config->node, config->cluster);
+    int err = node_start(&options, &daemon.node, detail, sizeof detail);
+    if (err != 0) {
+        journal_error(&journal.base, "node", "cannot start: %s", detail[0] != '\0' ? detail : err_text(err));
+    } else {
+        watch_signals(&daemon);
+    }
+    (void)uv_run(&daemon.loop, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&daemon.loop) == 0);
+    if (err == 0) {
+        journal_info(&journal.base, "node", "stopped");
+    }
+    return err == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct config *config;
+    int status = parse_arguments(argc, argv, &arguments);
+    if (status >= 0) {
+        return status;
+    }
+    if (read_config(&arguments, &config) != 0) {
+        return EXIT_USAGE;
+    }
+    if (arguments.check_config) {
+        (void)printf("%s: good: node %llu of cluster %s\n", arguments.dev ? "--dev" : arguments.config,
+                     (unsigned long long)config->node, config->cluster);
+    } else {
+        status = run(config);
+    }
+    config_free(config);
+    return arguments.check_config ? 0 : status;
+}

@@ -1,0 +1,401 @@
+/* What ties a shard to the world, in the order in which it is opened, and back. */
+
+#include "node/node.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "node/core/shard.h"
+#include "node/data_dir.h"
+#include "node/posix_disk.h"
+#include "node/system_clock.h"
+#include "proto/base/check.h"
+#include "rpc/native/native_server.h"
+#include "rpc/peer/peer_links.h"
+#include "statemachine/store_rocksdb.h"
+
+#define SHARD_DIR "shard-0"
+
+/* How long a stopping node tries to hand over its leadership; clients then get up to two seconds to hear about it. */
+#define STOP_MS 2500u
+
+struct node {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct journal *journal;
+    void *arg;
+    void (*stopped)(void *arg);
+    struct system_clock clock;
+    struct data_dir *data_dir;
+    struct posix_disk *disk;
+    struct shard *shard;
+    struct peer_links *peers;
+    struct native_server *server;
+    uv_timer_t due;      /* The shard's deadline. */
+    uv_timer_t patience; /* The end of handing over. */
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    uint64_t due_ms;
+    unsigned handles; /* Of the four above that are not closed. */
+    bool stopping;
+    bool closing;
+};
+
+/* What the shard asks for. */
+
+static void node_send(void *arg, uint64_t to, struct frame_out *frame)
+{
+    struct node *node = arg;
+    if (node->peers == NULL) {
+        frame_out_done(frame); /* Not connected yet: Raft sends again. */
+        return;
+    }
+    peer_links_send(node->peers, to, frame);
+}
+
+static void node_fatal(void *arg, int err, const char *what)
+{
+    struct node *node = arg;
+    journal_error(node->journal, "fatal", "%s (%s): this process ends", what, err_text(err));
+    _exit(NODE_EXIT_FATAL);
+}
+
+/* What the peers' links tell. */
+
+static int node_received(void *arg, uint64_t from, const struct frame *frame)
+{
+    struct node *node = arg;
+    return frame->type == FRAME_PEER_RAFT ? shard_receive(node->shard, from, frame) : ERR_BROKEN;
+}
+
+static void node_peer_changed(void *arg, uint64_t peer, bool connected, const char *client_address)
+{
+    struct node *node = arg;
+    journal_info(node->journal, "peer", "node %" PRIu64 " is %s", peer, connected ? "connected" : "disconnected");
+    shard_peer_changed(node->shard, peer, connected,
+                       client_address != NULL && client_address[0] != '\0' ? client_address : NULL);
+}
+
+static int node_peer_known(void *arg, uint64_t peer, uint64_t incarnation)
+{
+    struct node *node = arg;
+    char detail[512];
+    int err = data_dir_peer(node->data_dir, peer, incarnation, detail, sizeof detail);
+    if (err != 0) {
+        journal_error(node->journal, "peer", "%s", detail);
+    }
+    return err;
+}
+
+/* The end of a turn. */
+
+static void node_close(struct node *node);
+
+static void node_turn(struct node *node)
+{
+    if (node->shard == NULL || node->closing) {
+        return;
+    }
+    shard_step(node->shard);
+    peer_links_flush(node->peers);
+    if (node->stopping && shard_stopped(node->shard)) {
+        node_close(node);
+    }
+}
+
+static void node_after_poll(uv_check_t *check)
+{
+    node_turn(container_of(check, struct node, after_poll));
+}
+
+static void node_due(uv_timer_t *timer)
+{
+    /* Waking the loop is all: its turn ends with node_turn(). */
+    struct node *node = container_of(timer, struct node, due);
+    node->due_ms = UINT64_MAX;
+}
+
+/* Before the loop sleeps: it must wake for the shard's deadline. */
+static void node_before_poll(uv_prepare_t *prepare)
+{
+    struct node *node = container_of(prepare, struct node, before_poll);
+    if (node->shard == NULL || node->closing) {
+        return;
+    }
+    uint64_t due_ms = shard_deadline_ms(node->shard);
+    if (due_ms == node->due_ms) {
+        return;
+    }
+    node->due_ms = due_ms;
+    if (due_ms == UINT64_MAX) {
+        (void)uv_timer_stop(&node->due);
+        return;
+    }
+    uint64_t now_ms = node->clock.base.monotonic_ms(&node->clock.base);
+    uv_update_time(node->loop);
+    CHECK(uv_timer_start(&node->due, node_due, due_ms > now_ms ? due_ms - now_ms : 0, 0) == 0);
+}
+
+/* The way down: clients, peers, threads, files, directory; then the loop's handles. */
+
+static void node_free(struct node *node)
+{
+    void (*stopped)(void *arg) = node->stopped;
+    void *arg = node->arg;
+    free(node);
+    if (stopped != NULL) {
+        stopped(arg);
+    }
+}
+
+static void node_handle_closed(uv_handle_t *handle)
+{
+    struct node *node = handle->data;
+    if (--node->handles == 0) {
+        node_free(node);
+    }
+}
+
+static void node_close_files(struct node *node)
+{
+    /* The threads end before what they work on is closed. */
+    posix_disk_close(node->disk);
+    shard_close(node->shard);
+    node->shard = NULL;
+    data_dir_close(node->data_dir);
+    uv_close((uv_handle_t *)&node->due, node_handle_closed);
+    uv_close((uv_handle_t *)&node->patience, node_handle_closed);
+    uv_close((uv_handle_t *)&node->before_poll, node_handle_closed);
+    uv_close((uv_handle_t *)&node->after_poll, node_handle_closed);
+}
+
+static void node_peers_closed(void *arg)
+{
+    struct node *node = arg;
+    node->peers = NULL;
+    node_close_files(node);
+}
+
+static void node_server_closed(void *arg)
+{
+    struct node *node = arg;
+    node->server = NULL;
+    if (node->peers == NULL) {
+        node_close_files(node);
+        return;
+    }
+    peer_links_close(node->peers, node_peers_closed, node);
+}
+
+static void node_close(struct node *node)
+{
+    if (node->closing) {
+        return;
+    }
+    node->closing = true;
+    if (node->server == NULL) {
+        node_server_closed(node);
+        return;
+    }
+    native_server_close(node->server, node_server_closed, node);
+}
+
+static void node_out_of_patience(uv_timer_t *timer)
+{
+    struct node *node = container_of(timer, struct node, patience);
+    journal_warning(node->journal, "node", "nobody has taken over the leadership; stopping all the same");
+    node_close(node);
+}
+
+void node_stop(struct node *node)
+{
+    if (node->stopping) {
+        return;
+    }
+    node->stopping = true;
+    journal_info(node->journal, "node", "stopping");
+    shard_stop(node->shard);
+    CHECK(uv_timer_start(&node->patience, node_out_of_patience, STOP_MS, 0) == 0);
+    (void)uv_timer_start(&node->due, node_due, 0, 0);
+}
+
+/* The way up. */
+
+static void node_init_handles(struct node *node)
+{
+    CHECK(uv_timer_init(node->loop, &node->due) == 0 && uv_timer_init(node->loop, &node->patience) == 0 &&
+          uv_prepare_init(node->loop, &node->before_poll) == 0 && uv_check_init(node->loop, &node->after_poll) == 0);
+    node->due.data = node;
+    node->patience.data = node;
+    node->before_poll.data = node;
+    node->after_poll.data = node;
+    node->handles = 4;
+    node->due_ms = UINT64_MAX;
+}
+
+static int node_open_store(struct node *node, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct disk *disk = posix_disk_base(node->disk);
+    char path[4096];
+    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/state", node->config->data_dir);
+    if (written < 0 || (size_t)written >= sizeof path) {
+        (void)snprintf(detail, detail_len, "the path of the data directory is too long");
+        return ERR_INVALID;
+    }
+    int err = disk->ops->make_dir(disk, SHARD_DIR);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
+        return err;
+    }
+    struct store_rocksdb_options options = {.path = path};
+    return store_rocksdb_open(&options, ret_store, detail, detail_len);
+}
+
+static int node_open_shard(struct node *node, char *detail, size_t detail_len)
+{
+    const struct config *config = node->config;
+    struct driver_member members[MEMBERS_MAX];
+    struct store *store;
+    CHECK(config->members_len <= MEMBERS_MAX);
+    for (unsigned i = 0; i < config->members_len; i++) {
+        members[i] = (struct driver_member){.id = config->members[i].id, .address = config->members[i].peer_address};
+    }
+    int err = node_open_store(node, &store, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    struct shard_options options = {
+        .node = config->node,
+        .cluster = config->cluster,
+        .version = HOLDFAST_VERSION,
+        .members = members,
+        .members_len = config->members_len,
+        .disk = posix_disk_base(node->disk),
+        .store = store,
+        .clock = &node->clock.base,
+        .journal = node->journal,
+        .dir = SHARD_DIR,
+        .checkpoint_len = config->checkpoint_bytes,
+        .retain_len = config->retain_bytes,
+        .segment_len = config->segment_bytes,
+        .cache_len_max = config->cache_bytes,
+        .election_timeout_ms = config->election_timeout_ms,
+        .heartbeat_ms = config->heartbeat_ms,
+        .arg = node,
+        .send = node_send,
+        .fatal = node_fatal,
+    };
+    err = shard_open(&options, &node->shard, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    for (unsigned i = 0; i < config->members_len; i++) {
+        shard_peer_changed(node->shard, config->members[i].id, false, config->members[i].client_address);
+    }
+    shard_set_client_address(node->shard, config_member(config, config->node)->client_address);
+    return 0;
+}
+
+static int node_open_data(struct node *node, char *detail, size_t detail_len)
+{
+    const struct config *config = node->config;
+    int err = data_dir_open(config->data_dir, config->cluster, config->node, &node->clock.base, &node->data_dir, detail,
+                            detail_len);
+    if (err != 0) {
+        return err;
+    }
+    struct posix_disk_options options = {.loop = node->loop, .journal = node->journal, .root = config->data_dir};
+    err = posix_disk_open(&options, &node->disk);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s: %s", config->data_dir, err_text(err));
+    }
+    return err;
+}
+
+static int node_listen_peers(struct node *node, char *detail, size_t detail_len)
+{
+    const struct config *config = node->config;
+    struct peer_member members[MEMBERS_MAX];
+    for (unsigned i = 0; i < config->members_len; i++) {
+        members[i] = (struct peer_member){.id = config->members[i].id, .address = config->members[i].peer_address};
+    }
+    struct peer_links_options options = {
+        .loop = node->loop,
+        .journal = node->journal,
+        .listen_address = config->listen_peer,
+        .node = config->node,
+        .cluster = config->cluster,
+        .incarnation = data_dir_incarnation(node->data_dir),
+        .version = MACHINE_VERSION_MAX,
+        .client_address = config_member(config, config->node)->client_address,
+        .members = members,
+        .members_len = config->members_len,
+        .arg = node,
+        .received = node_received,
+        .changed = node_peer_changed,
+        .known = node_peer_known,
+    };
+    return peer_links_start(&options, &node->peers, detail, detail_len);
+}
+
+static int node_listen_clients(struct node *node, char *detail, size_t detail_len)
+{
+    struct native_server_options options = {
+        .loop = node->loop,
+        .gateway = shard_gateway(node->shard),
+        .journal = node->journal,
+        .listen_address = node->config->listen_client,
+        .connections_max = node->config->connections_max,
+    };
+    return native_server_start(&options, &node->server, detail, detail_len);
+}
+
+int node_start(const struct node_options *options, struct node **ret_node, char *detail, size_t detail_len)
+{
+    struct node *node = calloc(1, sizeof *node);
+    if (node == NULL) {
+        (void)snprintf(detail, detail_len, "%s", err_text(ERR_NOMEM));
+        return ERR_NOMEM;
+    }
+    node->loop = options->loop;
+    node->config = options->config;
+    node->journal = options->journal;
+    system_clock_init(&node->clock);
+    node_init_handles(node);
+    int err = node_open_data(node, detail, detail_len);
+    if (err == 0) {
+        err = node_open_shard(node, detail, detail_len);
+    }
+    if (err == 0) {
+        err = node_listen_peers(node, detail, detail_len);
+    }
+    if (err == 0) {
+        err = node_listen_clients(node, detail, detail_len);
+    }
+    if (err != 0) {
+        node_close(node); /* Nobody is told: `stopped` is not set yet. */
+        return err;
+    }
+    node->arg = options->arg;
+    node->stopped = options->stopped;
+    CHECK(uv_prepare_start(&node->before_poll, node_before_poll) == 0);
+    CHECK(uv_check_start(&node->after_poll, node_after_poll) == 0);
+    journal_info(node->journal, "node", "ready: clients at %s (port %u), nodes at %s (port %u), data in %s",
+                 node->config->listen_client, (unsigned)node_client_port(node), node->config->listen_peer,
+                 (unsigned)node_peer_port(node), node->config->data_dir);
+    *ret_node = node;
+    return 0;
+}
+
+uint16_t node_client_port(const struct node *node)
+{
+    return native_server_port(node->server);
+}
+
+uint16_t node_peer_port(const struct node *node)
+{
+    return peer_links_port(node->peers);
+}

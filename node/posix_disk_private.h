@@ -1,0 +1,73 @@
+/* The two halves of the posix disk: files (posix_file.c) and threads (posix_disk.c). */
+
+#ifndef HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
+#define HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
+
+#include "node/posix_disk.h"
+
+/* What a thread has been given, oldest first: linked through private_data. */
+struct posix_job {
+    struct posix_job *next;
+    int err;
+};
+
+struct posix_queue {
+    struct posix_job *first;
+    struct posix_job **last;
+};
+
+struct posix_thread {
+    struct posix_disk *disk;
+    uv_thread_t thread;
+    uv_cond_t wanted;
+    struct posix_queue queue;    /* Under the disk's lock. */
+    struct posix_queue finished; /* Under the disk's lock. */
+    int (*run)(struct posix_job *job);
+    void (*done)(struct posix_job *job);
+    bool started;
+};
+
+struct posix_disk {
+    struct disk base;
+    struct journal *journal;
+    char *root;
+    int root_fd;
+    uv_async_t finished;
+    uv_mutex_t lock;
+    bool stopping; /* Under the lock. */
+    struct posix_thread writer;
+    struct posix_thread worker;
+};
+
+struct posix_file {
+    struct disk_file base;
+    int fd;
+    char *path;
+};
+
+struct posix_disk *posix_disk_of(struct disk *disk);
+struct posix_file *posix_file_of(struct disk_file *file);
+
+/* The code for an errno, having said in the journal which call failed on which file and why. Not to be found, or to be
+ * there already, is an answer and is not said. */
+int posix_disk_failed(struct posix_disk *disk, const char *call, const char *path, int number);
+
+/* The synchronous calls. */
+int posix_make_dir(struct disk *base, const char *path);
+int posix_list(struct disk *base, const char *path, void (*each)(void *arg, const char *name), void *arg);
+int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_file **ret_file);
+void posix_close(struct disk_file *base);
+int posix_size(struct disk_file *base, uint64_t *ret_size);
+int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, size_t *ret_read);
+int posix_write(struct disk_file *base, uint64_t offset, const void *data, size_t len);
+int posix_sync(struct disk_file *base);
+int posix_allocate(struct disk_file *base, uint64_t size);
+int posix_truncate(struct disk_file *base, uint64_t size);
+int posix_rename(struct disk *base, const char *from, const char *to);
+int posix_remove(struct disk *base, const char *path);
+int posix_sync_dir(struct disk *base, const char *path);
+
+/* Writes the vectors one after the other at the offset. */
+int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct disk_vector *vectors, unsigned count);
+
+#endif

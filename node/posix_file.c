@@ -1,0 +1,325 @@
+/* The synchronous calls of the posix disk: files and directories below its root. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "node/posix_disk_private.h"
+#include "proto/base/check.h"
+
+#define VECTORS_AT_ONCE 256u
+#define PATH_LEN_MAX 1024u
+#define ZERO_LEN 65536u
+
+struct posix_disk *posix_disk_of(struct disk *disk)
+{
+    return container_of(disk, struct posix_disk, base);
+}
+
+struct posix_file *posix_file_of(struct disk_file *file)
+{
+    return container_of(file, struct posix_file, base);
+}
+
+int posix_disk_failed(struct posix_disk *disk, const char *call, const char *path, int number)
+{
+    if (number == ENOENT) {
+        return ERR_NOT_FOUND;
+    }
+    if (number == EEXIST) {
+        return ERR_EXISTS;
+    }
+    journal_error(disk->journal, "disk", "%s %s/%s: %s", call, disk->root == NULL ? "" : disk->root, path,
+                  strerror(number));
+    switch (number) {
+    case ENOSPC:
+    case EDQUOT: return ERR_NO_SPACE;
+    case ENOMEM: return ERR_NOMEM;
+    default: return ERR_IO;
+    }
+}
+
+static int file_failed(struct posix_file *file, const char *call, int number)
+{
+    int err = posix_disk_failed(posix_disk_of(file->base.disk), call, file->path, number);
+    /* An open file cannot be missing, whatever the system says. */
+    return err == ERR_NOT_FOUND || err == ERR_EXISTS ? ERR_IO : err;
+}
+
+/* Our own code makes the paths: one that leads elsewhere is a bug. */
+static const char *checked(const char *path)
+{
+    CHECK(path[0] != '\0' && path[0] != '/' && strstr(path, "..") == NULL && strlen(path) < PATH_LEN_MAX);
+    return path;
+}
+
+static int sync_parent(struct posix_disk *disk, const char *path)
+{
+    char parent[PATH_LEN_MAX];
+    (void)snprintf(parent, sizeof parent, "%s", path);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    return posix_sync_dir(&disk->base, slash == NULL ? "." : parent);
+}
+
+int posix_make_dir(struct disk *base, const char *path)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    char part[PATH_LEN_MAX];
+    (void)snprintf(part, sizeof part, "%s", checked(path));
+    size_t len = strlen(part);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') {
+            continue;
+        }
+        part[i] = '\0';
+        if (mkdirat(disk->root_fd, part, 0750) == 0) {
+            int err = sync_parent(disk, part);
+            if (err != 0) {
+                return err;
+            }
+        } else if (errno != EEXIST) {
+            return posix_disk_failed(disk, "mkdir", part, errno);
+        }
+        part[i] = path[i];
+    }
+    return 0;
+}
+
+static int names_only(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+static int names_compare(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+int posix_list(struct disk *base, const char *path, void (*each)(void *arg, const char *name), void *arg)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    struct dirent **names;
+    int count = scandirat(disk->root_fd, checked(path), &names, names_only, names_compare);
+    if (count < 0) {
+        return posix_disk_failed(disk, "list", path, errno);
+    }
+    for (int i = 0; i < count; i++) {
+        each(arg, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    return 0;
+}
+
+int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_file **ret_file)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    int mode = O_CLOEXEC | ((flags & DISK_READ_ONLY) != 0 ? O_RDONLY : O_RDWR);
+    mode |= (flags & DISK_CREATE) != 0 ? O_CREAT : 0;
+    mode |= (flags & DISK_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    struct posix_file *file = calloc(1, sizeof *file);
+    char *copy = strdup(checked(path));
+    if (file == NULL || copy == NULL) {
+        free(file);
+        free(copy);
+        return ERR_NOMEM;
+    }
+    file->base.disk = base;
+    file->path = copy;
+    file->fd = openat(disk->root_fd, path, mode, 0640);
+    if (file->fd < 0) {
+        int err = posix_disk_failed(disk, "open", path, errno);
+        free(copy);
+        free(file);
+        return err;
+    }
+    *ret_file = &file->base;
+    return 0;
+}
+
+void posix_close(struct disk_file *base)
+{
+    if (base == NULL) {
+        return;
+    }
+    struct posix_file *file = posix_file_of(base);
+    /* What had to be durable has been synced before, so that nothing is lost if this fails. */
+    (void)close(file->fd);
+    free(file->path);
+    free(file);
+}
+
+int posix_size(struct disk_file *base, uint64_t *ret_size)
+{
+    struct posix_file *file = posix_file_of(base);
+    struct stat info;
+    if (fstat(file->fd, &info) != 0) {
+        return file_failed(file, "stat", errno);
+    }
+    *ret_size = (uint64_t)info.st_size;
+    return 0;
+}
+
+int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, size_t *ret_read)
+{
+    struct posix_file *file = posix_file_of(base);
+    size_t done = 0;
+    while (done < len) {
+        ssize_t got = pread(file->fd, (uint8_t *)data + done, len - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return file_failed(file, "read", errno);
+        }
+        if (got == 0) {
+            break;
+        }
+        done += (size_t)got;
+    }
+    *ret_read = done;
+    return 0;
+}
+
+int posix_write(struct disk_file *base, uint64_t offset, const void *data, size_t len)
+{
+    struct disk_vector vector = {.data = data, .len = len};
+    return posix_write_vectors(posix_file_of(base), offset, &vector, 1);
+}
+
+/* Writes a few vectors fully; changes them on the way. */
+static int write_some(struct posix_file *file, uint64_t *offset, struct iovec *vectors, unsigned count)
+{
+    while (count > 0) {
+        if (vectors->iov_len == 0) {
+            vectors++;
+            count--;
+            continue;
+        }
+        ssize_t written = pwritev(file->fd, vectors, (int)count, (off_t)*offset);
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            return file_failed(file, "write", written < 0 ? errno : EIO);
+        }
+        *offset += (uint64_t)written;
+        size_t left = (size_t)written;
+        while (left > 0) {
+            size_t part = left < vectors->iov_len ? left : vectors->iov_len;
+            vectors->iov_base = (uint8_t *)vectors->iov_base + part;
+            vectors->iov_len -= part;
+            left -= part;
+            if (vectors->iov_len == 0) {
+                vectors++;
+                count--;
+            }
+        }
+    }
+    return 0;
+}
+
+int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct disk_vector *vectors, unsigned count)
+{
+    struct iovec some[VECTORS_AT_ONCE];
+    for (unsigned at = 0; at < count;) {
+        unsigned len = 0;
+        while (len < VECTORS_AT_ONCE && at < count) {
+            /* The system only reads what it is given; its type has no const. */
+            some[len++] = (struct iovec){.iov_base = (void *)(uintptr_t)vectors[at].data, .iov_len = vectors[at].len};
+            at++;
+        }
+        int err = write_some(file, &offset, some, len);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int posix_sync(struct disk_file *base)
+{
+    struct posix_file *file = posix_file_of(base);
+    return fdatasync(file->fd) == 0 ? 0 : file_failed(file, "sync", errno);
+}
+
+/* For file systems that cannot reserve: zeroes behind the present end. */
+static int write_zeroes(struct posix_file *file, uint64_t from, uint64_t to)
+{
+    static const uint8_t zeroes[ZERO_LEN];
+    while (from < to) {
+        size_t len = to - from < sizeof zeroes ? (size_t)(to - from) : sizeof zeroes;
+        int err = posix_write(&file->base, from, zeroes, len);
+        if (err != 0) {
+            return err;
+        }
+        from += len;
+    }
+    return 0;
+}
+
+int posix_allocate(struct disk_file *base, uint64_t size)
+{
+    struct posix_file *file = posix_file_of(base);
+    uint64_t present;
+    int err = posix_size(base, &present);
+    if (err != 0 || present >= size) {
+        return err;
+    }
+    int result;
+    do {
+        result = fallocate(file->fd, 0, (off_t)present, (off_t)(size - present)) == 0 ? 0 : errno;
+    } while (result == EINTR);
+    if (result == EOPNOTSUPP) {
+        err = write_zeroes(file, present, size);
+    } else if (result != 0) {
+        err = file_failed(file, "allocate", result);
+    }
+    if (err != 0) {
+        return err;
+    }
+    return fsync(file->fd) == 0 ? 0 : file_failed(file, "sync", errno);
+}
+
+int posix_truncate(struct disk_file *base, uint64_t size)
+{
+    struct posix_file *file = posix_file_of(base);
+    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : file_failed(file, "truncate", errno);
+}
+
+int posix_rename(struct disk *base, const char *from, const char *to)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    if (renameat(disk->root_fd, checked(from), disk->root_fd, checked(to)) != 0) {
+        return posix_disk_failed(disk, "rename", from, errno);
+    }
+    return 0;
+}
+
+int posix_remove(struct disk *base, const char *path)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    return unlinkat(disk->root_fd, checked(path), 0) == 0 ? 0 : posix_disk_failed(disk, "remove", path, errno);
+}
+
+int posix_sync_dir(struct disk *base, const char *path)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    int fd = openat(disk->root_fd, checked(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return posix_disk_failed(disk, "open", path, errno);
+    }
+    int err = fsync(fd) == 0 ? 0 : posix_disk_failed(disk, "sync", path, errno);
+    (void)close(fd);
+    return err;
+}

@@ -1,0 +1,193 @@
+/* A configuration is complete and consistent, or refused with its file, line and key. */
+
+#include "node/config.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MEMBERS                                                                                                        \
+    "members:\n"                                                                                                       \
+    "  - {id: 1, peer: 127.0.0.1:7471, client: 127.0.0.1:7470}\n"                                                      \
+    "  - {id: 2, peer: 127.0.0.1:7481, client: 127.0.0.1:7480}\n"                                                      \
+    "  - id: 3\n"                                                                                                      \
+    "    peer: \"[::1]:7491\"\n"                                                                                       \
+    "    client: node3.example:7490 # where applications connect\n"
+#define GOOD "cluster: orders\nnode: 2\ndata: /var/lib/holdfast\n" MEMBERS
+
+struct loaded {
+    int err;
+    struct config *config;
+    char path[64];
+    char detail[512];
+};
+
+static struct loaded load_text(const char *text)
+{
+    struct loaded loaded = {.path = "/tmp/holdfast-config-XXXXXX"};
+    int fd = mkstemp(loaded.path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    loaded.err = config_load(loaded.path, &loaded.config, loaded.detail, sizeof(loaded.detail));
+    unlink(loaded.path);
+    return loaded;
+}
+
+/* The text is refused, at that line, with a sentence that holds `what`. */
+static void refused(const char *text, unsigned line, const char *what)
+{
+    char place[96];
+    struct loaded loaded = load_text(text);
+    cr_assert_eq(loaded.err, ERR_INVALID, "accepted, or %d (%s): %s", loaded.err, loaded.detail, text);
+    cr_assert_null(loaded.config, "the output is untouched on failure");
+    snprintf(place, sizeof(place), "%s:%u: ", loaded.path, line);
+    cr_assert_eq(strncmp(loaded.detail, place, strlen(place)), 0, "not at line %u: %s", line, loaded.detail);
+    cr_assert_not_null(strstr(loaded.detail, what), "'%s' does not say '%s'", loaded.detail, what);
+    cr_assert_null(strchr(loaded.detail, '\n'), "one line");
+}
+
+Test(config, is_complete_with_defaults)
+{
+    struct loaded loaded = load_text(GOOD);
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    struct config *config = loaded.config;
+    cr_assert_str_eq(config->cluster, "orders");
+    cr_assert_eq(config->node, 2u);
+    cr_assert_str_eq(config->data_dir, "/var/lib/holdfast");
+    cr_assert_eq(config->members_len, 3u);
+    cr_assert_str_eq(config->members[2].peer_address, "[::1]:7491");
+    cr_assert_str_eq(config->members[2].client_address, "node3.example:7490");
+    cr_assert_str_eq(config->listen_client, "127.0.0.1:7480");
+    cr_assert_str_eq(config->listen_peer, "127.0.0.1:7481");
+    cr_assert_eq(config->log_level, JOURNAL_INFO);
+    cr_assert_eq(config->election_timeout_ms, CONFIG_ELECTION_TIMEOUT_MS_DEFAULT);
+    cr_assert_eq(config->heartbeat_ms, CONFIG_HEARTBEAT_MS_DEFAULT);
+    cr_assert_eq(config->checkpoint_bytes, CONFIG_CHECKPOINT_BYTES_DEFAULT);
+    cr_assert_eq(config->retain_bytes, CONFIG_RETAIN_BYTES_DEFAULT);
+    cr_assert_eq(config->segment_bytes, CONFIG_SEGMENT_BYTES_DEFAULT);
+    cr_assert_eq(config->cache_bytes, CONFIG_CACHE_BYTES_DEFAULT);
+    cr_assert_eq(config->body_bytes_max, BODY_LEN_MAX);
+    cr_assert_eq(config->connections_max, CONFIG_CONNECTIONS_MAX_DEFAULT);
+    cr_assert_eq(config_member(config, 3), &config->members[2]);
+    cr_assert_null(config_member(config, 4));
+    config_free(config);
+}
+
+Test(config, takes_every_option)
+{
+    struct loaded loaded = load_text(GOOD "listen_client: 0.0.0.0:1\nlisten_peer: 0.0.0.0:2\nlog_level: debug\n"
+                                          "election_timeout_ms: 300\nheartbeat_ms: 100\ncheckpoint_mib: 2\n"
+                                          "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
+                                          "connections_max: 7\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    struct config *config = loaded.config;
+    cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
+    cr_assert_str_eq(config->listen_peer, "0.0.0.0:2");
+    cr_assert_eq(config->log_level, JOURNAL_DEBUG);
+    cr_assert_eq(config->election_timeout_ms, 300u);
+    cr_assert_eq(config->heartbeat_ms, 100u);
+    cr_assert_eq(config->checkpoint_bytes, 2 * MIB);
+    cr_assert_eq(config->retain_bytes, 3 * MIB);
+    cr_assert_eq(config->segment_bytes, 4 * MIB);
+    cr_assert_eq(config->cache_bytes, 5 * MIB);
+    cr_assert_eq(config->body_bytes_max, 6 * MIB);
+    cr_assert_eq(config->connections_max, 7u);
+    config_free(config);
+}
+
+Test(config, heartbeat_follows_a_short_election_timeout)
+{
+    struct loaded loaded = load_text(GOOD "election_timeout_ms: 150\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_eq(loaded.config->heartbeat_ms, 15u);
+    config_free(loaded.config);
+}
+
+Test(config, names_line_and_key_of_what_the_schema_refuses)
+{
+    refused(GOOD "chekpoint_mib: 3\n", 10, "chekpoint_mib: unknown key");
+    refused("cluster: orders\nnode: two\ndata: /d\n" MEMBERS, 2, "node: not a whole number: 'two'");
+    refused("cluster: orders\nnode: 1\ndata: /d\n", 3, "members: is missing");
+    refused("cluster: orders\nnode: 1\n" MEMBERS, 4, "data: is missing");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers: 3\n", 4, "members: ");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers: []\n", 4, "Insufficient");
+    refused("cluster: orders\ncluster: orders\n", 1, "cluster: is there twice");
+    refused("cluster: ''\nnode: 1\ndata: /d\n" MEMBERS, 1, "cluster: must not be empty");
+    refused(GOOD "log_level: loud\n", 10, "log_level: not one of error, warning, info, debug: loud");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1}\n", 5, "client: is missing");
+    refused("cluster: orders\nnode: 1\n  data: [\n", 2, "mapping values are not allowed");
+    refused("", 1, "is empty");
+    refused("- 1\n", 1, "");
+}
+
+Test(config, names_line_and_key_of_what_does_not_fit_together)
+{
+    refused("cluster: orders\nnode: 4\ndata: /d\n" MEMBERS, 2, "node: 4 is not the id of one of the members");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n"
+            "  - {id: 1, peer: a:1, client: a:2}\n  - {id: 1, peer: a:3, client: a:4}\n",
+            6, "id: two members have id 1");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 0, peer: a:1, client: a:2}\n", 5, "id: must be");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n"
+            "  - id: 1\n    peer: a:1\n    client: a:2\n  - id: 2\n    client: a:3\n    peer: a:2\n",
+            10, "peer: a:2 is also an address of member 1");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers: [{id: 1, peer: a:1, client: a:1}]\n", 4,
+            "client: a:1 is also the address for peers");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a, client: a:1}\n", 5,
+            "peer: not host:port");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1, client: a:0}\n", 5,
+            "client: not host:port");
+    refused(GOOD "listen_peer: here\n", 10, "listen_peer: not host:port");
+    refused("cluster: \"a\\tb\"\nnode: 2\ndata: /d\n" MEMBERS, 1, "cluster: must be");
+}
+
+Test(config, names_line_and_range_of_a_number_out_of_range)
+{
+    refused(GOOD "election_timeout_ms: 49\n", 10, "election_timeout_ms: must be from 50 to 60000");
+    refused(GOOD "election_timeout_ms: 300\nheartbeat_ms: 101\n", 11, "heartbeat_ms: must be from 5 to 100");
+    refused(GOOD "\ncheckpoint_mib: 0\n", 11, "checkpoint_mib: must be from 1 to 16384");
+    refused(GOOD "segment_mib: 1025\n", 10, "segment_mib: must be");
+    refused(GOOD "cache_mib: -1\n", 10, "cache_mib: must be");
+    refused(GOOD "retain_mib: 18446744073709551615\n", 10, "retain_mib: must be");
+    refused(GOOD "body_mib: 17\n", 10, "body_mib: must be from 1 to 16");
+    refused(GOOD "# cache_mib: 0 is not read\nconnections_max: 0\n", 11, "connections_max: must be");
+}
+
+Test(config, refuses_more_members_than_a_cluster_may_have)
+{
+    char text[2048] = "cluster: orders\nnode: 1\ndata: /d\nmembers:\n";
+    for (unsigned i = 1; i <= MEMBERS_MAX + 1; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "  - {id: %u, peer: a:%u, client: b:%u}\n", i, i, i);
+    }
+    struct loaded loaded = load_text(text);
+    cr_assert_eq(loaded.err, ERR_INVALID);
+    cr_assert_not_null(strstr(loaded.detail, ": members: Excessive"), "%s", loaded.detail);
+}
+
+Test(config, says_what_is_wrong_with_the_file_itself)
+{
+    char detail[256];
+    struct config *config = NULL;
+    cr_assert_eq(config_load("/nonexistent/holdfast.yml", &config, detail, sizeof(detail)), ERR_NOT_FOUND);
+    cr_assert_not_null(strstr(detail, "/nonexistent/holdfast.yml"));
+    cr_assert_eq(config_load("/", &config, detail, sizeof(detail)), ERR_IO);
+    cr_assert_eq(config_load("/dev/zero", &config, detail, sizeof(detail)), ERR_INVALID);
+    cr_assert_null(config);
+}
+
+Test(config, dev_is_one_node_on_the_default_ports)
+{
+    struct config *config = NULL;
+    cr_assert_eq(config_dev("/tmp/somewhere", &config), 0);
+    cr_assert_eq(config->node, 1u);
+    cr_assert_eq(config->members_len, 1u);
+    cr_assert_str_eq(config->cluster, "dev");
+    cr_assert_str_eq(config->data_dir, "/tmp/somewhere");
+    cr_assert_str_eq(config->listen_client, "127.0.0.1:7470");
+    cr_assert_str_eq(config->listen_peer, "127.0.0.1:7471");
+    config_free(config);
+    config_free(NULL);
+}

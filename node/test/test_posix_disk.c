@@ -1,0 +1,270 @@
+/* The posix disk does on real files what disk.h says. */
+
+#include "node/posix_disk.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "proto/base/check.h"
+#include "temp_dir.h"
+
+static struct temp_dir dir;
+static uv_loop_t loop;
+static struct posix_disk *posix;
+static struct disk *disk;
+
+struct test_journal {
+    struct journal base;
+    char text[1100];
+};
+
+static void test_journal_write(struct journal *base, enum journal_level level, const char *subject, const char *text)
+{
+    struct test_journal *journal = container_of(base, struct test_journal, base);
+    (void)level;
+    (void)subject;
+    snprintf(journal->text, sizeof journal->text, "%s", text);
+}
+
+static struct test_journal journal = {.base = {.level = JOURNAL_DEBUG, .write = test_journal_write}};
+
+static void setup(void)
+{
+    temp_dir_make(&dir);
+    cr_assert_eq(uv_loop_init(&loop), 0);
+    struct posix_disk_options options = {.loop = &loop, .journal = &journal.base, .root = dir.path};
+    cr_assert_eq(posix_disk_open(&options, &posix), 0);
+    disk = posix_disk_base(posix);
+}
+
+static void teardown(void)
+{
+    posix_disk_close(posix);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    cr_assert_eq(uv_loop_close(&loop), 0);
+    temp_dir_remove(&dir);
+}
+
+TestSuite(posix_disk, .init = setup, .fini = teardown);
+
+static struct disk_file *create(const char *path)
+{
+    struct disk_file *file;
+    cr_assert_eq(disk->ops->open(disk, path, DISK_CREATE, &file), 0);
+    return file;
+}
+
+Test(posix_disk, reads_what_was_written)
+{
+    char text[16];
+    size_t got;
+    uint64_t size;
+    struct disk_file *file = create("a");
+    cr_assert_eq(disk->ops->write(file, 3, "hello", 5), 0);
+    cr_assert_eq(disk->ops->sync(file), 0);
+    cr_assert_eq(disk->ops->read(file, 1, text, sizeof text, &got), 0);
+    cr_assert_eq(got, 7u, "short at the end");
+    cr_assert_eq(memcmp(text, "\0\0hello", 7), 0);
+    cr_assert_eq(disk->ops->size(file, &size), 0);
+    cr_assert_eq(size, 8u);
+    cr_assert_eq(disk->ops->truncate(file, 4), 0);
+    cr_assert_eq(disk->ops->size(file, &size), 0);
+    cr_assert_eq(size, 4u);
+    disk->ops->close(file);
+}
+
+Test(posix_disk, says_what_is_missing_or_there)
+{
+    struct disk_file *file = NULL;
+    cr_assert_eq(disk->ops->open(disk, "none", DISK_READ_ONLY, &file), ERR_NOT_FOUND);
+    cr_assert_null(file);
+    disk->ops->close(create("a"));
+    cr_assert_eq(disk->ops->open(disk, "a", DISK_CREATE | DISK_EXCLUSIVE, &file), ERR_EXISTS);
+    cr_assert_eq(disk->ops->remove(disk, "a"), 0);
+    cr_assert_eq(disk->ops->remove(disk, "a"), ERR_NOT_FOUND);
+}
+
+static void collect(void *arg, const char *name)
+{
+    char *names = arg;
+    strcat(names, name);
+    strcat(names, " ");
+}
+
+Test(posix_disk, lists_names_in_order)
+{
+    char names[128] = "";
+    cr_assert_eq(disk->ops->make_dir(disk, "x/y"), 0);
+    cr_assert_eq(disk->ops->make_dir(disk, "x/y"), 0, "again is fine");
+    disk->ops->close(create("x/y/00000010.log"));
+    disk->ops->close(create("x/y/00000009.log"));
+    disk->ops->close(create("x/y/aside"));
+    cr_assert_eq(disk->ops->rename(disk, "x/y/aside", "x/y/00000001.log"), 0);
+    cr_assert_eq(disk->ops->sync_dir(disk, "x/y"), 0);
+    cr_assert_eq(disk->ops->list(disk, "x/y", collect, names), 0);
+    cr_assert_str_eq(names, "00000001.log 00000009.log 00000010.log ");
+    cr_assert_eq(disk->ops->list(disk, "x/none", collect, names), ERR_NOT_FOUND);
+}
+
+Test(posix_disk, allocates_zeroes_and_never_shrinks)
+{
+    uint8_t bytes[4096];
+    size_t got;
+    uint64_t size;
+    struct disk_file *file = create("a");
+    cr_assert_eq(disk->ops->write(file, 0, "hello", 5), 0);
+    cr_assert_eq(disk->ops->allocate(file, 100000), 0);
+    cr_assert_eq(disk->ops->size(file, &size), 0);
+    cr_assert_eq(size, 100000u);
+    cr_assert_eq(disk->ops->read(file, 90000, bytes, sizeof bytes, &got), 0);
+    for (size_t i = 0; i < got; i++) {
+        cr_assert_eq(bytes[i], 0u);
+    }
+    cr_assert_eq(disk->ops->allocate(file, 10), 0);
+    cr_assert_eq(disk->ops->size(file, &size), 0);
+    cr_assert_eq(size, 100000u);
+    cr_assert_eq(disk->ops->read(file, 0, bytes, 5, &got), 0);
+    cr_assert_eq(memcmp(bytes, "hello", 5), 0);
+    disk->ops->close(file);
+}
+
+struct test_append {
+    struct disk_append base;
+    unsigned *done;
+    unsigned place; /* The how manieth to be done; 0: not yet. */
+    int err;
+};
+
+static void append_done(struct disk_append *base, int err)
+{
+    struct test_append *append = container_of(base, struct test_append, base);
+    append->place = ++*append->done;
+    append->err = err;
+}
+
+Test(posix_disk, appends_complete_in_order_on_the_loop)
+{
+    enum { COUNT = 50, VECTORS = 700, PART = 3 };
+    static char text[VECTORS * PART + 1];
+    static char back[sizeof text];
+    static struct disk_vector vectors[VECTORS];
+    static struct test_append appends[COUNT];
+    unsigned done = 0;
+    struct disk_file *file = create("log");
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (char)('a' + i % 23);
+    }
+    for (size_t i = 0; i < VECTORS; i++) {
+        vectors[i] = (struct disk_vector){.data = text + i * PART, .len = i == 5 ? 0 : PART};
+    }
+    size_t len = (VECTORS - 1) * PART;
+    for (unsigned i = 0; i < COUNT; i++) {
+        appends[i] = (struct test_append){
+            .base = {.file = file, .offset = i * len, .vectors = vectors, .vectors_len = VECTORS, .done = append_done},
+            .done = &done,
+        };
+        disk->ops->append(disk, &appends[i].base);
+        cr_assert_eq(done, 0u, "never from within the call");
+    }
+    while (done < COUNT) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        size_t got;
+        cr_assert_eq(appends[i].err, 0);
+        cr_assert_eq(appends[i].place, i + 1);
+        cr_assert_eq(disk->ops->read(file, i * len, back, len, &got), 0);
+        cr_assert_eq(got, len);
+        cr_assert_eq(memcmp(back, text, 5 * PART), 0);
+        cr_assert_eq(memcmp(back + 5 * PART, text + 6 * PART, len - 5 * PART), 0);
+    }
+    disk->ops->close(file);
+}
+
+struct test_task {
+    struct disk_task base;
+    uv_thread_t thread;
+    int err;
+    bool done;
+};
+
+static int task_run(struct disk_task *base)
+{
+    struct test_task *task = container_of(base, struct test_task, base);
+    struct disk_file *file;
+    task->thread = uv_thread_self();
+    int err = disk->ops->open(disk, "from-task", DISK_CREATE, &file);
+    if (err == 0) {
+        disk->ops->close(file);
+    }
+    return err == 0 ? ERR_STALE : err; /* A code that nothing else returns here. */
+}
+
+static void task_done(struct disk_task *base, int err)
+{
+    struct test_task *task = container_of(base, struct test_task, base);
+    task->err = err;
+    task->done = true;
+}
+
+Test(posix_disk, tasks_run_elsewhere_and_are_done_here)
+{
+    struct test_task task = {.base = {.run = task_run, .done = task_done}};
+    disk->ops->offload(disk, &task.base);
+    while (!task.done) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    uv_thread_t self = uv_thread_self();
+    cr_assert_eq(uv_thread_equal(&task.thread, &self), 0);
+    cr_assert_eq(task.err, ERR_STALE);
+    disk->ops->close(create("from-task"));
+}
+
+Test(posix_disk, a_failed_append_says_call_file_and_reason)
+{
+    unsigned done = 0;
+    char data[4096] = {0};
+    struct disk_vector vector = {.data = data, .len = sizeof data};
+    struct disk_file *file;
+    disk->ops->close(create("log"));
+    cr_assert_eq(disk->ops->open(disk, "log", DISK_READ_ONLY, &file), 0);
+    struct test_append append = {
+        .base = {.file = file, .vectors = &vector, .vectors_len = 1, .done = append_done},
+        .done = &done,
+    };
+    disk->ops->append(disk, &append.base);
+    while (done == 0) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    cr_assert_eq(append.err, ERR_IO);
+    cr_assert(strstr(journal.text, "write ") != NULL && strstr(journal.text, "/log: ") != NULL, "%s", journal.text);
+    disk->ops->close(file);
+}
+
+Test(posix_disk, a_full_device_is_no_space)
+{
+    struct posix_disk *devices;
+    struct disk_file *file;
+    struct posix_disk_options options = {.loop = &loop, .journal = &journal.base, .root = "/dev"};
+    cr_assert_eq(posix_disk_open(&options, &devices), 0);
+    struct disk *device = posix_disk_base(devices);
+    cr_assert_eq(device->ops->open(device, "full", 0, &file), 0);
+    cr_assert_eq(device->ops->write(file, 0, "x", 1), ERR_NO_SPACE);
+    cr_assert_not_null(strstr(journal.text, strerror(ENOSPC)), "%s", journal.text);
+    device->ops->close(file);
+    posix_disk_close(devices);
+}
+
+Test(posix_disk, a_missing_root_is_refused)
+{
+    struct posix_disk *none = NULL;
+    struct posix_disk_options options = {.loop = &loop, .journal = &journal.base, .root = "/tmp/none/such"};
+    cr_assert_eq(posix_disk_open(&options, &none), ERR_NOT_FOUND);
+    cr_assert_null(none);
+}

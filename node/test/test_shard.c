@@ -1,0 +1,431 @@
+/* A shard alone: what the gateway promises to a protocol, from attachment to restart. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "one_node.h"
+
+static struct one_node node;
+static struct client one;
+static struct client two;
+
+static void setup(void)
+{
+    one_node_start(&node, NULL);
+    client_init(&one, &node, 1);
+    client_init(&two, &node, 2);
+}
+
+static void teardown(void)
+{
+    client_done(&one);
+    client_done(&two);
+    one_node_stop(&node);
+}
+
+TestSuite(shard, .init = setup, .fini = teardown);
+
+static void expect_queue(uint64_t ready, uint64_t unsettled)
+{
+    uint64_t found_ready;
+    uint64_t found_unsettled;
+    one_node_queue(&node, "q", &found_ready, &found_unsettled);
+    cr_assert_eq(found_ready, ready, "ready: %llu", (unsigned long long)found_ready);
+    cr_assert_eq(found_unsettled, unsettled, "unsettled: %llu", (unsigned long long)found_unsettled);
+}
+
+static void expect_reply(const struct client *client, unsigned at, uint64_t number, int err)
+{
+    cr_assert_lt(at, client->replies);
+    cr_assert_eq(client->reply[at].number, number);
+    cr_assert_eq(client->reply[at].error, (uint32_t)-err, "reply %llu: %s", (unsigned long long)number,
+                 err_name(-(int)client->reply[at].error));
+}
+
+static void publish_many(struct client *client, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "m%u", i);
+        cr_assert_eq(client_publish(client, "q", body), 0);
+    }
+    one_node_settle(&node);
+}
+
+Test(shard, confirms_only_what_is_on_disk)
+{
+    client_ready(&one);
+    cr_assert_eq(client_publish(&one, "q", "hello"), 0);
+    for (int i = 0; i < 5; i++) {
+        node.clock.now_ms += 10;
+        shard_step(node.shard);
+        cr_assert_eq(one.replies, 0u, "the write has not completed");
+    }
+    cr_assert_eq(sim_disk_pending(node.disk), 1u);
+    unsigned flushes = one.flushes;
+    sim_disk_complete_one(node.disk);
+    cr_assert_eq(one.replies, 0u, "callbacks are made from shard_step() alone");
+    shard_step(node.shard);
+    cr_assert_eq(one.replies, 1u);
+    expect_reply(&one, 0, 2, 0);
+    cr_assert_eq(one.reply[0].count, 1u);
+    cr_assert_eq(one.flushes, flushes + 1);
+    expect_queue(1, 0);
+}
+
+Test(shard, delivers_and_settles)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 3);
+    cr_assert_eq(one.deliveries, 3u);
+    for (unsigned i = 0; i < 3; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "m%u", i + 1);
+        cr_assert_eq(one.delivery[i].consumer, 1u);
+        cr_assert_eq(one.delivery[i].number, i + 1);
+        cr_assert_str_eq(one.delivery[i].body, body);
+    }
+    expect_queue(0, 3);
+    cr_assert_eq(client_accept(&one, 1, 1, 2), 0);
+    one_node_settle(&node);
+    expect_queue(0, 1);
+    cr_assert_eq(one.reply[one.replies - 1].count, 2u);
+    cr_assert_eq(one.deliveries, 3u, "nothing twice");
+}
+
+Test(shard, a_lease_that_runs_out_gives_messages_back)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 3);
+    node.gateway->ops->detach(one.link);
+    one.link = NULL;
+    one_node_wait(&node, 4900);
+    client_attach(&two);
+    expect_queue(0, 3);
+    one_node_wait(&node, 200);
+    expect_queue(3, 0);
+    cr_assert_eq(client_attach_only(&one, true, 3), 0);
+    one_node_settle(&node);
+    cr_assert(one.detached);
+    cr_assert_eq(one.detached_err, ERR_SESSION_EXPIRED);
+}
+
+Test(shard, a_client_that_comes_back_is_sent_what_it_has_not_seen)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 5);
+    node.gateway->ops->detach(one.link);
+    one.link = NULL;
+    one.deliveries = 0;
+    one_node_wait(&node, 4000);
+    cr_assert_eq(client_attach_only(&one, true, 2), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.attached, 2u);
+    cr_assert_eq(one.last_number, one.number);
+    cr_assert_eq(one.deliveries, 3u);
+    cr_assert_eq(one.delivery[0].number, 3u);
+    cr_assert_eq(one.delivery[2].number, 5u);
+    one_node_wait(&node, 6000);
+    expect_queue(0, 5);
+    cr_assert_not(one.detached, "the lease of a session with a connection does not run");
+}
+
+Test(shard, a_command_sent_again_is_answered_the_same)
+{
+    client_ready(&one);
+    publish_many(&one, 1);
+    cr_assert_eq(client_publish_again(&one, "q", "m1"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.replies, 2u);
+    expect_reply(&one, 0, 2, 0);
+    expect_reply(&one, 1, 2, 0);
+    cr_assert_eq(one.reply[1].count, 1u);
+    expect_queue(1, 0);
+}
+
+Test(shard, a_later_attachment_displaces_an_earlier_one)
+{
+    struct client again;
+    client_ready(&one);
+    client_init(&again, &node, 1);
+    cr_assert_eq(client_attach_only(&again, true, 0), 0);
+    /* Behind the attachment in the log: refused, and the refusal must not reach the new connection. */
+    cr_assert_eq(client_publish(&one, "q", "late"), 0);
+    one_node_settle(&node);
+    cr_assert(one.detached);
+    cr_assert_eq(one.detached_err, ERR_DISPLACED);
+    cr_assert_eq(again.attached, 1u);
+    cr_assert_eq(again.session, one.session);
+    cr_assert_eq(again.replies, 0u);
+    again.number = again.last_number;
+    cr_assert_eq(client_publish(&again, "q", "new"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(again.replies, 1u);
+    expect_reply(&again, 0, 2, 0);
+    expect_queue(1, 0);
+    client_done(&again);
+}
+
+Test(shard, a_closed_session_is_answered_then_detached)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 2);
+    expect_queue(0, 2);
+    cr_assert_eq(client_close_session(&one), 0);
+    one_node_settle(&node);
+    expect_reply(&one, one.replies - 1, one.number, 0);
+    cr_assert(one.detached);
+    cr_assert_eq(one.detached_err, ERR_CLOSED);
+    expect_queue(2, 0);
+}
+
+Test(shard, a_paused_link_is_caught_up_in_order)
+{
+    client_ready(&one);
+    client_ready(&two);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 1000), 0);
+    one_node_settle(&node);
+    node.gateway->ops->pause(one.link, true);
+    publish_many(&two, 600);
+    cr_assert_eq(one.deliveries, 0u);
+    node.gateway->ops->pause(one.link, false);
+    cr_assert_eq(one.deliveries, 0u, "never from within the call");
+    publish_many(&two, 100);
+    cr_assert_eq(one.deliveries, 700u);
+    for (unsigned i = 0; i < 700; i++) {
+        cr_assert_eq(one.delivery[i].number, i + 1);
+    }
+}
+
+Test(shard, a_consumer_subscribed_again_begins_anew)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 2), 0);
+    publish_many(&one, 4);
+    cr_assert_eq(one.deliveries, 2u);
+    cr_assert_eq(client_unsubscribe(&one, 1), 0);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 4), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.deliveries, 6u);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(one.delivery[2 + i].number, i + 1);
+        cr_assert_eq(one.delivery[2 + i].delivery_count, i < 2 ? 1u : 0u);
+    }
+}
+
+Test(shard, what_gathers_while_the_window_is_full_goes_out_together)
+{
+    struct gateway_status before;
+    struct gateway_status after;
+    client_ready(&one);
+    node.gateway->ops->status(node.gateway, &before);
+    for (unsigned i = 0; i < 500; i++) {
+        cr_assert_eq(client_publish(&one, "q", "x"), 0);
+        shard_step(node.shard);
+    }
+    cr_assert_eq(one.replies, 0u);
+    one_node_settle(&node);
+    cr_assert_eq(one.replies, 500u);
+    for (unsigned i = 0; i < 500; i++) {
+        expect_reply(&one, i, 2 + i, 0);
+    }
+    node.gateway->ops->status(node.gateway, &after);
+    cr_assert_leq(after.log_last - before.log_last, 6u, "%llu entries",
+                  (unsigned long long)(after.log_last - before.log_last));
+}
+
+Test(shard, says_busy_and_resumes)
+{
+    client_ready(&one);
+    unsigned sent = 0;
+    int err = 0;
+    while (sent < 10000 && (err = client_publish_large(&one, "q", 8000)) == 0) {
+        sent++;
+        shard_step(node.shard);
+    }
+    cr_assert_eq(err, ERR_BUSY);
+    cr_assert_gt(sent, 100u);
+    cr_assert_eq(one.resumes, 0u);
+    cr_assert_eq(client_publish(&one, "q", "x"), 0, "a smaller one has room");
+    cr_assert_eq(client_publish_large(&one, "q", 8000), ERR_BUSY);
+    one_node_settle(&node);
+    cr_assert_geq(one.resumes, 1u);
+    cr_assert_eq(one.replies, sent + 1);
+    cr_assert_eq(client_publish_large(&one, "q", 8000), 0);
+    one_node_settle(&node);
+    for (unsigned i = 0; i < one.replies; i++) {
+        expect_reply(&one, i, 2 + i, 0);
+    }
+    expect_queue(sent + 2, 0);
+}
+
+Test(shard, one_client_cannot_take_the_room_of_another)
+{
+    client_ready(&one);
+    client_ready(&two);
+    while (client_publish_large(&one, "q", 8000) == 0) {
+        shard_step(node.shard);
+    }
+    cr_assert_eq(client_publish_large(&two, "q", BODY_LEN_MAX), 0, "the first command of a link is taken");
+    cr_assert_eq(client_publish(&two, "q", "x"), ERR_BUSY);
+    one_node_settle(&node);
+    cr_assert_eq(two.replies, 1u);
+    expect_reply(&two, 0, 2, 0);
+    cr_assert_eq(two.resumes, 1u);
+}
+
+Test(shard, what_is_too_big_is_refused)
+{
+    client_ready(&one);
+    cr_assert_eq(client_publish_large(&one, "q", COMMAND_BODIES_LEN_MAX + 1), ERR_TOO_BIG);
+    cr_assert_eq(client_publish_large(&one, "q", COMMAND_BODIES_LEN_MAX), 0);
+    one_node_settle(&node);
+    expect_reply(&one, 0, 2, 0);
+}
+
+Test(shard, a_crash_keeps_what_was_confirmed)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 3);
+    cr_assert_eq(client_publish(&one, "q", "lost"), 0);
+    shard_step(node.shard);
+    one.link = NULL;
+    one_node_crash(&node);
+    struct gateway_status status;
+    node.gateway->ops->status(node.gateway, &status);
+    cr_assert_gt(status.entries_replayed, 0u);
+    expect_queue(0, 3);
+    one.deliveries = 0;
+    cr_assert_eq(client_attach_only(&one, true, 1), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.deliveries, 2u);
+    cr_assert_eq(one.last_number, one.number - 1, "what was not on disk was not carried out");
+}
+
+Test(shard, a_new_leader_starts_the_leases_afresh)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 3);
+    one.link = NULL;
+    one_node_crash(&node);
+    one_node_wait(&node, 4000);
+    expect_queue(0, 3);
+    one_node_wait(&node, 1100);
+    expect_queue(3, 0);
+}
+
+Test(shard, log_time_does_not_follow_a_wall_clock_that_jumps)
+{
+    struct gateway_status before;
+    struct gateway_status after;
+    client_ready(&one);
+    publish_many(&one, 1);
+    node.gateway->ops->status(node.gateway, &before);
+    node.clock.wall_jump_ms = UINT64_C(365) * 24 * 3600 * 1000;
+    one_node_wait(&node, 1000);
+    publish_many(&one, 1);
+    node.gateway->ops->status(node.gateway, &after);
+    cr_assert_geq(after.log_time_ms, before.log_time_ms + 1000);
+    cr_assert_leq(after.log_time_ms, before.log_time_ms + 1101);
+}
+
+Test(shard, stops_when_it_is_alone)
+{
+    client_ready(&one);
+    cr_assert_not(shard_stopped(node.shard));
+    shard_stop(node.shard);
+    one_node_settle(&node);
+    cr_assert(shard_stopped(node.shard));
+    cr_assert_eq(client_attach_only(&two, false, 0), ERR_NOT_LEADER);
+}
+
+Test(shard, detaching_while_attaching_leaves_a_lease)
+{
+    cr_assert_eq(client_attach_only(&one, false, 0), 0);
+    node.gateway->ops->detach(one.link);
+    one.link = NULL;
+    one_node_settle(&node);
+    cr_assert_eq(one.attached, 0u);
+    one_node_wait(&node, 6000);
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.detached_err, ERR_SESSION_EXPIRED);
+}
+
+Test(shard_alone, without_a_majority_nobody_is_served)
+{
+    static const struct driver_member members[] = {{1, "a:1"}, {2, "b:1"}, {3, "c:1"}};
+    struct shard_options options = {.members = members, .members_len = 3};
+    one_node_start(&node, &options);
+    client_init(&one, &node, 1);
+    for (int i = 0; i < 50; i++) {
+        one_node_wait(&node, 100);
+    }
+    bool more;
+    struct gateway_query_sink sink = {0};
+    cr_assert_eq(client_attach_only(&one, false, 0), ERR_NOT_LEADER);
+    cr_assert_eq(node.gateway->ops->queues(node.gateway, "", 1, &sink, &more), ERR_NOT_LEADER);
+    client_done(&one);
+    one_node_stop(&node);
+}
+
+static void publish_volume(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        cr_assert_eq(client_publish_large(&one, "q", 4000), 0);
+        one_node_settle(&node);
+    }
+}
+
+Test(shard_checkpoint, bytes_of_log_make_checkpoints_and_shorten_replay)
+{
+    struct gateway_status status;
+    struct shard_options options = {.checkpoint_len = 64 * 1024, .segment_len = 64 * 1024, .retain_len = 1};
+    one_node_start(&node, &options);
+    client_init(&one, &node, 1);
+    client_ready(&one);
+    publish_volume(100);
+    node.gateway->ops->status(node.gateway, &status);
+    cr_assert_gt(status.checkpoint_index, 50u);
+    uint64_t last = status.log_last;
+    one.link = NULL;
+    one_node_crash(&node);
+    node.gateway->ops->status(node.gateway, &status);
+    cr_assert_gt(status.entries_replayed, 0u);
+    cr_assert_leq(status.entries_replayed, last - status.checkpoint_index);
+    cr_assert_lt(status.entries_replayed, 40u);
+    expect_queue(100, 0);
+    client_done(&one);
+    one_node_stop(&node);
+}
+
+Test(shard_checkpoint, without_space_it_is_tried_again)
+{
+    struct gateway_status status;
+    struct shard_options options = {.checkpoint_len = 64 * 1024, .segment_len = 1 << 20};
+    one_node_start(&node, &options);
+    client_init(&one, &node, 1);
+    client_ready(&one);
+    publish_volume(10);
+    while (sim_disk_pending(node.disk) > 0) {
+        sim_disk_complete_one(node.disk);
+    }
+    sim_disk_fail_next_offload(node.disk, ERR_NO_SPACE);
+    publish_volume(10);
+    node.gateway->ops->status(node.gateway, &status);
+    cr_assert_eq(status.checkpoint_index, 0u);
+    one_node_wait(&node, 11000);
+    node.gateway->ops->status(node.gateway, &status);
+    cr_assert_gt(status.checkpoint_index, 0u);
+    expect_queue(20, 0);
+    client_done(&one);
+    one_node_stop(&node);
+}

@@ -1,0 +1,16 @@
+/* The commands of the command line: each takes its own arguments (argv[0] is its name) and returns the exit code. */
+
+#ifndef HOLDFAST_OPS_CLI_COMMANDS_H
+#define HOLDFAST_OPS_CLI_COMMANDS_H
+
+struct cli;
+
+int cmd_queue(struct cli *cli, int argc, char **argv);
+int cmd_publish(struct cli *cli, int argc, char **argv);
+int cmd_consume(struct cli *cli, int argc, char **argv);
+int cmd_cluster(struct cli *cli, int argc, char **argv);
+int cmd_version(struct cli *cli, int argc, char **argv);
+/* Reads a stopped node's log; needs no cluster. */
+int cmd_log(int argc, char **argv);
+
+#endif

@@ -1,0 +1,87 @@
+/* The command line of Holdfast. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "commands.h"
+
+static const char help[] =
+    "Usage: holdfast [--servers HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
+    "\n"
+    "  queue declare|list|delete   queues\n"
+    "  publish QUEUE               messages from a file or standard input\n"
+    "  consume QUEUE               messages to standard output\n"
+    "  cluster status              the nodes and what they know\n"
+    "  log ...                     reads the log of a stopped node\n"
+    "  version\n"
+    "\n"
+    "  --servers   any of the cluster's nodes (default: $HOLDFAST_SERVERS, else 127.0.0.1:7470)\n"
+    "  --timeout   seconds to wait for the cluster (default: 30)\n"
+    "\n"
+    "Every command has a --help of its own.\n"
+    "Exit codes: 0 done; 1 refused or failed; 2 usage; 3 unavailable, or the outcome is not known.\n"
+    "\n"
+    "Example: echo hello | holdfast --servers node1:7470,node2:7470 publish greetings\n";
+
+int cmd_version(struct cli *cli, int argc, char **argv)
+{
+    (void)cli;
+    (void)argv;
+    if (argc > 1) {
+        puts("Usage: holdfast version\n\nPrints the version of this program.\n\nExample: holdfast version");
+        return EXIT_DONE;
+    }
+    printf("holdfast %s\n", HOLDFAST_VERSION);
+    return EXIT_DONE;
+}
+
+static int command_run(struct cli *cli, int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct cli *cli, int argc, char **argv);
+    } commands[] = {{"queue", cmd_queue},
+                    {"publish", cmd_publish},
+                    {"consume", cmd_consume},
+                    {"cluster", cmd_cluster},
+                    {"version", cmd_version}};
+    if (strcmp(argv[0], "log") == 0) {
+        return cmd_log(argc, argv);
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[0], commands[i].name) == 0) {
+            return commands[i].run(cli, argc, argv);
+        }
+    }
+    return cli_usage("no such command", help);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {CLI_OPTIONS};
+    const char *servers = getenv("HOLDFAST_SERVERS");
+    struct cli cli = {.servers = servers != NULL && servers[0] != '\0' ? servers : "127.0.0.1:7470",
+                      .timeout_ms = 30000};
+    signal(SIGPIPE, SIG_IGN); /* A closed pipe is a write error, which we report. */
+    int option;
+    while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        int result = cli_option(&cli, option, help);
+        if (result != 0) {
+            return cli_option_exit(result);
+        }
+    }
+    if (optind == argc) {
+        return cli_usage("which command?", help);
+    }
+    int first = optind;
+    optind = 0; /* glibc: begin anew. */
+    int exit_code = command_run(&cli, argc - first, argv + first);
+    if (fflush(stdout) != 0 && exit_code == EXIT_DONE) {
+        perror("holdfast: standard output");
+        return EXIT_REFUSED;
+    }
+    return exit_code;
+}

@@ -1,0 +1,85 @@
+/* holdfast queue declare|list|delete */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "commands.h"
+
+static const char help[] =
+    "Usage: holdfast queue declare QUEUE | list | delete QUEUE [--if-empty]\n"
+    "\n"
+    "  declare   makes a queue; one that exists stays as it is\n"
+    "  list      name, ready messages, unsettled deliveries and consumers of every queue\n"
+    "  delete    deletes a queue and its messages; with --if-empty only if it holds none\n"
+    "\n"
+    "Example: holdfast queue declare jobs\n";
+
+static int declare(struct hf *hf, const struct cli *cli, const char *queue)
+{
+    int err = hf_declare(hf, queue, cli->timeout_ms);
+    return err == 0 ? EXIT_DONE : cli_fail(queue, err, hf_error_detail(hf));
+}
+
+static int delete(struct hf *hf, const struct cli *cli, const char *queue, bool if_empty)
+{
+    uint64_t dropped = 0;
+    int err = hf_delete(hf, queue, if_empty, cli->timeout_ms, &dropped);
+    if (err != 0) {
+        return cli_fail(queue, err, hf_error_detail(hf));
+    }
+    fprintf(stderr, "%llu messages dropped\n", (unsigned long long)dropped);
+    return EXIT_DONE;
+}
+
+static void queue_print(void *arg, const struct client_queue *queue)
+{
+    (void)arg;
+    printf("%-40s %12llu %12llu %9u\n", queue->name, (unsigned long long)queue->ready,
+           (unsigned long long)queue->unsettled, queue->consumers);
+}
+
+static int list(struct hf *hf, const struct cli *cli)
+{
+    printf("%-40s %12s %12s %9s\n", "QUEUE", "READY", "UNSETTLED", "CONSUMERS");
+    int err = hf_queues(hf, cli->timeout_ms, queue_print, NULL);
+    return err == 0 ? EXIT_DONE : cli_fail("queue list", err, hf_error_detail(hf));
+}
+
+int cmd_queue(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {{"if-empty", no_argument, NULL, 1}, CLI_OPTIONS};
+    bool if_empty = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        int result = 0;
+        if (option == 1) {
+            if_empty = true;
+        } else if ((result = cli_option(cli, option, help)) != 0) {
+            return cli_option_exit(result);
+        }
+    }
+    const char *what = optind < argc ? argv[optind] : "";
+    bool takes_queue = strcmp(what, "declare") == 0 || strcmp(what, "delete") == 0;
+    if (!takes_queue && strcmp(what, "list") != 0) {
+        return cli_usage("queue: declare, list or delete?", help);
+    }
+    if (argc - optind != (takes_queue ? 2 : 1) || (if_empty && strcmp(what, "delete") != 0)) {
+        return cli_usage("queue: wrong arguments", help);
+    }
+    struct hf *hf;
+    int exit_code = cli_open(cli, 0, &hf);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    if (strcmp(what, "list") == 0) {
+        exit_code = list(hf, cli);
+    } else if (strcmp(what, "declare") == 0) {
+        exit_code = declare(hf, cli, argv[optind + 1]);
+    } else {
+        exit_code = delete(hf, cli, argv[optind + 1], if_empty);
+    }
+    (void)hf_close(hf, exit_code == EXIT_UNSURE ? 0 : 1000); /* It holds nothing: its lease would end it as well. */
+    return exit_code;
+}

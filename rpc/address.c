@@ -1,0 +1,52 @@
+/* Splitting of addresses. */
+
+#include "rpc/address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int port_parse(const char *text, uint16_t *ret_port)
+{
+    size_t len = strlen(text);
+    if (len == 0 || len > 5 || strspn(text, "0123456789") != len) {
+        return ERR_INVALID;
+    }
+    uint32_t port = 0;
+    for (size_t i = 0; i < len; i++) {
+        port = port * 10 + (uint32_t)(text[i] - '0');
+    }
+    if (port > UINT16_MAX) {
+        return ERR_INVALID;
+    }
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+int address_parse(const char *text, struct address *ret_address)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL) {
+        return ERR_INVALID;
+    }
+    const char *host = text;
+    size_t host_len = (size_t)(colon - text);
+    if (host_len >= 2 && host[0] == '[' && host[host_len - 1] == ']') {
+        host++;
+        host_len -= 2;
+    } else if (memchr(host, ':', host_len) != NULL) {
+        return ERR_INVALID; /* IPv6 without brackets: where the port begins would be a guess. */
+    }
+    if (host_len == 0 || host_len > ADDRESS_LEN_MAX) {
+        return ERR_INVALID;
+    }
+    struct address address;
+    int err = port_parse(colon + 1, &address.port_number);
+    if (err != 0) {
+        return err;
+    }
+    memcpy(address.host, host, host_len);
+    address.host[host_len] = '\0';
+    (void)snprintf(address.port, sizeof address.port, "%u", (unsigned)address.port_number);
+    *ret_address = address;
+    return 0;
+}

@@ -1,0 +1,485 @@
+/* Commands of a client: encoding, numbering, the window, answers, timeouts, and sending again. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "rpc/client/client_state.h"
+#include "rpc/native/native_frame.h"
+
+/* Room that a command's number and floor take beside it in the frame's header. */
+#define COMMAND_FRAME_OVERHEAD 64u
+
+/* OUT_OF_ORDER without progress after which the session is given up. */
+#define STRIKES_MAX 3u
+
+static struct client_command **ring_slot(struct client_core *core, uint64_t number)
+{
+    return &core->ring[number % SESSION_WINDOW_MAX];
+}
+
+static void command_free(struct client_core *core, struct client_command *command)
+{
+    core->bytes -= command->len;
+    slice_unref(&command->header);
+    for (unsigned i = 0; i < command->bodies_len; i++) {
+        slice_unref(&command->bodies[i]);
+    }
+    free(command->bodies);
+    free(command);
+}
+
+static void command_tell(struct client_core *core, struct client_command *command, const struct client_reply *reply)
+{
+    if (command->told) {
+        return;
+    }
+    command->told = true;
+    core->unanswered--;
+    if (command->cb != NULL) {
+        command->cb(command->arg, reply);
+    }
+}
+
+static void command_end(struct client_core *core, struct client_command *command, int err)
+{
+    const char *detail = err == 0 ? "" : err_text(err);
+    char line[400];
+    if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
+        snprintf(line, sizeof line, "%s (%s)", err_text(err), core->trouble);
+        detail = line;
+    }
+    command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
+    command_free(core, command);
+}
+
+/* Ends the commands of a list; their callbacks may add others elsewhere. */
+static void commands_end(struct client_core *core, struct list_node *list)
+{
+    struct list_node *node;
+    while ((node = list_first(list)) != NULL) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        list_remove(node);
+        command_end(core, command, command->end_err);
+    }
+}
+
+/* Makes the command's own references to the bodies: those without a blob are copied, all into one. */
+static int bodies_take(struct client_command *command, const struct slice *bodies, size_t bodies_len)
+{
+    if (bodies_len == 0) {
+        return 0;
+    }
+    size_t copy_len = 0;
+    size_t borrowed = 0;
+    for (size_t i = 0; i < bodies_len; i++) {
+        borrowed += bodies[i].blob == NULL;
+        copy_len += bodies[i].blob == NULL ? bodies[i].len : 0;
+    }
+    struct blob *copy = NULL;
+    if (borrowed > 0 && (copy = blob_new(copy_len)) == NULL) {
+        return ERR_NOMEM;
+    }
+    command->bodies = malloc((borrowed == bodies_len ? 1 : bodies_len) * sizeof *command->bodies);
+    if (command->bodies == NULL) {
+        blob_unref(copy);
+        return ERR_NOMEM;
+    }
+    size_t offset = 0;
+    for (size_t i = 0; i < bodies_len; i++) {
+        if (bodies[i].blob != NULL) {
+            command->bodies[command->bodies_len++] = slice_ref(bodies[i]);
+            continue;
+        }
+        if (bodies[i].len > 0) {
+            memcpy(copy->data + offset, bodies[i].data, bodies[i].len);
+        }
+        if (borrowed != bodies_len) {
+            struct slice part = slice_part(slice_of_blob(copy), offset, bodies[i].len);
+            command->bodies[command->bodies_len++] = slice_ref(part);
+        }
+        offset += bodies[i].len;
+    }
+    if (borrowed == bodies_len) {
+        command->bodies[command->bodies_len++] = slice_ref(slice_of_blob(copy)); /* One after the other: one part. */
+    }
+    blob_unref(copy);
+    return 0;
+}
+
+int client_command_add(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *message,
+                       uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len,
+                       uint64_t timeout_ms, client_reply_cb cb, void *arg)
+{
+    if (core->phase == CLIENT_ENDED || core->closing || core->options.query_only) {
+        return ERR_CLOSED;
+    }
+    size_t header_len = holdfast__command__get_packed_size(message);
+    if (header_len > HEADER_LEN_MAX - COMMAND_FRAME_OVERHEAD) {
+        return ERR_TOO_BIG;
+    }
+    size_t len = header_len;
+    for (size_t i = 0; i < bodies_len; i++) {
+        len += bodies[i].len;
+    }
+    bool full = core->waiting_len >= (size_t)core->window * 4 ||
+                (core->bytes > 0 && (core->bytes > CLIENT_BYTES_MAX || len > CLIENT_BYTES_MAX - core->bytes));
+    if (full && kind != CLIENT_CLOSE) {
+        return ERR_BUSY;
+    }
+    struct client_command *command = calloc(1, sizeof *command);
+    struct blob *header = blob_new(header_len);
+    if (command == NULL || header == NULL) {
+        goto fail;
+    }
+    holdfast__command__pack(message, header->data);
+    if (bodies_take(command, bodies, bodies_len) != 0) {
+        goto fail;
+    }
+    list_init(&command->node);
+    command->kind = kind;
+    command->consumer = consumer;
+    command->producer = producer;
+    command->deadline_ms = client_deadline(core, timeout_ms);
+    command->cb = cb;
+    command->arg = arg;
+    command->header = slice_of_blob(header);
+    command->len = len;
+    core->bytes += len;
+    core->unanswered++;
+    core->waiting_len++;
+    list_push_back(&core->waiting, &command->node);
+    if (command->deadline_ms < core->timeout_ms) {
+        core->timeout_ms = command->deadline_ms;
+    }
+    return 0;
+
+fail:
+    blob_unref(header);
+    free(command);
+    return ERR_NOMEM;
+}
+
+static int command_send(struct client_core *core, struct client_command *command)
+{
+    struct frame_out frame;
+    int err = native_frame_encode_command(command->number, core->floor, command->header, command->bodies,
+                                          command->bodies_len, &frame);
+    if (err != 0) {
+        return err;
+    }
+    client_connection_send(core, &frame);
+    return 0;
+}
+
+void client_command_pump(struct client_core *core)
+{
+    struct list_node *node;
+    while (core->phase == CLIENT_READY && !core->broken && !core->options.query_only &&
+           core->last_number - core->floor < core->window && (node = list_first(&core->waiting)) != NULL) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        command->number = core->last_number + 1;
+        if (client_ring_empty(core)) {
+            core->progress_ms = client_now(core);
+        }
+        if (command_send(core, command) != 0) {
+            core->broken = true; /* Out of memory. It keeps waiting, and so does its order. */
+            return;
+        }
+        list_remove(node);
+        core->waiting_len--;
+        core->last_number++;
+        command->sent = true;
+        CHECK(*ring_slot(core, command->number) == NULL);
+        *ring_slot(core, command->number) = command;
+        struct client_consumer *consumer = NULL;
+        if (command->kind == CLIENT_SUBSCRIBE && (consumer = client_consumer_find(core, command->consumer)) != NULL) {
+            consumer->sent = true;
+        }
+    }
+}
+
+static void floor_advance(struct client_core *core)
+{
+    while (core->floor < core->last_number && *ring_slot(core, core->floor + 1) == NULL) {
+        core->floor++;
+        core->strikes = 0;
+    }
+}
+
+/* What an answer means for the subscription that it is about. */
+static void command_answered(struct client_core *core, const struct client_command *command,
+                             const struct client_reply *reply)
+{
+    struct client_consumer *consumer = client_consumer_find(core, command->consumer);
+    if (consumer == NULL) {
+        return;
+    }
+    if (command->kind == CLIENT_SUBSCRIBE && reply->err == 0) {
+        consumer->subscribed = true;
+    } else if (command->kind == CLIENT_SUBSCRIBE || command->kind == CLIENT_UNSUBSCRIBE) {
+        client_consumer_remove(core, consumer);
+    } else if (command->kind == CLIENT_SETTLE && reply->err == ERR_NOT_FOUND && !consumer->ending) {
+        /* Its queue was deleted, and with it the subscription. */
+        client_consumer_remove(core, consumer);
+        core->host.consumer_ended(core->host.arg, command->consumer, reply->err, reply->detail);
+    }
+}
+
+/* Takes a numbered command out of the ring, tells its caller, and frees it. */
+static void command_finish(struct client_core *core, struct client_command *command, const struct client_reply *reply)
+{
+    *ring_slot(core, command->number) = NULL;
+    floor_advance(core);
+    command_answered(core, command, reply);
+    command_tell(core, command, reply);
+    command_free(core, command);
+}
+
+static int command_reply(struct client_core *core, const Holdfast__Reply *message)
+{
+    if (message->number <= core->floor || message->number > core->last_number) {
+        return 0; /* An answer that was sent again. */
+    }
+    struct client_command *command = *ring_slot(core, message->number);
+    if (command == NULL) {
+        return 0;
+    }
+    int err = message->error > INT32_MAX ? ERR_INVALID : -(int)message->error;
+    if (err == ERR_DISPLACED || err == ERR_SESSION_EXPIRED || err == ERR_NOT_LEADER) {
+        return err;
+    }
+    if (err == ERR_OUT_OF_ORDER) {
+        /* About the command's number, or about its producer's sequence? The next attachment tells. */
+        command->suspect = true;
+        return ++core->strikes > STRIKES_MAX ? ERR_SESSION_EXPIRED : ERR_OUT_OF_ORDER;
+    }
+    bool closed = command->kind == CLIENT_CLOSE && err == 0;
+    command_finish(core, command,
+                   &(struct client_reply){.err = err,
+                                          .detail = message->detail,
+                                          .count = message->count,
+                                          .repeated_count = message->repeated_count});
+    return closed ? ERR_CLOSED : 0;
+}
+
+int client_command_replies(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    int err = native_frame_decode(frame, &holdfast__replies__descriptor, &core->arena, &base);
+    if (err != 0) {
+        return err;
+    }
+    const Holdfast__Replies *replies = (const Holdfast__Replies *)(void *)base;
+    core->progress_ms = client_now(core);
+    for (size_t i = 0; i < replies->n_replies && err == 0; i++) {
+        err = command_reply(core, replies->replies[i]);
+    }
+    return err;
+}
+
+void client_command_resend(struct client_core *core, uint64_t carried_out)
+{
+    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
+        struct client_command *command = *ring_slot(core, number);
+        if (command != NULL && command->suspect && number <= carried_out) {
+            command_finish(core, command,
+                           &(struct client_reply){.err = ERR_OUT_OF_ORDER, .detail = err_text(ERR_OUT_OF_ORDER)});
+            continue;
+        }
+        if (command != NULL && command_send(core, command) != 0) {
+            core->broken = true;
+            return;
+        }
+    }
+    core->progress_ms = client_now(core);
+}
+
+/* What becomes of a command that was sent in a session that is gone: true when it is sent again in the next. */
+static bool command_survives(struct client_core *core, struct client_command *command)
+{
+    const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
+    switch (command->kind) {
+    case CLIENT_DECLARE:
+    case CLIENT_PUBLISH_NAMED:
+        return true; /* Doing it twice is doing it once. */
+    case CLIENT_SUBSCRIBE:
+        command->end_err = ERR_SESSION_EXPIRED;
+        return consumer != NULL && consumer->seen == 0 && !consumer->ending; /* Nobody has noticed that it ended. */
+    case CLIENT_UNSUBSCRIBE:
+    case CLIENT_CLOSE:
+        command->end_err = 0; /* The end of the session has done it. */
+        return false;
+    case CLIENT_DELETE:
+    case CLIENT_PUBLISH:
+    case CLIENT_SETTLE: break;
+    }
+    command->end_err = ERR_OUTCOME_UNKNOWN;
+    return false;
+}
+
+void client_command_session_lost(struct client_core *core)
+{
+    struct list_node again;
+    struct list_node dead;
+    list_init(&again);
+    list_init(&dead);
+    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
+        struct client_command *command = *ring_slot(core, number);
+        *ring_slot(core, number) = NULL;
+        if (command == NULL) {
+            continue;
+        }
+        command->number = 0;
+        command->suspect = false;
+        /* Even when its time is up: what its producer numbered after it must not come before it. */
+        bool survives = (!command->told || command->kind == CLIENT_PUBLISH_NAMED) && command_survives(core, command);
+        list_push_back(survives ? &again : &dead, &command->node);
+        core->waiting_len += survives;
+    }
+    core->floor = 0;
+    core->last_number = 0;
+    core->strikes = 0;
+    /* Settlements that wait are void: their deliveries have gone back. So have those of what is to be unsubscribed. */
+    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        next = node->next;
+        const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
+        bool unsubscribe = command->kind == CLIENT_UNSUBSCRIBE && (consumer == NULL || consumer->sent);
+        if (command->kind == CLIENT_SETTLE || unsubscribe) {
+            command->end_err = unsubscribe ? 0 : ERR_SESSION_EXPIRED;
+            list_remove(node);
+            list_push_back(&dead, node);
+            core->waiting_len--;
+        }
+    }
+    while (!list_empty(&again)) { /* Before what waits, in their order. */
+        struct list_node *node = again.prev;
+        list_remove(node);
+        list_push_front(&core->waiting, node);
+    }
+    client_consumer_session_lost(core);
+    commands_end(core, &dead);
+}
+
+/* A command that waits has run out of time. */
+static void waiting_expire(struct client_core *core, struct client_command *command)
+{
+    struct client_consumer *consumer = client_consumer_find(core, command->consumer);
+    if (consumer != NULL && command->kind == CLIENT_SUBSCRIBE) {
+        client_consumer_remove(core, consumer);
+    } else if (consumer != NULL && command->kind == CLIENT_UNSUBSCRIBE) {
+        consumer->ending = false;
+    } else if (command->kind == CLIENT_CLOSE) {
+        core->closing = false;
+    }
+    command->end_err = command->sent ? ERR_OUTCOME_UNKNOWN : core->phase == CLIENT_READY ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+}
+
+/* Publishes of named producers that wait to be sent again: they are told, but go on waiting, so that what their producer
+ * numbered after them does not come before them. Callbacks may change the list: begin anew after each. */
+static void resent_expire(struct client_core *core, uint64_t now)
+{
+    struct client_command *command = NULL;
+    do {
+        command = NULL;
+        LIST_FOR_EACH (node, &core->waiting) {
+            struct client_command *candidate = container_of(node, struct client_command, node);
+            if (candidate->kind == CLIENT_PUBLISH_NAMED && candidate->sent && !candidate->told &&
+                candidate->deadline_ms <= now) {
+                command = candidate;
+                break;
+            }
+        }
+        if (command != NULL) {
+            int err = ERR_OUTCOME_UNKNOWN;
+            command_tell(core, command, &(struct client_reply){.err = err, .detail = err_text(err)});
+        }
+    } while (command != NULL);
+}
+
+/* What a producer numbered after a message that will not be sent must not be sent either: a later sequence number would
+ * make the machine take the earlier one for a repetition. */
+static bool producer_is_dead(struct list_node *dead, const struct client_command *command)
+{
+    if (command->producer == 0) {
+        return false;
+    }
+    LIST_FOR_EACH (node, dead) {
+        if (container_of(node, struct client_command, node)->producer == command->producer) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void client_command_expire(struct client_core *core, uint64_t now)
+{
+    struct list_node dead;
+    list_init(&dead);
+    resent_expire(core, now);
+    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        next = node->next;
+        if (command->told) {
+            continue;
+        }
+        if (command->deadline_ms <= now || producer_is_dead(&dead, command)) {
+            waiting_expire(core, command);
+            list_remove(node);
+            list_push_back(&dead, node);
+            core->waiting_len--;
+        } else if (command->deadline_ms < core->timeout_ms) {
+            core->timeout_ms = command->deadline_ms;
+        }
+    }
+    /* Those that were sent keep their numbers, so that there is no hole when they have to be sent again. Callbacks may
+     * add to the ring's end, but nothing leaves it meanwhile. */
+    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
+        struct client_command *command = *ring_slot(core, number);
+        if (command == NULL || command->told) {
+            continue;
+        }
+        if (command->deadline_ms <= now) {
+            int err = ERR_OUTCOME_UNKNOWN;
+            command_tell(core, command, &(struct client_reply){.err = err, .detail = err_text(err)});
+        } else if (command->deadline_ms < core->timeout_ms) {
+            core->timeout_ms = command->deadline_ms;
+        }
+    }
+    commands_end(core, &dead);
+}
+
+void client_command_end_all(struct client_core *core, int sent_err, int unsent_err)
+{
+    struct list_node dead;
+    list_init(&dead);
+    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
+        struct client_command *command = *ring_slot(core, number);
+        *ring_slot(core, number) = NULL;
+        if (command != NULL) {
+            command->end_err = sent_err;
+            list_push_back(&dead, &command->node);
+        }
+    }
+    core->floor = core->last_number;
+    struct list_node *node;
+    while ((node = list_first(&core->waiting)) != NULL) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        command->end_err = command->kind == CLIENT_CLOSE && unsent_err == 0 ? 0
+                           : command->sent                                  ? sent_err
+                                                                            : unsent_err;
+        list_remove(node);
+        list_push_back(&dead, node);
+    }
+    core->waiting_len = 0;
+    commands_end(core, &dead);
+}
+
+bool client_command_only_close_waits(struct client_core *core)
+{
+    struct list_node *node = list_first(&core->waiting);
+    return node != NULL && client_ring_empty(core) &&
+           container_of(node, struct client_command, node)->kind == CLIENT_CLOSE;
+}

@@ -1,0 +1,369 @@
+/* Where a client is connected, what it waits for there, and where it goes next. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/check.h"
+#include "rpc/client/client_state.h"
+#include "rpc/native/native_frame.h"
+
+#define BACKOFF_MS_MIN 20u
+#define BACKOFF_MS_MAX 500u
+#define REDIRECTS_MAX 3u
+
+/* An idle connection is pinged, so that its end is noticed: soon when deliveries may be missing. */
+#define PING_SUBSCRIBED_MS 2000u
+#define PING_IDLE_MS 10000u
+
+/* Something arrives, but no reply for this many times the silence: attach again and ask again. */
+#define PROGRESS_FACTOR 3u
+
+enum next { NEXT_SAME, NEXT_OTHER };
+
+bool client_connection_expects(const struct client_core *core)
+{
+    return !client_ring_empty(core) || core->pinging || client_ask_sent(core);
+}
+
+void client_connection_send(struct client_core *core, struct frame_out *frame)
+{
+    uint64_t now = client_now(core);
+    if (!client_connection_expects(core)) {
+        core->heard_ms = now;
+    }
+    core->sent_ms = now;
+    core->host.send(core->host.arg, frame);
+}
+
+void client_connection_new_key(struct client_core *core)
+{
+    put_u64(core->key, core->clock->random(core->clock));
+    put_u64(core->key + 8, core->clock->random(core->clock));
+    core->resumable = false;
+}
+
+static uint64_t backoff_next(struct client_core *core)
+{
+    uint64_t delay = core->backoff_ms;
+    core->backoff_ms = delay * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : delay * 2;
+    return delay / 2 + core->clock->random(core->clock) % (delay / 2 + 1); /* So that clients do not come in step. */
+}
+
+static void trouble_set(struct client_core *core, const char *detail)
+{
+    snprintf(core->trouble, sizeof core->trouble, "%s: %s", core->address, detail);
+}
+
+/* Leaves the connection, if there is one, and plans the next attempt. */
+static void connection_leave(struct client_core *core, bool connected, enum next next, uint64_t delay_ms)
+{
+    if (core->phase == CLIENT_ENDED) {
+        return;
+    }
+    bool leave = connected && core->phase != CLIENT_PAUSED;
+    core->phase = CLIENT_PAUSED;
+    core->phase_deadline_ms = client_now(core) + delay_ms;
+    core->address_fixed = next == NEXT_SAME;
+    core->broken = false;
+    core->pinging = false;
+    client_ask_unsent(core);
+    if (leave) {
+        core->host.disconnect(core->host.arg);
+    }
+}
+
+static void connection_retry(struct client_core *core, enum next next, const char *detail)
+{
+    trouble_set(core, detail);
+    connection_leave(core, true, next, backoff_next(core));
+}
+
+/* Goes to the leader, if somebody said where it is. */
+static void connection_redirect(struct client_core *core, const char *address, const char *detail)
+{
+    size_t len = strlen(address);
+    bool known = len > 0 && len <= ADDRESS_LEN_MAX && strcmp(address, core->address) != 0;
+    if (!known || core->redirects >= REDIRECTS_MAX) {
+        core->redirects = 0;
+        connection_retry(core, NEXT_OTHER, detail);
+        return;
+    }
+    core->redirects++;
+    memcpy(core->address, address, len + 1);
+    connection_leave(core, true, NEXT_SAME, 0);
+}
+
+static void session_lost(struct client_core *core)
+{
+    client_connection_new_key(core);
+    trouble_set(core, err_text(ERR_SESSION_EXPIRED));
+    connection_leave(core, true, NEXT_SAME, core->strikes == 0 ? 0 : backoff_next(core));
+    client_command_session_lost(core);
+}
+
+/* The session was closed as asked. */
+static void session_closed(struct client_core *core)
+{
+    bool connected = core->phase > CLIENT_PAUSED && core->phase < CLIENT_ENDED;
+    core->phase = CLIENT_ENDED;
+    if (connected) {
+        core->host.disconnect(core->host.arg);
+    }
+    client_consumer_free_all(core);
+    client_command_end_all(core, ERR_OUTCOME_UNKNOWN, ERR_CLOSED);
+    client_ask_end_all(core, ERR_CLOSED);
+}
+
+static void connection_start(struct client_core *core)
+{
+    if (!core->address_fixed) {
+        if (core->servers_len > 1 && strcmp(core->servers[core->server], core->address) == 0) {
+            core->server = (core->server + 1) % core->servers_len;
+        }
+        snprintf(core->address, sizeof core->address, "%s", core->servers[core->server]);
+        core->server = (core->server + 1) % core->servers_len;
+    }
+    core->address_fixed = false;
+    core->phase = CLIENT_CONNECTING;
+    core->phase_deadline_ms = client_now(core) + core->options.connect_timeout_ms;
+    core->host.connect(core->host.arg, core->address);
+}
+
+static void message_send(struct client_core *core, enum frame_type type, const ProtobufCMessage *message)
+{
+    struct frame_out frame;
+    if (native_frame_encode(type, message, NULL, 0, &frame) != 0) {
+        core->broken = true;
+        return;
+    }
+    client_connection_send(core, &frame);
+}
+
+void client_core_connected(struct client_core *core)
+{
+    if (core->phase != CLIENT_CONNECTING) {
+        return;
+    }
+    core->phase = CLIENT_GREETING;
+    Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
+    hello.client = core->client_name;
+    message_send(core, FRAME_HELLO, &hello.base);
+}
+
+void client_core_disconnected(struct client_core *core, int err)
+{
+    if (core->phase == CLIENT_PAUSED || core->phase == CLIENT_ENDED) {
+        return;
+    }
+    trouble_set(core, err_text(err));
+    connection_leave(core, false, NEXT_OTHER, backoff_next(core));
+}
+
+static void attach_send(struct client_core *core)
+{
+    uint64_t ids[SESSION_CONSUMERS_MAX];
+    uint64_t seen[SESSION_CONSUMERS_MAX];
+    Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
+    const struct client_consumer *consumer, *next;
+    HASH_ITER(hh, core->consumers, consumer, next)
+    {
+        if (consumer->sent && !consumer->ending) {
+            ids[attach.n_consumer] = consumer->id;
+            seen[attach.n_consumer++] = consumer->seen;
+        }
+    }
+    attach.key = (ProtobufCBinaryData){.len = sizeof core->key, .data = core->key};
+    attach.resume = core->resumable;
+    attach.virtual_host = core->virtual_host;
+    attach.lease_ms = core->options.lease_ms;
+    attach.consumer = ids;
+    attach.seen = seen;
+    attach.n_seen = attach.n_consumer;
+    core->phase = CLIENT_ATTACHING;
+    message_send(core, FRAME_ATTACH, &attach.base);
+}
+
+static int welcome_receive(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    if (core->phase != CLIENT_GREETING ||
+        native_frame_decode(frame, &holdfast__welcome__descriptor, &core->arena, &base) != 0) {
+        return ERR_INVALID;
+    }
+    const Holdfast__Welcome *welcome = (const Holdfast__Welcome *)(void *)base;
+    if (core->options.query_only) {
+        core->phase = CLIENT_READY;
+        core->trouble[0] = '\0';
+        client_ask_pump(core);
+        return 0;
+    }
+    if (welcome->leader == 0 || welcome->leader != welcome->node) {
+        connection_redirect(core, welcome->leader == 0 ? "" : welcome->leader_address, "it knows of no leader");
+        return 0;
+    }
+    attach_send(core);
+    return 0;
+}
+
+static int attached_receive(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    if (core->phase != CLIENT_ATTACHING ||
+        native_frame_decode(frame, &holdfast__attached__descriptor, &core->arena, &base) != 0) {
+        return ERR_INVALID;
+    }
+    const Holdfast__Attached *attached = (const Holdfast__Attached *)(void *)base;
+    if (attached->last_number < core->floor || attached->last_number > core->last_number) {
+        return ERR_SESSION_EXPIRED; /* Not the session that we know: begin anew rather than guess. */
+    }
+    core->resumable = true;
+    core->redirects = 0;
+    core->trouble[0] = '\0';
+    if (core->host.attached != NULL) {
+        core->host.attached(core->host.arg, core->address, attached->session);
+    }
+    client_command_resend(core, attached->last_number); /* Before anything new may be sent. */
+    core->phase = CLIENT_READY;
+    client_command_pump(core);
+    client_ask_pump(core);
+    return 0;
+}
+
+static int goodbye_receive(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    if (native_frame_decode(frame, &holdfast__goodbye__descriptor, &core->arena, &base) != 0) {
+        return ERR_INVALID;
+    }
+    const Holdfast__Goodbye *goodbye = (const Holdfast__Goodbye *)(void *)base;
+    int err = goodbye->error > INT32_MAX ? ERR_INVALID : -(int)goodbye->error;
+    const char *detail = goodbye->detail[0] != '\0' ? goodbye->detail : err_text(err);
+    switch (err) {
+    case ERR_NOT_LEADER: connection_redirect(core, goodbye->leader_address, detail); return 0;
+    case ERR_SESSION_EXPIRED: return err;
+    case ERR_DISPLACED:
+        /* Nobody else knows the key: an attachment of our own that we had given up came in late. */
+        connection_retry(core, NEXT_SAME, detail);
+        return 0;
+    default: break;
+    }
+    connection_retry(core, NEXT_OTHER, detail);
+    return 0;
+}
+
+static int frame_receive(struct client_core *core, struct frame *frame)
+{
+    switch (frame->type) {
+    case FRAME_WELCOME: return welcome_receive(core, frame);
+    case FRAME_ATTACHED: return attached_receive(core, frame);
+    case FRAME_GOODBYE: return goodbye_receive(core, frame);
+    default: break;
+    }
+    if (core->phase != CLIENT_READY) {
+        return ERR_INVALID;
+    }
+    core->backoff_ms = BACKOFF_MS_MIN; /* It is of use. */
+    switch (frame->type) {
+    case FRAME_REPLIES: return client_command_replies(core, frame);
+    case FRAME_DELIVERIES: return client_consumer_deliveries(core, frame);
+    case FRAME_QUERY_RESULT: return client_ask_result(core, frame);
+    case FRAME_PONG: core->pinging = false; return 0;
+    default: return ERR_INVALID;
+    }
+}
+
+void client_core_frame(struct client_core *core, struct frame *frame)
+{
+    struct frame taken = *frame;
+    frame->header = frame->body = (struct slice){0};
+    if (core->phase > CLIENT_CONNECTING && core->phase < CLIENT_ENDED) {
+        core->heard_ms = client_now(core);
+        arena_reset(&core->arena);
+        switch (frame_receive(core, &taken)) {
+        case 0: client_command_pump(core); break;
+        case ERR_SESSION_EXPIRED: session_lost(core); break;
+        case ERR_CLOSED: session_closed(core); break;
+        case ERR_NOT_LEADER: connection_retry(core, NEXT_OTHER, err_text(ERR_NOT_LEADER)); break;
+        case ERR_DISPLACED: connection_retry(core, NEXT_SAME, err_text(ERR_DISPLACED)); break;
+        case ERR_OUT_OF_ORDER: connection_retry(core, NEXT_SAME, err_text(ERR_OUT_OF_ORDER)); break;
+        case ERR_CHECKSUM: connection_retry(core, NEXT_SAME, "a message arrived damaged"); break;
+        default: connection_retry(core, NEXT_OTHER, err_text(ERR_BROKEN)); break;
+        }
+    }
+    slice_unref(&taken.header);
+}
+
+static uint64_t ping_deadline(const struct client_core *core)
+{
+    uint64_t interval = HASH_COUNT(core->consumers) > 0 ? PING_SUBSCRIBED_MS : PING_IDLE_MS;
+    uint64_t since = core->heard_ms < core->sent_ms ? core->heard_ms : core->sent_ms;
+    return core->pinging ? UINT64_MAX : since + interval;
+}
+
+static uint64_t silence_deadline(const struct client_core *core)
+{
+    uint64_t deadline = UINT64_MAX;
+    if (client_connection_expects(core)) {
+        deadline = core->heard_ms + core->options.silence_timeout_ms;
+    }
+    uint64_t progress = core->progress_ms + core->options.silence_timeout_ms * PROGRESS_FACTOR;
+    return !client_ring_empty(core) && progress < deadline ? progress : deadline;
+}
+
+uint64_t client_core_deadline_ms(const struct client_core *core)
+{
+    if (core->phase == CLIENT_ENDED) {
+        return UINT64_MAX;
+    }
+    if (core->broken) {
+        return 0;
+    }
+    uint64_t deadline = core->phase_deadline_ms;
+    if (core->phase == CLIENT_READY) {
+        uint64_t ping = ping_deadline(core);
+        deadline = silence_deadline(core);
+        deadline = ping < deadline ? ping : deadline;
+    }
+    return core->timeout_ms < deadline ? core->timeout_ms : deadline;
+}
+
+static void ready_tick(struct client_core *core, uint64_t now)
+{
+    if (silence_deadline(core) <= now) {
+        connection_retry(core, NEXT_OTHER, "it has fallen silent");
+    } else if (ping_deadline(core) <= now) {
+        Holdfast__Ping ping = HOLDFAST__PING__INIT;
+        ping.id = ++core->pings;
+        message_send(core, FRAME_PING, &ping.base);
+        core->pinging = true;
+    }
+}
+
+void client_core_tick(struct client_core *core)
+{
+    uint64_t now = client_now(core);
+    if (core->phase == CLIENT_ENDED) {
+        return;
+    }
+    if (core->timeout_ms <= now) {
+        core->timeout_ms = UINT64_MAX; /* The next one is found on the way. */
+        client_command_expire(core, now);
+        client_ask_expire(core, now);
+    }
+    if (core->broken) {
+        connection_retry(core, NEXT_OTHER, err_text(ERR_NOMEM));
+    }
+    if (!core->resumable && core->phase < CLIENT_READY && client_command_only_close_waits(core)) {
+        client_command_end_all(core, 0, 0); /* There is no session: it is as good as closed. */
+        session_closed(core);
+        return;
+    }
+    if (core->phase == CLIENT_READY) {
+        ready_tick(core, now);
+    } else if (core->phase_deadline_ms <= now && core->phase == CLIENT_PAUSED) {
+        connection_start(core);
+    } else if (core->phase_deadline_ms <= now) {
+        connection_retry(core, NEXT_OTHER, "no answer in time");
+    }
+}

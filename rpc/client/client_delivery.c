@@ -1,0 +1,139 @@
+/* Subscriptions of a client, and the deliveries that arrive for them: each is handed out once, in order, undamaged. */
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "proto/base/check.h"
+#include "rpc/client/client_state.h"
+#include "rpc/native/native_frame.h"
+
+struct client_consumer *client_consumer_find(struct client_core *core, uint64_t id)
+{
+    struct client_consumer *consumer = NULL;
+    if (id != 0) {
+        HASH_FIND(hh, core->consumers, &id, sizeof id, consumer);
+    }
+    return consumer;
+}
+
+int client_consumer_add(struct client_core *core, uint64_t id)
+{
+    if (id == 0) {
+        return ERR_INVALID;
+    }
+    if (client_consumer_find(core, id) != NULL) {
+        return ERR_EXISTS;
+    }
+    if (HASH_COUNT(core->consumers) >= SESSION_CONSUMERS_MAX) {
+        return ERR_LIMIT;
+    }
+    struct client_consumer *consumer = calloc(1, sizeof *consumer);
+    if (consumer == NULL) {
+        return ERR_NOMEM;
+    }
+    consumer->id = id;
+    HASH_ADD(hh, core->consumers, id, sizeof consumer->id, consumer);
+    if (client_consumer_find(core, id) != consumer) {
+        free(consumer); /* The table found no memory. */
+        return ERR_NOMEM;
+    }
+    return 0;
+}
+
+void client_consumer_remove(struct client_core *core, struct client_consumer *consumer)
+{
+    HASH_DELETE(hh, core->consumers, consumer);
+    free(consumer);
+}
+
+void client_consumer_free_all(struct client_core *core)
+{
+    struct client_consumer *consumer, *next;
+    HASH_ITER(hh, core->consumers, consumer, next)
+    {
+        client_consumer_remove(core, consumer);
+    }
+}
+
+static int delivery_take(struct client_core *core, const Holdfast__Delivery *message, struct slice body)
+{
+    struct client_consumer *consumer = client_consumer_find(core, message->consumer);
+    if (consumer == NULL || consumer->ending || message->number <= consumer->seen) {
+        return 0;
+    }
+    if (message->number != consumer->seen + 1) {
+        return ERR_OUT_OF_ORDER;
+    }
+    if (XXH3_64bits(body.data, body.len) != message->body_hash) {
+        return ERR_CHECKSUM;
+    }
+    consumer->seen = message->number;
+    core->host.delivery(core->host.arg, &(struct client_delivery){.consumer = message->consumer,
+                                                                  .number = message->number,
+                                                                  .position = message->position,
+                                                                  .enqueued_ms = message->enqueued_ms,
+                                                                  .body_hash = message->body_hash,
+                                                                  .delivery_count = message->delivery_count,
+                                                                  .body = body});
+    return 0;
+}
+
+int client_consumer_deliveries(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    int err = native_frame_decode(frame, &holdfast__deliveries__descriptor, &core->arena, &base);
+    if (err != 0) {
+        return err;
+    }
+    const Holdfast__Deliveries *deliveries = (const Holdfast__Deliveries *)(void *)base;
+    err = native_frame_check_deliveries(deliveries, frame->body);
+    size_t offset = 0;
+    /* The body is borrowed from the frame, whose reference is held through its header. */
+    struct slice bodies = frame->body;
+    bodies.blob = frame->header.blob;
+    for (size_t i = 0; i < deliveries->n_deliveries && err == 0; i++) {
+        const Holdfast__Delivery *delivery = deliveries->deliveries[i];
+        err = delivery_take(core, delivery, slice_part(bodies, offset, delivery->body_len));
+        offset += delivery->body_len;
+    }
+    return err;
+}
+
+/* Whether the subscription's Subscribe waits to be sent (again). */
+static bool consumer_waits(struct client_core *core, uint64_t id)
+{
+    LIST_FOR_EACH (node, &core->waiting) {
+        const struct client_command *command = container_of(node, struct client_command, node);
+        if (command->kind == CLIENT_SUBSCRIBE && command->consumer == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void client_consumer_session_lost(struct client_core *core)
+{
+    struct client_consumer *ended = NULL;
+    struct client_consumer *consumer, *next;
+    HASH_ITER(hh, core->consumers, consumer, next)
+    {
+        if (consumer->sent && consumer_waits(core, consumer->id)) {
+            consumer->sent = false;
+        } else if (consumer->sent) {
+            HASH_DELETE(hh, core->consumers, consumer);
+            if (consumer->ending) {
+                free(consumer);
+                continue;
+            }
+            consumer->hh.next = ended; /* Out of the table: a list of those to be told about. */
+            ended = consumer;
+        }
+    }
+    while (ended != NULL) {
+        consumer = ended;
+        ended = consumer->hh.next;
+        uint64_t id = consumer->id;
+        free(consumer);
+        core->host.consumer_ended(core->host.arg, id, ERR_SESSION_EXPIRED, err_text(ERR_SESSION_EXPIRED));
+    }
+}

@@ -1,0 +1,201 @@
+/* What is inside a client_core, shared by the files that it is made of and by nobody else.
+ *
+ *   client_core.c        life and the commands' public functions
+ *   client_command.c     a command: encoding, numbering, window, answers, timeouts, sending again
+ *   client_connection.c  where the client is connected and what it is waiting for there
+ *   client_delivery.c    subscriptions and what arrives for them
+ *   client_ask.c         queries
+ *
+ * Numbers: a command gets its number when it is first sent, so that what is numbered has been sent and what waits has
+ * not (in this session). The ring holds the numbered ones from `floor` + 1 to `last_number`; a hole is an answered one. */
+
+#ifndef HOLDFAST_RPC_CLIENT_CLIENT_STATE_H
+#define HOLDFAST_RPC_CLIENT_CLIENT_STATE_H
+
+#ifndef HASH_NONFATAL_OOM
+#define HASH_NONFATAL_OOM 1
+#endif
+#include <uthash.h>
+
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/base/list.h"
+#include "proto/wire/command.pb-c.h"
+#include "rpc/client/client_core.h"
+
+/* Bytes of commands without an answer; one command may exceed it when it is alone. Below the limit of a stream's queue,
+ * so that everything can be sent again on a new connection. */
+#define CLIENT_BYTES_MAX (48 * MIB)
+#define CLIENT_QUERIES_MAX 64u
+
+enum client_phase {
+    CLIENT_PAUSED,     /* No connection; the next attempt is at `phase_deadline_ms`. */
+    CLIENT_CONNECTING, /* Until `phase_deadline_ms`, as the next two. */
+    CLIENT_GREETING,   /* HELLO is sent. */
+    CLIENT_ATTACHING,  /* ATTACH is sent. */
+    CLIENT_READY,
+    CLIENT_ENDED, /* The session was closed as asked, or the core is being freed. */
+};
+
+enum client_command_kind {
+    CLIENT_DECLARE,
+    CLIENT_DELETE,
+    CLIENT_PUBLISH,
+    CLIENT_PUBLISH_NAMED,
+    CLIENT_SUBSCRIBE,
+    CLIENT_UNSUBSCRIBE,
+    CLIENT_SETTLE,
+    CLIENT_CLOSE,
+};
+
+struct client_command {
+    struct list_node node; /* In `waiting`, or in none while it is in the ring. */
+    enum client_command_kind kind;
+    uint64_t number;
+    uint64_t consumer;
+    uint64_t producer; /* Hash of the name of a named producer; else 0. */
+    bool sent;    /* Once, in this session or an earlier one: it may have been done. */
+    bool told;    /* The callback has been called; what is left only holds its number until the answer. */
+    bool suspect; /* Answered OUT_OF_ORDER: believed only when the machine says that it did carry the number out. */
+    int end_err;  /* Set when it is about to be ended without an answer. */
+    uint64_t deadline_ms;
+    client_reply_cb cb;
+    void *arg;
+    struct slice header; /* An encoded Command. Owned, as the bodies are. */
+    struct slice *bodies;
+    unsigned bodies_len;
+    size_t len; /* Of header and bodies. */
+};
+
+struct client_consumer {
+    uint64_t id;
+    uint64_t seen;
+    bool sent;       /* Its Subscribe has been sent in this session. */
+    bool subscribed; /* And answered. */
+    bool ending;     /* Unsubscribe has been asked for. */
+    UT_hash_handle hh;
+};
+
+struct client_ask {
+    struct list_node node;
+    uint64_t id;
+    int kind; /* Holdfast__Query__Kind. */
+    char after[NAME_LEN_MAX + 1];
+    bool sent; /* On this connection. */
+    uint64_t deadline_ms;
+    client_query_cb cb;
+    void *arg;
+};
+
+struct client_core {
+    struct client_core_options options;
+    char **servers;
+    size_t servers_len;
+    size_t server; /* The next to be tried. */
+    char *client_name;
+    char *virtual_host;
+    struct client_core_host host;
+    struct clock *clock;
+
+    enum client_phase phase;
+    uint64_t phase_deadline_ms;
+    char address[ADDRESS_LEN_MAX + 1]; /* Of this attempt, or of the next when `address_fixed`. */
+    bool address_fixed;
+    unsigned redirects; /* Followed since the last attachment. */
+    uint64_t backoff_ms;
+    bool broken; /* The connection cannot be used any more; the next tick drops it. */
+    char trouble[320]; /* Why there is no connection, for people. */
+    uint64_t heard_ms;    /* When something arrived, or when we began to expect something. */
+    uint64_t sent_ms;     /* When something was sent. */
+    uint64_t progress_ms; /* When a reply arrived, or when we began to expect one. */
+    bool pinging;
+    uint64_t pings;
+
+    uint8_t key[16];
+    bool resumable; /* The session of this key has been seen. */
+    unsigned strikes; /* OUT_OF_ORDER without progress. */
+
+    uint32_t window;
+    struct client_command *ring[SESSION_WINDOW_MAX];
+    uint64_t floor;       /* Numbers up to here have been answered. */
+    uint64_t last_number; /* The last one given. */
+    struct list_node waiting;
+    size_t waiting_len;
+    size_t bytes;      /* Of all commands. */
+    size_t unanswered; /* Commands that have not been told. */
+    bool closing;      /* client_core_close_session() was called. */
+    uint64_t timeout_ms; /* No command or query times out before. */
+
+    struct client_consumer *consumers;
+    struct list_node asks;
+    size_t asks_len;
+    uint64_t ask_id;
+
+    struct arena arena; /* For the frame at hand. */
+};
+
+static inline uint64_t client_now(const struct client_core *core)
+{
+    return core->clock->monotonic_ms(core->clock);
+}
+
+/* `delay` from now, or never for 0. */
+static inline uint64_t client_deadline(const struct client_core *core, uint64_t delay_ms)
+{
+    uint64_t now = client_now(core);
+    return delay_ms == 0 || delay_ms > UINT64_MAX - now ? UINT64_MAX : now + delay_ms;
+}
+
+static inline bool client_ring_empty(const struct client_core *core)
+{
+    return core->floor == core->last_number;
+}
+
+/* client_command.c. Takes the command's content from `message` (and the bodies, which may be NULL) and lets it wait. */
+int client_command_add(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *message,
+                       uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms,
+                       client_reply_cb cb, void *arg) NODISCARD;
+/* Sends what the window allows. */
+void client_command_pump(struct client_core *core);
+/* A new connection to the same session: sends everything unanswered again, in order. `carried_out`: the last number that
+ * the machine has carried out. */
+void client_command_resend(struct client_core *core, uint64_t carried_out);
+/* A Replies frame. ERR_INVALID: not one. ERR_OUT_OF_ORDER, ERR_DISPLACED, ERR_NOT_LEADER: attach again.
+ * ERR_SESSION_EXPIRED: the session is gone. ERR_CLOSED: it was closed as asked. */
+int client_command_replies(struct client_core *core, struct frame *frame) NODISCARD;
+/* The session is gone: what can be sent again waits for the next one, the rest ends. */
+void client_command_session_lost(struct client_core *core);
+/* Ends what is over its time. */
+void client_command_expire(struct client_core *core, uint64_t now);
+/* Ends everything: what was sent with `sent_err`, the rest with `unsent_err`. */
+void client_command_end_all(struct client_core *core, int sent_err, int unsent_err);
+/* Whether a close waits alone although there is no session: nothing is left to be done. */
+bool client_command_only_close_waits(struct client_core *core);
+
+/* client_connection.c. Sends a frame and notes that something is expected. */
+void client_connection_send(struct client_core *core, struct frame_out *frame);
+bool client_connection_expects(const struct client_core *core);
+/* A fresh key: the next attachment opens a new session. */
+void client_connection_new_key(struct client_core *core);
+
+/* client_delivery.c */
+struct client_consumer *client_consumer_find(struct client_core *core, uint64_t id);
+int client_consumer_add(struct client_core *core, uint64_t id) NODISCARD;
+void client_consumer_remove(struct client_core *core, struct client_consumer *consumer);
+/* ERR_INVALID, ERR_CHECKSUM, or ERR_OUT_OF_ORDER for a gap: the connection must be dropped. */
+int client_consumer_deliveries(struct client_core *core, struct frame *frame) NODISCARD;
+/* After the session's end: tells the host about subscriptions that are over. */
+void client_consumer_session_lost(struct client_core *core);
+void client_consumer_free_all(struct client_core *core);
+
+/* client_ask.c */
+void client_ask_pump(struct client_core *core);
+/* The connection is gone: they will be asked again. */
+void client_ask_unsent(struct client_core *core);
+/* ERR_INVALID; ERR_NOT_LEADER: another node has to be asked. */
+int client_ask_result(struct client_core *core, struct frame *frame) NODISCARD;
+void client_ask_expire(struct client_core *core, uint64_t now);
+void client_ask_end_all(struct client_core *core, int err);
+bool client_ask_sent(const struct client_core *core);
+
+#endif

@@ -1,0 +1,149 @@
+/* libholdfast: the client library.
+ *
+ * Two ways to use it. hf_client_* is asynchronous, on a libuv loop of the caller. hf_* is blocking and has a loop of its
+ * own. Either serves one thread at a time; use one per thread. Functions return 0 or a negative ERR_*.
+ *
+ * How a command may end, in both: 0, done. ERR_OUTCOME_UNKNOWN: it was sent, and nobody can say whether it was done.
+ * ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_BUSY: it was not done. Anything else: the cluster refused it, and it was
+ * not done.
+ *
+ * A publish that names its producer and numbers its messages can be repeated after any failure, by any process: what is
+ * in already is counted as repeated. Numbers of one producer must rise in the order of publishing; after a failure, do not
+ * go on with later numbers before the failed ones have been published again. */
+
+#ifndef HOLDFAST_RPC_CLIENT_HF_H
+#define HOLDFAST_RPC_CLIENT_HF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "proto/base/err.h"
+#include "rpc/client/client_core.h"
+#include "rpc/client/client_query.h"
+
+struct hf_options {
+    const char *servers;         /* "host:port,host:port,...": any of the cluster's nodes. Copied, as all strings. */
+    const char *client_name;     /* For people; NULL: "". */
+    const char *virtual_host;    /* NULL: "/". */
+    uint32_t lease_ms;           /* How long the session outlives its connection; 0: 10 s. */
+    uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    uint64_t connect_timeout_ms; /* To reach one node; 0: 2 s. */
+    uint64_t silence_timeout_ms; /* After which another node is tried; 0: 5 s. */
+    bool query_only;             /* No session: queries only, to whichever server answers. */
+};
+
+/* The asynchronous library. Callbacks are called by the loop, never from within a function of ours. All commands that
+ * are issued in one turn of the loop leave in one write. */
+struct hf_client;
+
+struct hf_events {
+    void *arg;
+    /* A delivery; its body is borrowed, slice_ref() keeps it. */
+    void (*delivery)(void *arg, const struct client_delivery *delivery);
+    /* As in client_core_host. */
+    void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
+    /* May be NULL. */
+    void (*attached)(void *arg, const char *address, uint64_t session);
+};
+
+/* ERR_INVALID: no servers, or not addresses. ERR_NAME, ERR_UTF8, ERR_NOMEM, ERR_SYSTEM. `loop` must outlive it. */
+int hf_client_new(uv_loop_t *loop, const struct hf_options *options, const struct hf_events *events,
+                  struct hf_client **ret_client) NODISCARD;
+
+/* Ends what has no answer yet, now, through its callbacks; `freed` (may be NULL) is called when the loop has let go of
+ * everything. Without client_core_close_session() before it, the session lives until its lease ends. Not from within a
+ * callback of the client. NULL is allowed (and then `freed` is not called). */
+void hf_client_free(struct hf_client *client, void (*freed)(void *arg), void *arg);
+
+/* Commands and queries are client_core_*() on this, which is the client's. */
+struct client_core *hf_client_core(struct hf_client *client);
+
+/* The blocking library. */
+struct hf;
+
+/* Does not wait: the first command finds the cluster. Errors as hf_client_new(). */
+int hf_open(const struct hf_options *options, struct hf **ret_hf) NODISCARD;
+
+/* Closes the session, waiting at most `timeout_ms` (0: not at all), and frees everything. What is not settled goes back
+ * to its queues; what was settled with hf_accept() and not flushed is flushed first. Returns how that went; `hf` is gone
+ * in any case. NULL is allowed. */
+int hf_close(struct hf *hf, uint64_t timeout_ms);
+
+/* One line about the last error; "" when there was none. Valid until the next call. */
+const char *hf_error_detail(const struct hf *hf);
+
+/* Timeouts are in milliseconds; 0 waits for ever. */
+int hf_declare(struct hf *hf, const char *queue, uint64_t timeout_ms) NODISCARD;
+/* `ret_dropped` may be NULL. */
+int hf_delete(struct hf *hf, const char *queue, bool if_empty, uint64_t timeout_ms, uint64_t *ret_dropped) NODISCARD;
+
+struct hf_body {
+    const void *data;
+    size_t len;
+};
+
+/* Publishes one message and waits. `producer` may be NULL; otherwise `sequence` is the message's number, from 1. */
+int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t sequence, struct hf_body body,
+               uint64_t timeout_ms) NODISCARD;
+
+/* Issues a publish of several messages (all or none of them, at most PUBLISH_MESSAGES_MAX and COMMAND_BODIES_LEN_MAX
+ * bytes) without waiting for its answer; waits only while too much is in flight. Bodies are copied. */
+int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t first_sequence,
+              const struct hf_body *bodies, size_t bodies_len, uint64_t timeout_ms) NODISCARD;
+
+/* What became of submitted messages, since hf_open(). */
+struct hf_submitted {
+    uint64_t enqueued;
+    uint64_t repeated; /* Were in already. */
+    uint64_t in_flight;
+};
+
+/* Waits until at most `in_flight` submitted messages have no answer. Returns the first error of any of them since the
+ * last call that returned one. `ret_submitted` (may be NULL) is set in any case. */
+int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitted) NODISCARD;
+
+/* Subscribes with `credit` unsettled deliveries at a time, 1 to CREDIT_MAX. */
+int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms, uint64_t *ret_consumer)
+    NODISCARD;
+
+/* Ends the subscription: what is not settled goes back. Messages of it that hf_next() has not returned are dropped. */
+int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms) NODISCARD;
+
+struct hf_message {
+    uint64_t consumer;
+    uint64_t number;
+    uint64_t position; /* In its queue. */
+    uint64_t enqueued_ms;
+    uint32_t delivery_count; /* Earlier deliveries. */
+    struct hf_body body;     /* Its bytes match the checksum that the publisher's library took. */
+};
+
+/* The next message of any subscription; it lives until the next call of hf_next() or hf_close(). Flushes settlements
+ * before it waits. ERR_TIMEOUT: none came in time (here 0 does not wait). ERR_SESSION_EXPIRED, ERR_NOT_FOUND: a
+ * subscription is over; what it held has gone back to its queue. */
+int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message) NODISCARD;
+
+/* Settles a message: done; not wanted; or back to its queue. Settlements gather and leave in batches, with hf_flush(),
+ * hf_next() or when there are many. */
+int hf_accept(struct hf *hf, const struct hf_message *message) NODISCARD;
+int hf_reject(struct hf *hf, const struct hf_message *message) NODISCARD;
+int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
+
+/* Sends the settlements that have gathered, without waiting for their answers. */
+int hf_settle(struct hf *hf, uint64_t timeout_ms) NODISCARD;
+
+/* Sends them and waits for the answers of all settlements so far. Returns their first error since the last call that
+ * returned one. ERR_STALE: some messages had been given to others meanwhile. */
+int hf_flush(struct hf *hf, uint64_t timeout_ms) NODISCARD;
+
+/* Calls `each` for every queue, in order of name. */
+int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue), void *arg)
+    NODISCARD;
+
+/* Calls `each` with what the connected node says about itself and the others. */
+int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_cluster *cluster),
+               void *arg) NODISCARD;
+
+#endif

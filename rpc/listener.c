@@ -1,0 +1,100 @@
+/* Listening. */
+
+#include "rpc/listener.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+#include "rpc/address.h"
+
+#define BACKLOG 1024
+
+struct listener {
+    struct listener_events events;
+    uv_tcp_t tcp;
+    bool listening; /* Otherwise nobody has been given it: closed() is not called. */
+};
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *listener = container_of((uv_tcp_t *)(void *)handle, struct listener, tcp);
+    if (listener->listening && listener->events.closed != NULL) {
+        listener->events.closed(listener->events.arg);
+    }
+    free(listener);
+}
+
+static void on_connection(uv_stream_t *handle, int status)
+{
+    struct listener *listener = container_of((uv_tcp_t *)(void *)handle, struct listener, tcp);
+    if (status != 0) {
+        listener->events.failed(listener->events.arg, uv_strerror(status));
+        return;
+    }
+    listener->events.connection(listener->events.arg, &listener->tcp);
+}
+
+/* Binds and listens on the first address of the host. Returns 0 or libuv's error. */
+static int listener_bind(uv_loop_t *loop, struct listener *listener, const struct address *address)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    uv_getaddrinfo_t resolve;
+    int rc = uv_getaddrinfo(loop, &resolve, NULL, address->host, address->port, &hints);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = uv_tcp_bind(&listener->tcp, resolve.addrinfo->ai_addr, 0);
+    if (rc == 0) {
+        rc = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
+    }
+    uv_freeaddrinfo(resolve.addrinfo);
+    return rc;
+}
+
+int listener_open(uv_loop_t *loop, const char *text, const struct listener_events *events,
+                  struct listener **ret_listener, char *detail, size_t detail_len)
+{
+    struct address address;
+    int err = address_parse(text, &address);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "'%s' is not an address: it must be host:port", text);
+        return err;
+    }
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL) {
+        (void)snprintf(detail, detail_len, "out of memory");
+        return ERR_NOMEM;
+    }
+    listener->events = *events;
+    int rc = uv_tcp_init(loop, &listener->tcp);
+    CHECK(rc == 0); /* Without a socket to make it cannot fail (libuv 1.44, tcp.c). */
+    rc = listener_bind(loop, listener, &address);
+    if (rc != 0) {
+        (void)snprintf(detail, detail_len, "cannot listen on %s: %s", text, uv_strerror(rc));
+        uv_close((uv_handle_t *)&listener->tcp, on_closed);
+        return ERR_SYSTEM;
+    }
+    listener->listening = true;
+    *ret_listener = listener;
+    return 0;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+    struct sockaddr_storage own;
+    int len = sizeof own;
+    if (uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&own, &len) != 0) {
+        return 0;
+    }
+    uint16_t port = own.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)&own)->sin6_port
+                                              : ((const struct sockaddr_in *)(const void *)&own)->sin_port;
+    return ntohs(port);
+}
+
+void listener_close(struct listener *listener)
+{
+    uv_close((uv_handle_t *)&listener->tcp, on_closed);
+}

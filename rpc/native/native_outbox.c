@@ -1,0 +1,94 @@
+/* Gathering of replies and deliveries. */
+
+#include "rpc/native/native_outbox.h"
+
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+#include "rpc/native/native_frame.h"
+
+static void bodies_drop(struct native_outbox *outbox)
+{
+    for (unsigned i = 0; i < outbox->bodies_len; i++) {
+        slice_unref(&outbox->bodies[i]);
+    }
+    outbox->bodies_len = 0;
+    outbox->bodies_bytes = 0;
+}
+
+void native_outbox_done(struct native_outbox *outbox)
+{
+    bodies_drop(outbox);
+    free(outbox->bodies);
+    bytes_done(&outbox->replies);
+    bytes_done(&outbox->deliveries);
+    *outbox = (struct native_outbox){0};
+}
+
+int native_outbox_reply(struct native_outbox *outbox, const struct gateway_reply *reply)
+{
+    Holdfast__Reply message = HOLDFAST__REPLY__INIT;
+    message.number = reply->number;
+    message.error = reply->error;
+    /* protobuf-c does not write to what it packs; its type has no const. */
+    message.detail = (char *)(uintptr_t)(reply->detail != NULL ? reply->detail : "");
+    message.count = reply->count;
+    message.repeated_count = reply->repeated_count;
+    return native_frame_append(&outbox->replies, 1, &message.base);
+}
+
+int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_delivery *delivery)
+{
+    CHECK(outbox->bodies_len < NATIVE_DELIVERIES_MAX && delivery->body.len <= BODY_LEN_MAX);
+    if (outbox->bodies == NULL) {
+        outbox->bodies = calloc(NATIVE_DELIVERIES_MAX, sizeof *outbox->bodies);
+        if (outbox->bodies == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    Holdfast__Delivery message = HOLDFAST__DELIVERY__INIT;
+    message.consumer = delivery->consumer;
+    message.number = delivery->number;
+    message.position = delivery->position;
+    message.delivery_count = delivery->delivery_count;
+    message.body_len = (uint32_t)delivery->body.len;
+    message.body_hash = delivery->body_hash;
+    message.enqueued_ms = delivery->enqueued_ms;
+    int err = native_frame_append(&outbox->deliveries, 1, &message.base);
+    if (err != 0) {
+        return err;
+    }
+    outbox->bodies[outbox->bodies_len++] = slice_ref(delivery->body);
+    outbox->bodies_bytes += delivery->body.len;
+    return 0;
+}
+
+bool native_outbox_full(const struct native_outbox *outbox, size_t body_len)
+{
+    return outbox->replies.len >= NATIVE_REPLIES_LEN_MAX || outbox->bodies_len == NATIVE_DELIVERIES_MAX ||
+           (outbox->bodies_len > 0 && outbox->bodies_bytes + body_len > NATIVE_DELIVERIES_LEN_MAX);
+}
+
+int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame_out *ret_frame)
+{
+    struct frame_out frame;
+    int err = 0;
+    if (outbox->replies.len > 0) {
+        err = native_frame_encode_raw(FRAME_REPLIES, outbox->replies.data, outbox->replies.len, NULL, 0, &frame);
+        outbox->replies.len = 0;
+    } else if (outbox->bodies_len > 0) {
+        err = native_frame_encode_raw(FRAME_DELIVERIES, outbox->deliveries.data, outbox->deliveries.len, outbox->bodies,
+                                      outbox->bodies_len, &frame);
+        outbox->deliveries.len = 0;
+        bodies_drop(outbox);
+    } else {
+        *ret_got = false;
+        return 0;
+    }
+    if (err != 0) {
+        return err;
+    }
+    *ret_frame = frame;
+    *ret_got = true;
+    return 0;
+}

@@ -1,0 +1,42 @@
+/* Replies and deliveries on their way to a client, gathered over a turn of the loop into few frames. Pure. */
+
+#ifndef HOLDFAST_RPC_NATIVE_NATIVE_OUTBOX_H
+#define HOLDFAST_RPC_NATIVE_NATIVE_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/limits.h"
+#include "proto/wire/frame.h"
+#include "rpc/gateway.h"
+
+/* A DELIVERIES frame is closed at so many deliveries, or when the next body would take it over so many bytes; a single
+ * larger body travels alone. REPLIES frames are closed at a length of header. */
+#define NATIVE_DELIVERIES_MAX 256u
+#define NATIVE_DELIVERIES_LEN_MAX (1 * MIB)
+#define NATIVE_REPLIES_LEN_MAX (64 * KIB)
+
+/* Zero-initialise; native_outbox_done() at the end. */
+struct native_outbox {
+    struct bytes replies;    /* Encoded so far, as the header of a REPLIES frame. */
+    struct bytes deliveries; /* As the header of a DELIVERIES frame. */
+    struct slice *bodies;    /* One a delivery, each with a reference; NATIVE_DELIVERIES_MAX of them, or NULL. */
+    unsigned bodies_len;
+    size_t bodies_bytes;
+};
+
+void native_outbox_done(struct native_outbox *outbox);
+
+/* Adds one. The caller flushes first while native_outbox_full(), and whenever a turn is over. ERR_NOMEM: not added. */
+int native_outbox_reply(struct native_outbox *outbox, const struct gateway_reply *reply) NODISCARD;
+int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_delivery *delivery) NODISCARD;
+
+/* Whether a reply, or a delivery with a body of `body_len` bytes, belongs in the next frame. */
+bool native_outbox_full(const struct native_outbox *outbox, size_t body_len);
+
+/* Takes the next frame to send: replies first, so that a subscription is confirmed before its first delivery. Nothing is
+ * left when *ret_got is false. ERR_NOMEM, ERR_TOO_BIG. */
+int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame_out *ret_frame) NODISCARD;
+
+#endif

@@ -1,0 +1,161 @@
+/* Accepting native clients. */
+
+#include "rpc/native/native_server.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rpc/listener.h"
+#include "rpc/native/native_conn.h"
+
+#define CONNECTIONS_MAX_DEFAULT 4096u
+#define IDLE_TIMEOUT_MS_DEFAULT 60000u
+
+/* Connections above the limit that are being told so; further ones are dropped without a word. */
+#define REFUSING_MAX 64u
+
+struct native_server {
+    struct native_server_options options;
+    struct stream_options stream_options;
+    struct listener *listener; /* NULL: closed. */
+    struct list_node conns;
+    unsigned conns_len;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    bool closing;
+};
+
+static void server_release(struct native_server *server)
+{
+    if (!server->closing || server->listener != NULL || server->conns_len > 0) {
+        return;
+    }
+    if (server->closed != NULL) {
+        server->closed(server->closed_arg);
+    }
+    free(server);
+}
+
+static void on_conn_received(void *arg)
+{
+    struct native_server *server = arg;
+    if (server->options.submitted != NULL && !server->closing) {
+        server->options.submitted(server->options.arg);
+    }
+}
+
+static void on_conn_closed(void *arg)
+{
+    struct native_server *server = arg;
+    server->conns_len--;
+    server_release(server);
+}
+
+/* Takes the connection off the listener and drops it, without a word. */
+static void drop_one(struct native_server *server, uv_tcp_t *tcp)
+{
+    struct stream *stream;
+    struct stream_events events = {0};
+    if (stream_new(server->options.loop, &server->stream_options, &events, &stream) == 0) {
+        if (stream_accept(stream, tcp) != 0) {
+            journal_warning(server->options.journal, "client", "a connection could not be accepted");
+        }
+        stream_close(stream, NULL);
+    }
+}
+
+static void on_connection(void *arg, uv_tcp_t *tcp)
+{
+    struct native_server *server = arg;
+    struct native_conn_owner owner = {
+        .arg = server,
+        .gateway = server->options.gateway,
+        .journal = server->options.journal,
+        .received = on_conn_received,
+        .closed = on_conn_closed,
+    };
+    if (server->conns_len >= server->options.connections_max + REFUSING_MAX) {
+        drop_one(server, tcp);
+        return;
+    }
+    bool refuse = server->conns_len >= server->options.connections_max;
+    if (refuse) {
+        journal_warning(server->options.journal, "client", "a client was refused: the limit of %u connections is reached",
+                        server->options.connections_max);
+    }
+    int err = native_conn_accept(server->options.loop, tcp, &server->stream_options, &owner, refuse, &server->conns);
+    if (err != 0) {
+        journal_warning(server->options.journal, "client", "a connection was dropped: %s", err_text(err));
+        return;
+    }
+    server->conns_len++;
+}
+
+static void on_failed(void *arg, const char *detail)
+{
+    struct native_server *server = arg;
+    journal_warning(server->options.journal, "client", "cannot accept a connection: %s", detail);
+}
+
+static void on_listener_closed(void *arg)
+{
+    struct native_server *server = arg;
+    server->listener = NULL;
+    server_release(server);
+}
+
+int native_server_start(const struct native_server_options *options, struct native_server **ret_server, char *detail,
+                        size_t detail_len)
+{
+    struct native_server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        (void)snprintf(detail, detail_len, "out of memory");
+        return ERR_NOMEM;
+    }
+    server->options = *options;
+    if (server->options.connections_max == 0) {
+        server->options.connections_max = CONNECTIONS_MAX_DEFAULT;
+    }
+    server->stream_options = (struct stream_options){
+        .handshake_timeout_ms = options->handshake_timeout_ms,
+        .idle_timeout_ms = options->idle_timeout_ms > 0 ? options->idle_timeout_ms : IDLE_TIMEOUT_MS_DEFAULT,
+        .stall_timeout_ms = options->stall_timeout_ms,
+    };
+    list_init(&server->conns);
+    struct listener_events events = {
+        .arg = server,
+        .connection = on_connection,
+        .failed = on_failed,
+        .closed = on_listener_closed,
+    };
+    int err = listener_open(options->loop, options->listen_address, &events, &server->listener, detail, detail_len);
+    if (err != 0) {
+        free(server);
+        return err;
+    }
+    *ret_server = server;
+    return 0;
+}
+
+uint16_t native_server_port(const struct native_server *server)
+{
+    return listener_port(server->listener);
+}
+
+unsigned native_server_connections(const struct native_server *server)
+{
+    return server->conns_len;
+}
+
+void native_server_close(struct native_server *server, void (*closed)(void *arg), void *arg)
+{
+    server->closing = true;
+    server->closed = closed;
+    server->closed_arg = arg;
+    listener_close(server->listener);
+    LIST_FOR_EACH(node, &server->conns)
+    {
+        native_conn_finish(native_conn_of(node), ERR_CLOSED, "the node is stopping");
+    }
+}

@@ -1,0 +1,42 @@
+/* The listener of the native protocol: accepts clients, up to a limit, and keeps their connections. */
+
+#ifndef HOLDFAST_RPC_NATIVE_NATIVE_SERVER_H
+#define HOLDFAST_RPC_NATIVE_NATIVE_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "proto/base/err.h"
+#include "proto/base/journal.h"
+#include "rpc/gateway.h"
+
+struct native_server;
+
+struct native_server_options {
+    uv_loop_t *loop;
+    struct gateway *gateway;        /* Borrowed until closed. */
+    struct journal *journal;        /* May be NULL. */
+    const char *listen_address;     /* host:port; port 0 takes a free one. */
+    unsigned connections_max;       /* 0: 4096. A client above it gets a GOODBYE{LIMIT}. */
+    uint64_t handshake_timeout_ms;  /* Until HELLO; 0: 10000. */
+    uint64_t idle_timeout_ms;       /* Without a frame from the client, which must PING; 0: 60000. */
+    uint64_t stall_timeout_ms;      /* With bytes for a client that takes none; 0: 30000. */
+    void *arg;
+    /* Something was given to the gateway, which may want its turn: after every batch of frames. May be NULL. */
+    void (*submitted)(void *arg);
+};
+
+/* ERR_INVALID, ERR_SYSTEM, ERR_NOMEM; `detail` gets one line on error. */
+int native_server_start(const struct native_server_options *options, struct native_server **ret_server, char *detail,
+                        size_t detail_len) NODISCARD;
+
+uint16_t native_server_port(const struct native_server *server);
+unsigned native_server_connections(const struct native_server *server);
+
+/* Stops listening, detaches all sessions from the gateway before it returns, says GOODBYE{CLOSED} to their clients and
+ * closes. `closed` (may be NULL) is called when nothing is left, after at most two seconds or so; the server is freed
+ * then. */
+void native_server_close(struct native_server *server, void (*closed)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,170 @@
+/* The connections that other nodes dial to this one; it reads them. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+#include "proto/wire/native.pb-c.h"
+#include "rpc/native/native_frame.h"
+#include "rpc/peer/peer_private.h"
+
+/* Accepted connections, said hello or not. Above it a new one is dropped: strangers cannot use up descriptors. */
+#define INBOUNDS_MAX (8 * MEMBERS_MAX)
+
+static void on_inbound_closed(void *arg)
+{
+    struct peer_inbound *inbound = arg;
+    struct peer_links *links = inbound->links;
+    list_remove(&inbound->node);
+    links->inbounds_len--;
+    free(inbound);
+    peer_links_release(links);
+}
+
+/* The connection no longer speaks for its peer. */
+static void inbound_let_go(struct peer_inbound *inbound)
+{
+    inbound->closing = true;
+    if (inbound->peer != NULL && inbound->peer->in == inbound) {
+        inbound->peer->in = NULL;
+    }
+}
+
+void peer_inbound_close(struct peer_inbound *inbound)
+{
+    inbound_let_go(inbound);
+    stream_close(inbound->stream, on_inbound_closed);
+}
+
+/* Says why, to them and to our people, and closes. */
+static void inbound_refuse(struct peer_inbound *inbound, int err, const char *detail)
+{
+    struct peer_links *links = inbound->links;
+    char text[PEER_COMPLAINT_LEN_MAX];
+    const char *name = stream_peer_name(inbound->stream);
+    (void)snprintf(text, sizeof text, "refused a connection: %s", detail);
+    peer_complain(links, links->inbound_complaint, text);
+    journal_debug(links->options.journal, "peer", "that connection was from %s", name);
+    Holdfast__Goodbye goodbye = HOLDFAST__GOODBYE__INIT;
+    goodbye.error = (uint32_t)-err;
+    goodbye.detail = (char *)(uintptr_t)detail;
+    struct frame_out frame;
+    if (native_frame_encode(FRAME_GOODBYE, &goodbye.base, NULL, 0, &frame) != 0 ||
+        stream_send(inbound->stream, &frame) != 0) {
+        peer_inbound_close(inbound);
+        return;
+    }
+    inbound_let_go(inbound);
+    stream_finish(inbound->stream, on_inbound_closed);
+}
+
+static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
+{
+    struct peer_links *links = inbound->links;
+    struct peer_hello hello;
+    struct peer *peer;
+    char detail[NAME_LEN_MAX];
+    arena_reset(&links->arena);
+    int err = peer_hello_decode(frame, &links->arena, &hello);
+    if (err != 0) {
+        inbound_refuse(inbound, err, "its first frame is not a hello");
+        return;
+    }
+    err = peer_hello_check(links, &hello, &peer, detail, sizeof detail);
+    if (err != 0) {
+        inbound_refuse(inbound, err, detail);
+        return;
+    }
+    struct frame_out answer;
+    err = peer_links_hello(links, peer->id, &answer);
+    if (err == 0) {
+        err = stream_send(inbound->stream, &answer);
+    }
+    if (err != 0) {
+        inbound_refuse(inbound, err, err_text(err));
+        return;
+    }
+    if (peer->in != NULL) {
+        /* What the older connection still holds was sent before this one was dialled: none of it may come after. */
+        peer_inbound_close(peer->in);
+    }
+    peer->in = inbound;
+    inbound->peer = peer;
+    links->inbound_complaint[0] = '\0';
+    stream_established(inbound->stream);
+    if (peer->state == DIAL_WAITING) {
+        /* It is there again: no need to wait out the backoff. */
+        peer->backoff_ms = 0;
+        peer_dial_start(peer);
+    }
+}
+
+static void on_frame(void *arg, struct frame *frame)
+{
+    struct peer_inbound *inbound = arg;
+    struct peer_links *links = inbound->links;
+    if (inbound->peer == NULL) {
+        take_hello(inbound, frame);
+    } else {
+        inbound->peer->received_frames++;
+        int err = links->options.received(links->options.arg, inbound->peer->id, frame);
+        /* The callback may have closed the links. */
+        if (err != 0 && !inbound->closing) {
+            journal_warning(links->options.journal, "peer", "node %llu: a frame of type %u with %zu + %zu bytes: %s",
+                            (unsigned long long)inbound->peer->id, frame->type, frame->header.len, frame->body.len,
+                            err_text(err));
+            peer_inbound_close(inbound);
+        }
+    }
+    slice_unref(&frame->header);
+}
+
+static void on_ended(void *arg, int err, const char *detail)
+{
+    struct peer_inbound *inbound = arg;
+    struct peer_links *links = inbound->links;
+    if (inbound->peer == NULL && err != ERR_CLOSED) {
+        inbound_refuse(inbound, err, detail);
+        return;
+    }
+    if (inbound->peer != NULL) {
+        journal_info(links->options.journal, "peer", "node %llu: its connection to us ended: %s",
+                     (unsigned long long)inbound->peer->id, detail);
+    }
+    peer_inbound_close(inbound);
+}
+
+/* Takes a connection off the listener and drops it, without a word. */
+static void drop_one(struct peer_links *links, uv_tcp_t *tcp)
+{
+    struct stream *stream;
+    struct stream_events events = {0};
+    if (stream_new(links->options.loop, NULL, &events, &stream) == 0) {
+        int err = stream_accept(stream, tcp);
+        peer_complain(links, links->inbound_complaint,
+                      err != 0 ? err_text(err) : "too many connections to the peer port: dropped one");
+        stream_close(stream, NULL);
+    }
+}
+
+void peer_accept(struct peer_links *links, uv_tcp_t *tcp)
+{
+    struct peer_inbound *inbound = links->inbounds_len < INBOUNDS_MAX ? calloc(1, sizeof *inbound) : NULL;
+    if (inbound == NULL) {
+        drop_one(links, tcp);
+        return;
+    }
+    inbound->links = links;
+    struct stream_options options = peer_stream_options(links);
+    struct stream_events events = {.arg = inbound, .frame = on_frame, .ended = on_ended};
+    if (stream_new(links->options.loop, &options, &events, &inbound->stream) != 0) {
+        free(inbound);
+        return;
+    }
+    links->open++;
+    links->inbounds_len++;
+    list_push_back(&links->inbounds, &inbound->node);
+    if (stream_accept(inbound->stream, tcp) != 0) {
+        peer_inbound_close(inbound);
+    }
+}

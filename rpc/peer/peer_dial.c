@@ -1,0 +1,184 @@
+/* The connection that a node dials to another and sends on. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/wire/native.pb-c.h"
+#include "rpc/native/native_frame.h"
+#include "rpc/peer/peer_private.h"
+
+#define BACKOFF_MS_MIN 50u
+#define BACKOFF_MS_MAX 1000u
+
+/* A connection that lived for so long was a good one: the next attempt begins with the shortest wait again. */
+#define GOOD_MS 1000u
+
+/* xorshift64 (Marsaglia 2003): good enough to keep nodes from dialling in step. */
+static uint64_t random_next(struct peer_links *links)
+{
+    links->random ^= links->random << 13;
+    links->random ^= links->random >> 7;
+    links->random ^= links->random << 17;
+    return links->random;
+}
+
+static void on_out_closed(void *arg)
+{
+    struct peer *peer = arg;
+    peer_links_release(peer->links);
+}
+
+/* Gives the connection up and dials again later. */
+static void dial_lost(struct peer *peer, const char *why)
+{
+    struct peer_links *links = peer->links;
+    bool was_ready = peer->state == DIAL_READY;
+    char text[PEER_COMPLAINT_LEN_MAX];
+    (void)snprintf(text, sizeof text, "node %llu at %s: %s%s", (unsigned long long)peer->id, peer->address,
+                   was_ready ? "connection lost: " : "", why);
+    if (peer->out != NULL) {
+        stream_close(peer->out, on_out_closed);
+        peer->out = NULL;
+    }
+    peer->state = DIAL_WAITING;
+    if (was_ready && uv_now(links->options.loop) - peer->ready_since_ms >= GOOD_MS) {
+        peer->backoff_ms = 0;
+        peer->complaint[0] = '\0';
+    }
+    peer_complain(links, peer->complaint, text);
+    if (peer->backoff_ms == 0) {
+        peer->backoff_ms = BACKOFF_MS_MIN;
+    } else if (peer->backoff_ms < BACKOFF_MS_MAX) {
+        peer->backoff_ms = peer->backoff_ms * 2 < BACKOFF_MS_MAX ? peer->backoff_ms * 2 : BACKOFF_MS_MAX;
+    }
+    peer_dial_start(peer);
+    if (was_ready && links->options.changed != NULL) {
+        links->options.changed(links->options.arg, peer->id, false, peer->client_address);
+    }
+}
+
+static void on_connected(void *arg)
+{
+    struct peer *peer = arg;
+    struct frame_out hello;
+    int err = peer_links_hello(peer->links, peer->id, &hello);
+    if (err == 0) {
+        err = stream_send(peer->out, &hello);
+    }
+    if (err != 0) {
+        dial_lost(peer, err_text(err));
+        return;
+    }
+    peer->state = DIAL_GREETING;
+}
+
+static void take_goodbye(struct peer *peer, const struct frame *frame)
+{
+    struct peer_links *links = peer->links;
+    ProtobufCMessage *base;
+    char text[PEER_COMPLAINT_LEN_MAX];
+    if (native_frame_decode(frame, &holdfast__goodbye__descriptor, &links->arena, &base) != 0) {
+        dial_lost(peer, "it refused us, for a reason that cannot be decoded");
+        return;
+    }
+    const char *detail = ((const Holdfast__Goodbye *)(const void *)base)->detail;
+    /* What another process says goes into the journal as text only. */
+    bool readable = name_check(detail, strnlen(detail, NAME_LEN_MAX)) == 0;
+    (void)snprintf(text, sizeof text, "it refused us: %.255s", readable ? detail : "(unreadable)");
+    dial_lost(peer, text);
+}
+
+/* The answer to our hello. */
+static void take_hello(struct peer *peer, const struct frame *frame)
+{
+    struct peer_links *links = peer->links;
+    struct peer_hello hello;
+    struct peer *from;
+    char detail[PEER_COMPLAINT_LEN_MAX - 100];
+    if (peer_hello_decode(frame, &links->arena, &hello) != 0) {
+        dial_lost(peer, "its hello cannot be decoded");
+        return;
+    }
+    if (peer_hello_check(links, &hello, &from, detail, sizeof detail) != 0) {
+        dial_lost(peer, detail);
+        return;
+    }
+    if (from != peer) {
+        (void)snprintf(detail, sizeof detail, "node %llu answers there", (unsigned long long)hello.node);
+        dial_lost(peer, detail);
+        return;
+    }
+    (void)snprintf(peer->client_address, sizeof peer->client_address, "%s", hello.client_address);
+    peer->state = DIAL_READY;
+    peer->ready_since_ms = uv_now(links->options.loop);
+    stream_established(peer->out);
+    journal_info(links->options.journal, "peer", "node %llu at %s: connected", (unsigned long long)peer->id,
+                 peer->address);
+    if (links->options.changed != NULL) {
+        links->options.changed(links->options.arg, peer->id, true, peer->client_address);
+    }
+}
+
+static void on_frame(void *arg, struct frame *frame)
+{
+    struct peer *peer = arg;
+    arena_reset(&peer->links->arena);
+    if (frame->type == FRAME_GOODBYE) {
+        take_goodbye(peer, frame);
+    } else if (peer->state == DIAL_GREETING) {
+        take_hello(peer, frame);
+    } else {
+        dial_lost(peer, "it sent a frame on a connection that it only reads");
+    }
+    slice_unref(&frame->header);
+}
+
+static void on_ended(void *arg, int err, const char *detail)
+{
+    struct peer *peer = arg;
+    (void)err;
+    dial_lost(peer, detail);
+}
+
+static void dial_now(uv_timer_t *timer)
+{
+    struct peer *peer = container_of(timer, struct peer, timer);
+    struct peer_links *links = peer->links;
+    struct stream_options options = peer_stream_options(links);
+    struct stream_events events = {.arg = peer, .connected = on_connected, .frame = on_frame, .ended = on_ended};
+    int err = stream_new(links->options.loop, &options, &events, &peer->out);
+    if (err == 0) {
+        links->open++;
+        peer->state = DIAL_CONNECTING;
+        err = stream_connect(peer->out, peer->address);
+    }
+    if (err != 0) {
+        dial_lost(peer, err_text(err));
+    }
+}
+
+void peer_dial_start(struct peer *peer)
+{
+    /* Between half and all of the backoff. */
+    uint64_t half = peer->backoff_ms / 2;
+    uint64_t wait_ms = half > 0 ? half + random_next(peer->links) % (half + 1) : 0;
+    int rc = uv_timer_start(&peer->timer, dial_now, wait_ms, 0);
+    CHECK(rc == 0);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct peer *peer = container_of((uv_timer_t *)(void *)handle, struct peer, timer);
+    peer_links_release(peer->links);
+}
+
+void peer_dial_close(struct peer *peer)
+{
+    if (peer->out != NULL) {
+        stream_close(peer->out, on_out_closed);
+        peer->out = NULL;
+    }
+    peer->state = DIAL_WAITING;
+    uv_close((uv_handle_t *)&peer->timer, on_timer_closed);
+}

@@ -1,0 +1,87 @@
+/* What the files of the peer links share. Nobody else includes this. */
+
+#ifndef HOLDFAST_RPC_PEER_PEER_PRIVATE_H
+#define HOLDFAST_RPC_PEER_PEER_PRIVATE_H
+
+#include "proto/base/arena.h"
+#include "proto/base/limits.h"
+#include "proto/base/list.h"
+#include "rpc/listener.h"
+#include "rpc/peer/peer_frame.h"
+#include "rpc/peer/peer_links.h"
+#include "rpc/stream.h"
+
+#define PEER_COMPLAINT_LEN_MAX 300u
+
+enum peer_dial_state { DIAL_WAITING, DIAL_CONNECTING, DIAL_GREETING, DIAL_READY };
+
+/* Another member: the connection that we dial, and the one that we accepted. */
+struct peer {
+    struct peer_links *links;
+    uint64_t id;
+    char *address;
+    enum peer_dial_state state;
+    struct stream *out; /* NULL while waiting. */
+    uv_timer_t timer;
+    unsigned backoff_ms;
+    uint64_t ready_since_ms;
+    char client_address[ADDRESS_LEN_MAX + 1];
+    struct peer_inbound *in; /* The accepted connection that counts; NULL: none. */
+    char complaint[PEER_COMPLAINT_LEN_MAX]; /* The last line in the journal, so that retries do not repeat it. */
+    uint64_t sent_frames;
+    uint64_t dropped_frames;
+    uint64_t received_frames;
+};
+
+/* An accepted connection. */
+struct peer_inbound {
+    struct list_node node;
+    struct peer_links *links;
+    struct stream *stream;
+    struct peer *peer; /* NULL until its hello. */
+    bool closing;
+};
+
+struct peer_links {
+    struct peer_links_options options; /* The strings are copies. */
+    struct peer *peers;
+    unsigned peers_len;
+    struct listener *listener;
+    struct list_node inbounds;
+    unsigned inbounds_len;
+    unsigned open; /* Streams, timers and the listener; the last one frees. */
+    uint64_t random;
+    struct arena arena;
+    char inbound_complaint[PEER_COMPLAINT_LEN_MAX];
+    bool closing;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+struct peer *peer_find(const struct peer_links *links, uint64_t node);
+
+/* One open thing less. */
+void peer_links_release(struct peer_links *links);
+
+/* Our own hello, for the node `to`. */
+int peer_links_hello(const struct peer_links *links, uint64_t to, struct frame_out *ret_frame) NODISCARD;
+
+/* Options of all streams between nodes. */
+struct stream_options peer_stream_options(const struct peer_links *links);
+
+/* Whether a hello is from a member of our cluster, for us: 0, or an error with one line of detail. Sets *ret_peer. */
+int peer_hello_check(struct peer_links *links, const struct peer_hello *hello, struct peer **ret_peer, char *detail,
+                     size_t detail_len) NODISCARD;
+
+/* Says a line in the journal unless it is the one in `last`. */
+void peer_complain(struct peer_links *links, char last[PEER_COMPLAINT_LEN_MAX], const char *text);
+
+/* peer_dial.c */
+void peer_dial_start(struct peer *peer); /* Dials after the peer's backoff, or at once when it is 0. */
+void peer_dial_close(struct peer *peer);
+
+/* peer_accept.c */
+void peer_accept(struct peer_links *links, uv_tcp_t *tcp);
+void peer_inbound_close(struct peer_inbound *inbound);
+
+#endif

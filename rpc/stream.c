@@ -1,0 +1,606 @@
+/* A TCP stream of frames: life, deadlines, reading and writing. Connecting is in stream_connect.c. */
+
+#include "rpc/stream.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/base/limits.h"
+#include "rpc/stream_private.h"
+
+/* Vectors of one write, and the bytes after which a write that the socket does not take at once is cut, so that its
+ * memory is released and its progress is seen in steps. */
+#define WRITE_VECTORS_MAX 256u
+#define WRITE_LEN_MAX (2 * MIB)
+
+/* Partial frames count as a sign of life by this many bytes: a large frame on a slow line is one, a byte a minute is
+ * not. */
+#define ALIVE_BYTES (16 * KIB)
+
+#define KEEPALIVE_SECONDS 30u
+
+static uint64_t stream_now(const struct stream *stream)
+{
+    return uv_now(stream->loop);
+}
+
+uint64_t stream_deadline(const struct stream *stream, uint64_t timeout_ms)
+{
+    uint64_t now = stream_now(stream);
+    return timeout_ms > UINT64_MAX - now ? UINT64_MAX : now + timeout_ms;
+}
+
+/* ---- The end ---- */
+
+void stream_fail(struct stream *stream, int err, const char *format, ...)
+{
+    if (stream->end_err != 0 || stream->state == STREAM_CLOSING) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(stream->end_detail, sizeof stream->end_detail, format, args);
+    va_end(args);
+    stream->end_err = err;
+    if (stream->state != STREAM_CONNECTING) {
+        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
+    }
+    stream_wake(stream);
+}
+
+/* Tells the owner, once. After stream_finish() nobody is left to tell: the stream closes by itself. */
+static void stream_report_end(struct stream *stream)
+{
+    if (stream->finishing) {
+        stream_close(stream, NULL);
+    } else if (!stream->end_reported) {
+        stream->end_reported = true;
+        stream->events.ended(stream->events.arg, stream->end_err, stream->end_detail);
+    }
+}
+
+/* ---- Deadlines: one timer, set for the nearest; a deadline that has moved away since is found out when it fires ---- */
+
+static bool stream_hears(const struct stream *stream)
+{
+    return stream->state == STREAM_OPEN && !stream->held && !stream->finishing && stream->end_err == 0;
+}
+
+static uint64_t nearest_deadline(const struct stream *stream)
+{
+    if (stream->finishing) {
+        return stream->linger_deadline_ms;
+    }
+    uint64_t nearest = UINT64_MAX;
+    if (stream->state == STREAM_CONNECTING) {
+        nearest = stream->connect_deadline_ms;
+    }
+    if (stream->state == STREAM_OPEN && !stream->established && stream->handshake_deadline_ms < nearest) {
+        nearest = stream->handshake_deadline_ms;
+    }
+    if (stream_hears(stream) && stream->established && stream->idle_deadline_ms < nearest) {
+        nearest = stream->idle_deadline_ms;
+    }
+    if (stream->state == STREAM_OPEN && stream->queue.len > 0 && stream->stall_deadline_ms < nearest) {
+        nearest = stream->stall_deadline_ms;
+    }
+    return nearest;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+void stream_arm(struct stream *stream)
+{
+    if (stream->state == STREAM_CLOSING || (stream->end_err != 0 && !stream->finishing)) {
+        return;
+    }
+    uint64_t nearest = nearest_deadline(stream);
+    if (nearest >= stream->armed_ms) {
+        return; /* The timer comes earlier, and looks again then. */
+    }
+    uint64_t now = stream_now(stream);
+    stream->armed_ms = nearest;
+    int err = uv_timer_start(&stream->timer, on_timer, nearest > now ? nearest - now : 0, 0);
+    CHECK(err == 0);
+}
+
+/* A write that libuv has in hand shows its progress in the bytes that it still holds. */
+static void stall_check(struct stream *stream)
+{
+    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&stream->tcp);
+    if (stream->writing && left != stream->writing_left) {
+        stream->writing_left = left;
+        stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct stream *stream = container_of(timer, struct stream, timer);
+    uint64_t now = stream_now(stream);
+    stream->armed_ms = UINT64_MAX;
+    if (stream->finishing && stream->linger_deadline_ms <= now) {
+        stream_close(stream, NULL);
+        return;
+    }
+    if (stream->end_err != 0 && !stream->finishing) {
+        return;
+    }
+    stall_check(stream);
+    frame_reader_trim(&stream->reader);
+    if (nearest_deadline(stream) > now) {
+        stream_arm(stream);
+        return;
+    }
+    const char *what = "no answer to the connection attempt";
+    if (stream->state == STREAM_OPEN) {
+        if (stream->queue.len > 0 && stream->stall_deadline_ms <= now) {
+            what = "the peer takes no data";
+        } else {
+            what = stream->established ? "nothing heard from the peer" : "the handshake took too long";
+        }
+    }
+    stream_fail(stream, ERR_TIMEOUT, "%s", what);
+    stream_report_end(stream);
+}
+
+void stream_established(struct stream *stream)
+{
+    stream->established = true;
+    frame_reader_set_len_max(&stream->reader, stream->options.frame_len_max);
+    stream_set_idle_timeout(stream, stream->options.idle_timeout_ms);
+}
+
+void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms)
+{
+    stream->options.idle_timeout_ms = idle_timeout_ms;
+    stream->idle_deadline_ms = stream_deadline(stream, idle_timeout_ms);
+    stream_arm(stream);
+}
+
+static void stream_alive(struct stream *stream)
+{
+    stream->heard_bytes = 0;
+    stream->idle_deadline_ms = stream_deadline(stream, stream->options.idle_timeout_ms);
+}
+
+/* ---- Reading ---- */
+
+static void stream_fail_read(struct stream *stream, int err)
+{
+    switch (err) {
+    case ERR_VERSION: stream_fail(stream, err, "a frame of another version of the protocol"); break;
+    case ERR_TOO_BIG:
+        stream_fail(stream, err, "a frame over the limit of %zu bytes", stream->reader.len_max);
+        break;
+    case ERR_NOMEM: stream_fail(stream, err, "out of memory for a frame"); break;
+    default: stream_fail(stream, err, "what arrived is not a frame"); break;
+    }
+}
+
+/* Hands over the frames that are complete, until the owner holds, closes, or there are none. */
+static void stream_deliver(struct stream *stream)
+{
+    while (stream_hears(stream)) {
+        bool got;
+        struct frame frame;
+        int err = frame_reader_next(&stream->reader, &got, &frame);
+        if (err != 0) {
+            stream_fail_read(stream, err);
+            return;
+        }
+        if (!got) {
+            return;
+        }
+        stream_alive(stream);
+        stream->events.frame(stream->events.arg, &frame);
+    }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct stream *stream = container_of((uv_tcp_t *)(void *)handle, struct stream, tcp);
+    if (stream->finishing) {
+        *buf = uv_buf_init(stream->discard, sizeof stream->discard);
+        return;
+    }
+    uint8_t *data;
+    size_t len;
+    if (frame_reader_buffer(&stream->reader, &data, &len) != 0) {
+        *buf = uv_buf_init(NULL, 0); /* libuv reports UV_ENOBUFS. */
+        return;
+    }
+    *buf = (uv_buf_t){.base = (char *)data, .len = len};
+}
+
+static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
+{
+    (void)buf;
+    struct stream *stream = container_of((uv_tcp_t *)(void *)handle, struct stream, tcp);
+    if (nread == 0) {
+        return;
+    }
+    if (stream->finishing) {
+        if (nread < 0) {
+            stream_close(stream, NULL);
+        }
+        return;
+    }
+    if (nread == UV_EOF) {
+        stream_fail(stream, ERR_CLOSED, "the peer closed the connection");
+    } else if (nread == UV_ENOBUFS) {
+        stream_fail_read(stream, ERR_NOMEM);
+    } else if (nread < 0) {
+        stream_fail(stream, ERR_SYSTEM, "reading failed: %s", uv_strerror((int)nread));
+    } else {
+        frame_reader_filled(&stream->reader, (size_t)nread);
+        stream->heard_bytes += (size_t)nread;
+        if (stream->heard_bytes >= ALIVE_BYTES) {
+            stream_alive(stream);
+        }
+        stream_deliver(stream);
+    }
+    if (stream->end_err != 0 && stream->state != STREAM_CLOSING) {
+        stream_report_end(stream);
+    }
+}
+
+int stream_read_start(struct stream *stream)
+{
+    int rc = uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read);
+    return rc == 0 || rc == UV_EALREADY ? 0 : rc;
+}
+
+void stream_hold(struct stream *stream, bool hold)
+{
+    if (stream->held == hold) {
+        return;
+    }
+    stream->held = hold;
+    if (stream->state != STREAM_OPEN || stream->end_err != 0 || stream->finishing) {
+        return;
+    }
+    if (hold) {
+        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
+    } else {
+        stream_alive(stream);
+        stream_arm(stream);
+        stream->resuming = true; /* What is in the buffer already is delivered from the loop, not from this call. */
+        stream_wake(stream);
+    }
+}
+
+static void stream_resume(struct stream *stream)
+{
+    stream->resuming = false;
+    stream_deliver(stream);
+    if (stream_hears(stream)) {
+        int rc = stream_read_start(stream);
+        if (rc != 0) {
+            stream_fail(stream, ERR_SYSTEM, "reading failed: %s", uv_strerror(rc));
+        }
+    }
+}
+
+/* ---- Writing ---- */
+
+static void on_written(uv_write_t *write, int status);
+
+/* Leaves the rest to libuv, which waits for the socket to take more. */
+static int write_start(struct stream *stream)
+{
+    uv_buf_t vectors[WRITE_VECTORS_MAX];
+    size_t len;
+    unsigned count = frame_queue_vectors(&stream->queue, vectors, WRITE_VECTORS_MAX, WRITE_LEN_MAX, &len);
+    int rc = uv_write(&stream->write, (uv_stream_t *)&stream->tcp, vectors, count, on_written);
+    if (rc != 0) {
+        return rc;
+    }
+    stream->writing = true;
+    stream->writing_len = len;
+    stream->writing_left = len;
+    return 0;
+}
+
+/* Writes until the queue is empty or the socket is full. Returns 0 or libuv's error. */
+static int write_now(struct stream *stream)
+{
+    while (stream->queue.len > 0) {
+        uv_buf_t vectors[WRITE_VECTORS_MAX];
+        size_t len;
+        unsigned count = frame_queue_vectors(&stream->queue, vectors, WRITE_VECTORS_MAX, WRITE_LEN_MAX, &len);
+        int rc = uv_try_write((uv_stream_t *)&stream->tcp, vectors, count);
+        if (rc < 0 && rc != UV_EAGAIN) {
+            return rc;
+        }
+        size_t taken = rc < 0 ? 0 : (size_t)rc;
+        if (taken > 0) {
+            frame_queue_taken(&stream->queue, taken);
+            stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+        }
+        if (taken < len) {
+            return write_start(stream);
+        }
+    }
+    return 0;
+}
+
+static void write_failed(struct stream *stream, int rc)
+{
+    stream->write_broken = true;
+    stream_fail(stream, ERR_SYSTEM, "writing failed: %s", uv_strerror(rc));
+}
+
+/* After stream_finish(), with nothing left to send: half-close, so that the peer sees the end after the last word. */
+static void finish_step(struct stream *stream)
+{
+    if (!stream->finishing || stream->queue.len > 0 || stream->state != STREAM_OPEN || stream->shut) {
+        return;
+    }
+    stream->shut = true;
+    if (stream->end_err == ERR_CLOSED || stream->write_broken ||
+        uv_shutdown(&stream->shutdown, (uv_stream_t *)&stream->tcp, NULL) != 0) {
+        stream_close(stream, NULL); /* The peer is gone; nobody to wait for. */
+    }
+}
+
+void stream_flush(struct stream *stream)
+{
+    if (stream->state != STREAM_OPEN || stream->writing || stream->write_broken) {
+        return;
+    }
+    int rc = write_now(stream);
+    if (rc != 0) {
+        write_failed(stream, rc);
+    }
+    stream_arm(stream);
+}
+
+/* Tells the owner when a watermark has been crossed since it was last told. */
+static void congestion_check(struct stream *stream)
+{
+    bool congested = stream->queue.len > (stream->congested ? stream->options.queue_low : stream->options.queue_high);
+    if (congested == stream->congested || stream->end_reported || stream->finishing) {
+        return;
+    }
+    stream->congested = congested;
+    if (stream->events.congested != NULL) {
+        stream->events.congested(stream->events.arg, congested);
+    }
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct stream *stream = container_of(write, struct stream, write);
+    stream->writing = false;
+    if (stream->state == STREAM_CLOSING) {
+        return;
+    }
+    if (status != 0) {
+        write_failed(stream, status);
+        stream_report_end(stream);
+        return;
+    }
+    frame_queue_taken(&stream->queue, stream->writing_len);
+    stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+    stream_flush(stream);
+    congestion_check(stream);
+    finish_step(stream);
+}
+
+int stream_send(struct stream *stream, struct frame_out *frame)
+{
+    int err = 0;
+    if (stream->state == STREAM_CLOSING || stream->write_broken || stream->finishing) {
+        err = ERR_CLOSED;
+    } else if (stream->queue.len > 0 && (stream->queue.len >= stream->options.queue_max ||
+                                         frame->len > stream->options.queue_max - stream->queue.len)) {
+        err = ERR_BUSY;
+    }
+    bool was_empty = stream->queue.len == 0;
+    if (err == 0) {
+        err = frame_queue_push(&stream->queue, frame);
+    }
+    if (err != 0) {
+        frame_out_done(frame);
+        return err;
+    }
+    if (was_empty) {
+        stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+        stream_arm(stream);
+    }
+    stream_wake(stream);
+    return 0;
+}
+
+size_t stream_queued_bytes(const struct stream *stream)
+{
+    return stream->queue.len;
+}
+
+/* ---- The end of a turn ---- */
+
+/* What was put off to the loop. An idle handle keeps the loop from waiting for events meanwhile. */
+static void on_turn(uv_idle_t *idle)
+{
+    struct stream *stream = container_of(idle, struct stream, idle);
+    (void)uv_idle_stop(idle);
+    if (stream->end_err != 0 && !stream->end_reported && !stream->finishing) {
+        stream_report_end(stream);
+    }
+    if (stream->resuming && stream_hears(stream)) {
+        stream_resume(stream);
+    }
+    if (stream->state == STREAM_OPEN) {
+        stream_flush(stream);
+        congestion_check(stream);
+    }
+    finish_step(stream);
+}
+
+void stream_wake(struct stream *stream)
+{
+    if (stream->state != STREAM_CLOSING) {
+        (void)uv_idle_start(&stream->idle, on_turn);
+    }
+}
+
+/* ---- Life ---- */
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void options_fill(struct stream_options *options)
+{
+    options->connect_timeout_ms = or_default(options->connect_timeout_ms, 5000);
+    options->handshake_timeout_ms = or_default(options->handshake_timeout_ms, 10000);
+    options->idle_timeout_ms = or_default(options->idle_timeout_ms, UINT64_MAX);
+    options->stall_timeout_ms = or_default(options->stall_timeout_ms, 30000);
+    options->linger_ms = or_default(options->linger_ms, 2000);
+    options->queue_low = (size_t)or_default(options->queue_low, 256 * KIB);
+    options->queue_high = (size_t)or_default(options->queue_high, MIB);
+    options->queue_max = (size_t)or_default(options->queue_max, 64 * MIB);
+    options->frame_len_max = (size_t)or_default(options->frame_len_max, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX);
+}
+
+int stream_new(uv_loop_t *loop, const struct stream_options *options, const struct stream_events *events,
+               struct stream **ret_stream)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL) {
+        return ERR_NOMEM;
+    }
+    stream->loop = loop;
+    if (options != NULL) {
+        stream->options = *options;
+    }
+    options_fill(&stream->options);
+    CHECK(stream->options.queue_low <= stream->options.queue_high);
+    stream->events = *events;
+    stream->armed_ms = UINT64_MAX;
+    size_t len_max = stream->options.frame_len_max;
+    frame_reader_init(&stream->reader,
+                      len_max < STREAM_HANDSHAKE_FRAME_LEN_MAX ? len_max : STREAM_HANDSHAKE_FRAME_LEN_MAX);
+    if (uv_tcp_init(loop, &stream->tcp) != 0) {
+        free(stream);
+        return ERR_SYSTEM;
+    }
+    (void)uv_timer_init(loop, &stream->timer); /* These two cannot fail (libuv 1.44, timer.c and loop-watcher.c). */
+    (void)uv_idle_init(loop, &stream->idle);
+    stream->pending = 3;
+    *ret_stream = stream;
+    return 0;
+}
+
+int stream_opened(struct stream *stream)
+{
+    (void)uv_tcp_nodelay(&stream->tcp, 1);
+    (void)uv_tcp_keepalive(&stream->tcp, 1, KEEPALIVE_SECONDS);
+    uv_os_fd_t fd;
+    if (stream->options.unacked_timeout_ms > 0 && uv_fileno((uv_handle_t *)&stream->tcp, &fd) == 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stream->options.unacked_timeout_ms,
+                         sizeof stream->options.unacked_timeout_ms);
+    }
+    struct sockaddr_storage peer;
+    int peer_len = sizeof peer;
+    char host[64];
+    if (uv_tcp_getpeername(&stream->tcp, (struct sockaddr *)&peer, &peer_len) == 0 &&
+        uv_ip_name((const struct sockaddr *)&peer, host, sizeof host) == 0) {
+        bool v6 = peer.ss_family == AF_INET6;
+        uint16_t port = v6 ? ((const struct sockaddr_in6 *)(const void *)&peer)->sin6_port
+                           : ((const struct sockaddr_in *)(const void *)&peer)->sin_port;
+        (void)snprintf(stream->peer_name, sizeof stream->peer_name, v6 ? "[%s]:%u" : "%s:%u", host,
+                       (unsigned)ntohs(port));
+    }
+    stream->state = STREAM_OPEN;
+    stream->handshake_deadline_ms = stream_deadline(stream, stream->options.handshake_timeout_ms);
+    stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+    stream_arm(stream);
+    stream_wake(stream);
+    return stream->held || stream->finishing ? 0 : stream_read_start(stream);
+}
+
+int stream_accept(struct stream *stream, uv_tcp_t *listener)
+{
+    CHECK(stream->state == STREAM_NEW);
+    if (uv_accept((uv_stream_t *)listener, (uv_stream_t *)&stream->tcp) != 0) {
+        return ERR_SYSTEM;
+    }
+    return stream_opened(stream) == 0 ? 0 : ERR_SYSTEM;
+}
+
+const char *stream_peer_name(const struct stream *stream)
+{
+    return stream->peer_name;
+}
+
+void stream_release(struct stream *stream)
+{
+    CHECK(stream->pending > 0);
+    if (--stream->pending > 0) {
+        return;
+    }
+    frame_reader_done(&stream->reader);
+    frame_queue_done(&stream->queue);
+    stream_connect_done(stream);
+    if (stream->close_cb != NULL) {
+        stream->close_cb(stream->events.arg);
+    }
+    free(stream);
+}
+
+static void on_tcp_closed(uv_handle_t *handle)
+{
+    stream_release(container_of((uv_tcp_t *)(void *)handle, struct stream, tcp));
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    stream_release(container_of((uv_timer_t *)(void *)handle, struct stream, timer));
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    stream_release(container_of((uv_idle_t *)(void *)handle, struct stream, idle));
+}
+
+void stream_close(struct stream *stream, stream_close_cb cb)
+{
+    if (cb != NULL) {
+        stream->close_cb = cb;
+    }
+    if (stream->state == STREAM_CLOSING) {
+        return;
+    }
+    stream->state = STREAM_CLOSING;
+    stream_connect_cancel(stream);
+    if (!uv_is_closing((uv_handle_t *)&stream->tcp)) {
+        uv_close((uv_handle_t *)&stream->tcp, on_tcp_closed);
+    }
+    uv_close((uv_handle_t *)&stream->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&stream->idle, on_idle_closed);
+}
+
+void stream_finish(struct stream *stream, stream_close_cb cb)
+{
+    if (stream->state != STREAM_OPEN || stream->write_broken) {
+        stream_close(stream, cb);
+        return;
+    }
+    stream->close_cb = cb;
+    stream->finishing = true;
+    stream->linger_deadline_ms = stream_deadline(stream, stream->options.linger_ms);
+    if (stream->end_err != ERR_CLOSED && stream_read_start(stream) != 0) {
+        stream->end_err = ERR_CLOSED;
+    }
+    stream_arm(stream);
+    stream_wake(stream);
+}

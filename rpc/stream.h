@@ -1,0 +1,110 @@
+/* A TCP stream of frames on a libuv loop: framing, bounded buffers, backpressure both ways, deadlines.
+ *
+ * Life: stream_new(), then stream_accept() or stream_connect(), frames in through the events and out through
+ * stream_send(), and at last stream_close() or stream_finish(), which free it. Everything happens on the loop's thread.
+ * Any stream function may be called from within any event; events are never called from within a stream function.
+ *
+ * Reading: many small frames are cut from one read; each frame gets a blob of exactly its size. The rest of a large one
+ * is read straight into its blob. The prefix is checked before anything is allocated. Until stream_established(), frames
+ * above STREAM_HANDSHAKE_FRAME_LEN_MAX are refused.
+ *
+ * Writing: frames queue until the end of the loop's turn (or stream_flush()) and leave in few vectored writes; their
+ * parts are not copied. The queue is bounded in bytes: above `queue_high` the owner is told to slow down, at `queue_max`
+ * frames are refused. A peer that takes nothing for `stall_timeout_ms` (noticed within twice that time) while something
+ * is queued has ended. The process or thread must ignore SIGPIPE, which libuv leaves alone. */
+
+#ifndef HOLDFAST_RPC_STREAM_H
+#define HOLDFAST_RPC_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "proto/base/err.h"
+#include "proto/wire/frame.h"
+
+/* A frame before stream_established(), header and body together. */
+#define STREAM_HANDSHAKE_FRAME_LEN_MAX (64u * 1024u)
+
+struct stream;
+
+struct stream_events {
+    void *arg;
+    /* stream_connect() succeeded; frames may have been queued before. NULL for accepted streams. */
+    void (*connected)(void *arg);
+    /* Takes ownership of the frame's reference. */
+    void (*frame)(void *arg, struct frame *frame);
+    /* The write queue went above `queue_high` (true) or back below `queue_low` (false). May be NULL. */
+    void (*congested)(void *arg, bool congested);
+    /* Nothing more will arrive; called once, and no other event follows. The owner calls stream_close(), or
+     * stream_send() with a last word and then stream_finish().
+     *   ERR_CLOSED   the peer closed the connection
+     *   ERR_BROKEN, ERR_VERSION, ERR_TOO_BIG   what arrived is not a frame that we take
+     *   ERR_TIMEOUT  a deadline of stream_options passed
+     *   ERR_SYSTEM   connecting, reading or writing failed
+     *   ERR_NOMEM
+     * `detail` is one line for people and lives during the call. */
+    void (*ended)(void *arg, int err, const char *detail);
+};
+
+/* Zero means the default in brackets; UINT64_MAX milliseconds mean never. */
+struct stream_options {
+    uint64_t connect_timeout_ms;   /* [5000] Resolving and connecting. */
+    uint64_t handshake_timeout_ms; /* [10000] From connected or accepted to stream_established(). */
+    uint64_t idle_timeout_ms;      /* [never] Without a frame from the peer; starts at stream_established(). */
+    uint64_t stall_timeout_ms;     /* [30000] With bytes queued and none taken by the peer. */
+    unsigned unacked_timeout_ms;   /* [the kernel's] TCP_USER_TIMEOUT: bytes sent and not acknowledged for so long mean
+                                    * that the network is gone; without it a connection outlives a partition by minutes. */
+    uint64_t linger_ms;            /* [2000] For stream_finish(): to send the rest and see the peer close. */
+    size_t queue_low;              /* [256 KiB] */
+    size_t queue_high;             /* [1 MiB] */
+    size_t queue_max;              /* [64 MiB] A frame that would exceed it is refused, unless the queue is empty. */
+    size_t frame_len_max;          /* [the limits of a frame] Header and body together. */
+};
+
+/* Copies the options and events. ERR_NOMEM, ERR_SYSTEM. */
+int stream_new(uv_loop_t *loop, const struct stream_options *options, const struct stream_events *events,
+               struct stream **ret_stream) NODISCARD;
+
+/* Accepts a connection from a listening handle and starts to read. ERR_SYSTEM: close the stream. */
+int stream_accept(struct stream *stream, uv_tcp_t *listener) NODISCARD;
+
+/* Resolves "host:port" ("[::1]:port" for IPv6), tries the addresses in turn and starts to read; then connected() or
+ * ended(). ERR_INVALID: not an address. ERR_SYSTEM, ERR_NOMEM. After an error: close the stream. */
+int stream_connect(struct stream *stream, const char *address) NODISCARD;
+
+/* The handshake is over: the full frame limit and the idle deadline apply from here on. */
+void stream_established(struct stream *stream);
+
+/* Changes the idle deadline, counted from now. UINT64_MAX: never. */
+void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms);
+
+/* Queues a frame. Takes ownership in every case. ERR_BUSY: refused, over `queue_max`. ERR_CLOSED: the stream is closing
+ * or can no longer send. ERR_NOMEM. On error the frame is dropped and nothing of it is sent. */
+int stream_send(struct stream *stream, struct frame_out *frame) NODISCARD;
+
+/* Writes what is queued now, as far as the socket takes it, rather than at the end of the turn. */
+void stream_flush(struct stream *stream);
+
+/* Stops (true) or resumes (false) reading. While held, no frame() is called and the idle deadline rests. */
+void stream_hold(struct stream *stream, bool hold);
+
+/* Bytes queued and not yet taken by the kernel. */
+size_t stream_queued_bytes(const struct stream *stream);
+
+/* The peer's "address:port" as text; "" before the connection. Lives as long as the stream. */
+const char *stream_peer_name(const struct stream *stream);
+
+/* Called when the stream is gone, just before its memory is; with the `arg` of the events. May be NULL. */
+typedef void (*stream_close_cb)(void *arg);
+
+/* Closes at once and throws away what is queued. No event follows. May be called after stream_finish() to cut it short
+ * (then a non-NULL callback replaces the first). */
+void stream_close(struct stream *stream, stream_close_cb cb);
+
+/* Sends what is queued, waits for the peer to close (so that a last word is not lost to a reset), for at most
+ * `linger_ms`, then closes. Nothing is read any more; no event follows. */
+void stream_finish(struct stream *stream, stream_close_cb cb);
+
+#endif

@@ -1,0 +1,80 @@
+/* What stream.c and stream_connect.c share. Nobody else includes this. */
+
+#ifndef HOLDFAST_RPC_STREAM_PRIVATE_H
+#define HOLDFAST_RPC_STREAM_PRIVATE_H
+
+#include "rpc/address.h"
+#include "rpc/frame_queue.h"
+#include "rpc/frame_reader.h"
+#include "rpc/stream.h"
+
+enum stream_state { STREAM_NEW, STREAM_CONNECTING, STREAM_OPEN, STREAM_CLOSING };
+
+struct stream {
+    uv_loop_t *loop;
+    struct stream_options options;
+    struct stream_events events;
+    stream_close_cb close_cb;
+    enum stream_state state;
+    bool held;
+    bool resuming;     /* Released since; the loop delivers what is buffered, then reads. */
+    bool established;
+    bool congested;    /* As the owner was told. */
+    bool finishing;    /* stream_finish() was called. */
+    bool shut;         /* ... and everything is out. */
+    bool write_broken; /* Nothing can be sent any more. */
+    bool writing;      /* `write` is in use. */
+    bool end_reported;
+    int end_err; /* Why nothing more arrives; 0 while it may. */
+    char end_detail[200];
+    char peer_name[80];
+
+    uv_tcp_t tcp;
+    uv_timer_t timer;
+    uv_idle_t idle;
+    unsigned pending; /* Handles and requests that keep the memory. */
+
+    struct frame_reader reader;
+    size_t heard_bytes; /* Since the last sign of life. */
+    char discard[4096]; /* For what arrives while finishing. */
+
+    struct frame_queue queue;
+    uv_write_t write;
+    size_t writing_len;
+    size_t writing_left; /* As last seen. */
+    uv_shutdown_t shutdown;
+
+    uint64_t armed_ms; /* When the timer fires; UINT64_MAX: it is not set. */
+    uint64_t connect_deadline_ms;
+    uint64_t handshake_deadline_ms;
+    uint64_t idle_deadline_ms;
+    uint64_t stall_deadline_ms;
+    uint64_t linger_deadline_ms;
+
+    uv_getaddrinfo_t resolve;
+    bool resolving;
+    struct addrinfo *addresses; /* As resolved; NULL for a numeric address. */
+    struct addrinfo *next_address;
+    uv_connect_t connect;
+};
+
+/* The time that far from now, without overflow. */
+uint64_t stream_deadline(const struct stream *stream, uint64_t timeout_ms);
+/* Sets the timer when a deadline has come nearer. */
+void stream_arm(struct stream *stream);
+/* Runs the end-of-turn work in this or the next turn. */
+void stream_wake(struct stream *stream);
+/* Notes why the stream has ended, the first time; the owner is told from the loop. */
+__attribute__((format(printf, 3, 4))) void stream_fail(struct stream *stream, int err, const char *format, ...);
+/* The socket is connected. Returns 0 or libuv's error. */
+int stream_opened(struct stream *stream) NODISCARD;
+/* Returns 0 or libuv's error. */
+int stream_read_start(struct stream *stream) NODISCARD;
+/* One handle or request less; the last one frees the stream. */
+void stream_release(struct stream *stream);
+
+/* stream_connect.c: what closing must undo. */
+void stream_connect_cancel(struct stream *stream);
+void stream_connect_done(struct stream *stream);
+
+#endif

@@ -1,0 +1,528 @@
+/* The client finds the leader, numbers its commands, sends them again, and says honestly how they ended. */
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_node.h"
+#include "proto/base/limits.h"
+#include "rpc/client/client_query.h"
+
+Test(client_core, follows_the_leader_named_in_the_welcome)
+{
+    struct fake_node node;
+    fake_node_init(&node, 3, 0, false);
+    fake_node_connect(&node, "a:1");
+    fake_node_welcome(&node, 1, 2, "leader:9");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, "leader:9", 0);
+    cr_assert_eq(node.attached_calls, 1);
+    fake_node_expect_nothing(&node);
+    fake_node_done(&node);
+}
+
+Test(client_core, follows_a_goodbye_and_sends_again_in_order_under_the_same_numbers)
+{
+    struct fake_node node;
+    struct fake_reply replies[4] = {0};
+    fake_node_init(&node, 3, 0, false);
+    const struct fake_event *first = fake_node_attach(&node, "a:1", 0);
+    cr_assert_not(first->resume);
+    for (int i = 0; i < 4; i++) {
+        fake_node_publish(&node, NULL, 0, 0, &replies[i]);
+        cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, (uint64_t)i + 1);
+    }
+    fake_node_reply(&node, 1, 0);
+    fake_node_reply(&node, 3, 0);
+    cr_assert_eq(replies[0].calls, 1);
+    cr_assert_eq(replies[2].calls, 1);
+    fake_node_goodbye(&node, ERR_NOT_LEADER, "b:1");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    const struct fake_event *second = fake_node_attach(&node, "b:1", 3);
+    cr_assert(second->resume);
+    cr_assert_arr_eq(second->key, first->key, 16);
+    const struct fake_event *again = fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(again->number, 2);
+    cr_assert_eq(again->answered, 1);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 4);
+    fake_node_expect_nothing(&node);
+    fake_node_reply(&node, 2, 0);
+    fake_node_reply(&node, 2, 0); /* Twice: counted once. */
+    fake_node_reply(&node, 4, ERR_NOT_FOUND);
+    cr_assert_eq(replies[1].calls, 1);
+    cr_assert_eq(replies[3].err, ERR_NOT_FOUND);
+    cr_assert_str_eq(replies[3].detail, "refused by the test");
+    cr_assert_eq(client_core_unanswered(node.core), 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, a_lost_connection_is_replaced_with_growing_patience)
+{
+    struct fake_node node;
+    fake_node_init(&node, 3, 0, false);
+    uint64_t gaps[8];
+    fake_node_run(&node, 0);
+    for (int i = 0; i < 8; i++) {
+        static const char *const order[] = {"a:1", "b:1", "c:1"};
+        const struct fake_event *event = fake_node_expect(&node, FAKE_CONNECT);
+        cr_assert_str_eq(event->address, order[i % 3]);
+        uint64_t before = node.now_ms;
+        client_core_disconnected(node.core, ERR_SYSTEM);
+        while (node.read == node.events_len) {
+            fake_node_run(&node, 1);
+            cr_assert_lt(node.now_ms - before, 600u);
+        }
+        gaps[i] = node.now_ms - before;
+    }
+    cr_assert_lt(gaps[0], 25u);
+    cr_assert_gt(gaps[7], 200u);
+    fake_node_done(&node);
+}
+
+Test(client_core, two_nodes_that_name_each_other_are_not_followed_for_ever)
+{
+    struct fake_node node;
+    fake_node_init(&node, 2, 0, false);
+    uint64_t before = node.now_ms;
+    for (int i = 0; i < 40; i++) {
+        fake_node_connect(&node, NULL);
+        bool a = strcmp(node.events[node.read - 2].address, "a:1") == 0;
+        fake_node_welcome(&node, a ? 1 : 2, a ? 2 : 1, a ? "b:1" : "a:1");
+        fake_node_expect(&node, FAKE_DISCONNECT);
+    }
+    cr_assert_gt(node.now_ms - before, 500u);
+    fake_node_done(&node);
+}
+
+Test(client_core, displaced_attaches_again_to_its_session)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 3, 0, false);
+    fake_node_attach(&node, "a:1", 0);
+    fake_node_publish(&node, NULL, 0, 0, &reply);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_goodbye(&node, ERR_DISPLACED, "");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    cr_assert(fake_node_attach(&node, "a:1", 0)->resume);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1);
+    fake_node_reply(&node, 1, ERR_DISPLACED);
+    cr_assert_eq(reply.calls, 0);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    cr_assert(fake_node_attach(&node, "a:1", 1)->resume);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(reply.calls, 1);
+    cr_assert_eq(reply.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, an_expired_session_splits_what_was_sent_from_what_was_not)
+{
+    struct fake_node node;
+    struct fake_reply anonymous = {0}, named = {0}, declared = {0}, waits = {0};
+    fake_node_init(&node, 3, 3, false);
+    const struct fake_event *first = fake_node_attach(&node, "a:1", 0);
+    fake_node_publish(&node, NULL, 0, 0, &anonymous);
+    fake_node_publish(&node, "p", 7, 0, &named);
+    cr_assert_eq(client_core_declare(node.core, "d", 0, fake_reply_cb, &declared), 0);
+    fake_node_publish(&node, NULL, 0, 0, &waits); /* Beyond the window of 3. */
+    for (int i = 0; i < 3; i++) {
+        fake_node_expect_frame(&node, FRAME_COMMAND);
+    }
+    fake_node_expect_nothing(&node);
+    fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    cr_assert_eq(anonymous.calls, 1);
+    cr_assert_eq(anonymous.err, ERR_OUTCOME_UNKNOWN);
+    cr_assert_eq(named.calls + declared.calls + waits.calls, 0);
+    const struct fake_event *second = fake_node_attach(&node, "a:1", 0);
+    cr_assert_not(second->resume);
+    cr_assert_arr_neq(second->key, first->key, 16);
+    const struct fake_event *event = fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(event->number, 1);
+    cr_assert_eq(event->first_sequence, 7);
+    event = fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(event->number, 2);
+    cr_assert_str_eq(event->queue, "d");
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 3);
+    for (uint64_t i = 1; i <= 3; i++) {
+        fake_node_reply(&node, i, 0);
+    }
+    cr_assert_eq(named.calls + declared.calls + waits.calls, 3);
+    cr_assert_eq(named.err + declared.err + waits.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, a_session_that_knows_less_than_was_answered_is_not_believed)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, "a:1", 0);
+    fake_node_publish(&node, NULL, 0, 0, &reply);
+    fake_node_reply(&node, 1, 0);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    cr_assert(fake_node_attach(&node, "a:1", 0)->resume);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    cr_assert_not(fake_node_attach(&node, "a:1", 0)->resume);
+    fake_node_done(&node);
+}
+
+Test(client_core, a_late_answer_keeps_its_number)
+{
+    struct fake_node node;
+    struct fake_reply late = {0}, next = {0};
+    fake_node_init(&node, 3, 0, false);
+    fake_node_attach(&node, "a:1", 0);
+    fake_node_publish(&node, NULL, 0, 1000, &late);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_run(&node, 999);
+    cr_assert_eq(late.calls, 0);
+    fake_node_run(&node, 1);
+    cr_assert_eq(late.calls, 1);
+    cr_assert_eq(late.err, ERR_OUTCOME_UNKNOWN);
+    cr_assert_eq(client_core_unanswered(node.core), 0);
+    fake_node_publish(&node, NULL, 0, 0, &next);
+    const struct fake_event *event = fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(event->number, 2);
+    cr_assert_eq(event->answered, 0);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1); /* No hole. */
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 2);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(late.calls, 1);
+    fake_node_reply(&node, 2, 0);
+    cr_assert_eq(next.calls, 1);
+    fake_node_done(&node);
+}
+
+Test(client_core, what_was_never_sent_times_out_as_unavailable)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_publish(&node, NULL, 0, 300, &reply);
+    fake_node_run(&node, 0);
+    fake_node_expect(&node, FAKE_CONNECT);
+    client_core_disconnected(node.core, ERR_SYSTEM);
+    for (int i = 0; i < 300; i++) {
+        fake_node_run(&node, 1);
+        client_core_disconnected(node.core, ERR_SYSTEM);
+    }
+    cr_assert_eq(reply.calls, 1);
+    cr_assert_eq(reply.err, ERR_UNAVAILABLE);
+    cr_assert_not_null(strstr(reply.detail, "a:1"));
+    fake_node_done(&node);
+}
+
+Test(client_core, a_named_publish_that_was_sent_in_a_lost_session_ends_as_unknown_when_its_time_is_up)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    fake_node_publish(&node, "p", 1, 300, &reply);
+    fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+    cr_assert_eq(reply.calls, 0);
+    fake_node_run(&node, 300);
+    cr_assert_eq(reply.err, ERR_OUTCOME_UNKNOWN);
+    fake_node_done(&node);
+}
+
+Test(client_core, what_a_producer_numbered_later_never_overtakes)
+{
+    struct fake_node node;
+    struct fake_reply first = {0}, second = {0}, third = {0}, other = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    fake_node_publish(&node, "p", 1, 300, &first);
+    fake_node_publish(&node, "p", 2, 0, &second);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_run(&node, 300);
+    cr_assert_eq(first.err, ERR_OUTCOME_UNKNOWN);
+    fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_publish(&node, "p", 3, 200, &third);
+    fake_node_publish(&node, "p", 4, 0, &third); /* Would make the third a repetition. */
+    fake_node_publish(&node, "o", 4, 0, &other);
+    fake_node_run(&node, 200);
+    fake_node_expect(&node, FAKE_CONNECT);
+    cr_assert_eq(third.calls, 2);
+    cr_assert_eq(third.err, ERR_UNAVAILABLE);
+    client_core_connected(node.core);
+    fake_node_expect_frame(&node, FRAME_HELLO);
+    fake_node_welcome(&node, 1, 1, "");
+    fake_node_expect_frame(&node, FRAME_ATTACH);
+    fake_node_attached(&node, 78, 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 1);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 2);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 4);
+    fake_node_expect_nothing(&node);
+    for (uint64_t i = 1; i <= 3; i++) {
+        fake_node_reply(&node, i, 0);
+    }
+    cr_assert_eq(first.calls, 1);
+    cr_assert_eq(second.calls + other.calls, 2);
+    cr_assert_eq(second.err + other.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, silence_leads_to_another_node)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 3, 0, false);
+    fake_node_attach(&node, "a:1", 0);
+    fake_node_publish(&node, NULL, 0, 0, &reply);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_run(&node, 4999);
+    fake_node_expect_nothing(&node);
+    fake_node_run(&node, 1);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, "b:1", 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(reply.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, a_node_that_does_not_attach_is_given_up)
+{
+    struct fake_node node;
+    fake_node_init(&node, 2, 0, false);
+    fake_node_connect(&node, "a:1");
+    fake_node_run(&node, 2000);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_connect(&node, "b:1");
+    fake_node_done(&node);
+}
+
+Test(client_core, beyond_window_and_queue_it_is_busy)
+{
+    struct fake_node node;
+    struct fake_reply replies[10] = {0};
+    struct fake_reply refused = {0};
+    fake_node_init(&node, 1, 2, false);
+    fake_node_attach(&node, NULL, 0);
+    for (int i = 0; i < 10; i++) { /* 2 in flight, 8 wait. */
+        fake_node_publish(&node, NULL, 0, 0, &replies[i]);
+    }
+    struct slice body = {.data = (const uint8_t *)"x", .len = 1};
+    cr_assert_eq(client_core_publish(node.core, "q", NULL, 0, &body, 1, 0, fake_reply_cb, &refused), ERR_BUSY);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_expect_nothing(&node);
+    fake_node_reply(&node, 2, 0); /* Out of turn: the window counts from the oldest. */
+    fake_node_expect_nothing(&node);
+    fake_node_reply(&node, 1, 0);
+    const struct fake_event *event = fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(event->number, 3);
+    cr_assert_eq(event->answered, 2);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 4);
+    fake_node_expect_nothing(&node);
+    fake_node_done(&node);
+    for (int i = 0; i < 10; i++) { /* Exactly once, each as it ended. */
+        cr_assert_eq(replies[i].calls, 1);
+        cr_assert_eq(replies[i].err, i < 2 ? 0 : i < 4 ? ERR_OUTCOME_UNKNOWN : ERR_CLOSED);
+    }
+    cr_assert_eq(refused.calls, 0);
+}
+
+Test(client_core, a_thousand_commands_go_round_the_ring)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 1, SESSION_WINDOW_MAX, false);
+    fake_node_attach(&node, NULL, 0);
+    for (uint64_t i = 1; i <= 3000; i++) {
+        fake_node_publish(&node, NULL, 0, 0, &reply);
+        cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, i);
+        if (i > 1000) {
+            fake_node_reply(&node, i - 1000, 0);
+        }
+    }
+    cr_assert_eq(reply.calls, 2000);
+    cr_assert_eq(client_core_unanswered(node.core), 1000);
+    fake_node_done(&node);
+    cr_assert_eq(reply.calls, 3000);
+}
+
+Test(client_core, out_of_order_is_believed_only_when_it_was_carried_out)
+{
+    struct fake_node node;
+    struct fake_reply number = {0}, sequence = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    fake_node_publish(&node, NULL, 0, 0, &number);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_reply(&node, 1, ERR_OUT_OF_ORDER); /* The number: it was not taken. */
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(number.err, 0);
+    cr_assert_eq(number.calls, 1);
+    fake_node_publish(&node, "p", 9, 0, &sequence);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 2);
+    fake_node_reply(&node, 2, ERR_OUT_OF_ORDER); /* The producer's sequence: this is the answer. */
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, NULL, 2);
+    fake_node_expect_nothing(&node);
+    cr_assert_eq(sequence.calls, 1);
+    cr_assert_eq(sequence.err, ERR_OUT_OF_ORDER);
+    fake_node_done(&node);
+}
+
+Test(client_core, closes_its_session)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0}, closed = {0}, refused = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    fake_node_publish(&node, NULL, 0, 0, &reply);
+    cr_assert_eq(client_core_close_session(node.core, 0, fake_reply_cb, &closed), 0);
+    cr_assert_eq(client_core_declare(node.core, "q", 0, fake_reply_cb, &refused), ERR_CLOSED);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->command, HOLDFAST__COMMAND__KIND_CLOSE_SESSION);
+    fake_node_reply(&node, 1, 0);
+    fake_node_reply(&node, 2, 0);
+    cr_assert_eq(closed.calls, 1);
+    cr_assert_eq(closed.err, 0);
+    cr_assert_eq(reply.err, 0);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    cr_assert_eq(client_core_deadline_ms(node.core), UINT64_MAX);
+    fake_node_done(&node);
+}
+
+Test(client_core, closing_without_a_session_is_done_at_once)
+{
+    struct fake_node node;
+    struct fake_reply closed = {0};
+    fake_node_init(&node, 1, 0, false);
+    cr_assert_eq(client_core_close_session(node.core, 0, fake_reply_cb, &closed), 0);
+    cr_assert_eq(closed.calls, 0);
+    client_core_tick(node.core);
+    cr_assert_eq(closed.calls, 1);
+    cr_assert_eq(closed.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, an_expired_session_is_a_closed_one)
+{
+    struct fake_node node;
+    struct fake_reply closed = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(client_core_close_session(node.core, 0, fake_reply_cb, &closed), 0);
+    fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+    cr_assert_eq(closed.calls, 1);
+    cr_assert_eq(closed.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, refuses_what_cannot_be_sent)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 1, 0, false);
+    static const uint8_t byte = 0;
+    struct slice big = {.data = &byte, .len = BODY_LEN_MAX + 1};
+    cr_assert_eq(client_core_publish(node.core, "q", NULL, 0, &big, 1, 0, fake_reply_cb, &reply), ERR_TOO_BIG);
+    struct slice small = {.data = &byte, .len = 1};
+    cr_assert_eq(client_core_publish(node.core, "", NULL, 0, &small, 1, 0, fake_reply_cb, &reply), ERR_NAME);
+    cr_assert_eq(client_core_publish(node.core, "q", "p", 0, &small, 1, 0, fake_reply_cb, &reply), ERR_INVALID);
+    cr_assert_eq(client_core_publish(node.core, "q", NULL, 0, &small, 0, 0, fake_reply_cb, &reply), ERR_INVALID);
+    cr_assert_eq(client_core_declare(node.core, "\xff", 0, fake_reply_cb, &reply), ERR_UTF8);
+    cr_assert_eq(client_core_settle(node.core, 5, CLIENT_ACCEPT, &(struct client_range){1, 1}, 1, 0, fake_reply_cb,
+                                    &reply),
+                 ERR_NOT_FOUND);
+    fake_node_done(&node);
+    cr_assert_eq(reply.calls, 0);
+}
+
+struct query_seen {
+    int calls;
+    int err;
+    uint64_t term;
+    char queue[16];
+};
+
+static void query_cb(void *arg, int err, const char *detail, const struct client_query_result *result)
+{
+    struct query_seen *seen = arg;
+    cr_assert_not_null(detail);
+    seen->calls++;
+    seen->err = err;
+    if (result != NULL && result->cluster != NULL) {
+        seen->term = result->cluster->term;
+    }
+    if (result != NULL && result->queues_len == 1) {
+        snprintf(seen->queue, sizeof seen->queue, "%s", result->queues[0].name);
+    }
+}
+
+Test(client_core, queries_are_asked_again_and_need_no_session_when_that_is_all)
+{
+    struct fake_node node;
+    struct query_seen seen = {0};
+    fake_node_init(&node, 1, 0, true);
+    cr_assert_eq(client_core_query_cluster(node.core, 0, query_cb, &seen), 0);
+    fake_node_connect(&node, NULL);
+    fake_node_welcome(&node, 1, 2, "elsewhere:1"); /* Not followed. */
+    fake_node_expect_frame(&node, FRAME_QUERY);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    fake_node_connect(&node, NULL);
+    fake_node_welcome(&node, 1, 0, "");
+    uint64_t id = fake_node_expect_frame(&node, FRAME_QUERY)->id;
+    Holdfast__ClusterInfo cluster = HOLDFAST__CLUSTER_INFO__INIT;
+    cluster.term = 12;
+    Holdfast__QueryResult result = HOLDFAST__QUERY_RESULT__INIT;
+    result.id = id;
+    result.cluster = &cluster;
+    fake_node_send(&node, FRAME_QUERY_RESULT, &result.base, NULL, 0);
+    cr_assert_eq(seen.calls, 1);
+    cr_assert_eq(seen.err, 0);
+    cr_assert_eq(seen.term, 12);
+    fake_node_done(&node);
+}
+
+Test(client_core, a_listing_of_queues_needs_the_leader)
+{
+    struct fake_node node;
+    struct query_seen seen = {0};
+    fake_node_init(&node, 2, 0, false);
+    cr_assert_eq(client_core_query_queues(node.core, NULL, 0, query_cb, &seen), 0);
+    fake_node_attach(&node, "a:1", 0);
+    Holdfast__QueryResult result = HOLDFAST__QUERY_RESULT__INIT;
+    result.id = fake_node_expect_frame(&node, FRAME_QUERY)->id;
+    result.error = (uint32_t)-ERR_NOT_LEADER;
+    fake_node_send(&node, FRAME_QUERY_RESULT, &result.base, NULL, 0);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, "b:1", 0);
+    Holdfast__QueueInfo info = HOLDFAST__QUEUE_INFO__INIT;
+    info.name = "jobs";
+    Holdfast__QueueInfo *list[] = {&info};
+    result.id = fake_node_expect_frame(&node, FRAME_QUERY)->id;
+    result.error = 0;
+    result.n_queues = 1;
+    result.queues = list;
+    fake_node_send(&node, FRAME_QUERY_RESULT, &result.base, NULL, 0);
+    cr_assert_str_eq(seen.queue, "jobs");
+    fake_node_done(&node);
+}
+
+Test(client_core, nonsense_ends_the_connection)
+{
+    struct fake_node node;
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    struct blob *blob = blob_new(3);
+    memcpy(blob->data, "\xff\xff\xff", 3);
+    struct frame frame = {.type = FRAME_REPLIES, .header = slice_of_blob(blob)};
+    client_core_frame(node.core, &frame);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_done(&node);
+}

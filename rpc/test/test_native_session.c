@@ -1,0 +1,516 @@
+/* The native session against a fake gateway: every state, every breach, bounded memory. */
+
+#include "rpc/native/native_session.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fake_gateway.h"
+#include "proto/base/check.h"
+#include "proto/base/fault.h"
+#include "proto/base/limits.h"
+#include "rpc/native/native_frame.h"
+#include "rpc/native/native_outbox.h"
+
+/* A session with a host that keeps the frames. */
+struct fixture {
+    struct fake_gateway fake;
+    struct native_session *session;
+    struct frame_out sent[64];
+    unsigned sent_len;
+    unsigned read; /* Of `sent`. */
+    bool held;
+    unsigned closes;
+    struct arena arena;
+};
+
+static void host_send(void *arg, struct frame_out *frame)
+{
+    struct fixture *f = arg;
+    cr_assert_eq(f->closes, 0u, "sent after the close");
+    cr_assert_lt(f->sent_len, ARRAY_LEN(f->sent));
+    f->sent[f->sent_len++] = *frame;
+    *frame = (struct frame_out){0};
+}
+
+static void host_hold(void *arg, bool hold)
+{
+    struct fixture *f = arg;
+    f->held = hold;
+}
+
+static void host_close(void *arg)
+{
+    struct fixture *f = arg;
+    f->closes++;
+}
+
+static void fixture_open(struct fixture *f)
+{
+    *f = (struct fixture){0};
+    fake_gateway_init(&f->fake);
+    arena_init(&f->arena, 4 * MIB);
+    struct native_session_host host = {.arg = f, .send = host_send, .hold = host_hold, .close = host_close};
+    cr_assert_eq(native_session_new(&f->fake.base, &host, &f->session), 0);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    native_session_free(f->session);
+    cr_assert_not(f->fake.attached);
+    for (unsigned i = 0; i < f->sent_len; i++) {
+        frame_out_done(&f->sent[i]);
+    }
+    fake_gateway_done(&f->fake);
+    arena_done(&f->arena);
+}
+
+static void give_raw(struct fixture *f, uint8_t type, const void *header, size_t header_len, size_t body_len)
+{
+    struct blob *blob = blob_new(header_len + body_len);
+    cr_assert_not_null(blob);
+    memset(blob->data, 'b', header_len + body_len);
+    if (header_len > 0) {
+        memcpy(blob->data, header, header_len);
+    }
+    struct slice all = slice_of_blob(blob);
+    struct frame frame = {
+        .type = type, .header = slice_part(all, 0, header_len), .body = slice_part(all, header_len, body_len)};
+    native_session_receive(f->session, &frame);
+}
+
+static void give(struct fixture *f, uint8_t type, const ProtobufCMessage *message)
+{
+    uint8_t header[4096];
+    cr_assert_leq(protobuf_c_message_get_packed_size(message), sizeof header);
+    give_raw(f, type, header, protobuf_c_message_pack(message, header), 0);
+}
+
+static void give_command(struct fixture *f, uint64_t number, size_t body_len)
+{
+    Holdfast__CommandFrame message = HOLDFAST__COMMAND_FRAME__INIT;
+    uint8_t command[3] = {9, 8, 7};
+    message.number = number;
+    message.answered = number - 1;
+    message.command = (ProtobufCBinaryData){.len = sizeof command, .data = command};
+    uint8_t header[64];
+    give_raw(f, FRAME_COMMAND, header, holdfast__command_frame__pack(&message, header), body_len);
+}
+
+/* The next frame sent, decoded; it must be of this type. */
+static const void *take(struct fixture *f, uint8_t type, const ProtobufCMessageDescriptor *descriptor)
+{
+    cr_assert_lt(f->read, f->sent_len, "nothing was sent");
+    const struct frame_out *out = &f->sent[f->read++];
+    struct frame_prefix prefix;
+    cr_assert_eq(frame_prefix_decode(out->head->data, &prefix), 0);
+    cr_assert_eq(prefix.type, type, "type %u rather than %u", prefix.type, type);
+    const void *message =
+        protobuf_c_message_unpack(descriptor, &f->arena.protobuf, prefix.header_len, out->head->data + FRAME_PREFIX_LEN);
+    cr_assert_not_null(message);
+    return message;
+}
+
+static void give_hello(struct fixture *f)
+{
+    Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
+    char name[] = "tester";
+    hello.client = name;
+    give(f, FRAME_HELLO, &hello.base);
+}
+
+static void give_attach(struct fixture *f)
+{
+    Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
+    uint8_t key[16] = {1, 2, 3};
+    attach.key = (ProtobufCBinaryData){.len = sizeof key, .data = key};
+    attach.lease_ms = 5000;
+    uint64_t consumers[] = {4, 5}, seen[] = {6, 7};
+    attach.consumer = consumers;
+    attach.seen = seen;
+    attach.n_consumer = attach.n_seen = 2;
+    give(f, FRAME_ATTACH, &attach.base);
+}
+
+static void attach_all(struct fixture *f)
+{
+    give_hello(f);
+    (void)take(f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    give_attach(f);
+    cr_assert(f->fake.attached);
+    f->fake.sink.attached(f->fake.sink.arg, 42, 17);
+    const Holdfast__Attached *attached = take(f, FRAME_ATTACHED, &holdfast__attached__descriptor);
+    cr_assert_eq(attached->session, 42u);
+    cr_assert_eq(attached->last_number, 17u);
+}
+
+static void expect_goodbye(struct fixture *f, int err, const char *part)
+{
+    const Holdfast__Goodbye *goodbye = take(f, FRAME_GOODBYE, &holdfast__goodbye__descriptor);
+    cr_assert_eq(goodbye->error, (uint32_t)-err, "%u: %s", goodbye->error, goodbye->detail);
+    cr_assert_not_null(strstr(goodbye->detail, part), "'%s' is not in '%s'", part, goodbye->detail);
+    cr_assert_eq(f->closes, 1u);
+    cr_assert_eq(f->read, f->sent_len, "something follows the goodbye");
+}
+
+Test(native_session, hello_attach_command_reply)
+{
+    struct fixture f;
+    fixture_open(&f);
+    give_hello(&f);
+    const Holdfast__Welcome *welcome = take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    cr_assert_str_eq(welcome->cluster, "test");
+    cr_assert_str_eq(welcome->version, "9.9");
+    cr_assert_str_eq(welcome->leader_address, "here:1");
+    cr_assert_eq(welcome->node, 1u);
+    cr_assert_eq(welcome->leader, 1u);
+    cr_assert_eq(welcome->body_len_max, BODY_LEN_MAX);
+    give_attach(&f);
+    cr_assert_str_eq(f.fake.last_client, "tester");
+    cr_assert_eq(f.fake.last_attach.key[2], 3);
+    cr_assert_eq(f.fake.last_attach.lease_ms, 5000u);
+    cr_assert_eq(f.fake.last_attach.consumers_len, 2u);
+    cr_assert_eq(f.fake.last_seen, 7u);
+    f.fake.sink.attached(f.fake.sink.arg, 42, 0);
+    (void)take(&f, FRAME_ATTACHED, &holdfast__attached__descriptor);
+    give_command(&f, 1, 100);
+    cr_assert_eq(f.fake.commands, 1u);
+    cr_assert_eq(f.fake.last_header.len, 3u);
+    cr_assert_eq(f.fake.last_header.data[0], 9);
+    cr_assert_eq(f.fake.last_bodies.len, 100u);
+    char detail[] = "gone after the call";
+    f.fake.sink.reply(f.fake.sink.arg, &(struct gateway_reply){.number = 1, .error = 5, .detail = detail, .count = 9});
+    detail[0] = 'X';
+    cr_assert_eq(f.sent_len, f.read, "replies wait for the end of the turn");
+    f.fake.sink.flush(f.fake.sink.arg);
+    const Holdfast__Replies *replies = take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    cr_assert_eq(replies->n_replies, 1u);
+    cr_assert_str_eq(replies->replies[0]->detail, "gone after the call");
+    cr_assert_eq(replies->replies[0]->error, 5u);
+    cr_assert_eq(replies->replies[0]->count, 9u);
+    fixture_close(&f);
+    cr_assert_eq(f.fake.detaches, 1u);
+}
+
+Test(native_session, replies_go_before_deliveries_and_frames_are_bounded)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    struct slice body;
+    cr_assert_eq(slice_copy("0123456789", 10, &body), 0);
+    for (unsigned i = 1; i <= NATIVE_DELIVERIES_MAX + 10; i++) {
+        f.fake.sink.delivery(f.fake.sink.arg,
+                             &(struct gateway_delivery){.consumer = 1, .number = i, .position = i, .body = body});
+    }
+    f.fake.sink.reply(f.fake.sink.arg, &(struct gateway_reply){.number = 1, .detail = ""});
+    f.fake.sink.flush(f.fake.sink.arg);
+    const Holdfast__Deliveries *first = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+    cr_assert_eq(first->n_deliveries, NATIVE_DELIVERIES_MAX);
+    cr_assert_eq(f.sent[f.read - 1].parts_len, NATIVE_DELIVERIES_MAX);
+    cr_assert_eq(f.sent[f.read - 1].parts[0].blob, body.blob, "bodies are not copied");
+    (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    const Holdfast__Deliveries *rest = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+    cr_assert_eq(rest->n_deliveries, 10u);
+    cr_assert_eq(rest->deliveries[9]->number, NATIVE_DELIVERIES_MAX + 10);
+    slice_unref(&body);
+    fixture_close(&f);
+}
+
+Test(native_session, large_bodies_travel_in_frames_of_their_own)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    struct blob *blob = blob_new(NATIVE_DELIVERIES_LEN_MAX * 3 / 4);
+    cr_assert_not_null(blob);
+    for (unsigned i = 1; i <= 3; i++) {
+        f.fake.sink.delivery(f.fake.sink.arg, &(struct gateway_delivery){
+                                                  .consumer = 1, .number = i, .body = slice_of_blob(blob)});
+    }
+    f.fake.sink.flush(f.fake.sink.arg);
+    for (unsigned i = 1; i <= 3; i++) {
+        const Holdfast__Deliveries *one = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+        cr_assert_eq(one->n_deliveries, 1u);
+        cr_assert_eq(one->deliveries[0]->number, i);
+    }
+    blob_unref(blob);
+    fixture_close(&f);
+}
+
+Test(native_session, a_busy_gateway_holds_the_client_and_keeps_the_order)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    f.fake.submit_err = ERR_BUSY;
+    give_command(&f, 18, 1);
+    cr_assert(f.held);
+    for (uint64_t i = 19; i < 40; i++) {
+        give_command(&f, i, 1);
+    }
+    cr_assert_eq(f.fake.commands, 0u);
+    f.fake.sink.resume(f.fake.sink.arg);
+    cr_assert(f.held, "still busy");
+    f.fake.submit_err = 0;
+    f.fake.sink.resume(f.fake.sink.arg);
+    cr_assert_not(f.held);
+    cr_assert_eq(f.fake.commands, 22u);
+    for (unsigned i = 0; i < 22; i++) {
+        cr_assert_eq(f.fake.numbers[i], 18 + i);
+    }
+    fixture_close(&f);
+}
+
+Test(native_session, who_ignores_the_hold_is_sent_away)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    f.fake.submit_err = ERR_BUSY;
+    for (uint64_t i = 18; i < 18 + 200 && f.closes == 0; i++) {
+        give_command(&f, i, 1000);
+    }
+    expect_goodbye(&f, ERR_LIMIT, "told to wait");
+    cr_assert_eq(f.fake.detaches, 1u, "nothing more is delivered to it");
+    give_command(&f, 400, 1);
+    fixture_close(&f);
+}
+
+Test(native_session, waiting_frames_are_freed_with_the_session)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    f.fake.submit_err = ERR_BUSY;
+    give_command(&f, 18, 1000);
+    give_command(&f, 19, 1000);
+    fixture_close(&f); /* The leak checker looks. */
+    cr_assert_eq(f.fake.commands, 0u);
+}
+
+Test(native_session, a_node_that_does_not_lead_says_who_does)
+{
+    struct fixture f;
+    fixture_open(&f);
+    f.fake.leader_err = ERR_NOT_LEADER;
+    f.fake.leader = (struct gateway_leader){.node = 3, .address = "there:7"};
+    give_hello(&f);
+    const Holdfast__Welcome *welcome = take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    cr_assert_eq(welcome->leader, 3u);
+    give_attach(&f);
+    const Holdfast__Goodbye *goodbye = take(&f, FRAME_GOODBYE, &holdfast__goodbye__descriptor);
+    cr_assert_eq(goodbye->error, (uint32_t)-ERR_NOT_LEADER);
+    cr_assert_eq(goodbye->leader, 3u);
+    cr_assert_str_eq(goodbye->leader_address, "there:7");
+    cr_assert_eq(f.closes, 1u);
+    cr_assert_eq(f.fake.attaches, 0u);
+    fixture_close(&f);
+}
+
+Test(native_session, a_detachment_tells_what_came_before_then_why)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    f.fake.sink.reply(f.fake.sink.arg, &(struct gateway_reply){.number = 18, .detail = ""});
+    struct gateway_leader leader = {.node = 2, .address = "b:2"};
+    fake_gateway_detach(&f.fake, ERR_NOT_LEADER, "", &leader);
+    (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    expect_goodbye(&f, ERR_NOT_LEADER, "not the leader");
+    fixture_close(&f);
+    cr_assert_eq(f.fake.detaches, 0u, "the link was over");
+}
+
+Test(native_session, an_attachment_that_the_gateway_refuses)
+{
+    struct fixture f;
+    fixture_open(&f);
+    f.fake.attach_err = ERR_LIMIT;
+    give_hello(&f);
+    (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    give_attach(&f);
+    expect_goodbye(&f, ERR_LIMIT, "limit");
+    fixture_close(&f);
+}
+
+Test(native_session, frames_in_the_wrong_state_are_breaches)
+{
+    static const struct {
+        uint8_t type;
+        unsigned steps; /* 0: new, 1: after hello, 2: attached. */
+        const char *part;
+    } bad[] = {
+        {FRAME_ATTACH, 0, "before Hello"}, {FRAME_COMMAND, 0, "before the session"},
+        {FRAME_QUERY, 0, "before Hello"},  {FRAME_PING, 0, "before Hello"},
+        {FRAME_HELLO, 1, "second Hello"},  {FRAME_COMMAND, 1, "before the session"},
+        {FRAME_ATTACH, 2, "second Attach"}, {FRAME_HELLO, 2, "second Hello"},
+        {FRAME_WELCOME, 1, "do not send"}, {0, 0, "do not send"},
+        {255, 2, "type 255"},              {FRAME_PEER_RAFT, 2, "do not send"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct fixture f;
+        fixture_open(&f);
+        if (bad[i].steps == 1) {
+            give_hello(&f);
+            (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+        } else if (bad[i].steps == 2) {
+            attach_all(&f);
+        }
+        give_raw(&f, bad[i].type, "", 0, 0);
+        expect_goodbye(&f, ERR_BROKEN, bad[i].part);
+        fixture_close(&f);
+    }
+}
+
+Test(native_session, malformed_headers_and_bodies_are_breaches)
+{
+    static const uint8_t types[] = {FRAME_ATTACH, FRAME_QUERY, FRAME_PING};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        for (size_t body = 0; body < 2; body++) {
+            struct fixture f;
+            fixture_open(&f);
+            give_hello(&f);
+            (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+            give_raw(&f, types[i], "\x0a\xff", body ? 0 : 2, body);
+            expect_goodbye(&f, ERR_BROKEN, body ? "takes none" : "cannot be decoded");
+            fixture_close(&f);
+        }
+    }
+}
+
+Test(native_session, commands_that_make_no_sense_are_breaches)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    give_raw(&f, FRAME_COMMAND, "\x08", 1, 0);
+    expect_goodbye(&f, ERR_BROKEN, "cannot be decoded");
+    fixture_close(&f);
+    fixture_open(&f);
+    attach_all(&f);
+    give_raw(&f, FRAME_COMMAND, "\x1a\x01x", 3, 0); /* No number. */
+    expect_goodbye(&f, ERR_BROKEN, "numbers start at 1");
+    fixture_close(&f);
+    fixture_open(&f);
+    attach_all(&f);
+    give_command(&f, 1, COMMAND_BODIES_LEN_MAX + 1);
+    expect_goodbye(&f, ERR_TOO_BIG, "at most");
+    cr_assert_eq(f.fake.commands, 0u);
+    fixture_close(&f);
+}
+
+Test(native_session, bad_attachments_are_breaches)
+{
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct fixture f;
+        fixture_open(&f);
+        give_hello(&f);
+        (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+        Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
+        uint8_t key[17] = {0};
+        uint64_t one[1] = {1};
+        char host[] = "bad\nhost";
+        attach.key = (ProtobufCBinaryData){.len = kind == 0 ? 17 : 16, .data = key};
+        attach.consumer = one;
+        attach.n_consumer = kind == 1;
+        if (kind == 2) {
+            attach.virtual_host = host;
+        }
+        give(&f, FRAME_ATTACH, &attach.base);
+        expect_goodbye(&f, ERR_BROKEN, kind == 0 ? "16 bytes" : kind == 1 ? "lists" : "virtual host");
+        cr_assert_eq(f.fake.attaches, 0u);
+        fixture_close(&f);
+    }
+}
+
+Test(native_session, queries_and_pings)
+{
+    struct fixture f;
+    fixture_open(&f);
+    give_hello(&f);
+    (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    Holdfast__Ping ping = HOLDFAST__PING__INIT;
+    ping.id = 77;
+    give(&f, FRAME_PING, &ping.base);
+    cr_assert_eq(((const Holdfast__Pong *)take(&f, FRAME_PONG, &holdfast__pong__descriptor))->id, 77u);
+    Holdfast__Query query = HOLDFAST__QUERY__INIT;
+    query.id = 5;
+    give(&f, FRAME_QUERY, &query.base);
+    const Holdfast__QueryResult *result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->id, 5u);
+    cr_assert_not_null(result->cluster);
+    cr_assert_eq(result->cluster->n_members, 2u);
+    cr_assert_str_eq(result->cluster->members[1]->role, "leader");
+    cr_assert_str_eq(result->cluster->members[0]->detail, "fine");
+    f.fake.queues = 501;
+    query.kind = HOLDFAST__QUERY__KIND__QUEUES;
+    give(&f, FRAME_QUERY, &query.base);
+    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->n_queues, 500u);
+    cr_assert(result->more);
+    query.after = result->queues[499]->name;
+    give(&f, FRAME_QUERY, &query.base);
+    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->n_queues, 1u);
+    cr_assert_not(result->more);
+    cr_assert_str_eq(result->queues[0]->name, "q000500");
+    f.fake.queues_err = ERR_NOT_LEADER;
+    give(&f, FRAME_QUERY, &query.base);
+    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->error, (uint32_t)-ERR_NOT_LEADER);
+    query.kind = (Holdfast__Query__Kind)99;
+    give(&f, FRAME_QUERY, &query.base);
+    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->error, (uint32_t)-ERR_INVALID);
+    cr_assert_eq(f.closes, 0u);
+    fixture_close(&f);
+}
+
+Test(native_session, a_query_with_an_empty_answer)
+{
+    struct fixture f;
+    fixture_open(&f);
+    give_hello(&f);
+    (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    Holdfast__Query query = HOLDFAST__QUERY__INIT;
+    query.kind = HOLDFAST__QUERY__KIND__QUEUES;
+    give(&f, FRAME_QUERY, &query.base); /* Id 0, no queues: not one byte of header. */
+    const Holdfast__QueryResult *result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+    cr_assert_eq(result->n_queues, 0u);
+    cr_assert_eq(result->error, 0u);
+    fixture_close(&f);
+}
+
+Test(native_session, congestion_pauses_deliveries)
+{
+    struct fixture f;
+    fixture_open(&f);
+    native_session_congested(f.session, true);
+    attach_all(&f);
+    cr_assert(f.fake.paused, "also when it came before the attachment");
+    native_session_congested(f.session, false);
+    cr_assert_not(f.fake.paused);
+    native_session_congested(f.session, false);
+    cr_assert_eq(f.fake.pauses, 2u);
+    fixture_close(&f);
+}
+
+Test(native_session, every_failed_allocation_ends_the_connection_or_changes_nothing)
+{
+    for (uint64_t nth = 0; nth < 12; nth++) {
+        struct fixture f;
+        fixture_open(&f);
+        attach_all(&f);
+        fault_set_nth(FAULT_ALLOCATION, nth);
+        for (unsigned i = 0; i < 4 && f.closes == 0; i++) {
+            f.fake.sink.reply(f.fake.sink.arg, &(struct gateway_reply){.number = 18 + i, .detail = ""});
+            f.fake.sink.delivery(f.fake.sink.arg, &(struct gateway_delivery){.consumer = 1, .number = i + 1});
+            f.fake.sink.flush(f.fake.sink.arg);
+        }
+        fault_reset();
+        cr_assert_eq(f.closes, nth < 8 ? 1u : 0u, "allocation %llu", (unsigned long long)nth);
+        fixture_close(&f);
+    }
+}

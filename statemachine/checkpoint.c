@@ -1,0 +1,314 @@
+/* Taking a checkpoint out of the machine, and letting go of what is in the store. */
+
+#include "statemachine/checkpoint.h"
+
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+
+#define CAP_MIN 64u
+
+/* Room for one more item; NULL when out of memory. */
+static void *array_grow(void *items, size_t len, size_t *cap, size_t item_len)
+{
+    if (len < *cap) {
+        return items;
+    }
+    size_t grown = *cap > 0 ? 2 * *cap : CAP_MIN;
+    void *moved = realloc(items, grown * item_len);
+    if (moved != NULL) {
+        *cap = grown;
+    }
+    return moved;
+}
+
+static int checkpoint_add_row(struct machine_checkpoint *checkpoint, const struct row *row)
+{
+    struct checkpoint_row *rows =
+        array_grow(checkpoint->rows, checkpoint->rows_len, &checkpoint->rows_cap, sizeof *rows);
+    if (rows == NULL || bytes_reserve(&checkpoint->bytes, row->key.len + row->value.len) != 0) {
+        checkpoint->rows = rows != NULL ? rows : checkpoint->rows;
+        return ERR_NOMEM;
+    }
+    checkpoint->rows = rows;
+    rows[checkpoint->rows_len++] = (struct checkpoint_row){
+        .offset = checkpoint->bytes.len, .key_len = row->key.len, .value_len = row->value.len};
+    int err = bytes_append(&checkpoint->bytes, row->key.data, row->key.len);
+    CHECK(err == 0);
+    err = bytes_append(&checkpoint->bytes, row->value.data, row->value.len);
+    CHECK(err == 0);
+    return 0;
+}
+
+static int checkpoint_add_message(struct machine_checkpoint *checkpoint, const struct queue *queue, uint64_t position)
+{
+    const struct message *message = messages_at(&queue->messages, position);
+    if (message->settled) {
+        return 0;
+    }
+    struct checkpoint_message *messages =
+        array_grow(checkpoint->messages, checkpoint->messages_len, &checkpoint->messages_cap, sizeof *messages);
+    if (messages == NULL) {
+        return ERR_NOMEM;
+    }
+    checkpoint->messages = messages;
+    messages[checkpoint->messages_len++] =
+        (struct checkpoint_message){.queue = queue->id, .position = position, .message = *message};
+    if (message->blob != NULL) {
+        blob_ref(message->blob);
+    }
+    return 0;
+}
+
+struct settled_sink {
+    struct machine_checkpoint *checkpoint;
+    uint64_t queue;
+    int err;
+};
+
+static void checkpoint_add_settled(void *arg, uint64_t position)
+{
+    struct settled_sink *sink = arg;
+    struct machine_checkpoint *checkpoint = sink->checkpoint;
+    struct checkpoint_position *settled =
+        array_grow(checkpoint->settled, checkpoint->settled_len, &checkpoint->settled_cap, sizeof *settled);
+    if (settled == NULL) {
+        sink->err = ERR_NOMEM;
+        return;
+    }
+    checkpoint->settled = settled;
+    settled[checkpoint->settled_len++] = (struct checkpoint_position){.queue = sink->queue, .position = position};
+}
+
+static int checkpoint_add_tail(struct machine_checkpoint *checkpoint, const struct queue *queue)
+{
+    struct checkpoint_position *tails =
+        array_grow(checkpoint->tails, checkpoint->tails_len, &checkpoint->tails_cap, sizeof *tails);
+    if (tails == NULL) {
+        return ERR_NOMEM;
+    }
+    checkpoint->tails = tails;
+    tails[checkpoint->tails_len++] = (struct checkpoint_position){.queue = queue->id, .position = queue->tail};
+    return 0;
+}
+
+/* A queue leaves the list of changed ones only when all of it has been collected; what was collected twice after a
+ * failure in the middle is written twice, with the same content. */
+static int checkpoint_collect_queue(struct machine_checkpoint *checkpoint, struct queue *queue, struct row *row)
+{
+    uint64_t from = queue->collected > queue->messages.base ? queue->collected : queue->messages.base;
+    for (uint64_t position = from; position < queue->tail; position++) {
+        int err = checkpoint_add_message(checkpoint, queue, position);
+        if (err != 0) {
+            return err;
+        }
+    }
+    struct settled_sink sink = {.checkpoint = checkpoint, .queue = queue->id};
+    gone_each(&queue->gone, checkpoint_add_settled, &sink);
+    int err = sink.err;
+    if (err == 0) {
+        err = checkpoint_add_tail(checkpoint, queue);
+    }
+    if (err == 0) {
+        err = queue_row(queue, row);
+    }
+    if (err == 0) {
+        err = checkpoint_add_row(checkpoint, row);
+    }
+    if (err == 0) {
+        err = gone_merge(&queue->leaving, &queue->gone);
+    }
+    if (err == 0) {
+        queue->collected = queue->tail;
+        queue->stored = true;
+        list_remove(&queue->changed);
+    }
+    return err;
+}
+
+static int checkpoint_collect_queues(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->changed_queues)) != NULL) {
+        struct queue *queue = container_of(node, struct queue, changed);
+        int err = checkpoint_collect_queue(checkpoint, queue, &machine->row);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int checkpoint_collect_returns(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->unstored_returns)) != NULL) {
+        struct returned *returned = container_of(node, struct returned, unstored);
+        int err = returned_row(returned, &machine->row);
+        if (err == 0) {
+            err = checkpoint_add_row(checkpoint, &machine->row);
+        }
+        if (err != 0) {
+            return err;
+        }
+        returned->stored = true;
+        list_remove(node);
+    }
+    return 0;
+}
+
+static int checkpoint_collect_sessions(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->changed_sessions)) != NULL) {
+        struct session *session = container_of(node, struct session, changed);
+        int err = session_row(session, &machine->row);
+        if (err == 0) {
+            err = checkpoint_add_row(checkpoint, &machine->row);
+        }
+        if (err != 0) {
+            return err;
+        }
+        session->stored = true;
+        list_remove(node);
+    }
+    return 0;
+}
+
+static int checkpoint_collect_consumers(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->changed_consumers)) != NULL) {
+        struct consumer *consumer = container_of(node, struct consumer, changed);
+        int err = consumer_row(consumer, &machine->row);
+        if (err == 0) {
+            err = checkpoint_add_row(checkpoint, &machine->row);
+        }
+        if (err != 0) {
+            return err;
+        }
+        consumer->stored = true;
+        list_remove(node);
+    }
+    return 0;
+}
+
+static int checkpoint_collect_producers(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->producers.changed)) != NULL) {
+        struct producer *producer = container_of(node, struct producer, state);
+        int err = producer_row(producer, &machine->row);
+        if (err == 0) {
+            err = checkpoint_add_row(checkpoint, &machine->row);
+        }
+        if (err != 0) {
+            return err;
+        }
+        producers_collected(&machine->producers, producer);
+    }
+    return 0;
+}
+
+static int checkpoint_collect(struct machine_checkpoint *checkpoint, struct machine *machine, struct slice consensus)
+{
+    checkpoint->forgotten = machine->forgotten;
+    checkpoint->forgotten_len = machine->forgotten_len;
+    machine->forgotten = NULL;
+    machine->forgotten_len = machine->forgotten_cap = 0;
+    int err = checkpoint_collect_queues(checkpoint, machine);
+    if (err == 0) {
+        err = checkpoint_collect_returns(checkpoint, machine);
+    }
+    if (err == 0) {
+        err = checkpoint_collect_sessions(checkpoint, machine);
+    }
+    if (err == 0) {
+        err = checkpoint_collect_consumers(checkpoint, machine);
+    }
+    if (err == 0) {
+        err = checkpoint_collect_producers(checkpoint, machine);
+    }
+    if (err == 0) {
+        err = state_row(machine, consensus, &machine->row);
+    }
+    if (err == 0) {
+        err = checkpoint_add_row(checkpoint, &machine->row);
+    }
+    return err;
+}
+
+int machine_checkpoint(struct machine *machine, struct slice consensus, struct machine_checkpoint **ret_checkpoint)
+{
+    if (machine->checkpoint != NULL) {
+        return ERR_BUSY;
+    }
+    struct machine_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    if (checkpoint == NULL) {
+        return ERR_NOMEM;
+    }
+    checkpoint->machine = machine;
+    checkpoint->store = machine->store;
+    checkpoint->before = machine->failed;
+    machine->failed = NULL;
+    machine->checkpoint = checkpoint;
+    int err = checkpoint_collect(checkpoint, machine, consensus);
+    if (err != 0) {
+        machine_checkpoint_done(checkpoint, err);
+        return err;
+    }
+    *ret_checkpoint = checkpoint;
+    return 0;
+}
+
+static void checkpoint_let_go(struct machine *machine, const struct machine_checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < checkpoint->tails_len; i++) {
+        struct queue *queue = queue_by_id(machine, checkpoint->tails[i].queue);
+        if (queue != NULL) {
+            machine->overlay_bytes -= messages_forget(&queue->messages, checkpoint->tails[i].position);
+            gone_clear(&queue->leaving);
+        }
+    }
+}
+
+void machine_checkpoint_done(struct machine_checkpoint *checkpoint, int err)
+{
+    struct machine *machine = checkpoint->machine;
+    CHECK(machine->checkpoint == checkpoint);
+    machine->checkpoint = NULL;
+    producers_settle(&machine->producers, err == 0);
+    if (err != 0) {
+        machine->failed = checkpoint;
+        return;
+    }
+    /* What it holds may have been settled since, and now has no row either: it must not be found again. */
+    body_cache_done(&machine->bodies);
+    for (const struct machine_checkpoint *each = checkpoint; each != NULL; each = each->before) {
+        checkpoint_let_go(machine, each);
+    }
+    checkpoint_free(checkpoint);
+}
+
+static void checkpoint_free_one(struct machine_checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < checkpoint->messages_len; i++) {
+        blob_unref(checkpoint->messages[i].message.blob);
+    }
+    free(checkpoint->forgotten);
+    free(checkpoint->messages);
+    free(checkpoint->settled);
+    free(checkpoint->rows);
+    free(checkpoint->tails);
+    bytes_done(&checkpoint->bytes);
+    free(checkpoint);
+}
+
+void checkpoint_free(struct machine_checkpoint *checkpoint)
+{
+    while (checkpoint != NULL) {
+        struct machine_checkpoint *before = checkpoint->before;
+        checkpoint_free_one(checkpoint);
+        checkpoint = before;
+    }
+}

@@ -1,0 +1,54 @@
+/* A checkpoint: what changed since the last one, taken out of the machine in one go and turned into rows off the loop.
+ *
+ * On the loop only what is small is encoded; of messages the slots are copied, with a reference to each body. A checkpoint
+ * that failed stays, and its changes are written first by the next one, so that nothing has to be marked as changed
+ * again. */
+
+#ifndef HOLDFAST_STATEMACHINE_CHECKPOINT_H
+#define HOLDFAST_STATEMACHINE_CHECKPOINT_H
+
+#include "statemachine/state.h"
+
+struct checkpoint_message {
+    uint64_t queue;
+    uint64_t position;
+    struct message message; /* Owns a reference. */
+};
+
+struct checkpoint_position {
+    uint64_t queue;
+    uint64_t position;
+};
+
+/* A row in the bytes of the checkpoint: key, then value. */
+struct checkpoint_row {
+    size_t offset;
+    size_t key_len;
+    size_t value_len;
+};
+
+struct machine_checkpoint {
+    struct machine *machine;
+    struct store *store;
+    struct machine_checkpoint *before; /* One that failed, and goes first. */
+    struct forgotten_row *forgotten;   /* In order: first of all. */
+    size_t forgotten_len;
+    struct checkpoint_message *messages;
+    size_t messages_len;
+    size_t messages_cap;
+    struct checkpoint_position *settled; /* Rows of messages to delete. */
+    size_t settled_len;
+    size_t settled_cap;
+    struct checkpoint_row *rows;
+    size_t rows_len;
+    size_t rows_cap;
+    struct bytes bytes;
+    struct checkpoint_position *tails; /* Per queue: messages below that position are in here or were before. */
+    size_t tails_len;
+    size_t tails_cap;
+};
+
+/* Frees it with those before it. NULL is allowed. */
+void checkpoint_free(struct machine_checkpoint *checkpoint);
+
+#endif

@@ -1,0 +1,83 @@
+/* Settle: accept, reject or release deliveries that the consumer holds; others are stale and left alone. */
+
+#include "statemachine/command.h"
+
+static bool settle_check(const Holdfast__Settle *settle, const struct consumer *consumer, struct reply *reply)
+{
+    if (settle->outcome != HOLDFAST__SETTLE__OUTCOME__ACCEPT && settle->outcome != HOLDFAST__SETTLE__OUTCOME__REJECT &&
+        settle->outcome != HOLDFAST__SETTLE__OUTCOME__RELEASE) {
+        reply_fail(reply, ERR_INVALID, DETAIL_OUTCOME);
+        return false;
+    }
+    if (settle->n_first == 0 || settle->n_first > SETTLE_RANGES_MAX || settle->n_last != settle->n_first) {
+        reply_fail(reply, ERR_INVALID, DETAIL_RANGES);
+        return false;
+    }
+    for (size_t i = 0; i < settle->n_first; i++) {
+        if (settle->first[i] == 0 || settle->first[i] > settle->last[i]) {
+            reply_fail(reply, ERR_INVALID, DETAIL_RANGES);
+            return false;
+        }
+        if (settle->last[i] > consumer->last_number) {
+            reply_fail(reply, ERR_INVALID, DETAIL_NOT_DELIVERED);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int settle_one(struct machine *machine, struct consumer *consumer, struct delivery *delivery, bool release)
+{
+    deliveries_drop(&consumer->deliveries, delivery);
+    if (release) {
+        return queue_return(machine, consumer->queue, delivery->position, delivery->count);
+    }
+    return queue_settle(machine, consumer->queue, delivery->position);
+}
+
+static int settle_range(struct machine *machine, struct consumer *consumer, uint64_t first, uint64_t last, bool release,
+                        uint64_t *settled)
+{
+    struct deliveries *deliveries = &consumer->deliveries;
+    struct delivery *delivery = deliveries_find(deliveries, first, last);
+    while (delivery != NULL) {
+        int err = settle_one(machine, consumer, delivery, release);
+        if (err != 0) {
+            return err;
+        }
+        ++*settled;
+        delivery = deliveries_next(deliveries, delivery, last);
+    }
+    deliveries_tidy(deliveries);
+    return 0;
+}
+
+static uint64_t add_saturating(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+int command_settle(struct machine *machine, struct session *session, const Holdfast__Settle *settle, struct reply *reply)
+{
+    struct consumer *consumer = consumer_find(session, settle->consumer);
+    if (consumer == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
+        return 0;
+    }
+    if (!settle_check(settle, consumer, reply)) {
+        return 0;
+    }
+    bool release = settle->outcome == HOLDFAST__SETTLE__OUTCOME__RELEASE;
+    for (size_t i = 0; i < settle->n_first; i++) {
+        uint64_t settled = 0;
+        int err = settle_range(machine, consumer, settle->first[i], settle->last[i], release, &settled);
+        if (err != 0) {
+            return err;
+        }
+        uint64_t size = add_saturating(settle->last[i] - settle->first[i], 1);
+        reply->count += settled;
+        reply->repeated_count = add_saturating(reply->repeated_count, size - settled);
+    }
+    consumer_update_turn(machine, consumer);
+    return 0;
+}

@@ -1,0 +1,172 @@
+/* Questions to the machine. */
+
+#include "statemachine/machine.h"
+
+#include <string.h>
+
+#include "statemachine/state.h"
+
+uint64_t machine_applied_index(const struct machine *machine)
+{
+    return machine->applied_index;
+}
+
+uint64_t machine_time_ms(const struct machine *machine)
+{
+    return machine->time_ms;
+}
+
+uint32_t machine_version(const struct machine *machine)
+{
+    return machine->version;
+}
+
+uint64_t machine_overlay_bytes(const struct machine *machine)
+{
+    return machine->overlay_bytes;
+}
+
+uint64_t machine_running_digest(const struct machine *machine)
+{
+    return machine->running_digest;
+}
+
+bool machine_due(const struct machine *machine)
+{
+    return machine->due_cursor != 0;
+}
+
+int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, struct slice *ret_body)
+{
+    struct queue *queue = queue_by_id(machine, queue_id);
+    if (queue == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    bool in_memory = position >= queue->messages.base;
+    struct message message;
+    int err = state_message(machine, queue, position, &message);
+    if (err != 0) {
+        return err;
+    }
+    if (!in_memory && XXH3_64bits(message.data, message.len) != message.hash) {
+        blob_unref(message.blob);
+        return ERR_CHECKSUM;
+    }
+    *ret_body = (struct slice){.blob = message.blob, .data = message.data, .len = message.len};
+    return 0;
+}
+
+static int delivery_describe(struct machine *machine, const struct consumer *consumer, const struct delivery *delivery,
+                             struct effect_delivery *ret_delivery)
+{
+    struct message message;
+    int err = state_message(machine, consumer->queue, delivery->position, &message);
+    if (err != 0) {
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
+    blob_unref(message.blob);
+    *ret_delivery = (struct effect_delivery){
+        .consumer = consumer->id,
+        .number = delivery->number,
+        .queue = consumer->queue->id,
+        .position = delivery->position,
+        .enqueued_ms = message.enqueued_ms,
+        .body_hash = message.hash,
+        .body_len = message.len,
+        .delivery_count = delivery->count,
+    };
+    return 0;
+}
+
+int machine_deliveries(struct machine *machine, uint64_t session_id, uint64_t consumer_id, uint64_t seen,
+                       int (*each)(void *arg, const struct effect_delivery *delivery), void *arg)
+{
+    struct session *session = session_by_id(machine, session_id);
+    struct consumer *consumer = session != NULL ? consumer_find(session, consumer_id) : NULL;
+    if (consumer == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    if (seen == UINT64_MAX) {
+        return 0;
+    }
+    struct deliveries *deliveries = &consumer->deliveries;
+    struct delivery *delivery = deliveries_find(deliveries, seen + 1, UINT64_MAX);
+    for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, UINT64_MAX)) {
+        struct effect_delivery described;
+        int err = delivery_describe(machine, consumer, delivery, &described);
+        if (err == 0) {
+            err = each(arg, &described);
+        }
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static struct machine_session session_describe(const struct session *session)
+{
+    return (struct machine_session){
+        .id = session->id,
+        .attachment = session->attachment,
+        .last_number = session->replies.last,
+        .lease_ms = session->lease_ms,
+    };
+}
+
+int machine_sessions(struct machine *machine, int (*each)(void *arg, const struct machine_session *session), void *arg)
+{
+    for (struct session *session = machine->sessions; session != NULL; session = session->by_id.next) {
+        struct machine_session described = session_describe(session);
+        int err = each(arg, &described);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int machine_session(struct machine *machine, uint64_t session_id, struct machine_session *ret_session)
+{
+    struct session *session = session_by_id(machine, session_id);
+    if (session == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_session = session_describe(session);
+    return 0;
+}
+
+/* The first queue whose name sorts after `name`; NULL when there is none. */
+static struct queue *queue_after(struct machine *machine, const char *name)
+{
+    struct queue *found = NULL;
+    struct queue *queue = RB_ROOT(&machine->queue_names);
+    while (queue != NULL) {
+        if (strcmp(queue->name, name) > 0) {
+            found = queue;
+            queue = RB_LEFT(queue, by_name);
+        } else {
+            queue = RB_RIGHT(queue, by_name);
+        }
+    }
+    return found;
+}
+
+int machine_queues(struct machine *machine, const char *after,
+                   int (*each)(void *arg, const struct machine_queue *queue), void *arg)
+{
+    for (struct queue *queue = queue_after(machine, after); queue != NULL;
+         queue = RB_NEXT(queue_names, &machine->queue_names, queue)) {
+        struct machine_queue described = {
+            .name = queue->name,
+            .ready = queue_ready(queue),
+            .unsettled = queue->unsettled,
+            .consumers = queue->consumers_len,
+        };
+        int err = each(arg, &described);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,175 @@
+/* A session: a client's presence. */
+
+#include "statemachine/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/base/fault.h"
+#include "statemachine/state.h"
+
+int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_KEY_LEN], struct session **ret_session)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return ERR_NOMEM;
+    }
+    session->id = id;
+    memcpy(session->key, key, SESSION_KEY_LEN);
+    list_init(&session->changed);
+    HASH_ADD(by_id, machine->sessions, id, sizeof session->id, session);
+    HASH_ADD(by_key, machine->session_keys, key, SESSION_KEY_LEN, session);
+    *ret_session = session;
+    return 0;
+}
+
+static void session_remove(struct machine *machine, struct session *session)
+{
+    HASH_DELETE(by_id, machine->sessions, session);
+    HASH_DELETE(by_key, machine->session_keys, session);
+    list_remove(&session->changed);
+    replies_done(&session->replies);
+    free(session);
+}
+
+int session_free(struct machine *machine, struct session *session)
+{
+    enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
+    struct consumer *consumer;
+    struct consumer *next;
+    HASH_ITER(by_id, session->consumers, consumer, next)
+    {
+        int err = consumer_free(machine, consumer, end);
+        if (err != 0) {
+            return err;
+        }
+    }
+    if (session->stored) {
+        state_forget_row(machine, ROW_SESSION, session->id, 0);
+    }
+    session_remove(machine, session);
+    return 0;
+}
+
+void session_discard(struct machine *machine, struct session *session)
+{
+    struct consumer *consumer;
+    struct consumer *next;
+    HASH_ITER(by_id, session->consumers, consumer, next)
+    {
+        consumer_discard(consumer);
+    }
+    session_remove(machine, session);
+}
+
+struct session *session_by_id(struct machine *machine, uint64_t id)
+{
+    struct session *session = NULL;
+    HASH_FIND(by_id, machine->sessions, &id, sizeof id, session);
+    return session;
+}
+
+struct session *session_by_key(struct machine *machine, const uint8_t key[SESSION_KEY_LEN])
+{
+    struct session *session = NULL;
+    HASH_FIND(by_key, machine->session_keys, key, SESSION_KEY_LEN, session);
+    return session;
+}
+
+void session_changed(struct machine *machine, struct session *session)
+{
+    if (!list_linked(&session->changed)) {
+        list_push_back(&machine->changed_sessions, &session->changed);
+    }
+}
+
+static void row_put_short(struct row *row, const char *text)
+{
+    size_t len = strlen(text);
+    row_put_u8(row, (uint8_t)len);
+    row_put_bytes(row, text, len);
+}
+
+int session_row(const struct session *session, struct row *row)
+{
+    const struct replies *replies = &session->replies;
+    row_begin(row, row_key_one(ROW_SESSION, session->id));
+    row_put_bytes(row, session->key, SESSION_KEY_LEN);
+    row_put_u64(row, session->attachment);
+    row_put_u32(row, session->lease_ms);
+    row_put_short(row, session->virtual_host);
+    row_put_short(row, session->client);
+    row_put_u64(row, replies->last);
+    row_put_u32(row, (uint32_t)replies->len);
+    for (size_t i = replies->len; i > 0; i--) {
+        const struct reply_kept *kept = &replies->items[(replies->last - i + 1) & (replies->cap - 1)];
+        row_put_u64(row, kept->count);
+        row_put_u64(row, kept->repeated_count);
+        row_put_u16(row, kept->error);
+        row_put_u16(row, kept->detail);
+    }
+    return row_seal(row);
+}
+
+static int session_load_short(struct row_reader *reader, char out[NAME_LEN_MAX + 1])
+{
+    size_t len = row_get_u8(reader);
+    const uint8_t *text = row_get_bytes(reader, len);
+    if (text == NULL || memchr(text, 0, len) != NULL) {
+        return ERR_CORRUPT;
+    }
+    memcpy(out, text, len);
+    out[len] = 0;
+    return 0;
+}
+
+static int session_load_replies(struct session *session, struct row_reader *reader)
+{
+    uint64_t last = row_get_u64(reader);
+    uint32_t len = row_get_u32(reader);
+    if (len > last || len > SESSION_WINDOW_MAX) {
+        return ERR_CORRUPT;
+    }
+    session->replies.last = last - len;
+    for (uint32_t i = 0; i < len; i++) {
+        struct reply reply = {.count = row_get_u64(reader), .repeated_count = 0};
+        reply.repeated_count = row_get_u64(reader);
+        reply.error = row_get_u16(reader);
+        reply.detail = (enum detail)row_get_u16(reader);
+        int err = replies_push(&session->replies, &reply);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int session_load(struct machine *machine, const struct row_key *key, struct slice value)
+{
+    struct row_reader reader;
+    int err = row_open(&reader, key, value);
+    if (err != 0) {
+        return err;
+    }
+    const uint8_t *session_key = row_get_bytes(&reader, SESSION_KEY_LEN);
+    if (key->len != 9 || session_key == NULL || session_by_key(machine, session_key) != NULL) {
+        return ERR_CORRUPT;
+    }
+    struct session *session;
+    err = session_new(machine, get_be64(key->data + 1), session_key, &session);
+    if (err != 0) {
+        return err;
+    }
+    session->stored = true;
+    session->attachment = row_get_u64(&reader);
+    session->lease_ms = row_get_u32(&reader);
+    err = session_load_short(&reader, session->virtual_host);
+    if (err == 0) {
+        err = session_load_short(&reader, session->client);
+    }
+    if (err == 0) {
+        err = session_load_replies(session, &reader);
+    }
+    return err != 0 ? err : row_end(&reader);
+}

@@ -1,0 +1,83 @@
+/* What the files of the machine share: its globals, rows to delete, and messages wherever they are. */
+
+#include "statemachine/state.h"
+
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+
+#define FORGOTTEN_CAP_MIN 256u
+
+void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, uint64_t b)
+{
+    if (machine->forgotten_len == machine->forgotten_cap) {
+        size_t cap = machine->forgotten_cap > 0 ? 2 * machine->forgotten_cap : FORGOTTEN_CAP_MIN;
+        struct forgotten_row *rows = realloc(machine->forgotten, cap * sizeof *rows);
+        if (rows == NULL) {
+            machine->err = ERR_NOMEM;
+            return;
+        }
+        machine->forgotten = rows;
+        machine->forgotten_cap = cap;
+    }
+    machine->forgotten[machine->forgotten_len++] = (struct forgotten_row){.kind = kind, .a = a, .b = b};
+}
+
+int state_row(const struct machine *machine, struct slice consensus, struct row *row)
+{
+    CHECK(consensus.len <= UINT32_MAX);
+    row_begin(row, row_key_plain(ROW_GLOBALS));
+    row_put_u64(row, machine->applied_index);
+    row_put_u64(row, machine->time_ms);
+    row_put_u32(row, machine->version);
+    row_put_u64(row, machine->next_session);
+    row_put_u64(row, machine->next_queue);
+    row_put_u64(row, machine->due_cursor);
+    row_put_u64(row, machine->running_digest);
+    row_put_u32(row, (uint32_t)consensus.len);
+    row_put_bytes(row, consensus.data, consensus.len);
+    return row_seal(row);
+}
+
+static int state_read_message(struct machine *machine, uint64_t queue, uint64_t position, struct message *ret_message)
+{
+    struct row_key key = row_key_pair(ROW_MESSAGE, queue, position);
+    struct slice value;
+    int err = machine->store->ops->get(machine->store, key.data, key.len, &value);
+    if (err != 0) {
+        return err;
+    }
+    err = message_row_decode(&key, value, ret_message);
+    if (err != 0) {
+        slice_unref(&value);
+        return err;
+    }
+    body_cache_put(&machine->bodies, queue, position, ret_message);
+    return 0;
+}
+
+int state_message(struct machine *machine, struct queue *queue, uint64_t position, struct message *ret_message)
+{
+    if (!queue_may_have(queue, position)) {
+        return ERR_NOT_FOUND;
+    }
+    const struct message *message = messages_at(&queue->messages, position);
+    if (message != NULL) {
+        *ret_message = *message;
+        if (message->blob != NULL) {
+            blob_ref(message->blob);
+        }
+        return 0;
+    }
+    if (body_cache_get(&machine->bodies, queue->id, position, ret_message)) {
+        return 0;
+    }
+    return state_read_message(machine, queue->id, position, ret_message);
+}
+
+int state_end_session(struct machine *machine, struct session *session)
+{
+    uint64_t id = session->id;
+    int err = session_free(machine, session);
+    return err != 0 ? err : effect_list_session_ended(&machine->effects, id);
+}

@@ -1,0 +1,87 @@
+/* The state behind struct machine; for the files of this room only.
+ *
+ * Row 'G': u64 applied index, u64 time_ms, u32 machine version, u64 next session, u64 next queue, u64 due cursor,
+ * u64 running digest, u32 length of the consensus bytes, consensus bytes. */
+
+#ifndef HOLDFAST_STATEMACHINE_STATE_H
+#define HOLDFAST_STATEMACHINE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/base/arena.h"
+#include "proto/base/list.h"
+#include "statemachine/body_cache.h"
+#include "statemachine/effect_list.h"
+#include "statemachine/machine.h"
+#include "statemachine/producer.h"
+#include "statemachine/queue.h"
+#include "statemachine/rows.h"
+#include "statemachine/session.h"
+
+/* Limits of the state as a whole: part of the rules, so they change only with the machine's version. */
+#define QUEUES_MAX 65536u
+#define SESSIONS_MAX 65536u
+
+/* A row that is in the store, or in the checkpoint in flight, and is to be deleted with the next one. For ROW_QUEUE all
+ * rows of the queue go. */
+struct forgotten_row {
+    enum row_kind kind;
+    uint64_t a;
+    uint64_t b;
+};
+
+struct machine {
+    struct store *store;
+    uint64_t applied_index;
+    uint64_t time_ms;
+    uint32_t version;
+    uint64_t next_session;
+    uint64_t next_queue;
+    uint64_t due_cursor; /* The queue whose deliveries did not fit the last entry; 0: none. */
+    uint64_t running_digest;
+
+    struct queue *queues;           /* By id. */
+    struct queue_names queue_names; /* By name. */
+    struct queue_dues due_queues;   /* That may have something to deliver. */
+    struct session *sessions;       /* By id, in order of id. */
+    struct session *session_keys;   /* By key. */
+    struct producers producers;
+
+    /* What the next checkpoint has to write. */
+    struct list_node changed_queues;
+    struct list_node changed_sessions;
+    struct list_node changed_consumers;
+    struct list_node unstored_returns;
+    struct forgotten_row *forgotten;
+    size_t forgotten_len;
+    size_t forgotten_cap;
+    struct machine_checkpoint *checkpoint; /* The one in flight. */
+    struct machine_checkpoint *failed;     /* Its changes go first in the next one. */
+    uint64_t overlay_bytes;
+
+    /* Scratch for one entry. */
+    struct effect_list effects;
+    struct arena arena;
+    struct row row;
+    struct body_cache bodies;
+    int err; /* The first failure in a place that cannot return one; ends the apply. */
+};
+
+/* Notes a row for deletion. Out of memory shows in machine->err. */
+void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, uint64_t b);
+
+/* The globals' row. ERR_NOMEM. */
+int state_row(const struct machine *machine, struct slice consensus, struct row *row) NODISCARD;
+
+/* A message that is in the queue: its slot, or its row read from the store. The caller owns a reference to ret_message's
+ * blob. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. The body's hash is not checked. */
+int state_message(struct machine *machine, struct queue *queue, uint64_t position, struct message *ret_message) NODISCARD;
+
+/* Hands ready messages to waiting consumers, queue by queue, as far as one entry may. */
+int deliver_due(struct machine *machine) NODISCARD;
+
+/* Ends the session with its effect. */
+int state_end_session(struct machine *machine, struct session *session) NODISCARD;
+
+#endif

@@ -1,0 +1,250 @@
+/* The store of a real node: the only file that knows RocksDB.
+ *
+ * RocksDB's write-ahead log is off: the Raft log is the log. A checkpoint is one write batch, which goes into one memtable
+ * whole, followed by a flush that makes it durable: after a crash RocksDB has whole batches only. There is one column
+ * family, because a flush of several is not atomic through the C API. Nothing may flush at closing, which is what
+ * avoid_flush_during_shutdown is for; the C API offers it as an option string only. */
+
+#include "statemachine/store_rocksdb.h"
+
+#include <rocksdb/c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/check.h"
+#include "proto/base/limits.h"
+
+#define BLOCK_CACHE_LEN_DEFAULT (16 * MIB)
+/* Larger than the batches of checkpoints, so that the flush that follows one finds it in one piece; a larger batch is
+ * still one memtable. */
+#define WRITE_BUFFER_LEN (256 * MIB)
+#define BLOOM_BITS 10.0
+#define BACKGROUND_JOBS 2
+#define OPEN_FILES_MAX 256
+#define LOG_FILES_KEPT 2
+#define FORMAT_VERSION 5
+#define CHECKSUM_XXH3 4
+#define INFO_LOG_WARN 2
+
+struct store_rocksdb {
+    struct store store;
+    rocksdb_t *db;
+    rocksdb_options_t *options;
+    rocksdb_cache_t *cache;
+    rocksdb_writeoptions_t *write_options;
+    rocksdb_readoptions_t *read_options;
+    rocksdb_flushoptions_t *flush_options;
+};
+
+static struct store_rocksdb *store_rocksdb_of(struct store *store)
+{
+    return container_of(store, struct store_rocksdb, store);
+}
+
+/* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...". Frees the text. */
+static int store_rocksdb_error(char *text)
+{
+    int err = ERR_IO;
+    if (strncmp(text, "Corruption", 10) == 0) {
+        err = ERR_CORRUPT;
+    } else if (strstr(text, "No space left") != NULL) {
+        err = ERR_NO_SPACE;
+    } else if (strstr(text, "lock ") != NULL) {
+        err = ERR_LOCKED;
+    }
+    rocksdb_free(text);
+    return err;
+}
+
+/* The batch has one value for a row: head and body are joined by its vectored put. */
+static void store_rocksdb_put(rocksdb_writebatch_t *batch, const struct store_change *change)
+{
+    const char *keys[1] = {(const char *)change->key.data};
+    const size_t key_lens[1] = {change->key.len};
+    const char *values[2] = {(const char *)change->value.data, (const char *)change->value2.data};
+    const size_t value_lens[2] = {change->value.len, change->value2.len};
+    rocksdb_writebatch_putv(batch, 1, keys, key_lens, change->value2.len > 0 ? 2 : 1, values, value_lens);
+}
+
+static void store_rocksdb_add(rocksdb_writebatch_t *batch, const struct store_change *change)
+{
+    const char *key = (const char *)change->key.data;
+    switch (change->kind) {
+    case STORE_PUT: store_rocksdb_put(batch, change); break;
+    case STORE_DELETE: rocksdb_writebatch_delete(batch, key, change->key.len); break;
+    case STORE_DELETE_RANGE:
+        rocksdb_writebatch_delete_range(batch, key, change->key.len, (const char *)change->value.data,
+                                        change->value.len);
+        break;
+    }
+}
+
+static int store_rocksdb_write(struct store *base, const struct store_change *changes, size_t count)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    for (size_t i = 0; i < count; i++) {
+        store_rocksdb_add(batch, &changes[i]);
+    }
+    char *error = NULL;
+    rocksdb_write(store->db, store->write_options, batch, &error);
+    rocksdb_writebatch_destroy(batch);
+    if (error == NULL) {
+        rocksdb_flush(store->db, store->flush_options, &error);
+    }
+    return error != NULL ? store_rocksdb_error(error) : 0;
+}
+
+static int store_rocksdb_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    char *error = NULL;
+    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned(store->db, store->read_options, key, key_len, &error);
+    if (error != NULL) {
+        return store_rocksdb_error(error);
+    }
+    if (pinned == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    size_t len;
+    const char *data = rocksdb_pinnableslice_value(pinned, &len);
+    int err = slice_copy(data, len, ret_value);
+    rocksdb_pinnableslice_destroy(pinned);
+    return err;
+}
+
+static int store_rocksdb_each(rocksdb_iterator_t *iterator, struct slice end,
+                              int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+        size_t key_len;
+        size_t value_len;
+        const char *key = rocksdb_iter_key(iterator, &key_len);
+        size_t common = key_len < end.len ? key_len : end.len;
+        int order = memcmp(key, end.data, common);
+        if (order > 0 || (order == 0 && key_len >= end.len)) {
+            return 0;
+        }
+        const char *value = rocksdb_iter_value(iterator, &value_len);
+        int err = each(arg, (struct slice){.data = (const uint8_t *)key, .len = key_len},
+                       (struct slice){.data = (const uint8_t *)value, .len = value_len});
+        if (err != 0) {
+            return err;
+        }
+    }
+    char *error = NULL;
+    rocksdb_iter_get_error(iterator, &error);
+    return error != NULL ? store_rocksdb_error(error) : 0;
+}
+
+static int store_rocksdb_scan(struct store *base, struct slice first, struct slice end,
+                              int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->read_options);
+    rocksdb_iter_seek(iterator, (const char *)first.data, first.len);
+    int err = store_rocksdb_each(iterator, end, each, arg);
+    rocksdb_iter_destroy(iterator);
+    return err;
+}
+
+static void store_rocksdb_free(struct store_rocksdb *store)
+{
+    if (store->db != NULL) {
+        rocksdb_close(store->db);
+    }
+    rocksdb_flushoptions_destroy(store->flush_options);
+    rocksdb_readoptions_destroy(store->read_options);
+    rocksdb_writeoptions_destroy(store->write_options);
+    if (store->options != NULL) {
+        rocksdb_options_destroy(store->options);
+    }
+    rocksdb_cache_destroy(store->cache);
+    free(store);
+}
+
+static void store_rocksdb_close(struct store *base)
+{
+    store_rocksdb_free(store_rocksdb_of(base));
+}
+
+static const struct store_ops store_rocksdb_ops = {
+    .write = store_rocksdb_write,
+    .get = store_rocksdb_get,
+    .scan = store_rocksdb_scan,
+    .close = store_rocksdb_close,
+};
+
+static void store_rocksdb_set_table(rocksdb_options_t *options, rocksdb_cache_t *cache)
+{
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_format_version(table, FORMAT_VERSION);
+    rocksdb_block_based_options_set_checksum(table, CHECKSUM_XXH3);
+    rocksdb_block_based_options_set_block_cache(table, cache);
+    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_block_based_options_destroy(table);
+}
+
+static void store_rocksdb_set_options(rocksdb_options_t *options)
+{
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_write_buffer_size(options, WRITE_BUFFER_LEN);
+    rocksdb_options_set_max_write_buffer_number(options, 4);
+    rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
+    rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
+    rocksdb_options_set_keep_log_file_num(options, LOG_FILES_KEPT);
+    rocksdb_options_set_info_log_level(options, INFO_LOG_WARN);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_compression(options, rocksdb_no_compression);
+    rocksdb_options_set_is_fd_close_on_exec(options, 1);
+}
+
+/* Everything but the database itself. ERR_INVALID: this RocksDB does not know an option that is needed. */
+static int store_rocksdb_prepare(struct store_rocksdb *store, uint64_t block_cache_len, char **ret_error)
+{
+    store->store.ops = &store_rocksdb_ops;
+    store->cache = rocksdb_cache_create_lru(block_cache_len > 0 ? block_cache_len : BLOCK_CACHE_LEN_DEFAULT);
+    store->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(store->write_options, 1);
+    store->read_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(store->read_options, 1);
+    store->flush_options = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(store->flush_options, 1);
+
+    rocksdb_options_t *base = rocksdb_options_create();
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_get_options_from_string(base, "avoid_flush_during_shutdown=true", options, ret_error);
+    rocksdb_options_destroy(base);
+    store->options = options;
+    if (*ret_error != NULL) {
+        return ERR_INVALID;
+    }
+    store_rocksdb_set_options(options);
+    store_rocksdb_set_table(options, store->cache);
+    return 0;
+}
+
+int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
+                       size_t detail_len)
+{
+    struct store_rocksdb *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return ERR_NOMEM;
+    }
+    char *error = NULL;
+    int err = store_rocksdb_prepare(store, options->block_cache_len, &error);
+    if (err == 0) {
+        store->db = rocksdb_open(store->options, options->path, &error);
+    }
+    if (error != NULL) {
+        (void)snprintf(detail, detail_len, "%s: %s", options->path, error);
+        int open_err = store_rocksdb_error(error);
+        store_rocksdb_free(store);
+        return err != 0 ? err : open_err;
+    }
+    *ret_store = &store->store;
+    return 0;
+}
