@@ -343,6 +343,12 @@ static int recovery_blame_end(struct recovery *recovery, size_t last, const stru
                          verdict->offset, verdict->what);
 }
 
+static int segment_seen(struct recovery *recovery, const struct log_recover_segment *segment)
+{
+    const struct log_recover_observer *observer = recovery->observer;
+    return observer->segment == NULL ? 0 : observer->segment(observer->arg, segment);
+}
+
 /* Measures what a torn batch left in a segment; an error when something there shows that the batch was synced. */
 static int segment_end(struct recovery *recovery, size_t i, size_t last, const struct verdict *verdict)
 {
@@ -359,10 +365,7 @@ static int segment_end(struct recovery *recovery, size_t i, size_t last, const s
     }
     segment->torn_bytes = bytes_written(recovery->data, segment->size, at);
     result->torn_bytes += segment->torn_bytes;
-    if (unused && recovery->observer->segment != NULL) {
-        return recovery->observer->segment(recovery->observer->arg, segment);
-    }
-    return 0;
+    return segment_seen(recovery, segment);
 }
 
 /* The log ends where `verdict` says, unless something shows that a batch there was synced. The segment `last` is the
@@ -418,13 +421,7 @@ static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
         int code = verdict.err == ERR_VERSION ? ERR_VERSION : ERR_CORRUPT;
         return segment_blame(recovery, segment, code, verdict.offset, verdict.what);
     }
-    if (limit == UINT64_MAX) {
-        err = recovery_end(recovery, i, &verdict);
-        if (err != 0) {
-            return err;
-        }
-    }
-    return recovery->observer->segment == NULL ? 0 : recovery->observer->segment(recovery->observer->arg, segment);
+    return limit == UINT64_MAX ? recovery_end(recovery, i, &verdict) : segment_seen(recovery, segment);
 }
 
 static int recovery_run(struct recovery *recovery)

@@ -18,7 +18,7 @@ static int text_fill(FILE *file, const char *path, char *text, size_t *ret_len, 
         return ERR_IO;
     }
     if (len > CONFIG_TEXT_LEN_MAX) {
-        snprintf(detail, detail_len, "%s:1: is longer than %u bytes: not a configuration", path, CONFIG_TEXT_LEN_MAX);
+        snprintf(detail, detail_len, "%s:1: is longer than %zu bytes: not a configuration", path, CONFIG_TEXT_LEN_MAX);
         return ERR_INVALID;
     }
     if (memchr(text, 0, len) != NULL) {

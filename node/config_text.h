@@ -10,7 +10,7 @@
 
 /* Reads a file of at most CONFIG_TEXT_LEN_MAX bytes; a NUL is put behind it. The caller frees the text.
  * ERR_NOT_FOUND, ERR_IO, ERR_INVALID (too long, or a NUL byte in it), ERR_NOMEM, with one line in `detail`. */
-#define CONFIG_TEXT_LEN_MAX (256u * 1024u)
+#define CONFIG_TEXT_LEN_MAX ((size_t)256 * 1024)
 int config_text_read(const char *path, char **ret_text, size_t *ret_len, char *detail, size_t detail_len);
 
 /* The line, from 1, of a key of the outermost mapping; 0 when it is not there. */

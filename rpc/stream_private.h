@@ -73,6 +73,14 @@ int stream_read_start(struct stream *stream) NODISCARD;
 /* One handle or request less; the last one frees the stream. */
 void stream_release(struct stream *stream);
 
+/* Tells the owner of the end, once; a finishing stream has nobody to tell and closes. */
+void stream_report_end(struct stream *stream);
+
+/* stream_write.c: tells the owner when a watermark has been crossed since it was last told. */
+void stream_congestion_check(struct stream *stream);
+/* stream_write.c: half-closes a finishing stream once everything is out. */
+void stream_finish_step(struct stream *stream);
+
 /* stream_connect.c: what closing must undo. */
 void stream_connect_cancel(struct stream *stream);
 void stream_connect_done(struct stream *stream);

@@ -7,7 +7,8 @@
 #include "statemachine/command.h"
 
 /* protobuf-c says NULL for a malformed header and for want of memory alike. The first must give the same reply on every
- * node, and a header that unpacks to more than the arena's bound counts as malformed; the second must end the process. */
+ * node, and a header that unpacks to more than the arena's bound counts as malformed; the second must end the process.
+ */
 struct decoder {
     ProtobufCAllocator protobuf;
     struct arena *arena;
@@ -77,26 +78,16 @@ static int command_carry_out(struct machine *machine, struct session *session, c
         return 0;
     }
     switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_ATTACH_SESSION:
-        return command_attach_session(machine, command->attach_session, reply);
-    case HOLDFAST__COMMAND__KIND_EXPIRE_SESSION:
-        return command_expire_session(machine, command->expire_session, reply);
-    case HOLDFAST__COMMAND__KIND_RAISE_VERSION:
-        return command_raise_version(machine, command->raise_version, reply);
-    case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE:
-        return command_declare_queue(machine, command->declare_queue, reply);
-    case HOLDFAST__COMMAND__KIND_DELETE_QUEUE:
-        return command_delete_queue(machine, command->delete_queue, reply);
-    case HOLDFAST__COMMAND__KIND_PUBLISH:
-        return command_publish(machine, command->publish, from->bodies, reply);
-    case HOLDFAST__COMMAND__KIND_SUBSCRIBE:
-        return command_subscribe(machine, session, command->subscribe, reply);
-    case HOLDFAST__COMMAND__KIND_UNSUBSCRIBE:
-        return command_unsubscribe(machine, session, command->unsubscribe, reply);
-    case HOLDFAST__COMMAND__KIND_SET_CREDIT:
-        return command_set_credit(machine, session, command->set_credit, reply);
-    case HOLDFAST__COMMAND__KIND_SETTLE:
-        return command_settle(machine, session, command->settle, reply);
+    case HOLDFAST__COMMAND__KIND_ATTACH_SESSION: return command_attach_session(machine, command->attach_session, reply);
+    case HOLDFAST__COMMAND__KIND_EXPIRE_SESSION: return command_expire_session(machine, command->expire_session, reply);
+    case HOLDFAST__COMMAND__KIND_RAISE_VERSION: return command_raise_version(machine, command->raise_version, reply);
+    case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE: return command_declare_queue(machine, command->declare_queue, reply);
+    case HOLDFAST__COMMAND__KIND_DELETE_QUEUE: return command_delete_queue(machine, command->delete_queue, reply);
+    case HOLDFAST__COMMAND__KIND_PUBLISH: return command_publish(machine, command->publish, from->bodies, reply);
+    case HOLDFAST__COMMAND__KIND_SUBSCRIBE: return command_subscribe(machine, session, command->subscribe, reply);
+    case HOLDFAST__COMMAND__KIND_UNSUBSCRIBE: return command_unsubscribe(machine, session, command->unsubscribe, reply);
+    case HOLDFAST__COMMAND__KIND_SET_CREDIT: return command_set_credit(machine, session, command->set_credit, reply);
+    case HOLDFAST__COMMAND__KIND_SETTLE: return command_settle(machine, session, command->settle, reply);
     case HOLDFAST__COMMAND__KIND_CLOSE_SESSION: /* Its reply goes out first: see session_apply(). */
     default: return 0;
     }

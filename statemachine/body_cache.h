@@ -1,5 +1,5 @@
-/* Messages lately read from the store: an applied delivery reads the row for its head, and the leader's gateway asks for
- * the body right after. Bounded; what it holds is never counted on. */
+/* Messages lately read from the store: an applied delivery reads the row for its head, and the leader's gateway asks
+ * for the body right after. Bounded; what it holds is never counted on. */
 
 #ifndef HOLDFAST_STATEMACHINE_BODY_CACHE_H
 #define HOLDFAST_STATEMACHINE_BODY_CACHE_H
@@ -18,7 +18,7 @@ struct body_cache {
         uint64_t queue; /* 0: empty. */
         uint64_t position;
         struct message message; /* Owns a reference. */
-    } *slots;
+    } * slots;
 };
 
 /* Keeps a reference to the message's blob, if it is small enough. */

@@ -31,8 +31,8 @@ static int checkpoint_add_row(struct machine_checkpoint *checkpoint, const struc
         return ERR_NOMEM;
     }
     checkpoint->rows = rows;
-    rows[checkpoint->rows_len++] = (struct checkpoint_row){
-        .offset = checkpoint->bytes.len, .key_len = row->key.len, .value_len = row->value.len};
+    rows[checkpoint->rows_len++] =
+        (struct checkpoint_row){.offset = checkpoint->bytes.len, .key_len = row->key.len, .value_len = row->value.len};
     int err = bytes_append(&checkpoint->bytes, row->key.data, row->key.len);
     CHECK(err == 0);
     err = bytes_append(&checkpoint->bytes, row->value.data, row->value.len);

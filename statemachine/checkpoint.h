@@ -1,8 +1,8 @@
 /* A checkpoint: what changed since the last one, taken out of the machine in one go and turned into rows off the loop.
  *
- * On the loop only what is small is encoded; of messages the slots are copied, with a reference to each body. A checkpoint
- * that failed stays, and its changes are written first by the next one, so that nothing has to be marked as changed
- * again. */
+ * On the loop only what is small is encoded; of messages the slots are copied, with a reference to each body. A
+ * checkpoint that failed stays, and its changes are written first by the next one, so that nothing has to be marked as
+ * changed again. */
 
 #ifndef HOLDFAST_STATEMACHINE_CHECKPOINT_H
 #define HOLDFAST_STATEMACHINE_CHECKPOINT_H

@@ -66,8 +66,7 @@ static int changes_add_delete_all(struct changes *changes, enum row_kind kind, u
         err = changes_add_key(changes, &end, &end_name);
     }
     if (err == 0) {
-        changes_add(changes,
-                    (struct store_change){.kind = STORE_DELETE_RANGE, .key = first_name, .value = end_name});
+        changes_add(changes, (struct store_change){.kind = STORE_DELETE_RANGE, .key = first_name, .value = end_name});
     }
     return err;
 }

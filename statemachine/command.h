@@ -10,15 +10,18 @@
 #include "proto/wire/entry.h"
 #include "statemachine/state.h"
 
-int command_attach_session(struct machine *machine, const Holdfast__AttachSession *attach, struct reply *reply) NODISCARD;
-int command_expire_session(struct machine *machine, const Holdfast__ExpireSession *expire, struct reply *reply) NODISCARD;
+int command_attach_session(struct machine *machine, const Holdfast__AttachSession *attach,
+                           struct reply *reply) NODISCARD;
+int command_expire_session(struct machine *machine, const Holdfast__ExpireSession *expire,
+                           struct reply *reply) NODISCARD;
 int command_raise_version(struct machine *machine, const Holdfast__RaiseVersion *raise, struct reply *reply) NODISCARD;
 
-int command_declare_queue(struct machine *machine, const Holdfast__DeclareQueue *declare, struct reply *reply) NODISCARD;
+int command_declare_queue(struct machine *machine, const Holdfast__DeclareQueue *declare,
+                          struct reply *reply) NODISCARD;
 int command_delete_queue(struct machine *machine, const Holdfast__DeleteQueue *delete, struct reply *reply) NODISCARD;
 
-int command_publish(struct machine *machine, const Holdfast__Publish *publish, struct slice bodies, struct reply *reply)
-    NODISCARD;
+int command_publish(struct machine *machine, const Holdfast__Publish *publish, struct slice bodies,
+                    struct reply *reply) NODISCARD;
 
 int command_subscribe(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
                       struct reply *reply) NODISCARD;

@@ -1,5 +1,6 @@
 /* Settle: accept, reject or release deliveries that the consumer holds; others are stale and left alone. */
 
+#include "proto/base/fault.h"
 #include "statemachine/command.h"
 
 static bool settle_check(const Holdfast__Settle *settle, const struct consumer *consumer, struct reply *reply)
@@ -29,10 +30,51 @@ static bool settle_check(const Holdfast__Settle *settle, const struct consumer *
 static int settle_one(struct machine *machine, struct consumer *consumer, struct delivery *delivery, bool release)
 {
     deliveries_drop(&consumer->deliveries, delivery);
+    delivery->released = release;
     if (release) {
         return queue_return(machine, consumer->queue, delivery->position, delivery->count);
     }
     return queue_settle(machine, consumer->queue, delivery->position);
+}
+
+/* Takes a message away from whoever holds it now. */
+static bool steal(struct machine *machine, struct queue *queue, uint64_t position)
+{
+    struct consumer *holder;
+    RB_FOREACH (holder, queue_consumers, &queue->consumers) {
+        struct delivery *delivery = deliveries_find(&holder->deliveries, 0, UINT64_MAX);
+        for (; delivery != NULL; delivery = deliveries_next(&holder->deliveries, delivery, UINT64_MAX)) {
+            if (delivery->position == position) {
+                deliveries_drop(&holder->deliveries, delivery);
+                consumer_update_turn(machine, holder);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a settlement would do that does not ask whether the delivery is held still. Only a fault hook calls it. */
+static int settle_stale(struct machine *machine, struct consumer *consumer, uint64_t first, uint64_t last,
+                        uint64_t *settled)
+{
+    struct deliveries *deliveries = &consumer->deliveries;
+    struct queue *queue = consumer->queue;
+    for (size_t i = deliveries->first; i < deliveries->last; i++) {
+        struct delivery *delivery = &deliveries->items[i];
+        if (!delivery->released || delivery->number < first || delivery->number > last) {
+            continue;
+        }
+        delivery->released = false;
+        if (queue_take_returned(machine, queue, delivery->position) || steal(machine, queue, delivery->position)) {
+            int err = queue_settle(machine, queue, delivery->position);
+            if (err != 0) {
+                return err;
+            }
+            ++*settled;
+        }
+    }
+    return 0;
 }
 
 static int settle_range(struct machine *machine, struct consumer *consumer, uint64_t first, uint64_t last, bool release,
@@ -48,6 +90,9 @@ static int settle_range(struct machine *machine, struct consumer *consumer, uint
         ++*settled;
         delivery = deliveries_next(deliveries, delivery, last);
     }
+    if (fault_fires(FAULT_SKIP_TOKEN_CHECK)) {
+        return release ? 0 : settle_stale(machine, consumer, first, last, settled);
+    }
     deliveries_tidy(deliveries);
     return 0;
 }
@@ -57,7 +102,8 @@ static uint64_t add_saturating(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-int command_settle(struct machine *machine, struct session *session, const Holdfast__Settle *settle, struct reply *reply)
+int command_settle(struct machine *machine, struct session *session, const Holdfast__Settle *settle,
+                   struct reply *reply)
 {
     struct consumer *consumer = consumer_find(session, settle->consumer);
     if (consumer == NULL) {

@@ -177,8 +177,7 @@ static void consumer_load_turn(struct consumer *consumer)
         return;
     }
     struct list_node *after = consumer->queue->waiting.prev;
-    while (after != &consumer->queue->waiting &&
-           container_of(after, struct consumer, waiting)->turn > consumer->turn) {
+    while (after != &consumer->queue->waiting && container_of(after, struct consumer, waiting)->turn > consumer->turn) {
         after = after->prev;
     }
     list_push_front(after, &consumer->waiting);

@@ -58,8 +58,8 @@ int deliveries_push(struct deliveries *deliveries, uint64_t number, uint64_t pos
     return 0;
 }
 
-/* Index of the first item with a number of at least `number`. Numbers rise by at least one from item to item, so it is at
- * most as far from the front as the numbers are apart: exact when there are no gaps. */
+/* Index of the first item with a number of at least `number`. Numbers rise by at least one from item to item, so it is
+ * at most as far from the front as the numbers are apart: exact when there are no gaps. */
 static size_t deliveries_lower_bound(const struct deliveries *deliveries, uint64_t number)
 {
     size_t low = deliveries->first;

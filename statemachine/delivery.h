@@ -18,6 +18,7 @@ struct delivery {
     uint64_t position;
     uint32_t count; /* Earlier deliveries of the message. */
     bool held;      /* False: a hole. */
+    bool released;  /* A hole whose message went back to the queue: only a fault hook asks. */
 };
 
 struct deliveries {

@@ -1,5 +1,5 @@
-/* The digest of the whole state: a sum of the hashes of all rows as a checkpoint of everything would write them, so that
- * it does not matter where a row is now, nor in what order rows are found. */
+/* The digest of the whole state: a sum of the hashes of all rows as a checkpoint of everything would write them, so
+ * that it does not matter where a row is now, nor in what order rows are found. */
 
 #include <string.h>
 
@@ -32,8 +32,7 @@ static int digest_queue(uint64_t *digest, struct queue *queue, struct row *row)
 {
     int err = digest_add(digest, row, queue_row(queue, row));
     struct returned *returned;
-    RB_FOREACH(returned, returned_tree, &queue->returned)
-    {
+    RB_FOREACH (returned, returned_tree, &queue->returned) {
         err = err != 0 ? err : digest_add(digest, row, returned_row(returned, row));
     }
     for (uint64_t position = queue->messages.base; position < queue->tail; position++) {
@@ -48,7 +47,8 @@ static int digest_queue(uint64_t *digest, struct queue *queue, struct row *row)
 static int digest_session(uint64_t *digest, struct session *session, struct row *row)
 {
     int err = digest_add(digest, row, session_row(session, row));
-    for (struct consumer *consumer = session->consumers; err == 0 && consumer != NULL; consumer = consumer->by_id.next) {
+    for (struct consumer *consumer = session->consumers; err == 0 && consumer != NULL;
+         consumer = consumer->by_id.next) {
         err = digest_add(digest, row, consumer_row(consumer, row));
     }
     return err;

@@ -101,8 +101,7 @@ void gone_clear(struct gone *gone)
 {
     struct gone_block *block;
     struct gone_block *next;
-    HASH_ITER(hh, gone->blocks, block, next)
-    {
+    HASH_ITER (hh, gone->blocks, block, next) {
         HASH_DEL(gone->blocks, block);
         free(block);
     }

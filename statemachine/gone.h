@@ -1,5 +1,5 @@
-/* Positions whose message is settled while its row is still in the store: to be deleted with the next checkpoint, and not
- * to be read until then. Bits in blocks, so that a million of them cost a few hundred kilobytes. */
+/* Positions whose message is settled while its row is still in the store: to be deleted with the next checkpoint, and
+ * not to be read until then. Bits in blocks, so that a million of them cost a few hundred kilobytes. */
 
 #ifndef HOLDFAST_STATEMACHINE_GONE_H
 #define HOLDFAST_STATEMACHINE_GONE_H

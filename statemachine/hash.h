@@ -8,7 +8,8 @@
 
 #include "proto/base/check.h"
 
-/* Apply cannot go on without memory, and half an entry must not stay: the process ends and starts again from its log. */
+/* Apply cannot go on without memory, and half an entry must not stay: the process ends and starts again from its log.
+ */
 #define uthash_fatal(message) check_failed(message, __FILE__, __LINE__)
 #define HASH_FUNCTION(key, key_len, hash) ((hash) = (unsigned)XXH3_64bits((key), (key_len)))
 #include <uthash.h>

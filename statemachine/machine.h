@@ -1,14 +1,14 @@
 /* The queue machine: what a queue is.
  *
- * machine_apply(entry) -> effects. It reads and writes only its own state: it has no clock, no randomness, no sockets and
- * does not know whether its node leads. The same entries give the same state on every node. Time passes only through
- * entries. Effects are what the leader's node should do about it; every replica computes them, only the leader's gateway
- * carries them out, and they may be repeated or lost when leadership changes, so nothing depends on them: replies are
- * remembered, and deliveries are numbered and can be asked for again.
+ * machine_apply(entry) -> effects. It reads and writes only its own state: it has no clock, no randomness, no sockets
+ * and does not know whether its node leads. The same entries give the same state on every node. Time passes only
+ * through entries. Effects are what the leader's node should do about it; every replica computes them, only the
+ * leader's gateway carries them out, and they may be repeated or lost when leadership changes, so nothing depends on
+ * them: replies are remembered, and deliveries are numbered and can be asked for again.
  *
- * State lives in memory where it is small (queues, sessions, consumers, unsettled deliveries, producers) and in the store
- * where it is not (messages that survived a checkpoint). What changed since the last checkpoint is in memory: the overlay.
- * Its size is bounded by the log kept for it. */
+ * State lives in memory where it is small (queues, sessions, consumers, unsettled deliveries, producers) and in the
+ * store where it is not (messages that survived a checkpoint). What changed since the last checkpoint is in memory: the
+ * overlay. Its size is bounded by the log kept for it. */
 
 #ifndef HOLDFAST_STATEMACHINE_MACHINE_H
 #define HOLDFAST_STATEMACHINE_MACHINE_H
@@ -38,10 +38,10 @@ struct effect {
     uint64_t session;
     union {
         struct effect_reply {
-            uint64_t number;      /* 0 for commands of the node itself. */
-            uint32_t command;     /* Position of the command within its entry. */
-            uint32_t error;       /* Positive error number, or 0. */
-            const char *detail;   /* Valid until the next apply; "" when all is well. */
+            uint64_t number;    /* 0 for commands of the node itself. */
+            uint32_t command;   /* Position of the command within its entry. */
+            uint32_t error;     /* Positive error number, or 0. */
+            const char *detail; /* Valid until the next apply; "" when all is well. */
             uint64_t count;
             uint64_t repeated_count;
             uint64_t attach_session; /* Attach only, as in the Reply message. */
@@ -51,7 +51,7 @@ struct effect {
         struct effect_delivery {
             uint64_t consumer;
             uint64_t number;
-            uint64_t queue;       /* The queue's id: with the position, what machine_body() takes. */
+            uint64_t queue; /* The queue's id: with the position, what machine_body() takes. */
             uint64_t position;
             uint64_t enqueued_ms;
             uint64_t body_hash;
@@ -71,9 +71,9 @@ struct effects {
 };
 
 /* Opens the machine on a store, reading back what the last checkpoint wrote. Takes ownership of the store on success.
- * `ret_applied_index` is the index of the last entry in the checkpoint (0: none), and `ret_consensus` the bytes that were
- * given to machine_checkpoint() with it (the caller owns the reference).
- * ERR_VERSION: written by a newer version. ERR_CORRUPT, ERR_IO, ERR_NOMEM; `detail` gets one line. */
+ * `ret_applied_index` is the index of the last entry in the checkpoint (0: none), and `ret_consensus` the bytes that
+ * were given to machine_checkpoint() with it (the caller owns the reference). ERR_VERSION: written by a newer version.
+ * ERR_CORRUPT, ERR_IO, ERR_NOMEM; `detail` gets one line. */
 int machine_open(struct store *store, struct machine **ret_machine, uint64_t *ret_applied_index,
                  struct slice *ret_consensus, char *detail, size_t detail_len) NODISCARD;
 
@@ -92,8 +92,8 @@ uint64_t machine_applied_index(const struct machine *machine);
 uint64_t machine_time_ms(const struct machine *machine);
 uint32_t machine_version(const struct machine *machine);
 
-/* Whether deliveries are due that did not fit the last entry. They come with the next one, whatever is in it: the leader
- * appends an entry without commands when it has nothing else to propose. */
+/* Whether deliveries are due that did not fit the last entry. They come with the next one, whatever is in it: the
+ * leader appends an entry without commands when it has nothing else to propose. */
 bool machine_due(const struct machine *machine);
 
 /* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
@@ -112,8 +112,8 @@ struct machine_session {
     uint64_t last_number;
     uint32_t lease_ms;
 };
-int machine_sessions(struct machine *machine, int (*each)(void *arg, const struct machine_session *session), void *arg)
-    NODISCARD;
+int machine_sessions(struct machine *machine, int (*each)(void *arg, const struct machine_session *session),
+                     void *arg) NODISCARD;
 /* ERR_NOT_FOUND. */
 int machine_session(struct machine *machine, uint64_t session, struct machine_session *ret_session) NODISCARD;
 
@@ -130,11 +130,11 @@ int machine_queues(struct machine *machine, const char *after,
 
 /* Checkpoints. machine_checkpoint() collects what changed since the last one, together with the applied index and the
  * given consensus bytes (copied); the machine goes on meanwhile. The result is written with machine_checkpoint_write(),
- * which may run on another thread, and then given back on the loop with machine_checkpoint_done(), whatever the outcome.
- * One at a time: ERR_BUSY. */
+ * which may run on another thread, and then given back on the loop with machine_checkpoint_done(), whatever the
+ * outcome. One at a time: ERR_BUSY. */
 struct machine_checkpoint;
-int machine_checkpoint(struct machine *machine, struct slice consensus, struct machine_checkpoint **ret_checkpoint)
-    NODISCARD;
+int machine_checkpoint(struct machine *machine, struct slice consensus,
+                       struct machine_checkpoint **ret_checkpoint) NODISCARD;
 int machine_checkpoint_write(struct machine_checkpoint *checkpoint) NODISCARD;
 /* With `err` 0 the overlay lets go of what is now in the store. With an error the process should end; when it does not,
  * the changes stay in the overlay and go with the next checkpoint. Frees the checkpoint. */

@@ -36,14 +36,12 @@ static void machine_free(struct machine *machine)
 {
     struct session *session;
     struct session *next_session;
-    HASH_ITER(by_id, machine->sessions, session, next_session)
-    {
+    HASH_ITER (by_id, machine->sessions, session, next_session) {
         session_discard(machine, session);
     }
     struct queue *queue;
     struct queue *next_queue;
-    HASH_ITER(by_id, machine->queues, queue, next_queue)
-    {
+    HASH_ITER (by_id, machine->queues, queue, next_queue) {
         queue_free(machine, queue);
     }
     checkpoint_free(machine->failed);
@@ -160,7 +158,8 @@ static int machine_load_rows(struct machine *machine, const char **ret_what)
         struct row_key first = row_key_plain(load_kinds[i].kind);
         struct row_key end = first;
         end.data[0]++;
-        int err = machine->store->ops->scan(machine->store, row_key_slice(&first), row_key_slice(&end), load_each, &load);
+        int err =
+            machine->store->ops->scan(machine->store, row_key_slice(&first), row_key_slice(&end), load_each, &load);
         if (err != 0) {
             *ret_what = load_kinds[i].what;
             return err;

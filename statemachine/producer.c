@@ -27,8 +27,7 @@ void producers_done(struct producers *producers)
 {
     struct producer *producer;
     struct producer *next;
-    HASH_ITER(by_name, producers->by_name, producer, next)
-    {
+    HASH_ITER (by_name, producers->by_name, producer, next) {
         producer_free(producers, producer);
     }
 }

@@ -1,5 +1,5 @@
-/* Producers and their last sequence numbers, kept for ever: in memory those that published since the last checkpoint and a
- * bounded number of others, the rest in the store.
+/* Producers and their last sequence numbers, kept for ever: in memory those that published since the last checkpoint
+ * and a bounded number of others, the rest in the store.
  *
  * Row 'P' name: u64 last sequence. Names are those of the one virtual host there is, "/". */
 
@@ -31,9 +31,9 @@ struct producer {
 
 struct producers {
     struct producer *by_name;
-    struct list_node changed;    /* Since the last checkpoint. */
-    struct list_node collected;  /* In the checkpoint in flight, not changed since. */
-    struct list_node cached;     /* As in the store; longest unused first. */
+    struct list_node changed;   /* Since the last checkpoint. */
+    struct list_node collected; /* In the checkpoint in flight, not changed since. */
+    struct list_node cached;    /* As in the store; longest unused first. */
     size_t cached_len;
     size_t cached_len_max;
 };

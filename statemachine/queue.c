@@ -192,20 +192,33 @@ bool queue_peek(struct queue *queue, uint64_t *ret_position, uint32_t *ret_count
     return true;
 }
 
+bool queue_take_returned(struct machine *machine, struct queue *queue, uint64_t position)
+{
+    struct returned like = {.position = position};
+    struct returned *returned = RB_FIND(returned_tree, &queue->returned, &like);
+    if (returned == NULL) {
+        return false;
+    }
+    if (returned->stored) {
+        state_forget_row(machine, ROW_RETURNED, queue->id, position);
+    }
+    returned_free(queue, returned);
+    queue->unsettled++;
+    queue_changed(machine, queue);
+    return true;
+}
+
 void queue_take(struct machine *machine, struct queue *queue, uint64_t *ret_position, uint32_t *ret_count)
 {
     CHECK(queue_peek(queue, ret_position, ret_count));
-    if (queue->returned_len > 0) {
-        struct returned *returned = RB_MIN(returned_tree, &queue->returned);
-        if (returned->stored) {
-            state_forget_row(machine, ROW_RETURNED, queue->id, returned->position);
-        }
-        returned_free(queue, returned);
-    } else {
+    if (queue->returned_len == 0) {
         queue->head++;
+        queue->unsettled++;
+        queue_changed(machine, queue);
+        return;
     }
-    queue->unsettled++;
-    queue_changed(machine, queue);
+    bool taken = queue_take_returned(machine, queue, *ret_position);
+    CHECK(taken);
 }
 
 int queue_settle(struct machine *machine, struct queue *queue, uint64_t position)

@@ -1,8 +1,8 @@
 /* A queue: ranges of positions, the messages that came back, and who consumes it.
  *
- * Positions count from 1 in the order of the log and are never reused. [head, tail) have never been delivered; below the
- * head a message is held by a consumer, has come back (`returned`), or is settled. Where a message's content is:
- * at or above messages.base in memory, below it in the store.
+ * Positions count from 1 in the order of the log and are never reused. [head, tail) have never been delivered; below
+ * the head a message is held by a consumer, has come back (`returned`), or is settled. Where a message's content is: at
+ * or above messages.base in memory, below it in the store.
  *
  * Row 'Q' queue: u64 head, u64 tail, u64 turns, u8 length of the name, name.
  * Row 'R' queue position: u32 earlier deliveries. */
@@ -57,7 +57,7 @@ struct queue {
     bool stored;              /* Rows of it may be in the store. */
     struct list_node changed; /* In machine->changed_queues. */
     RB_ENTRY(queue) by_name;
-    bool due;                 /* In machine->due_queues. */
+    bool due; /* In machine->due_queues. */
     RB_ENTRY(queue) by_due;
     UT_hash_handle by_id;
 };
@@ -69,8 +69,8 @@ RB_PROTOTYPE(queue_names, queue, by_name, queue_compare_names)
 RB_PROTOTYPE(queue_dues, queue, by_due, queue_compare_ids)
 
 /* Makes a queue and enters it into the machine. ERR_NOMEM, ERR_EXISTS (the id or the name is taken). */
-int queue_new(struct machine *machine, uint64_t id, const char *name, size_t name_len, struct queue **ret_queue)
-    NODISCARD;
+int queue_new(struct machine *machine, uint64_t id, const char *name, size_t name_len,
+              struct queue **ret_queue) NODISCARD;
 /* Takes it out of the machine and frees it with its messages; it must have no consumers. Leaves the store alone. */
 void queue_free(struct machine *machine, struct queue *queue);
 
@@ -96,14 +96,16 @@ int queue_load_returned(struct queue *queue, uint64_t position, uint32_t count) 
 
 /* Takes the lowest ready message. There must be one. */
 void queue_take(struct machine *machine, struct queue *queue, uint64_t *ret_position, uint32_t *ret_count);
+/* Takes a message that has come back, out of turn. False when it is not waiting there. */
+bool queue_take_returned(struct machine *machine, struct queue *queue, uint64_t position);
 /* The position and count that queue_take() would give; false when nothing is ready. */
 bool queue_peek(struct queue *queue, uint64_t *ret_position, uint32_t *ret_count);
 
 /* A delivered message is settled: it is gone. ERR_NOMEM. */
 int queue_settle(struct machine *machine, struct queue *queue, uint64_t position) NODISCARD;
 
-/* Whether a message is (still) in the queue, as far as memory knows: a settled message whose row has been deleted, or was
- * never written, is found to be missing when it is read. */
+/* Whether a message is (still) in the queue, as far as memory knows: a settled message whose row has been deleted, or
+ * was never written, is found to be missing when it is read. */
 bool queue_may_have(const struct queue *queue, uint64_t position);
 
 /* Rows; `row` is started and sealed. ERR_NOMEM. */

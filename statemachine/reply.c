@@ -13,8 +13,7 @@ const char *detail_text(unsigned detail)
 {
     switch (detail) {
 #define X(name, number, text)                                                                                          \
-    case number:                                                                                                       \
-        return text;
+    case number: return text;
         DETAIL_LIST(X)
 #undef X
     default: return "";

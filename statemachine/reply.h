@@ -9,39 +9,39 @@
 #include "proto/base/err.h"
 
 /* X(name, number, text): numbers are stored, so they are never reused. */
-#define DETAIL_LIST(X)                                                                    \
-    X(NONE, 0, "")                                                                        \
-    X(HEADER, 1, "the command's header cannot be decoded")                                \
-    X(KIND, 2, "no such kind of command")                                                 \
-    X(BODIES, 3, "this kind of command has no bodies")                                    \
-    X(NODE_ONLY, 4, "this command is issued by nodes only")                               \
-    X(SESSION_ONLY, 5, "this command needs a session")                                    \
-    X(SESSION, 6, "no such session")                                                      \
-    X(ATTACHMENT, 7, "not the session's current attachment")                              \
-    X(NUMBER_SKIPPED, 8, "a command number was skipped")                                  \
-    X(REPLY_FORGOTTEN, 9, "this command number is done and its reply forgotten")          \
-    X(KEY, 10, "a session's key has 16 bytes")                                            \
-    X(VHOST, 11, "no such virtual host")                                                  \
-    X(CLIENT_NAME, 12, "the client's name is too long or not a name")                     \
-    X(SESSIONS, 13, "too many sessions")                                                  \
-    X(QUEUE_NAME, 14, "not a name for a queue")                                           \
-    X(QUEUE, 15, "no such queue")                                                         \
-    X(QUEUES, 16, "too many queues")                                                      \
-    X(NOT_EMPTY, 17, "the queue has messages")                                            \
-    X(MESSAGES, 18, "a publish has 1 to 4096 messages, each with its length and hash")    \
-    X(BODY_LEN, 19, "a body is too long")                                                 \
-    X(BODIES_LEN, 20, "the bodies are not as long as announced")                          \
-    X(BODY_HASH, 21, "a body does not match its hash")                                    \
-    X(PRODUCER_NAME, 22, "not a name for a producer")                                     \
-    X(SEQUENCE, 23, "sequences start at 1 and end below 2^64")                            \
-    X(CONSUMER_ZERO, 24, "a consumer is not 0")                                           \
-    X(CONSUMER_EXISTS, 25, "the session has that consumer already")                       \
-    X(CONSUMER, 26, "no such consumer")                                                   \
-    X(CONSUMERS, 27, "too many consumers in this session")                                \
-    X(CREDIT, 28, "credit is out of range")                                               \
-    X(RANGES, 29, "a settlement has 1 to 4096 ranges of numbers from 1, first to last")   \
-    X(NOT_DELIVERED, 30, "a delivery of that number has not been made")                   \
-    X(OUTCOME, 31, "no such outcome")                                                     \
+#define DETAIL_LIST(X)                                                                                                 \
+    X(NONE, 0, "")                                                                                                     \
+    X(HEADER, 1, "the command's header cannot be decoded")                                                             \
+    X(KIND, 2, "no such kind of command")                                                                              \
+    X(BODIES, 3, "this kind of command has no bodies")                                                                 \
+    X(NODE_ONLY, 4, "this command is issued by nodes only")                                                            \
+    X(SESSION_ONLY, 5, "this command needs a session")                                                                 \
+    X(SESSION, 6, "no such session")                                                                                   \
+    X(ATTACHMENT, 7, "not the session's current attachment")                                                           \
+    X(NUMBER_SKIPPED, 8, "a command number was skipped")                                                               \
+    X(REPLY_FORGOTTEN, 9, "this command number is done and its reply forgotten")                                       \
+    X(KEY, 10, "a session's key has 16 bytes")                                                                         \
+    X(VHOST, 11, "no such virtual host")                                                                               \
+    X(CLIENT_NAME, 12, "the client's name is too long or not a name")                                                  \
+    X(SESSIONS, 13, "too many sessions")                                                                               \
+    X(QUEUE_NAME, 14, "not a name for a queue")                                                                        \
+    X(QUEUE, 15, "no such queue")                                                                                      \
+    X(QUEUES, 16, "too many queues")                                                                                   \
+    X(NOT_EMPTY, 17, "the queue has messages")                                                                         \
+    X(MESSAGES, 18, "a publish has 1 to 4096 messages, each with its length and hash")                                 \
+    X(BODY_LEN, 19, "a body is too long")                                                                              \
+    X(BODIES_LEN, 20, "the bodies are not as long as announced")                                                       \
+    X(BODY_HASH, 21, "a body does not match its hash")                                                                 \
+    X(PRODUCER_NAME, 22, "not a name for a producer")                                                                  \
+    X(SEQUENCE, 23, "sequences start at 1 and end below 2^64")                                                         \
+    X(CONSUMER_ZERO, 24, "a consumer is not 0")                                                                        \
+    X(CONSUMER_EXISTS, 25, "the session has that consumer already")                                                    \
+    X(CONSUMER, 26, "no such consumer")                                                                                \
+    X(CONSUMERS, 27, "too many consumers in this session")                                                             \
+    X(CREDIT, 28, "credit is out of range")                                                                            \
+    X(RANGES, 29, "a settlement has 1 to 4096 ranges of numbers from 1, first to last")                                \
+    X(NOT_DELIVERED, 30, "a delivery of that number has not been made")                                                \
+    X(OUTCOME, 31, "no such outcome")                                                                                  \
     X(VERSION_ZERO, 32, "versions start at 1")
 
 enum detail {
@@ -73,7 +73,7 @@ struct replies {
         uint64_t repeated_count;
         uint16_t error;
         uint16_t detail;
-    } *items;   /* By number modulo `cap`, a power of two or 0. */
+    } * items; /* By number modulo `cap`, a power of two or 0. */
     size_t cap;
     size_t len;
     uint64_t last;

@@ -10,9 +10,9 @@
  *   'S' session               a session and its remembered replies
  *   'C' session consumer      a consumer and its unsettled deliveries
  *
- * A value is a version byte (ROW_VERSION), little-endian fields, and an XXH3-64 of all of these, seeded with the XXH3-64
- * of the key, so that neither a damaged nor a misplaced row is believed. A message's body follows the checksum of its row
- * and is covered by a hash of its own. The fields stand beside the struct that they keep, in <noun>.h. */
+ * A value is a version byte (ROW_VERSION), little-endian fields, and an XXH3-64 of all of these, seeded with the
+ * XXH3-64 of the key, so that neither a damaged nor a misplaced row is believed. A message's body follows the checksum
+ * of its row and is covered by a hash of its own. The fields stand beside the struct that they keep, in <noun>.h. */
 
 #ifndef HOLDFAST_STATEMACHINE_ROWS_H
 #define HOLDFAST_STATEMACHINE_ROWS_H

@@ -38,8 +38,7 @@ int session_free(struct machine *machine, struct session *session)
     enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
     struct consumer *consumer;
     struct consumer *next;
-    HASH_ITER(by_id, session->consumers, consumer, next)
-    {
+    HASH_ITER (by_id, session->consumers, consumer, next) {
         int err = consumer_free(machine, consumer, end);
         if (err != 0) {
             return err;
@@ -56,8 +55,7 @@ void session_discard(struct machine *machine, struct session *session)
 {
     struct consumer *consumer;
     struct consumer *next;
-    HASH_ITER(by_id, session->consumers, consumer, next)
-    {
+    HASH_ITER (by_id, session->consumers, consumer, next) {
         consumer_discard(consumer);
     }
     session_remove(machine, session);

@@ -1,8 +1,8 @@
 /* A session: a client's presence, its command numbers with the last replies, and its consumers.
  *
- * Row 'S' session: 16 bytes key, u64 attachment, u32 lease_ms, u8 length of the virtual host, virtual host, u8 length of
- * the client's name, client's name, u64 last number, u32 replies, then each, up to the last number:
- * u64 count, u64 repeated count, u16 error, u16 detail. */
+ * Row 'S' session: 16 bytes key, u64 attachment, u32 lease_ms, u8 length of the virtual host, virtual host, u8 length
+ * of the client's name, client's name, u64 last number, u32 replies, then each, up to the last number: u64 count, u64
+ * repeated count, u16 error, u16 detail. */
 
 #ifndef HOLDFAST_STATEMACHINE_SESSION_H
 #define HOLDFAST_STATEMACHINE_SESSION_H
@@ -35,8 +35,8 @@ struct session {
 };
 
 /* Makes a session and enters it into the machine. Ids must rise. ERR_NOMEM. */
-int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_KEY_LEN], struct session **ret_session)
-    NODISCARD;
+int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_KEY_LEN],
+                struct session **ret_session) NODISCARD;
 /* Ends it: its consumers end, what they hold goes back. ERR_NOMEM. */
 int session_free(struct machine *machine, struct session *session) NODISCARD;
 /* Frees it without any effect on the state, for closing. */

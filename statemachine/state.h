@@ -74,9 +74,10 @@ void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, u
 /* The globals' row. ERR_NOMEM. */
 int state_row(const struct machine *machine, struct slice consensus, struct row *row) NODISCARD;
 
-/* A message that is in the queue: its slot, or its row read from the store. The caller owns a reference to ret_message's
- * blob. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. The body's hash is not checked. */
-int state_message(struct machine *machine, struct queue *queue, uint64_t position, struct message *ret_message) NODISCARD;
+/* A message that is in the queue: its slot, or its row read from the store. The caller owns a reference to
+ * ret_message's blob. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. The body's hash is not checked. */
+int state_message(struct machine *machine, struct queue *queue, uint64_t position,
+                  struct message *ret_message) NODISCARD;
 
 /* Hands ready messages to waiting consumers, queue by queue, as far as one entry may. */
 int deliver_due(struct machine *machine) NODISCARD;

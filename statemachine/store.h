@@ -1,7 +1,7 @@
 /* Where the state of the machine is kept between checkpoints: an ordered set of rows, written only by checkpoints.
  *
- * store_rocksdb.c is RocksDB; the simulator has one in memory. A write is one atomic, durable step: after a crash either
- * all of it is there or nothing. Keys are compared as bytes. */
+ * store_rocksdb.c is RocksDB; the simulator has one in memory. A write is one atomic, durable step: after a crash
+ * either all of it is there or nothing. Keys are compared as bytes. */
 
 #ifndef HOLDFAST_STATEMACHINE_STORE_H
 #define HOLDFAST_STATEMACHINE_STORE_H

@@ -1,9 +1,9 @@
 /* The store of a real node: the only file that knows RocksDB.
  *
- * RocksDB's write-ahead log is off: the Raft log is the log. A checkpoint is one write batch, which goes into one memtable
- * whole, followed by a flush that makes it durable: after a crash RocksDB has whole batches only. There is one column
- * family, because a flush of several is not atomic through the C API. Nothing may flush at closing, which is what
- * avoid_flush_during_shutdown is for; the C API offers it as an option string only. */
+ * RocksDB's write-ahead log is off: the Raft log is the log. A checkpoint is one write batch, which goes into one
+ * memtable whole, followed by a flush that makes it durable: after a crash RocksDB has whole batches only. There is one
+ * column family, because a flush of several is not atomic through the C API. Nothing may flush at closing, which is
+ * what avoid_flush_during_shutdown is for; the C API offers it as an option string only. */
 
 #include "statemachine/store_rocksdb.h"
 
@@ -232,6 +232,7 @@ int store_rocksdb_open(const struct store_rocksdb_options *options, struct store
 {
     struct store_rocksdb *store = calloc(1, sizeof *store);
     if (store == NULL) {
+        (void)snprintf(detail, detail_len, "%s: %s", options->path, err_text(ERR_NOMEM));
         return ERR_NOMEM;
     }
     char *error = NULL;

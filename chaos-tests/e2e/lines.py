@@ -105,6 +105,17 @@ def kill_leader(cluster):
     return leader
 
 
+def pause_leader(cluster):
+    """SIGSTOP for the leader until there is another: when it goes on, it does not know yet that it is deposed."""
+    leader = cluster.leader()
+    cluster.ops("pause", str(leader))
+    try:
+        wait_for("another leader", lambda: cluster.leader() != leader)
+    finally:
+        cluster.ops("resume", str(leader))
+    return leader
+
+
 def kill_all(cluster):
     """SIGKILL for all nodes at once, then all are started again."""
     for pid in [cluster.pid(node) for node in range(1, cluster.nodes + 1)]:

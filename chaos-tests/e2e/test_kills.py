@@ -1,4 +1,4 @@
-"""No line is lost, doubled or out of place when nodes are killed while a file goes through the cluster."""
+"""No line is lost, doubled or out of place when nodes are killed or paused while a file goes through the cluster."""
 
 import harness
 import lines
@@ -15,6 +15,9 @@ class Kills(harness.ClusterTest):
 
     def test_lines_through_kill_of_all(self):
         self.all_files(lines.kill_all)
+
+    def test_lines_through_pause_of_leader(self):
+        self.all_files(lines.pause_leader)
 
 
 if __name__ == "__main__":

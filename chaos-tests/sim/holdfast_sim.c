@@ -24,6 +24,7 @@ static const char usage[] =
     "  --fault NAME      switches a safety step off; may be given several times\n"
     "  --limit N         with --catch: seeds at most (300)\n"
     "  --replay-check    runs every seed twice, and compares\n"
+    "  --digests         prints a digest of each run: the same seed gives the same everywhere\n"
     "  --quiet           no table at the end\n"
     "Exit: 0 all is well, 1 a violation (or, with --catch, a fault that was not noticed), 2 usage.\n";
 
@@ -36,6 +37,7 @@ struct arguments {
     bool one;
     bool replay_check;
     bool quiet;
+    bool digests;
     bool catch;
     enum fault faults[FAULT_COUNT];
     unsigned faults_len;
@@ -76,6 +78,7 @@ static int parse_option(struct arguments *arguments, int option, const char *val
     case 'r': arguments->replay_check = true; return 0;
     case 'q': arguments->quiet = true; return 0;
     case 'c': arguments->catch = true; return 0;
+    case 'd': arguments->digests = true; return 0;
     case 'F': arguments->file = value; return 0;
     case 'f':
         if (fault_by_name(value) == FAULT_COUNT || arguments->faults_len == FAULT_COUNT) {
@@ -107,19 +110,13 @@ static int parse_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'm'},
-        {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'N'},
-        {"fault", required_argument, NULL, 'f'},
-        {"limit", required_argument, NULL, 'l'},
-        {"file", required_argument, NULL, 'F'},
-        {"trace", no_argument, NULL, 't'},
-        {"replay-check", no_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"catch", no_argument, NULL, 'c'},
-        {0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},  {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'}, {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},       {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},       {"catch", no_argument, NULL, 'c'},
+        {"digests", no_argument, NULL, 'd'},     {0},
     };
     int option;
     optind = 1;
@@ -169,9 +166,14 @@ static int run_seeds(const struct arguments *arguments)
         if (arguments->replay_check && status == 0) {
             sim_world_run(&options, &again);
             if (again.digest != result.digest || memcmp(&again.stats, &result.stats, sizeof again.stats) != 0) {
-                print_violation(arguments, options.seed, "two runs of the seed differ");
+                print_violation(arguments, options.seed,
+                                again.digest != result.digest ? "two runs of the seed differ"
+                                                              : "two runs of the seed differ in their counts");
                 status = 1;
             }
+        }
+        if (arguments->digests) {
+            printf("seed %" PRIu64 ": digest %016" PRIx64 "\n", options.seed, result.digest);
         }
         sim_stats_table_add(&table, &result.stats);
         if ((i + 1) % 100 == 0 && !arguments->quiet) {

@@ -85,6 +85,8 @@ struct sim_disk {
     size_t pending_cap;
     int append_err;
     int offload_err;
+    int sync_err;
+    uint64_t syncs_before_err;
     struct sim_disk_counters counters;
 };
 
@@ -469,8 +471,23 @@ static int op_write(struct disk_file *file, uint64_t offset, const void *data, s
     return 0;
 }
 
+/* The error that was asked for, when its turn has come. */
+static int sim_sync_err(struct sim_disk *sim)
+{
+    if (sim->sync_err == 0 || sim->syncs_before_err-- > 0) {
+        return 0;
+    }
+    int err = sim->sync_err;
+    sim->sync_err = 0;
+    return err;
+}
+
 static int op_sync(struct disk_file *file)
 {
+    int err = sim_sync_err(sim_of(file->disk));
+    if (err != 0) {
+        return err;
+    }
     struct inode *inode = file_of(file)->inode;
     sim_of(file->disk)->counters.syncs++;
     inode_sync(inode, inode->changes_len);
@@ -519,6 +536,10 @@ static int op_remove(struct disk *disk, const char *path)
 static int op_sync_dir(struct disk *disk, const char *path)
 {
     struct sim_disk *sim = sim_of(disk);
+    int err = sim_sync_err(sim);
+    if (err != 0) {
+        return err;
+    }
     size_t kept = 0;
     for (size_t i = 0; i < sim->namings_len; i++) {
         struct naming *naming = &sim->namings[i];
@@ -591,6 +612,7 @@ static void sim_forget(struct sim_disk *sim)
     sim->pending_len = 0;
     sim->append_err = 0;
     sim->offload_err = 0;
+    sim->sync_err = 0;
 }
 
 void sim_disk_free(struct sim_disk *sim)
@@ -725,6 +747,12 @@ void sim_disk_fail_next_append(struct sim_disk *sim, int err)
 void sim_disk_fail_next_offload(struct sim_disk *sim, int err)
 {
     sim->offload_err = err;
+}
+
+void sim_disk_fail_nth_sync(struct sim_disk *sim, uint64_t nth, int err)
+{
+    sim->sync_err = err;
+    sim->syncs_before_err = nth;
 }
 
 /* How much of a change reaches the disk: nothing, all of it, or, of a sector, a part from its start. */

@@ -58,6 +58,9 @@ void sim_disk_fail_next_append(struct sim_disk *sim, int err);
 /* The next offloaded task is not run and completes with this error. */
 void sim_disk_fail_next_offload(struct sim_disk *sim, int err);
 
+/* The `nth` call of sync() or sync_dir() from now (0: the next) fails with this error and makes nothing durable. */
+void sim_disk_fail_nth_sync(struct sim_disk *sim, uint64_t nth, int err);
+
 /* The power fails: what is pending is dropped (no `done`), unsynced changes are kept, lost or torn as `random` has it.
  * Open files stay valid for close() alone. */
 void sim_disk_crash(struct sim_disk *sim, uint64_t (*random)(void *arg), void *arg);

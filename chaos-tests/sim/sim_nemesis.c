@@ -303,10 +303,12 @@ static void nemesis_event(struct sim_event *event)
         }
         nemesis_strike(world, (enum sim_trouble)trouble);
     }
-    sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) +
-                                                              sim_random_delay(&nemesis->random, nemesis->every_us),
-                                                     .fire = nemesis_event,
-                                                     .object = world});
+    /* A run that takes long gets more and more air to breathe, so that it ends. */
+    uint64_t pause_us = sim_random_delay(&nemesis->random, nemesis->every_us);
+    sim_queue_push(&world->queue,
+                   (struct sim_event){.at_us = sim_world_now(world) + pause_us * (1 + sim_world_now(world) / 10000000),
+                                      .fire = nemesis_event,
+                                      .object = world});
 }
 
 static const enum sim_trouble plan[] = {SIM_CRASH_DIRTY, SIM_CUT_LEADER, SIM_CRASH_DIRTY, SIM_PAUSE_LEADER};

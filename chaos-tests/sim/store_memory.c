@@ -228,8 +228,7 @@ int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_d
 {
     store_memory_disk_wipe(disk);
     struct memory_row *row;
-    RB_FOREACH(row, store_memory_rows, &from->rows)
-    {
+    RB_FOREACH (row, store_memory_rows, &from->rows) {
         struct memory_row *copy = row_new((struct slice){.data = row->key, .len = row->key_len},
                                           (struct slice){.data = row->value, .len = row->value_len}, (struct slice){0});
         if (copy == NULL) {
@@ -253,8 +252,7 @@ int store_memory_disk_flip(struct store_memory_disk *disk, uint64_t nth)
     }
     uint64_t at = nth % disk->rows_len;
     struct memory_row *row;
-    RB_FOREACH(row, store_memory_rows, &disk->rows)
-    {
+    RB_FOREACH (row, store_memory_rows, &disk->rows) {
         if (at-- == 0) {
             row->value[(nth / disk->rows_len) % row->value_len] ^= (uint8_t)(1u << (nth % 8));
             return 0;

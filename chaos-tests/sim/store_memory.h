@@ -1,7 +1,7 @@
 /* A store of the machine in memory, for the simulator and for tests.
  *
- * The rows belong to a `store_memory_disk` that outlives the store, so that a simulated node can crash and open it again:
- * every write is atomic and durable at once. One thread only. */
+ * The rows belong to a `store_memory_disk` that outlives the store, so that a simulated node can crash and open it
+ * again: every write is atomic and durable at once. One thread only. */
 
 #ifndef HOLDFAST_CHAOS_TESTS_SIM_STORE_MEMORY_H
 #define HOLDFAST_CHAOS_TESTS_SIM_STORE_MEMORY_H

@@ -326,6 +326,34 @@ Test(log, dropped_segments_stay_away)
     log_fixture_done(&f);
 }
 
+Test(log, a_segment_stays_while_what_replaces_its_end_is_not_stored)
+{
+    struct log_fixture f;
+    start(&f, 4096);
+    for (unsigned i = 0; i < 8; i++) {
+        log_fixture_append(&f, 5, 1);
+        log_fixture_flush(&f);
+    }
+    log_fixture_truncate(&f, 3);
+    log_fixture_append(&f, 1, 2);
+    cr_assert_eq(log_drop_before(f.log, 3), 0);
+    cr_assert_eq(log_first_index(f.log), 1);
+    sim_disk_crash_losing_all(f.sim);
+    reopen(&f);
+    cr_assert_eq(log_first_index(f.log), 1);
+    cr_assert_eq(log_last_index(f.log), 40);
+    log_fixture_truncate(&f, 3);
+    log_fixture_append(&f, 1, 2);
+    log_fixture_flush(&f);
+    cr_assert_eq(log_drop_before(f.log, 3), 0);
+    cr_assert_eq(log_first_index(f.log), 3);
+    reopen(&f);
+    cr_assert_eq(log_first_index(f.log), 3);
+    cr_assert_eq(log_last_index(f.log), 3);
+    cr_assert(log_fixture_keeps_promise(&f));
+    log_fixture_done(&f);
+}
+
 Test(log, a_reset_log_continues_where_it_was_told)
 {
     struct log_fixture f;

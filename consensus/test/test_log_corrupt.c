@@ -10,23 +10,28 @@
 #include "log_fixture.h"
 #include "proto/base/bytes.h"
 
-/* A closed log of six batches in three segments, and where each batch begins. */
+/* A closed log of a few batches: in segments of a batch or two, or all in one. */
 struct scene {
     struct log_fixture f;
     struct sim_disk *sim;
 };
 
-static void scene_init(struct scene *scene)
+static void scene_init_with(struct scene *scene, uint64_t segment_len, uint64_t term)
 {
     struct log_fixture *f = &scene->f;
-    log_fixture_init(f, 2048);
+    log_fixture_init(f, segment_len);
     cr_assert_eq(log_fixture_open(f), 0);
     for (unsigned i = 0; i < 6; i++) {
-        log_fixture_append(f, 3, 1);
+        log_fixture_append(f, 3, term);
         log_fixture_flush(f);
     }
     log_fixture_close(f);
     scene->sim = f->sim;
+}
+
+static void scene_init(struct scene *scene)
+{
+    scene_init_with(scene, 2048, 1);
 }
 
 static void scene_done(struct scene *scene)
@@ -106,13 +111,14 @@ static void assert_named(const struct scene *scene, const char *path, uint64_t o
                  scene->f.recovery.detail);
 }
 
-Test(log_corrupt, every_byte_before_the_last_batch_is_guarded_even_without_the_watermark)
+/* Flips a bit of every byte before the last batch, one at a time. */
+static unsigned flip_all(uint64_t segment_len, unsigned segments_min)
 {
     static struct scene scene;
-    scene_init(&scene);
+    scene_init_with(&scene, segment_len, 1);
     struct extents extents = {.len = 0};
     sim_disk_each_file(scene.sim, find_extent, &extents);
-    cr_assert_geq(extents.len, 3);
+    cr_assert_geq(extents.len, segments_min);
     unsigned flips = 0;
     for (unsigned i = 0; i < extents.len; i++) {
         struct extent *extent = &extents.extents[i];
@@ -130,7 +136,53 @@ Test(log_corrupt, every_byte_before_the_last_batch_is_guarded_even_without_the_w
             flips++;
         }
     }
-    cr_assert_gt(flips, 3000);
+    scene_done(&scene);
+    return flips;
+}
+
+Test(log_corrupt, every_byte_before_the_last_batch_is_guarded_even_without_the_watermark)
+{
+    cr_assert_gt(flip_all(2048, 3), 3000);
+    cr_assert_gt(flip_all(32768, 1), 3000);
+    cr_assert_gt(flip_all(5120, 2), 3000);
+}
+
+Test(log_corrupt, batches_begin_at_sectors)
+{
+    static struct scene scene;
+    scene_init_with(&scene, 32768, 1);
+    const uint8_t *data = NULL;
+    uint64_t len = 0;
+    cr_assert_eq(sim_disk_content(scene.sim, LOG_DIR "/00000001.log", &data, &len), 0);
+    unsigned batches = 0;
+    for (uint64_t at = 0; at + LOG_BATCH_HEAD_LEN <= len; at++) {
+        struct log_batch_head head;
+        if (log_batch_head_decode(data + at, &head) == 0) {
+            cr_assert_eq(at % SIM_DISK_SECTOR_LEN, 0, "offset %d", (int)at);
+            batches++;
+        }
+    }
+    cr_assert_eq(batches, 6);
+    scene_done(&scene);
+}
+
+Test(log_corrupt, a_segment_of_another_log_does_not_fit_in)
+{
+    static struct scene scene;
+    static struct scene other;
+    scene_init_with(&scene, 2048, 1);
+    scene_init_with(&other, 2048, 2);
+    for (unsigned number = 2; number <= 3; number++) {
+        char path[64];
+        snprintf(path, sizeof path, LOG_DIR "/%08u.log", number);
+        const uint8_t *data = NULL;
+        uint64_t len = 0;
+        cr_assert_eq(sim_disk_content(other.sim, path, &data, &len), 0);
+        cr_assert_eq(sim_disk_overwrite(scene.sim, path, 0, data, (size_t)len), 0);
+    }
+    cr_assert_eq(log_fixture_open(&scene.f), ERR_CORRUPT);
+    assert_named(&scene, "/00000002.log", 24);
+    scene_done(&other);
     scene_done(&scene);
 }
 

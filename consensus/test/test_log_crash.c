@@ -110,6 +110,44 @@ Test(log_crash, entries_found_after_a_kill_survive_a_power_failure_right_after)
     log_fixture_done(&f);
 }
 
+/* A log that crashed with a batch in flight; recovery is interrupted by another crash at its nth sync. */
+static bool interrupted_recovery(uint64_t seed, uint64_t nth)
+{
+    static struct log_fixture f;
+    uint64_t random = seed;
+    log_fixture_init(&f, 2048);
+    cr_assert_eq(log_fixture_open(&f), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        log_fixture_append(&f, 2, 1);
+        log_fixture_flush(&f);
+    }
+    log_fixture_append(&f, 6, 1);
+    sim_disk_complete_kind(f.sim, SIM_DISK_OFFLOAD);
+    sim_disk_crash(f.sim, log_fixture_random, &random);
+    log_fixture_close(&f);
+    sim_disk_fail_nth_sync(f.sim, nth, ERR_IO);
+    int err = log_fixture_open(&f);
+    if (err != 0) {
+        sim_disk_crash(f.sim, log_fixture_random, &random);
+        cr_assert_eq(err, ERR_IO);
+        cr_assert_eq(log_fixture_open(&f), 0, "seed %d, sync %d: %s", (int)seed, (int)nth, f.recovery.detail);
+    }
+    cr_assert(log_fixture_keeps_promise(&f), "seed %d, sync %d", (int)seed, (int)nth);
+    log_fixture_done(&f);
+    return err != 0;
+}
+
+Test(log_crash, recovery_survives_a_crash_at_each_of_its_syncs)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        uint64_t nth = 0;
+        while (interrupted_recovery(seed, nth)) {
+            nth++;
+        }
+        cr_assert_geq(nth, 6, "recovery syncs less than it did");
+    }
+}
+
 /* Stores entries, one batch after the other, and loses everything that was not synced; whether the promise held. */
 static bool promise_holds_after_losing_all(bool skip_sync)
 {

@@ -52,6 +52,12 @@ static struct node_row *row_by_id(struct status *status, uint64_t id)
 static void member_note(struct status *status, const struct client_member *member)
 {
     struct node_row *row = row_by_id(status, member->id);
+    for (size_t i = 0; i < status->len && row == NULL && member->client_address[0] != '\0'; i++) {
+        if (status->rows[i].id == 0 && strcmp(status->rows[i].address, member->client_address) == 0) {
+            row = &status->rows[i]; /* One of --servers, which has not answered (yet). */
+            row->id = member->id;
+        }
+    }
     if (row == NULL && status->len < NODES_MAX) {
         row = &status->rows[status->len++];
         *row = (struct node_row){.id = member->id};
@@ -60,7 +66,9 @@ static void member_note(struct status *status, const struct client_member *membe
         return;
     }
     snprintf(row->role, sizeof row->role, "%s", member->role);
-    snprintf(row->detail, sizeof row->detail, "%s", member->detail);
+    if (row->detail[0] == '\0') {
+        snprintf(row->detail, sizeof row->detail, "%s", member->detail);
+    }
     if (row->address[0] == '\0') {
         snprintf(row->address, sizeof row->address, "%s", member->client_address);
     }

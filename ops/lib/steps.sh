@@ -19,10 +19,12 @@ must() {
   }
 }
 
-# build_preset NAME: configures when needed, and builds, saying what fails.
+# build_preset NAME [TARGET...]: configures when needed, and builds everything or what is named.
 build_preset() {
-  step "Configuring ($1)"
-  must cmake --preset "$1" -S . -Wno-dev --log-level=WARNING
-  step "Building ($1)"
-  NINJA_STATUS='[%f/%t %es] ' must cmake --build --preset "$1"
+  local preset=$1
+  shift
+  step "Configuring ($preset)"
+  must cmake --preset "$preset" -S . -Wno-dev --log-level=WARNING
+  step "Building ($preset)"
+  NINJA_STATUS='[%f/%t %es] ' must cmake --build --preset "$preset" ${1:+--target "$@"}
 }

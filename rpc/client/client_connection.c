@@ -153,10 +153,15 @@ void client_core_connected(struct client_core *core)
 
 void client_core_disconnected(struct client_core *core, int err)
 {
+    client_core_disconnected_because(core, err, "");
+}
+
+void client_core_disconnected_because(struct client_core *core, int err, const char *detail)
+{
     if (core->phase == CLIENT_PAUSED || core->phase == CLIENT_ENDED) {
         return;
     }
-    trouble_set(core, err_text(err));
+    trouble_set(core, detail[0] == '\0' ? err_text(err) : detail);
     connection_leave(core, false, NEXT_OTHER, backoff_next(core));
 }
 

@@ -341,6 +341,7 @@ int client_core_close_session(struct client_core *core, uint64_t timeout_ms, cli
     int err = command_issue(core, CLIENT_CLOSE, &command, 0, timeout_ms, cb, arg);
     if (err == 0) {
         core->closing = true;
+        core->timeout_ms = 0; /* The next tick looks whether there is a session at all. */
     }
     return err;
 }

@@ -86,6 +86,8 @@ void client_core_free(struct client_core *core);
 /* Events from the host. */
 void client_core_connected(struct client_core *core);
 void client_core_disconnected(struct client_core *core, int err);
+/* The same with one line for people, which commands that end as ERR_UNAVAILABLE pass on. */
+void client_core_disconnected_because(struct client_core *core, int err, const char *detail);
 void client_core_frame(struct client_core *core, struct frame *frame); /* Takes ownership. */
 void client_core_tick(struct client_core *core);                       /* Due at the deadline; harmless otherwise. */
 uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64_MAX: nothing to wait for. */

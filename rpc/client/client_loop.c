@@ -68,11 +68,11 @@ static void on_frame(void *arg, struct frame *frame)
 
 static void on_ended(void *arg, int err, const char *detail)
 {
-    (void)detail;
     struct hf_client *client = arg;
+    /* Tell first: the detail may live in the stream. The core cannot connect again before its next tick. */
+    client_core_disconnected_because(client->core, err, detail);
     stream_close(client->stream, NULL);
     client->stream = NULL;
-    client_core_disconnected(client->core, err);
 }
 
 static void host_connect(void *arg, const char *address)

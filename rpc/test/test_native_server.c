@@ -203,6 +203,37 @@ Test(native_server, a_client_that_reads_nothing_pauses_its_deliveries)
     fixture_close(&f);
 }
 
+Test(native_server, a_client_that_asks_and_reads_nothing_is_not_read_either)
+{
+    /* Together the answers are more than a connection may queue. */
+    enum { QUERIES = 8000, QUERIES_ANSWER_LEN_MIN = 9000 };
+    _Static_assert((uint64_t)QUERIES * QUERIES_ANSWER_LEN_MIN > 64 * MIB, "enough to break the bound");
+    struct fixture f;
+    struct end client;
+    fixture_open(&f, (struct native_server_options){0});
+    f.fake.queues = 500;
+    client_open(&f, &client);
+    Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
+    client_send(&client, FRAME_HELLO, &hello.base);
+    client_expect(&f, &client, 1, FRAME_WELCOME);
+    stream_hold(client.stream, true);
+    Holdfast__Query query = HOLDFAST__QUERY__INIT;
+    query.kind = HOLDFAST__QUERY__KIND__QUEUES;
+    for (unsigned i = 1; i <= QUERIES; i++) {
+        query.id = i;
+        client_send(&client, FRAME_QUERY, &query.base);
+    }
+    loop_for(&f.loop, 300);
+    cr_assert_eq(native_server_connections(f.server), 1u);
+    stream_hold(client.stream, false);
+    cr_assert(loop_until(&f.loop, got_wanted, &(struct wanted){&client, 1 + QUERIES}, 20000), "%u answers: %s",
+              client.frames, client.detail);
+    cr_assert_gt(client.last.len, (size_t)QUERIES_ANSWER_LEN_MIN);
+    cr_assert_eq(client.ended, 0);
+    client_close(&client);
+    fixture_close(&f);
+}
+
 Test(native_server, clients_above_the_limit_are_told)
 {
     struct fixture f;

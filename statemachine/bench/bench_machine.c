@@ -166,8 +166,9 @@ int main(void)
         }
     }
     double spent = seconds() - from;
-    printf("%.0f cycles/s (publish + deliver + accept of %u B in batches of %u; checkpoints took %.3f ms on the loop)\n",
-           ROUNDS * (double)BATCH / spent, BODY_LEN, BATCH, 1000 * checkpoints);
+    printf(
+        "%.0f cycles/s (publish + deliver + accept of %u B in batches of %u; checkpoints took %.3f ms on the loop)\n",
+        ROUNDS * (double)BATCH / spent, BODY_LEN, BATCH, 1000 * checkpoints);
     machine_close(bench.machine);
     store_memory_disk_free(disk);
     return 0;

@@ -23,7 +23,7 @@ struct fixture {
 struct client {
     uint64_t session;
     uint64_t attachment;
-    uint64_t number;   /* Of its last command. */
+    uint64_t number; /* Of its last command. */
     uint64_t answered;
 };
 

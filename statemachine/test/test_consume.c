@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "fixture.h"
+#include "proto/base/fault.h"
 #include "proto/base/limits.h"
 
 static void setup(struct fixture *f, struct client *a, struct client *b)
@@ -257,4 +258,26 @@ Test(consume, a_settlement_of_many_overlapping_ranges_costs_what_is_held)
     cr_assert_eq(reply.count + reply.repeated_count, SETTLE_RANGES_MAX * 29999u);
     cr_assert_eq(fixture_queue(&f, "q").unsettled, 15 * PUBLISH_MESSAGES_MAX - reply.count);
     fixture_done(&f);
+}
+
+Test(consume, the_token_check_is_what_keeps_a_late_holder_out)
+{
+    for (int on = 0; on < 2; on++) {
+        struct fixture f;
+        struct client a, b;
+        setup(&f, &a, &b);
+        fault_set(FAULT_SKIP_TOKEN_CHECK, on == 1);
+        client_publish(&f, &a, "q", "", 1, 2);
+        client_subscribe(&f, &a, "q", 1, 2);
+        client_set_credit(&f, &a, 1, 0);
+        client_settle(&f, &a, 1, RELEASE, 1, 2);
+        client_subscribe(&f, &b, "q", 1, 1);
+        struct effect_reply reply = client_settle(&f, &a, 1, ACCEPT, 1, 2);
+        cr_assert_eq(reply.count, on == 1 ? 2u : 0u);
+        cr_assert_eq(reply.repeated_count, on == 1 ? 0u : 2u);
+        cr_assert_eq(fixture_queue(&f, "q").unsettled, on == 1 ? 0u : 1u);
+        cr_assert_eq(fixture_queue(&f, "q").ready, on == 1 ? 0u : 1u);
+        fault_reset();
+        fixture_done(&f);
+    }
 }
