@@ -118,7 +118,8 @@ int log_open(const struct log_options *options, struct log_recovery *recovery, s
     *recovery = (struct log_recovery){0};
     uint64_t segment_len = options->segment_len == 0 ? LOG_SEGMENT_LEN : options->segment_len;
     if (segment_len > LOG_SEGMENT_LEN_MAX / 2 || strlen(options->dir) + LOG_NAME_LEN_MAX >= LOG_PATH_LEN_MAX) {
-        snprintf(recovery->detail, sizeof recovery->detail, "the length of a segment, or of the log's path, is too big");
+        snprintf(recovery->detail, sizeof recovery->detail,
+                 "the length of a segment, or of the log's path, is too big");
         return ERR_TOO_BIG;
     }
     struct log *log = calloc(1, sizeof *log);

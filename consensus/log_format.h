@@ -1,8 +1,8 @@
 /* The bytes of the log: segment files, and the batches and records in them.
  *
- * All integers are little-endian, all checksums XXH3 (64 bits). A log is a directory of segments, named by their number:
- * 00000001.log, 00000002.log and so on, without a gap; old ones are dropped from the front. A segment is made ahead of
- * need, filled with zeroes, and written from its start; a crash or a start of the process ends it early.
+ * All integers are little-endian, all checksums XXH3 (64 bits). A log is a directory of segments, named by their
+ * number: 00000001.log, 00000002.log and so on, without a gap; old ones are dropped from the front. A segment is made
+ * ahead of need, filled with zeroes, and written from its start; a crash or a start of the process ends it early.
  *
  *   segment:  head (one sector), then batches; each begins at a sector, and the rest of its last one is zeroes
  *   batch:    head, then `count` records with nothing between them
@@ -45,8 +45,8 @@
 #define LOG_SEGMENT_HEAD_LEN LOG_SECTOR_LEN
 #define LOG_BATCH_HEAD_LEN 64u
 #define LOG_RECORD_HEAD_LEN 32u
-#define LOG_RECORD_MAGIC 0x5248u     /* "HR" */
-#define LOG_BATCH_MAGIC 0x424c4648u  /* "HFLB" */
+#define LOG_RECORD_MAGIC 0x5248u    /* "HR" */
+#define LOG_BATCH_MAGIC 0x424c4648u /* "HFLB" */
 
 /* A payload: what fits a peer's frame. */
 #define LOG_PAYLOAD_LEN_MAX FRAME_BODY_LEN_MAX

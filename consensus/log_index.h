@@ -22,10 +22,10 @@ struct log_place {
 };
 
 struct log_index {
-    uint64_t first;        /* Index of the first entry held. */
-    uint64_t placed;       /* The last index with a place on disk; first - 1 when there is none. */
-    uint64_t placed_bytes; /* Bytes of records placed so far, those dropped included. */
-    bool place_next;       /* The next entry is not behind its predecessor on disk. */
+    uint64_t first;          /* Index of the first entry held. */
+    uint64_t placed;         /* The last index with a place on disk; first - 1 when there is none. */
+    uint64_t placed_bytes;   /* Bytes of records placed so far, those dropped included. */
+    bool place_next;         /* The next entry is not behind its predecessor on disk. */
     struct log_deque infos;  /* uint32_t: length, and type in the upper four bits. */
     struct log_deque terms;  /* Runs: struct log_term_run. */
     struct log_deque places; /* struct log_place */

@@ -1,4 +1,5 @@
-/* A read-only walk over the log of a stopped node, for people: the same checks as at a start, and nothing is changed. */
+/* A read-only walk over the log of a stopped node, for people: the same checks as at a start, and nothing is changed.
+ */
 
 #ifndef HOLDFAST_CONSENSUS_LOG_INSPECT_H
 #define HOLDFAST_CONSENSUS_LOG_INSPECT_H

@@ -35,8 +35,8 @@ struct log {
     struct log_segments segments;
     struct log_watermark watermark;
     uint64_t stored;
-    uint64_t offset;         /* Where the next batch goes in the active segment. */
-    uint64_t batch_number;   /* Of the last batch begun, and the checksum of its head. */
+    uint64_t offset;       /* Where the next batch goes in the active segment. */
+    uint64_t batch_number; /* Of the last batch begun, and the checksum of its head. */
     uint64_t batch_checksum;
     bool in_flight;
     bool waiting_for_spare;

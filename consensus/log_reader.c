@@ -114,7 +114,8 @@ static int reader_payload(struct reader *reader, const struct log_record_head *h
     } else {
         err = reader->log->options.disk->ops->read(reader->segment->file, at, blob->data, head->len, &got);
     }
-    if (err == 0 && (got < head->len || !log_record_is_whole(head_bytes, reader->segment->epoch, blob->data, head->len))) {
+    if (err == 0 &&
+        (got < head->len || !log_record_is_whole(head_bytes, reader->segment->epoch, blob->data, head->len))) {
         err = reader_blame(reader, "the checksum of a record does not match");
     }
     if (err != 0) {

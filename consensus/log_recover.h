@@ -3,9 +3,9 @@
  * They are told apart by order. A batch is begun only when the one before is synced, so only the very last batch may be
  * torn, in any pattern; damage that is followed by a whole batch head of a higher number, that lies at or below the
  * watermark, or that breaks the chain of segments, is corruption. What cannot be told apart: damage in the last batch
- * when the watermark of it was lost too (a power failure right after the batch was acknowledged, and then damage): it is
- * taken for a torn write. The other way round errs on the safe side: a torn batch whose payload holds, at the start of a
- * sector, a whole batch head with a higher number, such as the copy of a log sent as a message, is reported as
+ * when the watermark of it was lost too (a power failure right after the batch was acknowledged, and then damage): it
+ * is taken for a torn write. The other way round errs on the safe side: a torn batch whose payload holds, at the start
+ * of a sector, a whole batch head with a higher number, such as the copy of a log sent as a message, is reported as
  * corruption.
  *
  * Reading changes nothing. log_recover_settle() then makes the disk what was found: syncs what is there, cuts the torn
@@ -25,7 +25,7 @@
 enum log_recover_state {
     LOG_RECOVER_SET_ASIDE, /* Before a reset: does not count any more. */
     LOG_RECOVER_USED,
-    LOG_RECOVER_UNUSED,    /* Made ahead of need, or begun by a batch that a crash tore. */
+    LOG_RECOVER_UNUSED, /* Made ahead of need, or begun by a batch that a crash tore. */
 };
 
 struct log_recover_segment {
@@ -57,9 +57,9 @@ struct log_recover_result {
     size_t used_end;
     uint64_t first_index;
     uint64_t last_index;
-    uint64_t batch;    /* Number of the last one, and checksum of its head. */
+    uint64_t batch; /* Number of the last one, and checksum of its head. */
     uint64_t checksum;
-    uint64_t epoch;    /* The highest one seen. */
+    uint64_t epoch; /* The highest one seen. */
     uint64_t records;
     uint64_t torn_bytes;
     uint64_t watermark;

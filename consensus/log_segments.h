@@ -41,7 +41,7 @@ struct log_spare {
 struct log_segments {
     struct disk *disk;
     const char *dir;
-    uint64_t epoch;         /* Of new segments. */
+    uint64_t epoch; /* Of new segments. */
     uint64_t segment_len;
     struct log_deque files; /* struct log_segment, numbered without a gap; the last is being written, unless sealed. */
     struct log_spare spare;

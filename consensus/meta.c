@@ -1,9 +1,9 @@
 /* Term and vote, in two slots written in turn.
  *
- * A slot is one sector, little-endian: magic "HFM" and a zero (4), version (2), 2 zero bytes, counter (8), term (8), vote
- * (8), XXH3 of those 32 bytes (8). Counter n is in slot n % 2; a new file is written with counter 1 and zeroes before it
- * is used. Both slots damaged is corruption, but for one case: slot 0 was never written. Then nothing was ever saved,
- * and slot 1 is the torn beginning. */
+ * A slot is one sector, little-endian: magic "HFM" and a zero (4), version (2), 2 zero bytes, counter (8), term (8),
+ * vote (8), XXH3 of those 32 bytes (8). Counter n is in slot n % 2; a new file is written with counter 1 and zeroes
+ * before it is used. Both slots damaged is corruption, but for one case: slot 0 was never written. Then nothing was
+ * ever saved, and slot 1 is the torn beginning. */
 
 #include "consensus/meta.h"
 

@@ -184,8 +184,8 @@ static void inode_unref(struct inode *inode)
     free(inode);
 }
 
-/* The sector as written a moment ago, which the page cache would replace: so that a slot that is written again and again
- * without a sync takes no more memory. */
+/* The sector as written a moment ago, which the page cache would replace: so that a slot that is written again and
+ * again without a sync takes no more memory. */
 static struct change *inode_replaceable(const struct inode *inode, uint64_t offset, size_t len)
 {
     for (size_t i = inode->changes_len, looks = 0; i > 0 && looks < 4; i--, looks++) {

@@ -48,7 +48,8 @@ size_t sim_disk_pending(const struct sim_disk *sim);
 bool sim_disk_next(const struct sim_disk *sim, enum sim_disk_kind *ret_kind);
 /* Completes the oldest one: an append becomes durable, a task runs; then its `done` is called. */
 void sim_disk_complete_one(struct sim_disk *sim);
-/* Completes the oldest one of that kind, since a real disk runs the two kinds side by side; false when there is none. */
+/* Completes the oldest one of that kind, since a real disk runs the two kinds side by side; false when there is none.
+ */
 bool sim_disk_complete_kind(struct sim_disk *sim, enum sim_disk_kind kind);
 /* Completes until nothing is waiting, including what the callbacks start. */
 void sim_disk_complete_all(struct sim_disk *sim);
@@ -75,8 +76,8 @@ const struct sim_disk_counters *sim_disk_counters(const struct sim_disk *sim);
 void sim_disk_each_file(const struct sim_disk *sim,
                         void (*each)(void *arg, const char *path, const uint8_t *data, uint64_t len), void *arg);
 /* The content of a file as it reads now; borrowed until the next change. ERR_NOT_FOUND. */
-int sim_disk_content(const struct sim_disk *sim, const char *path, const uint8_t **ret_data, uint64_t *ret_len)
-    NODISCARD;
+int sim_disk_content(const struct sim_disk *sim, const char *path, const uint8_t **ret_data,
+                     uint64_t *ret_len) NODISCARD;
 /* Changes a byte behind everybody's back, durably: it becomes its old value XOR `mask`. ERR_NOT_FOUND: no such byte. */
 int sim_disk_corrupt(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask) NODISCARD;
 /* Replaces bytes likewise; they lie within the file. */

@@ -135,14 +135,10 @@ static void world_look(struct sim_world *world)
     }
 }
 
-static void world_loop(struct sim_world *world)
+static void world_events(struct sim_world *world)
 {
     uint64_t look_us = 0;
     uint64_t compare_us = 1000000;
-    /* A node's fatal() jumps to here. What it was doing is left as it is: the run is over. */
-    if (setjmp(world->fatal) != 0) {
-        return;
-    }
     world_init(world, &world->options);
     while (!world->failed && world->phase != SIM_END) {
         if (world->queue.len == 0 || ++world->stats.counts[SIM_STAT_EVENTS] > EVENTS_MAX) {
@@ -163,6 +159,14 @@ static void world_loop(struct sim_world *world)
     if (!world->failed) {
         sim_checker_end(world);
         sim_history_end(world);
+    }
+}
+
+static void world_loop(struct sim_world *world)
+{
+    /* A node's fatal() jumps to here. What it was doing is left as it is: the run is over. */
+    if (setjmp(world->fatal) == 0) {
+        world_events(world);
     }
 }
 

@@ -94,7 +94,6 @@ static uint8_t *put_slice(uint8_t *out, struct slice slice)
 int batch_build(const struct batch *batch, uint32_t machine_version, uint64_t time_ms, struct slice *ret_entry,
                 uint32_t *ret_commands)
 {
-    CHECK(batch->len > 0);
     size_t len;
     uint32_t count = batch_cut(batch, &len);
     struct blob *blob = blob_new(len);

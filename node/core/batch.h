@@ -34,7 +34,8 @@ struct batch {
 int batch_push(struct batch *batch, const struct entry_command *command, uint64_t link) NODISCARD;
 
 /* Builds an entry of the first commands, as many as it takes, and leaves them where they are: batch_pop() removes them
- * once the entry has been proposed. The caller owns the entry. The batch must not be empty. ERR_NOMEM. */
+ * once the entry has been proposed. The caller owns the entry. An empty batch gives an
+ * entry without commands, in which only time passes. ERR_NOMEM. */
 int batch_build(const struct batch *batch, uint32_t machine_version, uint64_t time_ms, struct slice *ret_entry,
                 uint32_t *ret_commands) NODISCARD;
 

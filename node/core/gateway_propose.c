@@ -99,13 +99,20 @@ out:
     return err;
 }
 
+/* The machine bounds what one entry delivers; the rest is due with the next, which needs no command to be there. One of
+ * these at a time: whether there is still something due shows when it has been applied. */
+static bool gateway_wants_entry(struct gateway_core *core)
+{
+    return core->batch.len > 0 || (machine_due(core->machine) && list_empty(&core->proposals.list));
+}
+
 bool gateway_core_propose(struct gateway_core *core)
 {
     if (!core->leading || (!core->serving && !gateway_begin(core))) {
         return false;
     }
     bool proposed = false;
-    while (core->batch.len > 0 && driver_ready(core->driver)) {
+    while (gateway_wants_entry(core) && driver_ready(core->driver)) {
         if (gateway_propose_one(core) != 0) {
             break;
         }

@@ -219,6 +219,24 @@ Test(shard, a_consumer_subscribed_again_begins_anew)
     }
 }
 
+Test(shard, what_one_entry_may_not_deliver_the_next_ones_do)
+{
+    enum { MESSAGES = 18000, AT_ONCE = 1000 };
+    client_ready(&one);
+    client_ready(&two);
+    for (unsigned i = 0; i < MESSAGES / AT_ONCE; i++) {
+        publish_many(&two, AT_ONCE);
+    }
+    expect_queue(MESSAGES, 0);
+    cr_assert_eq(client_subscribe(&one, "q", 1, CREDIT_MAX), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.deliveries, (unsigned)MESSAGES);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        cr_assert_eq(one.delivery[i].number, i + 1);
+    }
+    cr_assert_not(machine_due(shard_machine(node.shard)));
+}
+
 Test(shard, what_gathers_while_the_window_is_full_goes_out_together)
 {
     struct gateway_status before;

@@ -14,18 +14,17 @@
 #include "consensus/log_inspect.h"
 #include "read_only_disk.h"
 
-static const char log_help[] =
-    "Usage: holdfast log verify DIR\n"
-    "       holdfast log dump DIR [--from INDEX] [--to INDEX]\n"
-    "\n"
-    "Reads the log of a node that is not running, and changes nothing.\n"
-    "DIR is the node's data directory, or the directory of one shard's log in it.\n"
-    "\n"
-    "  verify   checks every record, and says which segments there are\n"
-    "  dump     prints a line for each record: file, offset, index, term, type, length\n"
-    "\n"
-    "Exit: 0 all is well, 1 damaged (file and offset are printed), 2 wrong usage,\n"
-    "3 it could not be checked, for example because a node uses the directory.\n";
+static const char log_help[] = "Usage: holdfast log verify DIR\n"
+                               "       holdfast log dump DIR [--from INDEX] [--to INDEX]\n"
+                               "\n"
+                               "Reads the log of a node that is not running, and changes nothing.\n"
+                               "DIR is the node's data directory, or the directory of one shard's log in it.\n"
+                               "\n"
+                               "  verify   checks every record, and says which segments there are\n"
+                               "  dump     prints a line for each record: file, offset, index, term, type, length\n"
+                               "\n"
+                               "Exit: 0 all is well, 1 damaged (file and offset are printed), 2 wrong usage,\n"
+                               "3 it could not be checked, for example because a node uses the directory.\n";
 
 struct log_view {
     struct read_only_disk disk;

@@ -135,22 +135,10 @@ static void host_attached(void *arg, const char *address, uint64_t session)
     }
 }
 
-static void on_timer(uv_timer_t *timer)
-{
-    struct hf_client *client = timer->data;
-    client->timer_ms = UINT64_MAX;
-    client_core_tick(client->core);
-}
+static void on_timer(uv_timer_t *timer);
 
-/* Before the loop waits: tells what failed in this turn, and sets the timer to the core's deadline. */
-static void on_prepare(uv_prepare_t *prepare)
+static void timer_set(struct hf_client *client)
 {
-    struct hf_client *client = prepare->data;
-    if (client->connect_err != 0) {
-        int err = client->connect_err;
-        host_disconnect(client);
-        client_core_disconnected(client->core, err);
-    }
     uint64_t deadline = client_core_deadline_ms(client->core);
     if (deadline == client->timer_ms) {
         return;
@@ -163,6 +151,26 @@ static void on_prepare(uv_prepare_t *prepare)
     uint64_t now = clock_monotonic_ms(&client->clock);
     uv_update_time(client->loop);
     uv_timer_start(&client->timer, on_timer, deadline > now ? deadline - now : 0, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct hf_client *client = timer->data;
+    client->timer_ms = UINT64_MAX;
+    client_core_tick(client->core);
+    timer_set(client); /* Now: a loop without an active handle would not even prepare to wait. */
+}
+
+/* Before the loop waits: tells what failed in this turn, and sets the timer to the core's deadline. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct hf_client *client = prepare->data;
+    if (client->connect_err != 0) {
+        int err = client->connect_err;
+        host_disconnect(client);
+        client_core_disconnected(client->core, err);
+    }
+    timer_set(client);
 }
 
 /* Cuts "a,b,c" in place. */

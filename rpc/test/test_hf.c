@@ -220,5 +220,6 @@ Test(hf, says_that_nobody_is_there_and_why)
     cr_assert_not_null(strstr(hf_error_detail(hf), "127.0.0.1:1"));
     cr_assert_eq(hf_close(hf, 200), 0); /* There is no session to be closed. */
     options.servers = "";
-    cr_assert_eq(hf_open(&options, &hf), ERR_INVALID);
+    struct hf *none;
+    cr_assert_eq(hf_open(&options, &none), ERR_INVALID);
 }
