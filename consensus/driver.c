@@ -438,6 +438,7 @@ static void fire_timeout(struct driver *driver)
 
 void driver_step(struct driver *driver)
 {
+    driver_stand(driver);
     fire_timeout(driver);
     tell_role(driver);
     submit_barrier(driver);
@@ -454,7 +455,9 @@ uint64_t driver_deadline_ms(const struct driver *driver)
         return 0;
     }
     struct guards unused = {0};
-    return guard_timeout_ms(&unused, &driver->raft, driver->timeout_fired_ms);
+    uint64_t timeout_ms = guard_timeout_ms(&unused, &driver->raft, driver->timeout_fired_ms);
+    uint64_t stand_ms = driver_stand_ms(driver);
+    return stand_ms < timeout_ms ? stand_ms : timeout_ms;
 }
 
 bool driver_ready(const struct driver *driver)

@@ -82,6 +82,11 @@ void driver_close(struct driver *driver);
  * one is ERR_BROKEN, and the connection should be closed; nothing has happened then. */
 int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame) NODISCARD;
 
+/* The connection to a node has ended: its process has died, or cannot be reached. If it was the leader, an election begins
+ * without waiting for the timeout, staggered by rank so that followers do not split the vote. Always safe: an election can
+ * only cost time. Takes effect in driver_step(). */
+void driver_peer_lost(struct driver *driver, uint64_t node);
+
 /* Does what is due: fires timeouts, submits the barrier of a new term, applies. Call it after every batch of events and at
  * the deadline. */
 void driver_step(struct driver *driver);

@@ -44,6 +44,7 @@ static void append_entries(struct driver *driver, const struct raft_update *upda
 {
     uint64_t index = update->entries.index;
     if (index <= log_last_index(driver->log)) {
+        driver->guards.acted[5] += log_stored_index(driver->log) < log_last_index(driver->log);
         log_truncate(driver->log, index);
     }
     CHECK(index == log_last_index(driver->log) + 1);

@@ -30,6 +30,10 @@ struct driver {
     char from_address[ADDRESS_LEN_MAX + 1];
     uint64_t timeout_fired_ms;
 
+    /* The leader whose connection has ended, until we hear of a leader again; 0: none. And when to stand for election. */
+    uint64_t lost_leader;
+    uint64_t stand_ms;
+
     /* Position. */
     uint64_t applied_index;
     uint64_t replay_end;      /* Last index that was in the log when we opened it. */
@@ -69,6 +73,11 @@ _Noreturn void driver_fatal(struct driver *driver, int err, const char *format, 
 
 /* Term of the entry at an index, or of the checkpoint there; 0 when not known. */
 uint64_t driver_term_of(const struct driver *driver, uint64_t index);
+
+/* driver_election.c: stands for election when the leader is lost, and it is our turn. */
+void driver_stand(struct driver *driver);
+/* When driver_stand() is due; UINT64_MAX when it is not. */
+uint64_t driver_stand_ms(const struct driver *driver);
 
 /* driver_apply.c */
 bool driver_apply(struct driver *driver); /* True when there is more to apply than one turn should. */

@@ -150,6 +150,9 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     }
     struct raft_message *message = &driver->message.raft;
     message->server_id = from;
+    if (from == driver->lost_leader) {
+        driver->lost_leader = 0; /* It lives. */
+    }
     copy_address(driver, from);
     message->server_address = driver->from_address;
     err = check_result(driver);
@@ -164,8 +167,14 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
             return 0;
         }
         break;
-    case RAFT_REQUEST_VOTE:
     case RAFT_REQUEST_VOTE_RESULT:
+        /* Late answers to a pre-vote: as a follower or leader the engine would read the candidate's part of its state,
+         * which is not there, and might take over the term that was only asked about. */
+        if (message->request_vote_result.pre_vote && driver->raft.state != RAFT_CANDIDATE) {
+            return 0;
+        }
+        break;
+    case RAFT_REQUEST_VOTE:
     case RAFT_TIMEOUT_NOW:
     default: break;
     }

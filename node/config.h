@@ -17,7 +17,7 @@
 /* Ranges and defaults. Times are milliseconds, sizes bytes. */
 #define CONFIG_PORT_CLIENT_DEFAULT 7470u
 #define CONFIG_PORT_PEER_DEFAULT 7471u
-#define CONFIG_ELECTION_TIMEOUT_MS_DEFAULT 1000u
+#define CONFIG_ELECTION_TIMEOUT_MS_DEFAULT 300u
 #define CONFIG_ELECTION_TIMEOUT_MS_MIN 50u
 #define CONFIG_ELECTION_TIMEOUT_MS_MAX 60000u
 #define CONFIG_HEARTBEAT_MS_DEFAULT 100u /* At most a third of the election timeout. */

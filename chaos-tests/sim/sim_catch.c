@@ -13,8 +13,13 @@
 /* What chance finds soon. The others need rarer circumstances, or steps (membership changes, snapshots) that the
  * simulated clients do not take; unit tests show those. */
 static const enum fault known[] = {
-    FAULT_SKIP_META_SYNC,      FAULT_SKIP_LOG_SYNC,     FAULT_SKIP_PRODUCER_CHECK,
-    FAULT_SKIP_SESSION_RETURN, FAULT_SKIP_NUMBER_CHECK,
+    FAULT_SKIP_META_SYNC,
+    FAULT_SKIP_LOG_SYNC,
+    FAULT_SKIP_PRODUCER_CHECK,
+    FAULT_SKIP_SESSION_RETURN,
+    FAULT_SKIP_NUMBER_CHECK,
+    FAULT_SKIP_TOKEN_CHECK,
+    FAULT_SKIP_G9,
 };
 
 /* A run in a process of its own, since an engine without its guards may also crash. Gives the complaint, or "". */

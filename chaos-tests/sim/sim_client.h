@@ -59,6 +59,7 @@ struct sim_client {
     unsigned held_len;
     uint64_t released_consumer; /* A delivery given back, to be settled once more although it is void. */
     uint64_t released_number;
+    uint64_t released_message;
 };
 
 void sim_client_init(struct sim_world *world, unsigned index, enum sim_client_kind kind);

@@ -132,6 +132,7 @@ static void consumer_settle(struct sim_client *client, unsigned count, enum clie
     if (outcome == CLIENT_RELEASE) {
         client->released_consumer = client->consumer;
         client->released_number = client->held[0].number;
+        client->released_message = client->held[0].message;
     }
     client->held_len -= count;
     for (unsigned i = 0; i < client->held_len; i++) {
@@ -147,6 +148,7 @@ static void consumer_settle_void(struct sim_client *client)
     const struct client_range range = {.first = client->released_number, .last = client->released_number};
     settle->is_void = true;
     settle->len = 1;
+    settle->items[0].message = client->released_message;
     client->released_number = 0;
     settle_send(settle, CLIENT_ACCEPT, &range, 1);
 }

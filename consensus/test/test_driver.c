@@ -317,3 +317,59 @@ Test(driver, leadership_is_handed_over)
     slice_unref(&entry.payload);
     fixture_done(&f);
 }
+
+/* A follower of `leader` that has stored two entries of its. */
+static void follow(struct fixture *f, uint64_t leader)
+{
+    fixture_init(f, 3);
+    struct log_entry entries[] = {fixture_entry(2, "a"), fixture_entry(2, "b")};
+    cr_assert_eq(fixture_append(f, leader, 2, 1, 1, 1, entries, 2), 0);
+    fixture_disk(f);
+    driver_step(f->driver);
+    fixture_forget(f);
+}
+
+Test(driver, a_lost_leader_is_replaced_without_waiting_for_the_timeout)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 3);
+    driver_step(f.driver);
+    cr_assert_eq(f.sent_len, 0u, "node 3 does not lead");
+    driver_peer_lost(f.driver, 2);
+    cr_assert_leq(driver_deadline_ms(f.driver), f.now_ms);
+    driver_step(f.driver);
+    const struct raft_message *asked = fixture_last(&f, 3, RAFT_REQUEST_VOTE);
+    cr_assert_not_null(asked);
+    cr_assert(asked->request_vote.disrupt_leader, "node 3 may still believe in node 2");
+    cr_assert_not(asked->request_vote.pre_vote);
+    fixture_done(&f);
+}
+
+Test(driver, a_leader_that_is_heard_again_is_not_replaced)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 2);
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
+    fixture_forget(&f);
+    driver_step(f.driver);
+    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    fixture_done(&f);
+}
+
+Test(driver, entries_that_are_being_written_are_stored_before_an_election)
+{
+    struct fixture f;
+    follow(&f, 2);
+    struct log_entry entries[] = {fixture_entry(2, "c")};
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, entries, 1), 0);
+    driver_peer_lost(f.driver, 2);
+    driver_step(f.driver);
+    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    fixture_disk(&f);
+    driver_step(f.driver);
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_eq(fixture_last(&f, 3, RAFT_REQUEST_VOTE)->request_vote.last_log_index, 4u);
+    fixture_done(&f);
+}

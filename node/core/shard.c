@@ -246,6 +246,9 @@ uint64_t shard_deadline_ms(const struct shard *shard)
 void shard_peer_changed(struct shard *shard, uint64_t node, bool connected, const char *client_address)
 {
     peers_set(&shard->peers, node, connected, client_address);
+    if (!connected) {
+        driver_peer_lost(shard->driver, node);
+    }
 }
 
 void shard_set_client_address(struct shard *shard, const char *client_address)

@@ -9,7 +9,7 @@
 #include "rpc/native/native_frame.h"
 
 #define BACKOFF_MS_MIN 20u
-#define BACKOFF_MS_MAX 500u
+#define BACKOFF_MS_MAX 200u
 #define REDIRECTS_MAX 3u
 
 /* An idle connection is pinged, so that its end is noticed: soon when deliveries may be missing. */
