@@ -413,3 +413,24 @@ Test(guard, G10_a_second_install_is_dropped)
 {
     with_and_without(FAULT_SKIP_G10, second_install_leaks_nothing);
 }
+
+/* Beside the guards: the engine reads a candidate's field when an answer to a pre-vote comes late, whatever it is by then,
+ * and may take the term in it for its own. */
+Test(guard, a_late_pre_vote_answer_changes_no_term)
+{
+    for (int leads = 0; leads < 2; leads++) {
+        struct fixture f;
+        fixture_init(&f, 3);
+        if (leads) {
+            fixture_lead(&f);
+        } else {
+            follow(&f, 2, 1);
+        }
+        uint64_t term = raft_current_term(&f.driver->raft);
+        struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
+        vote.request_vote_result = (struct raft_request_vote_result){.term = term + 1, .pre_vote = true};
+        cr_assert_eq(fixture_say(&f, 3, &vote), 0);
+        cr_assert_eq(raft_current_term(&f.driver->raft), term);
+        fixture_done(&f);
+    }
+}
