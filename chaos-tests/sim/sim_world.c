@@ -11,7 +11,8 @@
 #include "proto/base/check.h"
 
 #define WORK_US_MAX UINT64_C(300000000)
-#define DRAIN_US_MAX UINT64_C(60000000)
+/* Without any message confirmed or accepted; a slow consumer with little credit may take long over its backlog. */
+#define DRAIN_US_MAX UINT64_C(30000000)
 #define EVENTS_MAX UINT64_C(20000000)
 
 void sim_world_violation(struct sim_world *world, const char *format, ...)
@@ -127,10 +128,17 @@ static void world_look(struct sim_world *world)
             sim_world_violation(world, "no progress: %" PRIu64 " operations in %" PRIu64 " virtual seconds",
                                 world->stats.counts[SIM_STAT_OPS], now / 1000000);
         }
-    } else if (world_idle(world, why, sizeof why)) {
+        return;
+    }
+    uint64_t done = world->stats.counts[SIM_STAT_CONFIRMED] + world->stats.counts[SIM_STAT_ACCEPTED];
+    if (done != world->drain_done) {
+        world->drain_done = done;
+        world->drain_since_us = now;
+    }
+    if (world_idle(world, why, sizeof why)) {
         world->phase = SIM_END;
     } else if (now - world->drain_since_us > DRAIN_US_MAX) {
-        sim_world_violation(world, "not drained %" PRIu64 " virtual seconds after the faults ended: %s",
+        sim_world_violation(world, "nothing done for %" PRIu64 " virtual seconds after the faults ended: %s",
                             DRAIN_US_MAX / 1000000, why);
     }
 }

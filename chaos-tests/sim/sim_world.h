@@ -42,7 +42,8 @@ struct sim_world {
     uint64_t large_bodies; /* Per million: bodies of some KiB. */
     uint64_t retain_len; /* Log kept behind checkpoints: little, so that it is dropped, but more than a node may lag. */
     uint64_t work_us;    /* How long the work should last at least. */
-    uint64_t drain_since_us;
+    uint64_t drain_since_us; /* When something was last done, once the faults have ended. */
+    uint64_t drain_done;     /* Messages confirmed and accepted by then. */
 
     struct sim_node nodes[SIM_NODES_MAX];
     unsigned nodes_len;
