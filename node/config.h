@@ -20,7 +20,7 @@
 #define CONFIG_ELECTION_TIMEOUT_MS_DEFAULT 300u
 #define CONFIG_ELECTION_TIMEOUT_MS_MIN 50u
 #define CONFIG_ELECTION_TIMEOUT_MS_MAX 60000u
-#define CONFIG_HEARTBEAT_MS_DEFAULT 100u /* At most a third of the election timeout. */
+#define CONFIG_HEARTBEAT_MS_DEFAULT 50u /* Or a tenth of the election timeout, when that is less. */
 #define CONFIG_HEARTBEAT_MS_MIN 5u
 #define CONFIG_CHECKPOINT_BYTES_DEFAULT (64 * MIB)
 #define CONFIG_CHECKPOINT_BYTES_MIN (1 * MIB)
