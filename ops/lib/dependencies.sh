@@ -8,7 +8,7 @@
 readonly HOLDFAST_BUILD_PACKAGES=(
   gcc g++ cmake ninja-build pkg-config
   libuv1-dev librocksdb-dev libprotobuf-c-dev protobuf-c-compiler
-  libcriterion-dev libcyaml-dev libxxhash-dev libbsd-dev uthash-dev
+  libcriterion-dev libcyaml-dev libyaml-dev libxxhash-dev libbsd-dev uthash-dev
   python3
 )
 readonly HOLDFAST_TEST_PACKAGES=(
