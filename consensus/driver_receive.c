@@ -7,6 +7,10 @@
 #include "consensus/driver_internal.h"
 #include "proto/base/check.h"
 
+/* How far ahead of ours a peer's term may be: an election every millisecond for seven weeks. Terms are written down and
+ * never go back, so that a single message with the last of them would end all elections, for ever. */
+#define TERM_LEAP_MAX (UINT64_C(1) << 32)
+
 /* The engine notes the address of a leader. A copy, since a message that changes the membership frees the original. */
 static void copy_address(struct driver *driver, uint64_t id)
 {
@@ -69,14 +73,20 @@ static int settle_pending_change(struct driver *driver, const struct raft_append
     return step_append(driver, append, NULL, 0);
 }
 
+/* The engine takes for granted that a term has one leader. */
+static void check_leader(struct driver *driver, uint64_t from, uint64_t term)
+{
+    if (driver->raft.state == RAFT_LEADER && term == raft_current_term(&driver->raft)) {
+        driver_fatal(driver, ERR_CORRUPT, "node %llu claims to lead in our own term %llu", (unsigned long long)from,
+                     (unsigned long long)term);
+    }
+}
+
 static int receive_append(struct driver *driver)
 {
     const struct message *message = &driver->message;
     struct raft_append_entries append = message->raft.append_entries;
-    if (driver->raft.state == RAFT_LEADER && append.term == raft_current_term(&driver->raft)) {
-        driver_fatal(driver, ERR_CORRUPT, "node %llu claims to lead in our own term %llu", message->raft.server_id,
-                     append.term);
-    }
+    check_leader(driver, message->raft.server_id, append.term);
     unsigned from = 0;
     do {
         /* G2 may move the start forward. It looks at each part anew, since the parts before it move the commit index. */
@@ -108,6 +118,7 @@ static int receive_append(struct driver *driver)
 static int receive_install(struct driver *driver)
 {
     struct raft_install_snapshot *install = &driver->message.raft.install_snapshot;
+    check_leader(driver, driver->message.raft.server_id, install->term);
     if (!guard_install(&driver->guards, &driver->raft)) {
         return 0;
     }
@@ -129,13 +140,36 @@ static int receive_install(struct driver *driver)
     return receive_error(driver, driver_event(driver, &event, NULL, old_term));
 }
 
-/* Values that would trip the engine's assertions and that no correct peer sends. */
-static int check_result(struct driver *driver)
+static uint64_t term_of(const struct raft_message *message)
+{
+    switch (message->type) {
+    case RAFT_APPEND_ENTRIES: return message->append_entries.term;
+    case RAFT_APPEND_ENTRIES_RESULT: return message->append_entries_result.term;
+    case RAFT_REQUEST_VOTE: return message->request_vote.term;
+    case RAFT_REQUEST_VOTE_RESULT: return message->request_vote_result.term;
+    case RAFT_INSTALL_SNAPSHOT: return message->install_snapshot.term;
+    case RAFT_TIMEOUT_NOW: return message->timeout_now.term;
+    default: return 0;
+    }
+}
+
+/* Values that no correct peer sends, and that would trip the engine's assertions or do harm for ever. */
+static int check_message(const struct driver *driver)
 {
     const struct raft_message *message = &driver->message.raft;
+    uint64_t current = raft_current_term(&driver->raft);
+    uint64_t term = term_of(message);
+    if (term > current && term - current > TERM_LEAP_MAX) {
+        return ERR_BROKEN;
+    }
+    if (message->type == RAFT_REQUEST_VOTE) {
+        /* A vote for another, or for 0, which stands for none, could be given twice. */
+        const struct raft_request_vote *vote = &message->request_vote;
+        return vote->candidate_id != message->server_id || vote->last_log_term > term ? ERR_BROKEN : 0;
+    }
     if (message->type == RAFT_REQUEST_VOTE_RESULT) {
         const struct raft_request_vote_result *result = &message->request_vote_result;
-        bool far_ahead = result->term > raft_current_term(&driver->raft) + 1;
+        bool far_ahead = term > current + 1;
         return result->pre_vote && result->vote_granted && far_ahead ? ERR_BROKEN : 0;
     }
     return 0;
@@ -150,15 +184,15 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     }
     struct raft_message *message = &driver->message.raft;
     message->server_id = from;
+    err = check_message(driver);
+    if (err != 0) {
+        return err;
+    }
     if (from == driver->lost_leader) {
         driver->lost_leader = 0; /* It lives. */
     }
     copy_address(driver, from);
     message->server_address = driver->from_address;
-    err = check_result(driver);
-    if (err != 0) {
-        return err;
-    }
     switch (message->type) {
     case RAFT_APPEND_ENTRIES: return receive_append(driver);
     case RAFT_INSTALL_SNAPSHOT: return receive_install(driver);

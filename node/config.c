@@ -279,6 +279,13 @@ static int take_number(const struct loading *loading, const char *key, const uin
     return 0;
 }
 
+/* Several heartbeats must fit into an election timeout, so that one that is lost does not start an election. */
+static unsigned heartbeat_default(uint64_t election_timeout_ms)
+{
+    uint64_t tenth = election_timeout_ms / 10;
+    return tenth < CONFIG_HEARTBEAT_MS_DEFAULT ? (unsigned)tenth : CONFIG_HEARTBEAT_MS_DEFAULT;
+}
+
 static int take_times(const struct loading *loading, struct config *config)
 {
     const struct file *file = loading->file;
@@ -288,8 +295,7 @@ static int take_times(const struct loading *loading, struct config *config)
     if (err != 0) {
         return err;
     }
-    /* Three heartbeats must fit, so that one that is lost does not start an election. */
-    uint64_t heartbeat = election / 10 < CONFIG_HEARTBEAT_MS_DEFAULT ? election / 10 : CONFIG_HEARTBEAT_MS_DEFAULT;
+    uint64_t heartbeat = heartbeat_default(election);
     err =
         take_number(loading, "heartbeat_ms", file->heartbeat_ms, 1, CONFIG_HEARTBEAT_MS_MIN, election / 3, &heartbeat);
     config->election_timeout_ms = (unsigned)election;
@@ -332,7 +338,7 @@ static void config_defaults(struct config *config)
     *config = (struct config){
         .log_level = JOURNAL_INFO,
         .election_timeout_ms = CONFIG_ELECTION_TIMEOUT_MS_DEFAULT,
-        .heartbeat_ms = CONFIG_HEARTBEAT_MS_DEFAULT,
+        .heartbeat_ms = heartbeat_default(CONFIG_ELECTION_TIMEOUT_MS_DEFAULT),
         .checkpoint_bytes = CONFIG_CHECKPOINT_BYTES_DEFAULT,
         .retain_bytes = CONFIG_RETAIN_BYTES_DEFAULT,
         .segment_bytes = CONFIG_SEGMENT_BYTES_DEFAULT,

@@ -46,12 +46,16 @@ struct gateway_sink {
     void (*attached)(void *arg, uint64_t session, uint64_t last_number);
     void (*reply)(void *arg, const struct gateway_reply *reply);
     void (*delivery)(void *arg, const struct gateway_delivery *delivery);
+    /* A subscription is over although nobody asked: NOT_FOUND, its queue was deleted. Deliveries of it that came before
+     * stand; none follows. Also after an attachment, for a consumer named in it that the session does not have (any
+     * more): then a Subscribe that the client has still to send again may yet make it. */
+    void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
     /* The link is over and is freed when this returns: no further callback, no further call. NOT_LEADER (with where to
      * go), SESSION_EXPIRED, DISPLACED, CLOSED (the session was closed as asked), or what refused the attachment. */
     void (*detached)(void *arg, int err, const char *detail, const struct gateway_leader *leader);
     /* gateway submit said BUSY; now there is room again. */
     void (*resume)(void *arg);
-    /* A turn of the loop is over: what was given to reply() and delivery() can be sent. */
+    /* A turn of the loop is over: what was given to reply(), delivery() and consumer_ended() can be sent. */
     void (*flush)(void *arg);
 };
 
@@ -127,6 +131,9 @@ struct gateway_ops {
 
 struct gateway {
     const struct gateway_ops *ops;
+    /* What this node takes as one message body, in bytes; 0: BODY_LEN_MAX. A protocol enforces it before it submits: it is
+     * this node's configuration, of which the replicated machine knows nothing. */
+    uint64_t body_len_max;
 };
 
 struct gateway_link {

@@ -323,9 +323,13 @@ void sim_node_start(struct sim_node *node)
 
 void sim_node_pause(struct sim_node *node, uint64_t until_us)
 {
+    /* A longer pause on top of one would put what waits for its end behind what comes later. */
+    if (node->paused_until_us > sim_world_now(node->world)) {
+        return;
+    }
     SIM_TRACE(node->world, "node %u pauses for %" PRIu64 " ms", node->index + 1,
               (until_us - sim_world_now(node->world)) / 1000);
-    node->paused_until_us = until_us > node->paused_until_us ? until_us : node->paused_until_us;
+    node->paused_until_us = until_us;
 }
 
 void sim_node_init(struct sim_world *world, unsigned index)

@@ -3,6 +3,7 @@
 #include "consensus/driver.h"
 
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <string.h>
 
 #include "fixture.h"
@@ -372,4 +373,59 @@ Test(driver, entries_that_are_being_written_are_stored_before_an_election)
     cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
     cr_assert_eq(fixture_last(&f, 3, RAFT_REQUEST_VOTE)->request_vote.last_log_index, 4u);
     fixture_done(&f);
+}
+
+static int ask_vote(struct fixture *fixture, uint64_t from, uint64_t candidate, uint64_t term)
+{
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
+    vote.request_vote = (struct raft_request_vote){
+        .term = term, .candidate_id = candidate, .last_log_index = 1, .last_log_term = 1, .disrupt_leader = true};
+    return fixture_say(fixture, from, &vote);
+}
+
+Test(driver, a_term_beyond_all_measure_is_refused)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    uint64_t term = raft_current_term(&f.driver->raft);
+    cr_assert_eq(ask_vote(&f, 2, 2, UINT64_MAX), ERR_BROKEN);
+    cr_assert_eq(ask_vote(&f, 2, 2, term + (UINT64_C(1) << 32) + 1), ERR_BROKEN);
+    cr_assert_eq(fixture_append(&f, 2, UINT64_MAX, 1, 1, 1, NULL, 0), ERR_BROKEN);
+    cr_assert_eq(fixture_result(&f, 2, UINT64_MAX, 0, 1), ERR_BROKEN);
+    cr_assert_eq(raft_current_term(&f.driver->raft), term);
+    cr_assert_eq(ask_vote(&f, 2, 2, term + (UINT64_C(1) << 32)), 0);
+    cr_assert_eq(raft_current_term(&f.driver->raft), term + (UINT64_C(1) << 32));
+    fixture_done(&f);
+}
+
+Test(driver, a_vote_is_asked_for_by_the_candidate_itself)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    cr_assert_eq(ask_vote(&f, 2, 3, 7), ERR_BROKEN);
+    cr_assert_eq(ask_vote(&f, 2, 0, 7), ERR_BROKEN, "0 is nobody: the vote would be free again");
+    cr_assert_null(fixture_last(&f, 2, RAFT_REQUEST_VOTE_RESULT));
+    cr_assert_eq(ask_vote(&f, 2, 2, 7), 0);
+    cr_assert(fixture_last(&f, 2, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted);
+    fixture_done(&f);
+}
+
+/* Two leaders in one term: what is left is to stop, and to say so (see host_fatal() of the fixture). */
+Test(driver, a_second_leader_of_our_term_that_appends_ends_the_process, .signal = SIGABRT)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    (void)fixture_append(&f, 2, raft_current_term(&f.driver->raft), 1, 1, 1, NULL, 0);
+}
+
+Test(driver, a_second_leader_of_our_term_that_offers_a_snapshot_ends_the_process, .signal = SIGABRT)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    struct raft_message install = {.type = RAFT_INSTALL_SNAPSHOT};
+    install.install_snapshot = (struct raft_install_snapshot){
+        .term = raft_current_term(&f.driver->raft), .last_index = 1, .last_term = 1, .conf_index = 1};
+    (void)fixture_say(&f, 2, &install);
 }

@@ -35,6 +35,7 @@ struct shard_options {
     uint64_t retain_len;     /* As in driver_options. */
     uint64_t segment_len;    /* As in driver_options. */
     uint64_t cache_len_max;  /* As in driver_options. */
+    uint64_t body_len_max;   /* Of one message, at most BODY_LEN_MAX; 0: that. For the protocols: see gateway.h. */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned window;

@@ -64,7 +64,7 @@ Test(config, is_complete_with_defaults)
     cr_assert_str_eq(config->listen_peer, "127.0.0.1:7481");
     cr_assert_eq(config->log_level, JOURNAL_INFO);
     cr_assert_eq(config->election_timeout_ms, CONFIG_ELECTION_TIMEOUT_MS_DEFAULT);
-    cr_assert_eq(config->heartbeat_ms, CONFIG_HEARTBEAT_MS_DEFAULT);
+    cr_assert_eq(config->heartbeat_ms, 30u);
     cr_assert_eq(config->checkpoint_bytes, CONFIG_CHECKPOINT_BYTES_DEFAULT);
     cr_assert_eq(config->retain_bytes, CONFIG_RETAIN_BYTES_DEFAULT);
     cr_assert_eq(config->segment_bytes, CONFIG_SEGMENT_BYTES_DEFAULT);
@@ -98,11 +98,15 @@ Test(config, takes_every_option)
     config_free(config);
 }
 
-Test(config, heartbeat_follows_a_short_election_timeout)
+Test(config, heartbeat_is_a_tenth_of_a_short_election_timeout)
 {
     struct loaded loaded = load_text(GOOD "election_timeout_ms: 150\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     cr_assert_eq(loaded.config->heartbeat_ms, 15u);
+    config_free(loaded.config);
+    loaded = load_text(GOOD "election_timeout_ms: 60000\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_eq(loaded.config->heartbeat_ms, CONFIG_HEARTBEAT_MS_DEFAULT);
     config_free(loaded.config);
 }
 
@@ -188,6 +192,7 @@ Test(config, dev_is_one_node_on_the_default_ports)
     cr_assert_str_eq(config->data_dir, "/tmp/somewhere");
     cr_assert_str_eq(config->listen_client, "127.0.0.1:7470");
     cr_assert_str_eq(config->listen_peer, "127.0.0.1:7471");
+    cr_assert_eq(config->heartbeat_ms, 30u);
     config_free(config);
     config_free(NULL);
 }

@@ -40,6 +40,7 @@ enum frame_type {
     FRAME_QUERY_RESULT = 36,
     FRAME_PONG = 37,
     FRAME_GOODBYE = 38,
+    FRAME_CONSUMERS_ENDED = 39,
     /* Node to node. */
     FRAME_PEER_HELLO = 64,
     FRAME_PEER_RAFT = 65,

@@ -251,8 +251,8 @@ static int command_reply(struct client_core *core, const Holdfast__Reply *messag
         return err;
     }
     if (err == ERR_OUT_OF_ORDER) {
-        /* About the command's number, or about its producer's sequence? The next attachment tells. */
-        command->suspect = true;
+        /* Not an outcome: what was sent before it did not arrive. Attached again, everything unanswered is sent again, and
+         * what was carried out meanwhile is answered as it was. */
         return ++core->strikes > STRIKES_MAX ? ERR_SESSION_EXPIRED : ERR_OUT_OF_ORDER;
     }
     bool closed = command->kind == CLIENT_CLOSE && err == 0;
@@ -279,15 +279,10 @@ int client_command_replies(struct client_core *core, struct frame *frame)
     return err;
 }
 
-void client_command_resend(struct client_core *core, uint64_t carried_out)
+void client_command_resend(struct client_core *core)
 {
     for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
         struct client_command *command = *ring_slot(core, number);
-        if (command != NULL && command->suspect && number <= carried_out) {
-            command_finish(core, command,
-                           &(struct client_reply){.err = ERR_OUT_OF_ORDER, .detail = err_text(ERR_OUT_OF_ORDER)});
-            continue;
-        }
         if (command != NULL && command_send(core, command) != 0) {
             core->broken = true;
             return;
@@ -332,7 +327,6 @@ void client_command_session_lost(struct client_core *core)
             continue;
         }
         command->number = 0;
-        command->suspect = false;
         /* Even when its time is up: what its producer numbered after it must not come before it. */
         bool survives = (!command->told || command->kind == CLIENT_PUBLISH_NAMED) && command_survives(core, command);
         list_push_back(survives ? &again : &dead, &command->node);

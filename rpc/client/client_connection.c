@@ -228,7 +228,7 @@ static int attached_receive(struct client_core *core, struct frame *frame)
     if (core->host.attached != NULL) {
         core->host.attached(core->host.arg, core->address, attached->session);
     }
-    client_command_resend(core, attached->last_number); /* Before anything new may be sent. */
+    client_command_resend(core); /* Before anything new may be sent. */
     core->phase = CLIENT_READY;
     client_command_pump(core);
     client_ask_pump(core);

@@ -94,7 +94,8 @@ uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64
 
 /* Commands. `timeout_ms` 0 means for ever. The bodies are copied or referenced, never borrowed. An error return means
  * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
- * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. */
+ * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the leader's limit of a body becomes known, and is over
+ * it, ends with ERR_TOO_BIG without having been sent; what its producer numbered after it, with ERR_REFUSED. */
 int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
     NODISCARD;
 int client_core_delete(struct client_core *core, const char *queue, bool if_empty, uint64_t timeout_ms,
@@ -126,6 +127,9 @@ int client_core_query_queues(struct client_core *core, const char *after, uint64
                              void *arg) NODISCARD;
 /* Of the node that the client is connected to. */
 int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+
+/* What the leader last attached to takes as one message body, in bytes; BODY_LEN_MAX before any has said. */
+uint64_t client_core_body_len_max(const struct client_core *core);
 
 /* Commands that have no answer yet. */
 size_t client_core_unanswered(const struct client_core *core);

@@ -56,7 +56,6 @@ struct client_command {
     uint64_t producer; /* Hash of the name of a named producer; else 0. */
     bool sent;    /* Once, in this session or an earlier one: it may have been done. */
     bool told;    /* The callback has been called; what is left only holds its number until the answer. */
-    bool suspect; /* Answered OUT_OF_ORDER: believed only when the machine says that it did carry the number out. */
     int end_err;  /* Set when it is about to be ended without an answer. */
     uint64_t deadline_ms;
     client_reply_cb cb;
@@ -157,9 +156,8 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
                        client_reply_cb cb, void *arg) NODISCARD;
 /* Sends what the window allows. */
 void client_command_pump(struct client_core *core);
-/* A new connection to the same session: sends everything unanswered again, in order. `carried_out`: the last number that
- * the machine has carried out. */
-void client_command_resend(struct client_core *core, uint64_t carried_out);
+/* A new connection to the same session: sends everything unanswered again, in order. */
+void client_command_resend(struct client_core *core);
 /* A Replies frame. ERR_INVALID: not one. ERR_OUT_OF_ORDER, ERR_DISPLACED, ERR_NOT_LEADER: attach again.
  * ERR_SESSION_EXPIRED: the session is gone. ERR_CLOSED: it was closed as asked. */
 int client_command_replies(struct client_core *core, struct frame *frame) NODISCARD;
