@@ -225,7 +225,7 @@ class Power(harness.ClusterTest):
         self.assertIn("no such queue", self.lose_without_syncs("/shard-0/log/", ""))
 
     def test_log_without_syncs_is_noticed_by_checkpoints(self):
-        self.assertIn("below the checkpoint", self.lose_without_syncs("/shard-0/log/", SMALL))
+        self.assertIn("but the state ends at entry", self.lose_without_syncs("/shard-0/log/", SMALL))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     CHECK(world->nodes_len <= SIM_NODES_MAX);
     world->work_us = sim_random_between(&world->random, 4000000, 9000000);
     world->large_bodies = sim_random_chance(&world->random, 200000) ? 250000 : 10000;
-    world->retain_len = (world->large_bodies > 100000 ? 1280 : 256) << 10;
+    world->retain_len = (world->large_bodies > 100000 ? 1280u : 256u) << 10;
     sim_net_init(world);
     for (unsigned i = 0; i < world->nodes_len; i++) {
         sim_node_init(world, i);
