@@ -130,8 +130,9 @@ static int bootstrap(struct driver *driver, struct meta_value *meta)
 }
 
 /* Log and checkpoint must fit each other. A checkpoint holds only what this node had stored, so a log that begins after it,
- * ends before it, or has another entry at its index has lost what this node may have confirmed: it must not vote on it. */
-static int reconcile(const struct driver *driver, char *detail, size_t detail_len)
+ * ends before it, or has another entry at its index has lost what this node may have confirmed: it must not vote on it.
+ * Term and vote must fit them too: the term is on disk before any entry of it, but for the first entry (bootstrap()). */
+static int reconcile(const struct driver *driver, uint64_t meta_term, char *detail, size_t detail_len)
 {
     unsigned long long index = driver->checkpoint_index;
     unsigned long long first = log_first_index(driver->log);
@@ -151,7 +152,40 @@ static int reconcile(const struct driver *driver, char *detail, size_t detail_le
                        dir, index, (unsigned long long)term, (unsigned long long)driver->checkpoint_term);
         return ERR_CORRUPT;
     }
+    uint64_t last_term = last == index ? driver->checkpoint_term : log_term(driver->log, last);
+    if (meta_term < last_term && last_term > 1) {
+        (void)snprintf(detail, detail_len,
+                       "%s/meta: the term is %llu, but entry %llu is of term %llu: term and vote are lost", dir,
+                       (unsigned long long)meta_term, last, (unsigned long long)last_term);
+        return ERR_CORRUPT;
+    }
     return 0;
+}
+
+/* Unless it has been changed since, the membership is the one that all nodes were first started with. A log of others must
+ * not vote among these: there would be two majorities. */
+static int reconcile_members(const struct driver *driver, char *detail, size_t detail_len)
+{
+    const struct driver_options *options = &driver->options;
+    const struct raft_configuration *held = &driver->raft.configuration;
+    if (driver->raft.configuration_committed_index > 1 || driver->raft.configuration_uncommitted_index != 0) {
+        return 0;
+    }
+    bool same = held->n == options->members_len;
+    for (unsigned i = 0; i < options->members_len; i++) {
+        same = same && configuration_find(held, options->members[i].id) != NULL;
+    }
+    if (same) {
+        return 0;
+    }
+    char ids[MEMBERS_MAX * 24] = "";
+    for (unsigned i = 0; i < held->n && i < MEMBERS_MAX; i++) {
+        size_t len = strlen(ids);
+        (void)snprintf(ids + len, sizeof ids - len, " %llu", held->servers[i].id);
+    }
+    (void)snprintf(detail, detail_len, "%s/log: is of a cluster of the nodes%s, and not of the %u that are configured",
+                   options->dir, ids, options->members_len);
+    return ERR_FOREIGN;
 }
 
 /* Gives the engine the trail of the log: terms and types, and the bytes of memberships. */
@@ -317,7 +351,7 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
     if (err != 0) {
         goto close_engine;
     }
-    err = reconcile(driver, detail, detail_len);
+    err = reconcile(driver, meta.term, detail, detail_len);
     if (err == 0) {
         driver->replay_end = log_last_index(driver->log);
         bool empty = driver->checkpoint_index == 0 && log_last_index(driver->log) == 0;
@@ -325,6 +359,9 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
     }
     if (err == 0) {
         err = start_engine(driver, &meta, detail, detail_len);
+    }
+    if (err == 0) {
+        err = reconcile_members(driver, detail, detail_len);
     }
     if (err != 0) {
         goto close_engine;

@@ -140,7 +140,8 @@ struct driver_status {
 
 void driver_status(const struct driver *driver, struct driver_status *ret_status);
 
-/* Bytes of log since the last checkpoint: what triggers the next one. */
+/* Bytes of log applied since the last checkpoint: what triggers the next one. Entries that are not applied do not count: a
+ * checkpoint would not hold them, and one without any entry is none. */
 uint64_t driver_log_bytes_since_checkpoint(const struct driver *driver);
 
 /* Nothing is waiting for the disk. */

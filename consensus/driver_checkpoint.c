@@ -131,5 +131,5 @@ int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice
 
 uint64_t driver_log_bytes_since_checkpoint(const struct driver *driver)
 {
-    return log_bytes_from(driver->log, driver->checkpoint_index + 1);
+    return log_bytes_from(driver->log, driver->checkpoint_index + 1) - log_bytes_from(driver->log, driver->applied_index + 1);
 }

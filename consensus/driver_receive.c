@@ -202,9 +202,9 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
         }
         break;
     case RAFT_REQUEST_VOTE_RESULT:
-        /* Late answers to a pre-vote: as a follower or leader the engine would read the candidate's part of its state,
-         * which is not there, and might take over the term that was only asked about. */
-        if (message->request_vote_result.pre_vote && driver->raft.state != RAFT_CANDIDATE) {
+        /* Late answers: as a follower or leader the engine would read the candidate's part of its state, which is not
+         * there, and might take over the term that a pre-vote only asked about. */
+        if (driver->raft.state != RAFT_CANDIDATE) {
             return 0;
         }
         break;

@@ -80,7 +80,8 @@ static void spare_done(struct disk_task *task, int err)
     bool needed = log->waiting_for_spare;
     log->waiting_for_spare = false;
     if (err != 0) {
-        if (needed) {
+        if (needed || err != ERR_NO_SPACE) {
+            /* Among the others is a failed sync, after which one that succeeds proves nothing. */
             writer_fail(log, err, "no segment could be made for the log");
         } else {
             journal_warning(log->options.journal, "log", "no segment could be made ahead of need: %s", err_text(err));

@@ -282,6 +282,7 @@ static int node_open_shard(struct node *node, char *detail, size_t detail_len)
         .retain_len = config->retain_bytes,
         .segment_len = config->segment_bytes,
         .cache_len_max = config->cache_bytes,
+        .body_len_max = config->body_bytes_max,
         .election_timeout_ms = config->election_timeout_ms,
         .heartbeat_ms = config->heartbeat_ms,
         .arg = node,

@@ -247,10 +247,17 @@ int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct d
     return 0;
 }
 
+/* Never ERR_NO_SPACE, which callers may outlive: after a failed sync nobody knows what is on disk, whatever the reason. */
+static int sync_failed(struct posix_disk *disk, const char *path, int number)
+{
+    (void)posix_disk_failed(disk, "sync", path, number);
+    return ERR_IO;
+}
+
 int posix_sync(struct disk_file *base)
 {
     struct posix_file *file = posix_file_of(base);
-    return fdatasync(file->fd) == 0 ? 0 : file_failed(file, "sync", errno);
+    return fdatasync(file->fd) == 0 ? 0 : sync_failed(posix_disk_of(base->disk), file->path, errno);
 }
 
 /* For file systems that cannot reserve: zeroes behind the present end. */
@@ -288,7 +295,7 @@ int posix_allocate(struct disk_file *base, uint64_t size)
     if (err != 0) {
         return err;
     }
-    return fsync(file->fd) == 0 ? 0 : file_failed(file, "sync", errno);
+    return fsync(file->fd) == 0 ? 0 : sync_failed(posix_disk_of(base->disk), file->path, errno);
 }
 
 int posix_truncate(struct disk_file *base, uint64_t size)
@@ -319,7 +326,7 @@ int posix_sync_dir(struct disk *base, const char *path)
     if (fd < 0) {
         return posix_disk_failed(disk, "open", path, errno);
     }
-    int err = fsync(fd) == 0 ? 0 : posix_disk_failed(disk, "sync", path, errno);
+    int err = fsync(fd) == 0 ? 0 : sync_failed(disk, path, errno);
     (void)close(fd);
     return err;
 }

@@ -1,5 +1,5 @@
-/* Messages lately read from the store: an applied delivery reads the row for its head, and the leader's gateway asks
- * for the body right after. Bounded; what it holds is never counted on. */
+/* Messages lately read from the store: describing a delivery reads the row for its head, and the gateway asks for the body
+ * right after. Bounded; what it holds is never counted on. */
 
 #ifndef HOLDFAST_STATEMACHINE_BODY_CACHE_H
 #define HOLDFAST_STATEMACHINE_BODY_CACHE_H

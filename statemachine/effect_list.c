@@ -105,10 +105,7 @@ static void effect_encode(const struct effect *effect, uint8_t out[80])
         fields[3] = effect->delivery.number;
         fields[4] = effect->delivery.queue;
         fields[5] = effect->delivery.position;
-        fields[6] = effect->delivery.enqueued_ms;
-        fields[7] = effect->delivery.body_hash;
-        fields[8] = effect->delivery.body_len;
-        fields[9] = effect->delivery.delivery_count;
+        fields[6] = effect->delivery.delivery_count;
         break;
     case EFFECT_REPLY:
         fields[2] = effect->reply.number;

@@ -57,7 +57,7 @@ int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, 
 }
 
 static int delivery_describe(struct machine *machine, const struct consumer *consumer, const struct delivery *delivery,
-                             struct effect_delivery *ret_delivery)
+                             struct machine_delivery *ret_delivery)
 {
     struct message message;
     int err = state_message(machine, consumer->queue, delivery->position, &message);
@@ -65,7 +65,7 @@ static int delivery_describe(struct machine *machine, const struct consumer *con
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
     blob_unref(message.blob);
-    *ret_delivery = (struct effect_delivery){
+    *ret_delivery = (struct machine_delivery){
         .consumer = consumer->id,
         .number = delivery->number,
         .queue = consumer->queue->id,
@@ -79,7 +79,7 @@ static int delivery_describe(struct machine *machine, const struct consumer *con
 }
 
 int machine_deliveries(struct machine *machine, uint64_t session_id, uint64_t consumer_id, uint64_t seen,
-                       int (*each)(void *arg, const struct effect_delivery *delivery), void *arg)
+                       int (*each)(void *arg, const struct machine_delivery *delivery), void *arg)
 {
     struct session *session = session_by_id(machine, session_id);
     struct consumer *consumer = session != NULL ? consumer_find(session, consumer_id) : NULL;
@@ -92,7 +92,7 @@ int machine_deliveries(struct machine *machine, uint64_t session_id, uint64_t co
     struct deliveries *deliveries = &consumer->deliveries;
     struct delivery *delivery = deliveries_find(deliveries, seen + 1, UINT64_MAX);
     for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, UINT64_MAX)) {
-        struct effect_delivery described;
+        struct machine_delivery described;
         int err = delivery_describe(machine, consumer, delivery, &described);
         if (err == 0) {
             err = each(arg, &described);

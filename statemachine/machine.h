@@ -51,11 +51,8 @@ struct effect {
         struct effect_delivery {
             uint64_t consumer;
             uint64_t number;
-            uint64_t queue; /* The queue's id: with the position, what machine_body() takes. */
+            uint64_t queue; /* The queue's id. */
             uint64_t position;
-            uint64_t enqueued_ms;
-            uint64_t body_hash;
-            uint32_t body_len;
             uint32_t delivery_count; /* Earlier deliveries. */
         } delivery;
         struct {
@@ -100,10 +97,23 @@ bool machine_due(const struct machine *machine);
  * gone. ERR_CHECKSUM: damaged (says so; never delivered). ERR_IO. */
 int machine_body(struct machine *machine, uint64_t queue, uint64_t position, struct slice *ret_body) NODISCARD;
 
+/* An unsettled delivery with what is known of its message: applying an entry does not read it, since a follower and a
+ * restart have no use for it. */
+struct machine_delivery {
+    uint64_t consumer;
+    uint64_t number;
+    uint64_t queue; /* The queue's id: with the position, what machine_body() takes. */
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t body_hash;
+    uint32_t body_len;
+    uint32_t delivery_count; /* Earlier deliveries. */
+};
+
 /* Calls `each` for the unsettled deliveries of a consumer with a number above `seen`, in order of number. Returns 0, or
  * what `each` returned. ERR_NOT_FOUND: no such session or consumer. */
 int machine_deliveries(struct machine *machine, uint64_t session, uint64_t consumer, uint64_t seen,
-                       int (*each)(void *arg, const struct effect_delivery *delivery), void *arg) NODISCARD;
+                       int (*each)(void *arg, const struct machine_delivery *delivery), void *arg) NODISCARD;
 
 /* Calls `each` for every open session, in order of id. */
 struct machine_session {

@@ -10,7 +10,7 @@ import time
 import harness
 import native
 
-BROKEN, INVALID, TOO_BIG, VERSION, TIMEOUT = 27, 6, 7, 10, 14
+BROKEN, INVALID, TOO_BIG, VERSION, TIMEOUT, CHECKSUM = 27, 6, 7, 10, 14, 21
 
 
 class GoodClient(threading.Thread):
@@ -154,6 +154,42 @@ class BadRequests(harness.ClusterTest):
         self.refused("publish", "q", stdin=largest + b"1", says="limit")
         out = self.cluster.holdfast("consume", "q", "--count", "1", text=False).stdout
         self.assertTrue(out == largest, "the largest message comes back byte for byte")
+        self.assertEqual(self.cluster.ready("q"), 0)
+
+
+    def test_a_message_over_the_configured_limit(self):
+        self.start_cluster(nodes=1, config="body_mib: 1")
+        self.cluster.holdfast("queue", "declare", "q")
+        largest = os.urandom(1 << 20)
+        self.cluster.holdfast("publish", "q", stdin=largest, text=False)
+        self.refused("publish", "q", stdin=largest + b"1", says="at most 1048576 bytes")
+        lines = b"short\n" + b"x" * (1 << 20) + b"y\nafter\n"
+        self.refused("publish", "q", "--lines", "--producer", "p", stdin=lines, says="at most 1048576 bytes")
+        # Nothing later of the same producer has overtaken what was refused.
+        done = self.cluster.holdfast("publish", "q", "--lines", "--producer", "p", stdin="short\nfits\nafter\n")
+        self.assertIn(" 3 messages, 0 repeated", " " + done.stderr)
+        self.assertEqual(self.cluster.ready("q"), 4)
+
+    def test_a_node_refuses_a_message_over_its_limit(self):
+        """A client that does not look at what the WELCOME says is answered by the node, and stays connected."""
+        self.start_cluster(nodes=1, config="body_mib: 1")
+        self.cluster.holdfast("queue", "declare", "q")
+        with native.Connection(self.cluster.address(1)) as connection:
+            self.assertEqual(connection.hello()[7], [1 << 20])
+            connection.send(native.frame(native.ATTACH, native.field(1, b"0123456789abcdef")))
+            self.assertEqual(connection.receive()[0], native.ATTACHED)
+            for number, size in ((1, (1 << 20) + 1), (2, (16 << 20) + 1), (3, 3)):
+                publish = native.field(1, b"q") + native.field(2, native.varint(size)) + native.field(3, b"\0" * 8)
+                command = native.field(1, number) + native.field(3, native.field(6, publish))
+                connection.send(native.frame(native.COMMAND, command, b"x" * size))
+                kind, header, _ = connection.receive()
+                self.assertEqual(kind, native.REPLIES)
+                reply = native.fields(native.fields(header)[1][0])
+                self.assertEqual(reply[1], [number])
+                # The third is within the limit, but its hash is not that of its body: refused by the machine.
+                self.assertEqual(reply[2], [TOO_BIG] if number < 3 else [CHECKSUM])
+                if number < 3:
+                    self.assertIn(b"at most 1048576 bytes", reply[3][0])
         self.assertEqual(self.cluster.ready("q"), 0)
 
 

@@ -61,6 +61,18 @@ class CommandLine(harness.ClusterTest):
         cluster.holdfast("queue", "delete", "orders")
         self.assertIsNone(cluster.queue("orders"))
 
+    def test_the_queue_is_deleted_while_it_is_consumed(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        cluster.holdfast("publish", "q", stdin="first")
+        reader = cluster.start_holdfast("consume", "q", "--lines", "--idle", "0", stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        self.assertEqual(reader.stdout.readline(), "first\n")
+        cluster.holdfast("queue", "delete", "q")
+        out, err = reader.communicate(timeout=30)
+        self.assertEqual((reader.returncode, out), (1, ""), err)
+        self.assertEqual(err, "holdfast: q: the queue has been deleted\n")
+
     def test_a_full_disk_of_the_reader(self):
         cluster = self.start_cluster(nodes=1)
         cluster.holdfast("queue", "declare", "q")

@@ -17,10 +17,10 @@ import unittest
 import harness
 
 LAYER = os.path.join(harness.BIN, "unsynced.so")
-FIRST = 3_000         # Lines, and confirmed before anything happens.
-TOTAL = 12_000        # With those during which the power fails.
-WINDOW = 32           # Of the publisher that is interrupted: few messages in flight, so that it takes a while.
-UNREACHABLE = 2       # Seconds for which it goes on trying when the nodes are gone.
+FIRST = 3_000    # Lines that are confirmed before anything happens.
+TOTAL = 12_000   # With those during which the power fails.
+WINDOW = 32      # Of the publisher that is interrupted: few messages in flight, so that it takes a while.
+UNREACHABLE = 2  # Seconds for which it goes on trying when the nodes are gone.
 SMALL = "checkpoint_mib: 1\nsegment_mib: 1"
 
 
@@ -46,7 +46,7 @@ def write(path):
     os.write(fd, b"lost" * 5000)
     os.close(fd)
     fd = os.open(path, os.O_RDONLY)
-    assert os.pread(fd, 9, 3493) == b"synced SYNCED"[:9] and os.pread(fd, 8, 3500) == b"SYNCED "+ b"s"
+    assert os.pread(fd, 14, 3493) == b"synced SYNCED "
     assert os.fstat(fd).st_size == os.stat(path).st_size == os.lseek(fd, 0, os.SEEK_END) == 27000
     os.lseek(fd, 6993, os.SEEK_SET)
     assert os.read(fd, 30000) == b"synced " + b"lost" * 5000
@@ -119,7 +119,7 @@ class Power(harness.ClusterTest):
     def make_lines(self, seed):
         """TOTAL lines, and the files with the first of them and with all."""
         rng = random.Random(seed)
-        made = [b"%06d " % number + rng.randbytes(rng.randint(0, 500)).hex().encode() + b"\n" for number in range(TOTAL)]
+        made = [b"%06d %s\n" % (number, rng.randbytes(rng.randint(0, 500)).hex().encode()) for number in range(TOTAL)]
         for name, count in (("first", FIRST), ("all", TOTAL)):
             with open(self.cluster.path(name), "wb") as f:
                 f.writelines(made[:count])
@@ -127,7 +127,8 @@ class Power(harness.ClusterTest):
 
     def publish_all(self, queue, name, count):
         """One producer per queue: lines that are known already are not enqueued again."""
-        done = self.cluster.holdfast("publish", queue, "--lines", "--producer", queue, "--file", self.cluster.path(name))
+        path = self.cluster.path(name)
+        done = self.cluster.holdfast("publish", queue, "--lines", "--producer", queue, "--file", path)
         self.assertEqual(confirmed(done.stderr), count)
 
     def lose_power(self, queue, made):
@@ -200,7 +201,7 @@ class Power(harness.ClusterTest):
         self.publish_all(queue, "all", TOTAL)
         self.consume(queue, made[ready:])
         self.assertEqual(self.cluster.ready(queue), 0)
-        print(f"{count} lines confirmed, {ready} there", file=sys.stderr, flush=True)
+        print(f"{count} lines confirmed, {ready} there, of {TOTAL}; ", end="", file=sys.stderr, flush=True)
 
     def checkpoints(self):
         return [int((self.cluster.status(node) or {"checkpoint": 0})["checkpoint"]) for node in range(1, 4)]
@@ -226,6 +227,9 @@ class Power(harness.ClusterTest):
 
     def test_log_without_syncs_is_noticed_by_checkpoints(self):
         self.assertIn("but the state ends at entry", self.lose_without_syncs("/shard-0/log/", SMALL))
+
+    def test_term_and_vote_without_syncs_are_noticed(self):
+        self.assertIn("term and vote are lost", self.lose_without_syncs("/shard-0/meta", ""))
 
 
 if __name__ == "__main__":

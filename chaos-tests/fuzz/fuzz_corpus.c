@@ -109,6 +109,7 @@ static void append_answers(struct bytes *bytes)
     struct bytes header = {0};
     Holdfast__Reply reply = HOLDFAST__REPLY__INIT;
     Holdfast__Delivery delivery = HOLDFAST__DELIVERY__INIT;
+    Holdfast__ConsumersEnded ended = HOLDFAST__CONSUMERS_ENDED__INIT;
     Holdfast__Goodbye goodbye = HOLDFAST__GOODBYE__INIT;
     char detail[] = "this node is not the leader", address[] = "node2:7000";
     reply.number = 1;
@@ -124,6 +125,13 @@ static void append_answers(struct bytes *bytes)
     struct slice body = {.data = (const uint8_t *)"first", .len = 5};
     CHECK(native_frame_encode_raw(FRAME_DELIVERIES, header.data, header.len, &body, 1, &frame) == 0);
     append_frame(bytes, &frame);
+    uint64_t consumers[] = {1, 300};
+    char deleted[] = "the queue was deleted";
+    ended.consumer = consumers;
+    ended.n_consumer = 2;
+    ended.error = 4;
+    ended.detail = deleted;
+    append_message(bytes, FRAME_CONSUMERS_ENDED, &ended.base);
     goodbye.error = 9;
     goodbye.detail = detail;
     goodbye.leader = 2;

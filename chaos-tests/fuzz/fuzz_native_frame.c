@@ -2,13 +2,15 @@
 
 #include "fuzz_input.h"
 #include "proto/base/limits.h"
+#include "proto/wire/command.pb-c.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_limit.h"
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {
     &holdfast__hello__descriptor,   &holdfast__attach__descriptor,  &holdfast__query__descriptor,
     &holdfast__ping__descriptor,    &holdfast__welcome__descriptor, &holdfast__attached__descriptor,
     &holdfast__replies__descriptor, &holdfast__query_result__descriptor, &holdfast__goodbye__descriptor,
-    &holdfast__command__descriptor,
+    &holdfast__command__descriptor, &holdfast__consumers_ended__descriptor,
 };
 
 /* What the scanner takes, protobuf-c must take as well, and read the same. */
@@ -26,11 +28,31 @@ static void check_command(const struct frame *frame, struct arena *arena)
     CHECK(command.command.len == 0 || memcmp(message->command.data, command.command.data, command.command.len) == 0);
 }
 
+/* No body that the machine would see is missed by who enforces the limit. */
+static void check_limit(struct slice encoded, struct arena *arena)
+{
+    uint64_t longest = native_limit_longest(encoded);
+    const Holdfast__Command *command = holdfast__command__unpack(&arena->protobuf, encoded.len, encoded.data);
+    if (command == NULL || command->kind_case != HOLDFAST__COMMAND__KIND_PUBLISH) {
+        return;
+    }
+    for (size_t i = 0; i < command->publish->n_body_len; i++) {
+        CHECK(command->publish->body_len[i] <= longest);
+    }
+}
+
 static void take(void *arg, struct frame *frame)
 {
     struct arena *arena = arg;
     arena_reset(arena);
     check_command(frame, arena);
+    arena_reset(arena);
+    check_limit(frame->header, arena);
+    arena_reset(arena);
+    struct native_command command;
+    if (native_frame_decode_command(frame, &command) == 0) {
+        check_limit(command.command, arena);
+    }
     ProtobufCMessage *base;
     for (size_t i = 0; i < ARRAY_LEN(descriptors); i++) {
         arena_reset(arena);

@@ -62,6 +62,8 @@ static void gateway_act(struct world *world, uint8_t action)
     case 6:
         if (action >= 192) {
             fake_gateway_detach(&world->fake, ERR_NOT_LEADER, "", &world->fake.leader);
+        } else {
+            sink->consumer_ended(sink->arg, action / 8, ERR_NOT_FOUND, action >= 128 ? "deleted" : "");
         }
         break;
     default: world->fake.submit_err = action >= 192 ? ERR_TOO_BIG : 0; break;
@@ -91,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct world world = {.script = data};
     fake_gateway_init(&world.fake);
     world.fake.queues = 10;
+    world.fake.base.body_len_max = data[0] >= 128 ? 5 : 0;
     struct native_session_host host = {.arg = &world, .send = host_send, .hold = host_hold, .close = host_close};
     if (native_session_new(&world.fake.base, &host, &world.session) == 0) {
         fuzz_frames(data + SCRIPT_LEN, len - SCRIPT_LEN, 1000, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX, take, &world);

@@ -429,3 +429,43 @@ Test(driver, a_second_leader_of_our_term_that_offers_a_snapshot_ends_the_process
         .term = raft_current_term(&f.driver->raft), .last_index = 1, .last_term = 1, .conf_index = 1};
     (void)fixture_say(&f, 2, &install);
 }
+
+/* As after a crash during a checkpoint: a long log of which nothing but the membership is known to be committed. A checkpoint
+ * now would hold nothing that the last one does not, and would be made again and again. */
+Test(driver, what_is_not_applied_calls_for_no_checkpoint)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    struct log_entry entries[] = {fixture_entry(2, "a"), fixture_entry(2, "b")};
+    cr_assert_eq(fixture_append(&f, 2, 2, 1, 1, 0, entries, 2), 0);
+    fixture_disk(&f);
+    fixture_reopen(&f, true);
+    driver_step(f.driver);
+    cr_assert_eq(log_last_index(f.driver->log), 3u);
+    cr_assert_eq(f.applied_len, 0u);
+    cr_assert_eq(driver_log_bytes_since_checkpoint(f.driver),
+                 log_bytes_from(f.driver->log, 1) - log_bytes_from(f.driver->log, 2));
+
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, 2u);
+    cr_assert_eq(driver_log_bytes_since_checkpoint(f.driver), log_bytes_from(f.driver->log, 1));
+    fixture_done(&f);
+}
+
+/* A log begun by three nodes and a configuration of four: there would be majorities that do not overlap. */
+Test(driver, a_log_of_other_members_is_refused)
+{
+    struct fixture f;
+    char detail[512];
+    fixture_init(&f, 3);
+    fixture_disk(&f);
+    struct driver_options options = f.driver->options;
+    f.members[3] = (struct driver_member){.id = 4, .address = "d:1"};
+    options.members_len = 4;
+    driver_close(f.driver);
+    f.driver = NULL;
+    cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), ERR_FOREIGN);
+    cr_assert_not_null(strstr(detail, "of the nodes 1 2 3, and not of the 4 that"), "%s", detail);
+    fixture_done(&f);
+}

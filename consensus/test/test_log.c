@@ -421,6 +421,17 @@ Test(log, no_room_for_a_spare_matters_only_when_it_is_needed)
     log_fixture_done(&f);
 }
 
+Test(log, a_spare_that_was_not_synced_ends_the_process_although_it_is_not_needed)
+{
+    struct log_fixture f;
+    start(&f, 4096);
+    sim_disk_fail_next_offload(f.sim, ERR_IO);
+    log_fixture_append(&f, 1, 1);
+    log_fixture_flush(&f);
+    cr_assert_eq(f.failure, ERR_IO);
+    log_fixture_done(&f);
+}
+
 Test(log, segments_are_numbered_by_name)
 {
     char name[LOG_NAME_LEN_MAX];

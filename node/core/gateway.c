@@ -45,6 +45,7 @@ static int gateway_note_seen(struct link *link, const struct gateway_attach *att
             return err;
         }
         consumer->sent = attach->seen[i];
+        consumer->named = true;
     }
     return 0;
 }
@@ -161,7 +162,7 @@ static const struct gateway_ops gateway_core_ops = {
 void gateway_core_init(struct gateway_core *core, const struct gateway_core_options *options)
 {
     *core = (struct gateway_core){
-        .base.ops = &gateway_core_ops,
+        .base = {.ops = &gateway_core_ops, .body_len_max = options->body_len_max},
         .machine = options->machine,
         .driver = options->driver,
         .clock = options->clock,

@@ -80,6 +80,7 @@ struct gateway_core_options {
     const char *cluster;
     const char *version;
     uint64_t node;
+    uint64_t body_len_max; /* As in struct gateway. */
     void *fatal_arg;
     void (*fatal)(void *arg, int err, const char *what);
 };
@@ -115,6 +116,8 @@ void gateway_link_doom(struct gateway_core *core, struct link *link, int err, co
 void gateway_link_touch(struct gateway_core *core, struct link *link);
 /* Deliveries of the consumer above what was sent are to be caught up. */
 void gateway_consumer_behind(struct gateway_core *core, struct link *link, struct link_consumer *consumer);
+/* The session has no such consumer any more, its queue was deleted: forgets it and tells the link's protocol. */
+void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64_t id);
 /* Sends what links that are behind can take now. */
 void gateway_deliver(struct gateway_core *core);
 /* Starts the lease of a session that has no link. */

@@ -7,11 +7,11 @@
 #define CHUNK_LEN 128u
 
 struct chunk {
-    struct effect_delivery items[CHUNK_LEN];
+    struct machine_delivery items[CHUNK_LEN];
     unsigned len;
 };
 
-static int chunk_add(void *arg, const struct effect_delivery *delivery)
+static int chunk_add(void *arg, const struct machine_delivery *delivery)
 {
     struct chunk *chunk = arg;
     chunk->items[chunk->len++] = *delivery;
@@ -31,7 +31,7 @@ static bool link_takes(const struct link *link, const struct allowance *allowanc
 
 /* ERR_BUSY: try again in the next turn. */
 static int gateway_send(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
-                        const struct effect_delivery *delivery, struct allowance *allowance)
+                        const struct machine_delivery *delivery, struct allowance *allowance)
 {
     struct slice body;
     int err = machine_body(core->machine, delivery->queue, delivery->position, &body);
@@ -61,6 +61,17 @@ static int gateway_send(struct gateway_core *core, struct link *link, struct lin
     return 0;
 }
 
+/* The machine has no such consumer. A client that named it when it attached may have missed its end, which is told once
+ * and to whoever is connected then; any other has been told, or has ended it itself. */
+static void gateway_not_found(struct gateway_core *core, struct link *link, struct link_consumer *consumer)
+{
+    if (consumer->named) {
+        gateway_consumer_ended(core, link, consumer->id);
+    } else {
+        link_consumer_drop(link, consumer);
+    }
+}
+
 /* Whether the consumer has been sent everything there is. */
 static bool gateway_catch_up(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
                              struct allowance *allowance)
@@ -70,9 +81,10 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
         chunk.len = 0;
         int err = machine_deliveries(core->machine, link->session, consumer->id, consumer->sent, chunk_add, &chunk);
         if (err == ERR_NOT_FOUND) {
-            link_consumer_drop(link, consumer);
+            gateway_not_found(core, link, consumer);
             return true;
         }
+        consumer->named = false;
         if (err < 0) {
             core->fatal(core->fatal_arg, err, "the deliveries of a consumer cannot be read");
             return false;
@@ -86,7 +98,7 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
     return true;
 }
 
-static int ignore_delivery(void *arg, const struct effect_delivery *delivery)
+static int ignore_delivery(void *arg, const struct machine_delivery *delivery)
 {
     (void)arg;
     (void)delivery;
@@ -102,7 +114,7 @@ static void gateway_prune(struct gateway_core *core, struct link *link)
         struct link_consumer *next = link_consumer_next(consumer);
         if (machine_deliveries(core->machine, link->session, consumer->id, UINT64_MAX, ignore_delivery, NULL) ==
             ERR_NOT_FOUND) {
-            link_consumer_drop(link, consumer);
+            gateway_not_found(core, link, consumer);
         }
         consumer = next;
     }

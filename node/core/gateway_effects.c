@@ -95,12 +95,24 @@ static void gateway_session_ended(struct gateway_core *core, uint64_t session)
     leases_stop(&core->leases, session);
 }
 
-static void gateway_consumer_ended(struct gateway_core *core, const struct effect *effect)
+void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64_t id)
 {
-    struct link *link = links_find_session(&core->links, effect->session);
-    struct link_consumer *consumer = link == NULL ? NULL : link_consumer_find(link, effect->consumer_ended.consumer);
+    struct link_consumer *consumer = link_consumer_find(link, id);
     if (consumer != NULL) {
         link_consumer_drop(link, consumer);
+    }
+    if (link->state == LINK_ATTACHED) {
+        link->sink.consumer_ended(link->sink.arg, id, ERR_NOT_FOUND,
+                                  "the subscription has ended: its queue was deleted");
+        gateway_link_touch(core, link);
+    }
+}
+
+static void gateway_queue_deleted(struct gateway_core *core, const struct effect *effect)
+{
+    struct link *link = links_find_session(&core->links, effect->session);
+    if (link != NULL) {
+        gateway_consumer_ended(core, link, effect->consumer_ended.consumer);
     }
 }
 
@@ -116,7 +128,7 @@ void gateway_core_applied(struct gateway_core *core, uint64_t index, uint64_t te
         case EFFECT_REPLY: gateway_reply(core, proposal, effect); break;
         case EFFECT_DELIVER: gateway_delivered(core, effect); break;
         case EFFECT_SESSION_ENDED: gateway_session_ended(core, effect->session); break;
-        case EFFECT_CONSUMER_ENDED: gateway_consumer_ended(core, effect); break;
+        case EFFECT_CONSUMER_ENDED: gateway_queue_deleted(core, effect); break;
         }
     }
     proposal_free(proposal);

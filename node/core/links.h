@@ -31,6 +31,7 @@ struct link_consumer {
     struct list_node behind; /* In the link's list, when there may be deliveries above `sent`. */
     uint64_t id;
     uint64_t sent; /* The highest delivery number sent, or named as seen when the link was attached. */
+    bool named;    /* By the client in its attachment, and not looked up in the machine since. */
 };
 
 RB_HEAD(link_consumers, link_consumer);

@@ -147,6 +147,7 @@ int shard_open(const struct shard_options *options, struct shard **ret_shard, ch
                                            .cluster = options->cluster,
                                            .version = options->version,
                                            .node = options->node,
+                                           .body_len_max = options->body_len_max,
                                            .fatal_arg = shard,
                                            .fatal = shard_fatal,
                                        });

@@ -10,6 +10,7 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
+#include "rpc/native/native_limit.h"
 
 static uint64_t one_monotonic(struct clock *base)
 {
@@ -196,6 +197,18 @@ static void sink_delivery(void *arg, const struct gateway_delivery *delivery)
     client->unflushed = true;
 }
 
+static void sink_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
+{
+    struct client *client = arg;
+    cr_assert(client->attached > 0 && !client->detached);
+    cr_assert_str_not_empty(detail);
+    client->ended++;
+    client->ended_consumer = consumer;
+    client->ended_err = err;
+    client->ended_after_deliveries = client->deliveries;
+    client->unflushed = true;
+}
+
 static void sink_detached(void *arg, int err, const char *detail, const struct gateway_leader *leader)
 {
     struct client *client = arg;
@@ -245,6 +258,7 @@ int client_attach_only(struct client *client, bool resume, uint64_t seen)
         .attached = sink_attached,
         .reply = sink_reply,
         .delivery = sink_delivery,
+        .consumer_ended = sink_consumer_ended,
         .detached = sink_detached,
         .resume = sink_resume,
         .flush = sink_flush,
@@ -355,6 +369,24 @@ int client_unsubscribe(struct client *client, uint64_t consumer)
     message.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
     message.unsubscribe = &body;
     return submit(client, &message, (struct slice){0});
+}
+
+int client_delete(struct client *client, const char *queue)
+{
+    Holdfast__DeleteQueue body = HOLDFAST__DELETE_QUEUE__INIT;
+    Holdfast__Command message = HOLDFAST__COMMAND__INIT;
+    body.queue = (char *)(uintptr_t)queue;
+    message.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
+    message.delete_queue = &body;
+    return submit(client, &message, (struct slice){0});
+}
+
+int client_submit_refused(struct client *client)
+{
+    int err = client->node->gateway->ops->submit(client->link, client->number + 1, 0, native_limit_refused(),
+                                                 (struct slice){0});
+    client->number += err == 0;
+    return err;
 }
 
 int client_accept(struct client *client, uint64_t consumer, uint64_t first, uint64_t last)

@@ -58,6 +58,10 @@ struct client {
         uint64_t count;
         uint64_t repeated_count;
     } * reply;
+    unsigned ended; /* Subscriptions that it was told are over, and the last of them. */
+    uint64_t ended_consumer;
+    int ended_err;
+    unsigned ended_after_deliveries;
     unsigned deliveries;
     struct client_delivery_record {
         uint64_t consumer;
@@ -83,8 +87,11 @@ int client_publish(struct client *client, const char *queue, const char *body);
 int client_publish_large(struct client *client, const char *queue, size_t len);
 int client_subscribe(struct client *client, const char *queue, uint64_t consumer, uint32_t credit);
 int client_unsubscribe(struct client *client, uint64_t consumer);
+int client_delete(struct client *client, const char *queue);
 int client_accept(struct client *client, uint64_t consumer, uint64_t first, uint64_t last);
 int client_close_session(struct client *client);
+/* What a protocol submits in place of a publish that is over its limit. */
+int client_submit_refused(struct client *client);
 /* Sends the last publish again under its number. */
 int client_publish_again(struct client *client, const char *queue, const char *body);
 /* Attaches, declares "q", and checks that it was done. */

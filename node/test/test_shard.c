@@ -135,6 +135,123 @@ Test(shard, a_client_that_comes_back_is_sent_what_it_has_not_seen)
     cr_assert_not(one.detached, "the lease of a session with a connection does not run");
 }
 
+/* Subscribes and is gone, with two deliveries that it has not seen; then the queue is deleted. */
+static void miss_the_end(void)
+{
+    client_ready(&one);
+    client_ready(&two);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&two, 2);
+    cr_assert_eq(one.deliveries, 2u);
+    node.gateway->ops->detach(one.link);
+    one.link = NULL;
+    one.deliveries = 0;
+    cr_assert_eq(client_delete(&two, "q"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.ended + two.ended, 0u);
+}
+
+Test(shard, a_subscription_whose_queue_is_deleted_is_told)
+{
+    client_ready(&one);
+    client_ready(&two);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    cr_assert_eq(client_subscribe(&one, "q", 7, 10), 0); /* Has been sent nothing. */
+    publish_many(&two, 1);
+    cr_assert_eq(one.deliveries, 1u);
+    unsigned flushes = one.flushes;
+    cr_assert_eq(client_delete(&two, "q"), 0);
+    cr_assert_eq(one.ended, 0u, "never from within the call");
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 2u);
+    cr_assert_eq(one.ended_consumer, 7u);
+    cr_assert_eq(one.ended_err, ERR_NOT_FOUND);
+    cr_assert_eq(one.ended_after_deliveries, 1u);
+    cr_assert_gt(one.flushes, flushes);
+    cr_assert_not(one.unflushed);
+    cr_assert_eq(two.ended, 0u);
+    one_node_wait(&node, 100);
+    cr_assert_eq(one.ended, 2u, "once each");
+}
+
+Test(shard, who_unsubscribes_is_not_told)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 2);
+    cr_assert_eq(client_unsubscribe(&one, 1), 0);
+    cr_assert_eq(client_delete(&one, "q"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 0u);
+}
+
+Test(shard, who_missed_the_end_of_a_subscription_is_told_when_it_comes_back)
+{
+    miss_the_end();
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.attached, 2u);
+    cr_assert_eq(one.ended, 1u);
+    cr_assert_eq(one.ended_consumer, 1u);
+    cr_assert_eq(one.ended_err, ERR_NOT_FOUND);
+    cr_assert_eq(one.deliveries, 0u);
+    one_node_wait(&node, 100);
+    cr_assert_eq(one.ended, 1u);
+}
+
+Test(shard, who_is_paused_when_it_comes_back_is_told_afterwards)
+{
+    miss_the_end();
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    node.gateway->ops->pause(one.link, true);
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 0u);
+    node.gateway->ops->pause(one.link, false);
+    cr_assert_eq(one.ended, 0u, "never from within the call");
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 1u);
+}
+
+Test(shard, what_was_not_lost_is_not_told_as_ended)
+{
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    publish_many(&one, 2);
+    node.gateway->ops->detach(one.link);
+    one.link = NULL;
+    cr_assert_eq(client_attach_only(&one, true, 2), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 0u);
+    /* From here on it is a subscription like any other: its end as asked is no news. */
+    cr_assert_eq(client_publish(&one, "q", "x"), 0);
+    cr_assert_eq(client_unsubscribe(&one, 1), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.ended, 0u);
+}
+
+Test(shard, what_stands_for_a_publish_over_the_limit_is_refused_and_keeps_its_number)
+{
+    client_ready(&one);
+    cr_assert_eq(client_submit_refused(&one), 0);
+    cr_assert_eq(client_publish(&one, "q", "next"), 0);
+    one_node_settle(&node);
+    expect_reply(&one, 0, 2, ERR_TOO_BIG);
+    expect_reply(&one, 1, 3, 0);
+    one.number = 1;
+    cr_assert_eq(client_publish(&one, "q", "small enough by now"), 0); /* Its number has been answered. */
+    one_node_settle(&node);
+    expect_reply(&one, 2, 2, ERR_TOO_BIG);
+    expect_queue(1, 0);
+}
+
+Test(shard_alone, tells_the_protocols_the_limit_of_a_body)
+{
+    struct shard_options options = {.body_len_max = 1234};
+    one_node_start(&node, &options);
+    cr_assert_eq(node.gateway->body_len_max, 1234u);
+    one_node_stop(&node);
+}
+
 Test(shard, a_command_sent_again_is_answered_the_same)
 {
     client_ready(&one);

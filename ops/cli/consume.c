@@ -45,6 +45,7 @@ struct consume {
     size_t written_bytes;
     int exit_code;
     uint64_t ready; /* Of the queue, as last asked. */
+    bool found;     /* Whether there was such a queue then. */
 };
 
 static uint64_t now_ms(void)
@@ -62,7 +63,9 @@ static bool interrupted(void)
 
 static enum consume_end fail(struct consume *consume, int err)
 {
-    consume->exit_code = cli_fail(consume->queue, err, hf_error_detail(consume->hf));
+    /* Subscribing has found the queue. Settling, too, says NOT_FOUND when it is gone, and no more than that. */
+    const char *detail = err == ERR_NOT_FOUND ? "the queue has been deleted" : hf_error_detail(consume->hf);
+    consume->exit_code = cli_fail(consume->queue, err, detail);
     return CONSUME_FAILED;
 }
 
@@ -113,6 +116,7 @@ static void queue_look(void *arg, const struct client_queue *queue)
     struct consume *consume = arg;
     if (strcmp(queue->name, consume->queue) == 0) {
         consume->ready = queue->ready;
+        consume->found = true;
     }
 }
 
@@ -122,7 +126,11 @@ static enum consume_end idle_end(struct consume *consume)
     int err = hf_flush(consume->hf, consume->cli->timeout_ms);
     if (err == 0) {
         consume->ready = 0;
+        consume->found = false;
         err = hf_queues(consume->hf, consume->cli->timeout_ms, queue_look, consume);
+    }
+    if (err == 0 && !consume->found) {
+        err = ERR_NOT_FOUND;
     }
     if (err != 0) {
         return fail(consume, err);
@@ -191,6 +199,10 @@ static int consume_run(struct consume *consume)
         return consume->exit_code;
     }
     err = hf_flush(consume->hf, consume->cli->timeout_ms);
+    if (err == ERR_NOT_FOUND) {
+        (void)fail(consume, err);
+        return consume->exit_code;
+    }
     if (err != 0) {
         fprintf(stderr, "holdfast: some of what was written may be delivered again\n");
         return cli_fail(consume->queue, err, hf_error_detail(consume->hf));

@@ -8,6 +8,7 @@
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
 #include "rpc/client/hf.h"
+#include "rpc/native/native_limit.h"
 
 /* Settlements that gather before they leave by themselves. */
 #define SETTLE_RANGES_BATCH 256u
@@ -173,6 +174,14 @@ static void on_reply(void *arg, const struct client_reply *reply)
     }
 }
 
+/* A publish that was not even issued: says which limit it is over, in the node's words. */
+static int publish_fail(struct hf *hf, int err)
+{
+    char words[NATIVE_LIMIT_TEXT_LEN];
+    native_limit_text(client_core_body_len_max(hf->core), words);
+    return fail(hf, err, err == ERR_TOO_BIG ? words : NULL);
+}
+
 /* Waits for the call, whose issuing returned `err`. */
 static int call_wait(struct call *call, int err)
 {
@@ -233,8 +242,8 @@ int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t 
 {
     struct call call = {.hf = hf};
     struct slice slice = {.data = body.data, .len = body.len};
-    return call_wait(&call, client_core_publish(hf->core, queue, producer, sequence, &slice, 1, timeout_ms, on_reply,
-                                                &call));
+    int err = client_core_publish(hf->core, queue, producer, sequence, &slice, 1, timeout_ms, on_reply, &call);
+    return err == ERR_TOO_BIG ? publish_fail(hf, err) : call_wait(&call, err);
 }
 
 /* A submitted publish: it outlives the call. */
@@ -276,7 +285,7 @@ int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t f
     free(slices);
     if (err != 0) {
         free(submit);
-        return fail(hf, err, NULL);
+        return publish_fail(hf, err);
     }
     hf->submitted.in_flight += bodies_len;
     return 0;

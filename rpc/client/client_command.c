@@ -7,6 +7,7 @@
 #include "proto/base/check.h"
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_limit.h"
 
 /* Room that a command's number and floor take beside it in the frame's header. */
 #define COMMAND_FRAME_OVERHEAD 64u
@@ -48,6 +49,9 @@ static void command_end(struct client_core *core, struct client_command *command
     char line[400];
     if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
         snprintf(line, sizeof line, "%s (%s)", err_text(err), core->trouble);
+        detail = line;
+    } else if (err == ERR_TOO_BIG) {
+        native_limit_text(core->body_len_max, line);
         detail = line;
     }
     command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
@@ -120,8 +124,10 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
         return ERR_TOO_BIG;
     }
     size_t len = header_len;
+    size_t longest = 0;
     for (size_t i = 0; i < bodies_len; i++) {
         len += bodies[i].len;
+        longest = bodies[i].len > longest ? bodies[i].len : longest;
     }
     bool full = core->waiting_len >= (size_t)core->window * 4 ||
                 (core->bytes > 0 && (core->bytes > CLIENT_BYTES_MAX || len > CLIENT_BYTES_MAX - core->bytes));
@@ -146,6 +152,7 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
     command->arg = arg;
     command->header = slice_of_blob(header);
     command->len = len;
+    command->body_len = longest;
     core->bytes += len;
     core->unanswered++;
     core->waiting_len++;
@@ -234,7 +241,26 @@ static void command_finish(struct client_core *core, struct client_command *comm
     floor_advance(core);
     command_answered(core, command, reply);
     command_tell(core, command, reply);
+    uint64_t id = command->kind == CLIENT_SUBSCRIBE ? command->consumer : 0;
     command_free(core, command);
+    struct client_consumer *consumer = client_consumer_find(core, id);
+    if (consumer != NULL && consumer->ended_err != 0 && !consumer->ending) {
+        /* It was made and ended before this answer came: now that it is confirmed, its end can be told. */
+        int err = consumer->ended_err;
+        client_consumer_remove(core, consumer);
+        core->host.consumer_ended(core->host.arg, id, err, err_text(err));
+    }
+}
+
+bool client_command_subscribed_before(struct client_core *core, uint64_t consumer)
+{
+    for (uint64_t number = core->floor + 1; number <= core->carried_out && number <= core->last_number; number++) {
+        const struct client_command *command = *ring_slot(core, number);
+        if (command != NULL && command->kind == CLIENT_SUBSCRIBE && command->consumer == consumer) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int command_reply(struct client_core *core, const Holdfast__Reply *message)
@@ -406,6 +432,26 @@ static bool producer_is_dead(struct list_node *dead, const struct client_command
         }
     }
     return false;
+}
+
+void client_command_refuse(struct client_core *core)
+{
+    struct list_node dead;
+    list_init(&dead);
+    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        next = node->next;
+        if (command->sent) {
+            continue; /* It may have been done: the node tells. */
+        }
+        if (command->body_len > core->body_len_max || producer_is_dead(&dead, command)) {
+            command->end_err = command->body_len > core->body_len_max ? ERR_TOO_BIG : ERR_REFUSED;
+            list_remove(node);
+            list_push_back(&dead, node);
+            core->waiting_len--;
+        }
+    }
+    commands_end(core, &dead);
 }
 
 void client_command_expire(struct client_core *core, uint64_t now)

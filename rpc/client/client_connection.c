@@ -7,6 +7,7 @@
 #include "proto/base/check.h"
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_limit.h"
 
 #define BACKOFF_MS_MIN 20u
 #define BACKOFF_MS_MAX 200u
@@ -207,6 +208,8 @@ static int welcome_receive(struct client_core *core, struct frame *frame)
         connection_redirect(core, welcome->leader == 0 ? "" : welcome->leader_address, "it knows of no leader");
         return 0;
     }
+    core->body_len_max = native_limit_of(welcome->body_len_max);
+    client_command_refuse(core);
     attach_send(core);
     return 0;
 }
@@ -222,6 +225,7 @@ static int attached_receive(struct client_core *core, struct frame *frame)
     if (attached->last_number < core->floor || attached->last_number > core->last_number) {
         return ERR_SESSION_EXPIRED; /* Not the session that we know: begin anew rather than guess. */
     }
+    core->carried_out = attached->last_number;
     core->resumable = true;
     core->redirects = 0;
     core->trouble[0] = '\0';
@@ -272,6 +276,7 @@ static int frame_receive(struct client_core *core, struct frame *frame)
     switch (frame->type) {
     case FRAME_REPLIES: return client_command_replies(core, frame);
     case FRAME_DELIVERIES: return client_consumer_deliveries(core, frame);
+    case FRAME_CONSUMERS_ENDED: return client_consumer_ended(core, frame);
     case FRAME_QUERY_RESULT: return client_ask_result(core, frame);
     case FRAME_PONG: core->pinging = false; return 0;
     default: return ERR_INVALID;

@@ -83,6 +83,7 @@ int client_core_new(const struct client_core_options *options, struct client_cor
     core->phase_deadline_ms = client_now(core);
     core->backoff_ms = 20;
     core->timeout_ms = UINT64_MAX;
+    core->body_len_max = BODY_LEN_MAX;
     list_init(&core->waiting);
     list_init(&core->asks);
     arena_init(&core->arena, ARENA_LEN_MAX);
@@ -111,6 +112,11 @@ void client_core_free(struct client_core *core)
     client_command_end_all(core, ERR_OUTCOME_UNKNOWN, ERR_CLOSED);
     client_ask_end_all(core, ERR_CLOSED);
     core_dispose(core);
+}
+
+uint64_t client_core_body_len_max(const struct client_core *core)
+{
+    return core->body_len_max;
 }
 
 size_t client_core_unanswered(const struct client_core *core)
@@ -159,8 +165,8 @@ int client_core_delete(struct client_core *core, const char *queue, bool if_empt
     return command_issue(core, CLIENT_DELETE, &command, 0, timeout_ms, cb, arg);
 }
 
-static int publish_check(const char *queue, const char *producer, uint64_t first_sequence, const struct slice *bodies,
-                         size_t bodies_len)
+static int publish_check(const struct client_core *core, const char *queue, const char *producer,
+                         uint64_t first_sequence, const struct slice *bodies, size_t bodies_len)
 {
     int err = name_string_check(queue);
     if (err == 0 && producer != NULL && producer[0] != '\0') {
@@ -180,7 +186,7 @@ static int publish_check(const char *queue, const char *producer, uint64_t first
     }
     uint64_t len = 0;
     for (size_t i = 0; i < bodies_len; i++) {
-        if (bodies[i].len > BODY_LEN_MAX || bodies[i].len > COMMAND_BODIES_LEN_MAX - len) {
+        if (bodies[i].len > core->body_len_max || bodies[i].len > COMMAND_BODIES_LEN_MAX - len) {
             return ERR_TOO_BIG;
         }
         len += bodies[i].len;
@@ -192,7 +198,7 @@ int client_core_publish(struct client_core *core, const char *queue, const char 
                         const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
                         void *arg)
 {
-    int err = publish_check(queue, producer, first_sequence, bodies, bodies_len);
+    int err = publish_check(core, queue, producer, first_sequence, bodies, bodies_len);
     if (err != 0) {
         return err;
     }

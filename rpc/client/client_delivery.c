@@ -99,6 +99,39 @@ int client_consumer_deliveries(struct client_core *core, struct frame *frame)
     return err;
 }
 
+static void consumer_end(struct client_core *core, uint64_t id, int err, const char *detail)
+{
+    struct client_consumer *consumer = client_consumer_find(core, id);
+    if (consumer == NULL || consumer->ending) {
+        return; /* Its end has been told, or was asked for. */
+    }
+    if (consumer->subscribed) {
+        client_consumer_remove(core, consumer);
+        core->host.consumer_ended(core->host.arg, id, err, detail);
+    } else if (client_command_subscribed_before(core, id)) {
+        consumer->ended_err = err; /* Told when the answer to its Subscribe has come, which has been sent again. */
+    }
+    /* Else it has still to be made: it was named in the attachment, and the machine has never seen it. */
+}
+
+int client_consumer_ended(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    int err = native_frame_decode(frame, &holdfast__consumers_ended__descriptor, &core->arena, &base);
+    if (err != 0) {
+        return err;
+    }
+    const Holdfast__ConsumersEnded *ended = (const Holdfast__ConsumersEnded *)(void *)base;
+    if (ended->error == 0 || ended->error > INT32_MAX || frame->body.len > 0) {
+        return ERR_INVALID;
+    }
+    err = -(int)ended->error;
+    for (size_t i = 0; i < ended->n_consumer; i++) {
+        consumer_end(core, ended->consumer[i], err, ended->detail[0] != '\0' ? ended->detail : err_text(err));
+    }
+    return 0;
+}
+
 /* Whether the subscription's Subscribe waits to be sent (again). */
 static bool consumer_waits(struct client_core *core, uint64_t id)
 {
@@ -119,6 +152,7 @@ void client_consumer_session_lost(struct client_core *core)
     {
         if (consumer->sent && consumer_waits(core, consumer->id)) {
             consumer->sent = false;
+            consumer->ended_err = 0;
         } else if (consumer->sent) {
             HASH_DELETE(hh, core->consumers, consumer);
             if (consumer->ending) {

@@ -64,6 +64,7 @@ struct client_command {
     struct slice *bodies;
     unsigned bodies_len;
     size_t len; /* Of header and bodies. */
+    size_t body_len; /* Of the longest body. */
 };
 
 struct client_consumer {
@@ -72,6 +73,7 @@ struct client_consumer {
     bool sent;       /* Its Subscribe has been sent in this session. */
     bool subscribed; /* And answered. */
     bool ending;     /* Unsubscribe has been asked for. */
+    int ended_err;   /* The node has said that it is over; the answer to its Subscribe is still to come. */
     UT_hash_handle hh;
 };
 
@@ -117,6 +119,7 @@ struct client_core {
     uint32_t window;
     struct client_command *ring[SESSION_WINDOW_MAX];
     uint64_t floor;       /* Numbers up to here have been answered. */
+    uint64_t carried_out; /* And up to here carried out, when this connection was attached. */
     uint64_t last_number; /* The last one given. */
     struct list_node waiting;
     size_t waiting_len;
@@ -124,6 +127,8 @@ struct client_core {
     size_t unanswered; /* Commands that have not been told. */
     bool closing;      /* client_core_close_session() was called. */
     uint64_t timeout_ms; /* No command or query times out before. */
+
+    uint64_t body_len_max; /* Of the leader last attached to. */
 
     struct client_consumer *consumers;
     struct list_node asks;
@@ -167,6 +172,10 @@ void client_command_session_lost(struct client_core *core);
 void client_command_expire(struct client_core *core, uint64_t now);
 /* Ends everything: what was sent with `sent_err`, the rest with `unsent_err`. */
 void client_command_end_all(struct client_core *core, int sent_err, int unsent_err);
+/* The leader takes bodies up to core->body_len_max: what waits, has never been sent and is over it ends. */
+void client_command_refuse(struct client_core *core);
+/* Whether the consumer's Subscribe has a number, is not answered, and was carried out before this attachment. */
+bool client_command_subscribed_before(struct client_core *core, uint64_t consumer);
 /* Whether a close waits alone although there is no session: nothing is left to be done. */
 bool client_command_only_close_waits(struct client_core *core);
 
@@ -182,6 +191,8 @@ int client_consumer_add(struct client_core *core, uint64_t id) NODISCARD;
 void client_consumer_remove(struct client_core *core, struct client_consumer *consumer);
 /* ERR_INVALID, ERR_CHECKSUM, or ERR_OUT_OF_ORDER for a gap: the connection must be dropped. */
 int client_consumer_deliveries(struct client_core *core, struct frame *frame) NODISCARD;
+/* A ConsumersEnded frame. ERR_INVALID: not one. */
+int client_consumer_ended(struct client_core *core, struct frame *frame) NODISCARD;
 /* After the session's end: tells the host about subscriptions that are over. */
 void client_consumer_session_lost(struct client_core *core);
 void client_consumer_free_all(struct client_core *core);

@@ -20,8 +20,8 @@
 /* `limit` with 0, and what is above BODY_LEN_MAX, taken for BODY_LEN_MAX. */
 uint64_t native_limit_of(uint64_t limit);
 
-/* Whether a command is over the limit: its bodies of `bodies_len` bytes are more than COMMAND_BODIES_LEN_MAX together, or
- * one of them is longer than `limit`. Looks into the encoded Command only when a body could be. */
+/* Whether a command is over the limit: its bodies of `bodies_len` bytes are more than COMMAND_BODIES_LEN_MAX together,
+ * or one of them is longer than `limit`. Looks into the encoded Command only when a body could be. */
 bool native_limit_exceeded(struct slice command, size_t bodies_len, uint64_t limit);
 
 /* The longest body that an encoded Command announces in a Publish; 0 when there is none. Takes whatever protobuf takes;

@@ -1,10 +1,13 @@
-/* Gathering of replies and deliveries. */
+/* Gathering of replies, deliveries and ends of subscriptions. */
 
 #include "rpc/native/native_outbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "rpc/native/native_frame.h"
 
 static void bodies_drop(struct native_outbox *outbox)
@@ -20,6 +23,7 @@ void native_outbox_done(struct native_outbox *outbox)
 {
     bodies_drop(outbox);
     free(outbox->bodies);
+    free(outbox->ended);
     bytes_done(&outbox->replies);
     bytes_done(&outbox->deliveries);
     *outbox = (struct native_outbox){0};
@@ -63,9 +67,43 @@ int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_de
     return 0;
 }
 
+int native_outbox_ended(struct native_outbox *outbox, uint64_t consumer, int err, const char *detail)
+{
+    CHECK(!native_outbox_ended_full(outbox, err, detail));
+    if (outbox->ended == NULL) {
+        outbox->ended = fault_fires(FAULT_ALLOCATION) ? NULL : calloc(NATIVE_ENDED_MAX, sizeof *outbox->ended);
+        if (outbox->ended == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    outbox->ended_err = err;
+    (void)snprintf(outbox->ended_detail, sizeof outbox->ended_detail, "%s", detail);
+    outbox->ended[outbox->ended_len++] = consumer;
+    return 0;
+}
+
+bool native_outbox_ended_full(const struct native_outbox *outbox, int err, const char *detail)
+{
+    size_t kept = sizeof outbox->ended_detail - 1;
+    return outbox->ended_len == NATIVE_ENDED_MAX ||
+           (outbox->ended_len > 0 &&
+            (outbox->ended_err != err || strncmp(outbox->ended_detail, detail, kept) != 0));
+}
+
+static int ended_encode(const struct native_outbox *outbox, struct frame_out *ret_frame)
+{
+    Holdfast__ConsumersEnded message = HOLDFAST__CONSUMERS_ENDED__INIT;
+    message.consumer = outbox->ended;
+    message.n_consumer = outbox->ended_len;
+    message.error = (uint32_t)-outbox->ended_err;
+    message.detail = (char *)(uintptr_t)outbox->ended_detail;
+    return native_frame_encode(FRAME_CONSUMERS_ENDED, &message.base, NULL, 0, ret_frame);
+}
+
 bool native_outbox_full(const struct native_outbox *outbox, size_t body_len)
 {
-    return outbox->replies.len >= NATIVE_REPLIES_LEN_MAX || outbox->bodies_len == NATIVE_DELIVERIES_MAX ||
+    return outbox->ended_len > 0 || outbox->replies.len >= NATIVE_REPLIES_LEN_MAX ||
+           outbox->bodies_len == NATIVE_DELIVERIES_MAX ||
            (outbox->bodies_len > 0 && outbox->bodies_bytes + body_len > NATIVE_DELIVERIES_LEN_MAX);
 }
 
@@ -81,6 +119,9 @@ int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame
                                       outbox->bodies_len, &frame);
         outbox->deliveries.len = 0;
         bodies_drop(outbox);
+    } else if (outbox->ended_len > 0) {
+        err = ended_encode(outbox, &frame);
+        outbox->ended_len = 0;
     } else {
         *ret_got = false;
         return 0;

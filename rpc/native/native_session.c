@@ -9,6 +9,7 @@
 
 #include "proto/base/check.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_limit.h"
 #include "rpc/native/native_outbox.h"
 #include "rpc/native/native_query.h"
 
@@ -33,6 +34,8 @@ struct native_session {
     char client[CLIENT_NAME_LEN_MAX + 1];
     struct arena arena;
     struct native_outbox outbox;
+    /* A bit for each number that can be unanswered: whether its command was over the limit. */
+    uint8_t over_limit[SESSION_WINDOW_MAX / 8];
     struct frame waiting[WAITING_MAX]; /* A ring. */
     unsigned waiting_first;
     unsigned waiting_len;
@@ -127,13 +130,31 @@ static void on_attached(void *arg, uint64_t id, uint64_t last_number)
     session_check_sent(session, session_send(session, FRAME_ATTACHED, &attached.base));
 }
 
+static void over_limit_set(struct native_session *session, uint64_t number, bool over)
+{
+    uint8_t bit = (uint8_t)(1u << (number % 8));
+    uint8_t *bits = &session->over_limit[number % SESSION_WINDOW_MAX / 8];
+    *bits = (uint8_t)(over ? *bits | bit : *bits & ~bit);
+}
+
+static bool over_limit_get(const struct native_session *session, uint64_t number)
+{
+    return (session->over_limit[number % SESSION_WINDOW_MAX / 8] & 1u << (number % 8)) != 0;
+}
+
 static void on_reply(void *arg, const struct gateway_reply *reply)
 {
     struct native_session *session = arg;
     if (session->state == STATE_OVER || (native_outbox_full(&session->outbox, 0) && !session_flush(session))) {
         return;
     }
-    if (native_outbox_reply(&session->outbox, reply) != 0) {
+    struct gateway_reply answer = *reply;
+    char words[NATIVE_LIMIT_TEXT_LEN];
+    if (reply->error == (uint32_t)-ERR_TOO_BIG && over_limit_get(session, reply->number)) {
+        native_limit_text(session->gateway->body_len_max, words); /* The machine does not know this node's limit. */
+        answer.detail = words;
+    }
+    if (native_outbox_reply(&session->outbox, &answer) != 0) {
         session_over(session);
     }
 }
@@ -146,6 +167,18 @@ static void on_delivery(void *arg, const struct gateway_delivery *delivery)
         return;
     }
     if (native_outbox_delivery(&session->outbox, delivery) != 0) {
+        session_over(session);
+    }
+}
+
+static void on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
+{
+    struct native_session *session = arg;
+    if (session->state == STATE_OVER ||
+        (native_outbox_ended_full(&session->outbox, err, detail) && !session_flush(session))) {
+        return;
+    }
+    if (native_outbox_ended(&session->outbox, consumer, err, detail) != 0) {
         session_over(session);
     }
 }
@@ -242,7 +275,7 @@ static void take_hello(struct native_session *session, const struct frame *frame
     welcome.node = status.node;
     welcome.leader = leads == 0 && leader.node == 0 ? status.node : leader.node;
     welcome.leader_address = (char *)(uintptr_t)leader.address;
-    welcome.body_len_max = BODY_LEN_MAX;
+    welcome.body_len_max = native_limit_of(session->gateway->body_len_max);
     session->state = STATE_GREETED;
     session_check_sent(session, session_send(session, FRAME_WELCOME, &welcome.base));
 }
@@ -295,6 +328,7 @@ static void take_attach(struct native_session *session, const struct frame *fram
         .attached = on_attached,
         .reply = on_reply,
         .delivery = on_delivery,
+        .consumer_ended = on_consumer_ended,
         .detached = on_detached,
         .resume = on_resume,
         .flush = on_flush,
@@ -328,17 +362,15 @@ static bool take_command(struct native_session *session, const struct frame *fra
                         (unsigned long long)command.number, (unsigned long long)command.answered, command.command.len);
         return true;
     }
-    if (frame->body.len > COMMAND_BODIES_LEN_MAX) {
-        session_goodbye(session, ERR_TOO_BIG, NULL, "command %llu: %zu bytes of bodies, at most %llu",
-                        (unsigned long long)command.number, frame->body.len,
-                        (unsigned long long)COMMAND_BODIES_LEN_MAX);
-        return true;
-    }
-    int err = session->gateway->ops->submit(session->link, command.number, command.answered, command.command,
-                                            frame->body);
+    uint64_t limit = native_limit_of(session->gateway->body_len_max);
+    bool over = native_limit_exceeded(command.command, frame->body.len, limit);
+    int err = session->gateway->ops->submit(session->link, command.number, command.answered,
+                                            over ? native_limit_refused() : command.command,
+                                            over ? (struct slice){0} : frame->body);
     if (err == ERR_BUSY) {
         return false;
     }
+    over_limit_set(session, command.number, over);
     if (err != 0) {
         session_goodbye(session, err, NULL, "command %llu: %s", (unsigned long long)command.number, err_text(err));
     }

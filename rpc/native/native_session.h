@@ -1,7 +1,8 @@
 /* The native protocol on the node's side: frames in, gateway calls, frames out. Knows nothing of sockets.
  *
  * One per connection: HELLO, then ATTACH, then COMMANDs; QUERY and PING at any time after HELLO. Whatever breaks the
- * protocol is answered with a GOODBYE that says what and why, and the connection is closed. */
+ * protocol is answered with a GOODBYE that says what and why, and the connection is closed. A publish over the node's
+ * limit of a body breaks nothing: it is refused under its number (native_limit.h). */
 
 #ifndef HOLDFAST_RPC_NATIVE_NATIVE_SESSION_H
 #define HOLDFAST_RPC_NATIVE_NATIVE_SESSION_H

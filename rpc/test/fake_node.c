@@ -272,6 +272,7 @@ void fake_node_welcome(struct fake_node *node, uint64_t self, uint64_t leader, c
     welcome.node = self;
     welcome.leader = leader;
     welcome.leader_address = (char *)address;
+    welcome.body_len_max = node->body_len_max;
     fake_node_send(node, FRAME_WELCOME, &welcome.base, NULL, 0);
 }
 
@@ -326,6 +327,17 @@ void fake_node_deliver(struct fake_node *node, uint64_t consumer, uint64_t numbe
     deliveries.n_deliveries = 1;
     deliveries.deliveries = list;
     fake_node_send(node, FRAME_DELIVERIES, &deliveries.base, body, strlen(body));
+}
+
+void fake_node_end(struct fake_node *node, uint64_t consumer, int err)
+{
+    Holdfast__ConsumersEnded ended = HOLDFAST__CONSUMERS_ENDED__INIT;
+    char detail[] = "the queue was deleted";
+    ended.consumer = &consumer;
+    ended.n_consumer = 1;
+    ended.error = (uint32_t)-err;
+    ended.detail = detail;
+    fake_node_send(node, FRAME_CONSUMERS_ENDED, &ended.base, NULL, 0);
 }
 
 void fake_reply_cb(void *arg, const struct client_reply *reply)

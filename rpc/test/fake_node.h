@@ -36,7 +36,7 @@ struct fake_reply {
     int calls;
     int err;
     uint64_t count;
-    char detail[128];
+    char detail[256];
 };
 
 struct fake_node {
@@ -57,6 +57,7 @@ struct fake_node {
     int ended_err;
     int ended_calls;
     int attached_calls;
+    uint64_t body_len_max; /* What its WELCOME says. */
     struct arena arena;
 };
 
@@ -86,6 +87,8 @@ void fake_node_pong(struct fake_node *node, uint64_t id);
 /* `hash_error` is added to the checksum. */
 void fake_node_deliver(struct fake_node *node, uint64_t consumer, uint64_t number, const char *body,
                        uint64_t hash_error);
+/* CONSUMERS_ENDED for one consumer. */
+void fake_node_end(struct fake_node *node, uint64_t consumer, int err);
 void fake_node_send(struct fake_node *node, uint8_t type, const ProtobufCMessage *message, const void *body,
                     size_t body_len);
 

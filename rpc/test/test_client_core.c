@@ -436,6 +436,81 @@ Test(client_core, refuses_what_cannot_be_sent)
     cr_assert_eq(reply.calls, 0);
 }
 
+static int publish_bytes(struct fake_node *node, const char *producer, uint64_t sequence, size_t len,
+                         struct fake_reply *reply)
+{
+    static const uint8_t bytes[1001];
+    struct slice body = {.data = bytes, .len = len};
+    return client_core_publish(node->core, "q", producer, sequence, &body, 1, 0, fake_reply_cb, reply);
+}
+
+Test(client_core, refuses_what_the_leader_would_not_take)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    fake_node_init(&node, 2, 0, false);
+    cr_assert_eq(client_core_body_len_max(node.core), BODY_LEN_MAX);
+    fake_node_connect(&node, "a:1");
+    node.body_len_max = 10;
+    fake_node_welcome(&node, 2, 1, "b:1"); /* Not the leader: what it would take matters to nobody. */
+    cr_assert_eq(client_core_body_len_max(node.core), BODY_LEN_MAX);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    node.body_len_max = 1000;
+    fake_node_attach(&node, "b:1", 0);
+    cr_assert_eq(client_core_body_len_max(node.core), 1000u);
+    cr_assert_eq(publish_bytes(&node, NULL, 0, 1001, &reply), ERR_TOO_BIG);
+    fake_node_expect_nothing(&node);
+    cr_assert_eq(publish_bytes(&node, NULL, 0, 1000, &reply), 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->body_len, 1000u);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    node.body_len_max = 0; /* An older node does not say. */
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(client_core_body_len_max(node.core), BODY_LEN_MAX);
+    fake_node_done(&node);
+}
+
+Test(client_core, what_waits_is_refused_when_the_leaders_limit_becomes_known)
+{
+    struct fake_node node;
+    struct fake_reply big = {0}, follower = {0}, other = {0}, small = {0};
+    fake_node_init(&node, 1, 0, false);
+    node.body_len_max = 1000;
+    cr_assert_eq(publish_bytes(&node, "p", 1, 1000, &small), 0);
+    cr_assert_eq(publish_bytes(&node, "p", 2, 1001, &big), 0);
+    cr_assert_eq(publish_bytes(&node, "p", 3, 1, &follower), 0);
+    cr_assert_eq(publish_bytes(&node, "r", 1, 1, &other), 0);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(big.calls, 1);
+    cr_assert_eq(big.err, ERR_TOO_BIG);
+    cr_assert_not_null(strstr(big.detail, "1000"), "%s", big.detail);
+    cr_assert_eq(follower.err, ERR_REFUSED, "a later number must not overtake the one that was refused");
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 1u);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 1u);
+    fake_node_expect_nothing(&node);
+    cr_assert_eq(small.calls + other.calls, 0);
+    fake_node_reply(&node, 2, 0);
+    cr_assert_eq(other.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core, what_was_sent_is_left_to_the_node)
+{
+    struct fake_node node;
+    struct fake_reply sent = {0};
+    fake_node_init(&node, 1, 0, false);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(publish_bytes(&node, "p", 1, 1001, &sent), 0);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    node.body_len_max = 1000;
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(sent.calls, 0, "it may have been done");
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->body_len, 1001u);
+    fake_node_reply(&node, 1, ERR_TOO_BIG);
+    cr_assert_eq(sent.err, ERR_TOO_BIG);
+    fake_node_done(&node);
+}
+
 struct query_seen {
     int calls;
     int err;

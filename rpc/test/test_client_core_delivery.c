@@ -161,6 +161,117 @@ Test(client_delivery, a_settlement_tells_that_the_queue_is_gone)
     fake_node_done(&node);
 }
 
+Test(client_delivery, a_subscription_that_the_node_ends_is_told_once_and_forgotten)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0}, settled = {0}, late = {0};
+    subscribe(&node, &reply);
+    fake_node_deliver(&node, 9, 1, "one", 0);
+    cr_assert_eq(settle(&node, 1, 1, &settled), 0);
+    fake_node_expect_frame(&node, FRAME_COMMAND);
+    fake_node_end(&node, 9, ERR_NOT_FOUND);
+    cr_assert_eq(node.ended_calls, 1);
+    cr_assert_eq(node.ended_consumer, 9);
+    cr_assert_eq(node.ended_err, ERR_NOT_FOUND);
+    fake_node_end(&node, 9, ERR_NOT_FOUND);
+    fake_node_end(&node, 5, ERR_NOT_FOUND); /* Never heard of. */
+    fake_node_deliver(&node, 9, 2, "late", 0);
+    cr_assert_eq(node.deliveries_len, 1);
+    fake_node_reply(&node, 2, ERR_NOT_FOUND); /* The settlement came too late: void, and no second end. */
+    cr_assert_eq(settled.err, ERR_NOT_FOUND);
+    cr_assert_eq(node.ended_calls, 1);
+    cr_assert_eq(settle(&node, 1, 1, &late), ERR_NOT_FOUND);
+    fake_node_expect_nothing(&node);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    cr_assert_eq(fake_node_attach(&node, NULL, 2)->consumers_len, 0);
+    fake_node_done(&node);
+}
+
+Test(client_delivery, a_subscription_that_ended_can_be_made_again_under_its_id)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0}, again = {0};
+    subscribe(&node, &reply);
+    fake_node_deliver(&node, 9, 1, "one", 0);
+    fake_node_end(&node, 9, ERR_NOT_FOUND);
+    cr_assert_eq(client_core_subscribe(node.core, "q", 9, 10, 0, fake_reply_cb, &again), 0);
+    fake_node_reply(&node, 2, 0);
+    fake_node_deliver(&node, 9, 1, "new", 0);
+    cr_assert_eq(node.deliveries_len, 2);
+    cr_assert_str_eq(node.deliveries[1].body, "new");
+    cr_assert_eq(node.ended_calls, 1);
+    fake_node_done(&node);
+}
+
+Test(client_delivery, an_end_while_unsubscribing_is_no_news)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0}, ended = {0};
+    subscribe(&node, &reply);
+    cr_assert_eq(client_core_unsubscribe(node.core, 9, 0, fake_reply_cb, &ended), 0);
+    fake_node_end(&node, 9, ERR_NOT_FOUND);
+    fake_node_reply(&node, 2, ERR_NOT_FOUND);
+    cr_assert_eq(ended.calls, 1);
+    cr_assert_eq(node.ended_calls, 0);
+    fake_node_done(&node);
+}
+
+/* Subscribes; the connection is lost before the answer. `last_number`: what the machine has carried out by then. */
+static void subscribe_unanswered(struct fake_node *node, struct fake_reply *reply, uint64_t last_number)
+{
+    fake_node_init(node, 1, 0, false);
+    fake_node_attach(node, NULL, 0);
+    cr_assert_eq(client_core_subscribe(node->core, "q", 9, 10, 0, fake_reply_cb, reply), 0);
+    fake_node_expect_frame(node, FRAME_COMMAND);
+    client_core_disconnected(node->core, ERR_CLOSED);
+    const struct fake_event *attach = fake_node_attach(node, NULL, last_number);
+    cr_assert_eq(attach->consumers_len, 1);
+    fake_node_expect_frame(node, FRAME_COMMAND); /* Asked again. */
+}
+
+Test(client_delivery, a_subscription_that_has_still_to_be_made_has_not_ended)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    subscribe_unanswered(&node, &reply, 0);
+    fake_node_end(&node, 9, ERR_NOT_FOUND); /* It was named in the attachment, and the machine has never had it. */
+    cr_assert_eq(node.ended_calls, 0);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(reply.err, 0);
+    fake_node_deliver(&node, 9, 1, "one", 0);
+    cr_assert_eq(node.deliveries_len, 1);
+    cr_assert_eq(node.ended_calls, 0);
+    fake_node_done(&node);
+}
+
+Test(client_delivery, a_subscription_that_was_made_and_ended_before_its_answer_came_has_ended)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    subscribe_unanswered(&node, &reply, 1);
+    fake_node_end(&node, 9, ERR_NOT_FOUND);
+    cr_assert_eq(node.ended_calls, 0, "it is confirmed first");
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(reply.calls, 1);
+    cr_assert_eq(reply.err, 0);
+    cr_assert_eq(node.ended_calls, 1);
+    cr_assert_eq(node.ended_consumer, 9);
+    cr_assert_eq(node.ended_err, ERR_NOT_FOUND);
+    cr_assert_eq(client_core_subscribe(node.core, "q", 9, 10, 0, fake_reply_cb, &reply), 0);
+    fake_node_done(&node);
+}
+
+Test(client_delivery, an_end_that_gives_no_reason_breaks_the_rules)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    subscribe(&node, &reply);
+    fake_node_end(&node, 9, 0);
+    cr_assert_eq(node.ended_calls, 0);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_done(&node);
+}
+
 Test(client_delivery, an_idle_subscriber_pings_and_leaves_when_nobody_answers)
 {
     struct fake_node node;

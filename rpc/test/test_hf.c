@@ -11,6 +11,7 @@
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
 #include "rpc/client/hf.h"
+#include "rpc/native/native_limit.h"
 #include "rpc/native/native_server.h"
 
 /* A node on a thread of its own: confirms every command, and delivers one message to every subscription. */
@@ -49,6 +50,10 @@ static void command_answer(struct node *node, uint64_t number)
                                             .body_hash = XXH3_64bits(body, sizeof body),
                                             .body = {.data = (const uint8_t *)body, .len = sizeof body}};
         sink->delivery(sink->arg, &delivery);
+    }
+    if (command->kind_case == HOLDFAST__COMMAND__KIND_DECLARE_QUEUE &&
+        strcmp(command->declare_queue->queue, "end the subscription") == 0) {
+        sink->consumer_ended(sink->arg, 1, ERR_NOT_FOUND, "the queue was deleted");
     }
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SETTLE) {
         CHECK(command->settle->n_first == 1 && command->settle->first[0] == 1 && command->settle->last[0] == 1);
@@ -140,6 +145,42 @@ Test(hf, publishes_and_reports_refusals)
     cr_assert_eq(hf_delete(hf, "q", false, 5000, NULL), ERR_NOT_FOUND);
     cr_assert_str_eq(hf_error_detail(hf), "no such queue");
     cr_assert_eq(hf_publish(hf, "", NULL, 0, (struct hf_body){"hello", 5}, 5000), ERR_NAME);
+    cr_assert_eq(hf_close(hf, 5000), 0);
+    node_stop(&node);
+}
+
+Test(hf, refuses_a_body_over_the_limit_in_the_nodes_words)
+{
+    struct node node;
+    node_start(&node);
+    node.fake.base.body_len_max = 4;
+    struct hf *hf = open_to(&node);
+    char words[NATIVE_LIMIT_TEXT_LEN];
+    native_limit_text(4, words);
+    cr_assert_eq(hf_publish(hf, "q", NULL, 0, (struct hf_body){"hello", 5}, 5000), ERR_TOO_BIG); /* Not known yet. */
+    cr_assert_str_eq(hf_error_detail(hf), words);
+    struct hf_body bodies[] = {{"good", 4}, {"hello", 5}};
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 2, 5000), ERR_TOO_BIG);
+    cr_assert_str_eq(hf_error_detail(hf), words);
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 1, 5000), 0);
+    cr_assert_eq(hf_wait(hf, 0, NULL), 0);
+    cr_assert_eq(hf_close(hf, 5000), 0);
+    node_stop(&node);
+}
+
+Test(hf, says_that_a_subscription_is_over)
+{
+    struct node node;
+    node_start(&node);
+    struct hf *hf = open_to(&node);
+    uint64_t consumer;
+    cr_assert_eq(hf_subscribe(hf, "q", 10, 5000, &consumer), 0);
+    struct hf_message message;
+    cr_assert_eq(hf_next(hf, 5000, &message), 0);
+    cr_assert_eq(hf_declare(hf, "end the subscription", 5000), 0); /* What the node does at that. */
+    cr_assert_eq(hf_next(hf, 5000, &message), ERR_NOT_FOUND);
+    cr_assert_str_eq(hf_error_detail(hf), "the queue was deleted");
+    cr_assert_eq(hf_next(hf, 0, &message), ERR_TIMEOUT);
     cr_assert_eq(hf_close(hf, 5000), 0);
     node_stop(&node);
 }

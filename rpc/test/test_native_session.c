@@ -10,7 +10,9 @@
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
+#include "proto/wire/command.pb-c.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_limit.h"
 #include "rpc/native/native_outbox.h"
 
 /* A session with a host that keeps the frames. */
@@ -393,11 +395,205 @@ Test(native_session, commands_that_make_no_sense_are_breaches)
     give_raw(&f, FRAME_COMMAND, "\x1a\x01x", 3, 0); /* No number. */
     expect_goodbye(&f, ERR_BROKEN, "numbers start at 1");
     fixture_close(&f);
+}
+
+static void give_ended(struct fixture *f, uint64_t consumer, int err, const char *detail)
+{
+    f->fake.sink.consumer_ended(f->fake.sink.arg, consumer, err, detail);
+}
+
+static void give_delivery(struct fixture *f, uint64_t consumer, uint64_t number)
+{
+    f->fake.sink.delivery(f->fake.sink.arg, &(struct gateway_delivery){.consumer = consumer, .number = number});
+}
+
+static void give_reply(struct fixture *f, uint64_t number, int err)
+{
+    struct gateway_reply reply = {.number = number, .error = (uint32_t)-err, .detail = "from the machine"};
+    f->fake.sink.reply(f->fake.sink.arg, &reply);
+}
+
+static const Holdfast__ConsumersEnded *take_ended(struct fixture *f)
+{
+    return take(f, FRAME_CONSUMERS_ENDED, &holdfast__consumers_ended__descriptor);
+}
+
+Test(native_session, ends_of_subscriptions_are_told_in_order)
+{
+    struct fixture f;
     fixture_open(&f);
     attach_all(&f);
-    give_command(&f, 1, COMMAND_BODIES_LEN_MAX + 1);
-    expect_goodbye(&f, ERR_TOO_BIG, "at most");
+    give_delivery(&f, 4, 1);
+    give_reply(&f, 18, 0);
+    char detail[] = "the queue is gone";
+    give_ended(&f, 4, ERR_NOT_FOUND, detail);
+    give_ended(&f, 5, ERR_NOT_FOUND, detail);
+    detail[0] = 'X';
+    cr_assert_eq(f.sent_len, f.read, "they wait for the end of the turn");
+    give_reply(&f, 19, 0); /* To a subscription under the same id, say: after the end of the first. */
+    give_delivery(&f, 4, 1);
+    f.fake.sink.flush(f.fake.sink.arg);
+    (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    (void)take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+    const Holdfast__ConsumersEnded *ended = take_ended(&f);
+    cr_assert_eq(ended->n_consumer, 2u);
+    cr_assert_eq(ended->consumer[0], 4u);
+    cr_assert_eq(ended->consumer[1], 5u);
+    cr_assert_eq(ended->error, (uint32_t)-ERR_NOT_FOUND);
+    cr_assert_str_eq(ended->detail, "the queue is gone");
+    (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    (void)take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+    cr_assert_eq(f.read, f.sent_len);
+    fixture_close(&f);
+}
+
+Test(native_session, ends_for_other_reasons_and_many_of_them_travel_in_frames_of_their_own)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    give_ended(&f, 1, ERR_NOT_FOUND, "one");
+    give_ended(&f, 2, ERR_NOT_FOUND, "two");
+    give_ended(&f, 3, ERR_REFUSED, "two");
+    for (uint64_t i = 0; i < NATIVE_ENDED_MAX + 1; i++) {
+        give_ended(&f, 10 + i, ERR_NOT_FOUND, "");
+    }
+    fake_gateway_detach(&f.fake, ERR_CLOSED, "", NULL); /* Tells what came before, too. */
+    cr_assert_str_eq(take_ended(&f)->detail, "one");
+    cr_assert_str_eq(take_ended(&f)->detail, "two");
+    cr_assert_eq(take_ended(&f)->error, (uint32_t)-ERR_REFUSED);
+    cr_assert_eq(take_ended(&f)->n_consumer, NATIVE_ENDED_MAX);
+    cr_assert_eq(take_ended(&f)->n_consumer, 1u);
+    expect_goodbye(&f, ERR_CLOSED, "closed");
+    give_ended(&f, 1, ERR_NOT_FOUND, "late"); /* It is over: nothing is sent. */
+    fixture_close(&f);
+}
+
+Test(native_session, a_failed_allocation_loses_no_end_of_a_subscription_quietly)
+{
+    for (uint64_t nth = 0; nth < 4; nth++) {
+        struct fixture f;
+        fixture_open(&f);
+        attach_all(&f);
+        fault_set_nth(FAULT_ALLOCATION, nth);
+        give_ended(&f, 1, ERR_NOT_FOUND, "gone");
+        f.fake.sink.flush(f.fake.sink.arg);
+        fault_reset();
+        if (f.closes == 0) {
+            cr_assert_eq(take_ended(&f)->consumer[0], 1u);
+        }
+        fixture_close(&f);
+    }
+}
+
+/* A publish of messages of these lengths; their bytes and hashes do not matter here. */
+static void give_publish(struct fixture *f, uint64_t number, uint32_t first, uint32_t second)
+{
+    uint32_t lens[] = {first, second};
+    uint64_t hashes[] = {1, 2};
+    char queue[] = "q";
+    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
+    publish.queue = queue;
+    publish.n_body_len = publish.n_body_hash = 2;
+    publish.body_len = lens;
+    publish.body_hash = hashes;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
+    command.publish = &publish;
+    uint8_t packed[128];
+    Holdfast__CommandFrame message = HOLDFAST__COMMAND_FRAME__INIT;
+    message.number = number;
+    message.answered = number - 1;
+    message.command = (ProtobufCBinaryData){.len = holdfast__command__pack(&command, packed), .data = packed};
+    uint8_t header[256];
+    give_raw(f, FRAME_COMMAND, header, holdfast__command_frame__pack(&message, header), (size_t)first + second);
+}
+
+static void expect_submitted(struct fixture *f, unsigned commands, uint64_t number, bool refused)
+{
+    cr_assert_eq(f->fake.commands, commands);
+    cr_assert_eq(f->fake.numbers[commands - 1], number, "it keeps its number");
+    struct slice stand_in = native_limit_refused();
+    bool replaced = f->fake.last_bodies.len == 0 && f->fake.last_header.len == stand_in.len &&
+                    memcmp(f->fake.last_header.data, stand_in.data, stand_in.len) == 0;
+    cr_assert_eq(replaced, refused);
+}
+
+static const Holdfast__Reply *take_reply(struct fixture *f, uint64_t number, int err)
+{
+    give_reply(f, number, err);
+    f->fake.sink.flush(f->fake.sink.arg);
+    const Holdfast__Replies *replies = take(f, FRAME_REPLIES, &holdfast__replies__descriptor);
+    cr_assert_eq(replies->n_replies, 1u);
+    cr_assert_eq(replies->replies[0]->number, number);
+    cr_assert_eq(replies->replies[0]->error, (uint32_t)-err);
+    return replies->replies[0];
+}
+
+Test(native_session, a_body_over_this_nodes_limit_never_reaches_the_log_and_is_refused_under_its_number)
+{
+    struct fixture f;
+    fixture_open(&f);
+    f.fake.base.body_len_max = 1000;
+    give_hello(&f);
+    cr_assert_eq(((const Holdfast__Welcome *)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor))->body_len_max,
+                 1000u);
+    give_attach(&f);
+    f.fake.sink.attached(f.fake.sink.arg, 42, 17);
+    (void)take(&f, FRAME_ATTACHED, &holdfast__attached__descriptor);
+    give_publish(&f, 18, 1000, 1000);
+    expect_submitted(&f, 1, 18, false); /* More together, but neither alone. */
+    cr_assert_eq(f.fake.last_bodies.len, 2000u);
+    give_publish(&f, 19, 5, 1001);
+    expect_submitted(&f, 2, 19, true);
+    cr_assert_str_eq(take_reply(&f, 18, ERR_TOO_BIG)->detail, "from the machine");
+    const char *detail = take_reply(&f, 19, ERR_TOO_BIG)->detail;
+    char words[NATIVE_LIMIT_TEXT_LEN];
+    native_limit_text(1000, words);
+    cr_assert_str_eq(detail, words);
+    cr_assert_not_null(strstr(detail, "1000"));
+    cr_assert_eq(f.closes, 0u, "a refused command is no broken connection");
+    /* Sent again, it was carried out under this number by a node that takes more: that answer stands. */
+    give_publish(&f, 20, 2000, 0);
+    expect_submitted(&f, 3, 20, true);
+    cr_assert_str_eq(take_reply(&f, 20, 0)->detail, "from the machine");
+    /* The window later, the same place belongs to another command. */
+    give_publish(&f, 19 + SESSION_WINDOW_MAX, 1, 1);
+    cr_assert_str_eq(take_reply(&f, 19 + SESSION_WINDOW_MAX, ERR_TOO_BIG)->detail, "from the machine");
+    fixture_close(&f);
+}
+
+Test(native_session, a_busy_gateway_gets_the_refused_command_later)
+{
+    struct fixture f;
+    fixture_open(&f);
+    f.fake.base.body_len_max = 1000;
+    attach_all(&f);
+    f.fake.submit_err = ERR_BUSY;
+    give_publish(&f, 18, 1001, 0);
+    give_publish(&f, 19, 1, 1);
     cr_assert_eq(f.fake.commands, 0u);
+    f.fake.submit_err = 0;
+    f.fake.sink.resume(f.fake.sink.arg);
+    expect_submitted(&f, 2, 19, false);
+    cr_assert_eq(f.fake.numbers[0], 18u);
+    cr_assert_not_null(strstr(take_reply(&f, 18, ERR_TOO_BIG)->detail, "1000"));
+    fixture_close(&f);
+}
+
+Test(native_session, more_bodies_than_a_command_takes_are_refused_under_its_number)
+{
+    struct fixture f;
+    fixture_open(&f);
+    attach_all(&f);
+    give_publish(&f, 18, COMMAND_BODIES_LEN_MAX, 0);
+    expect_submitted(&f, 1, 18, false);
+    give_publish(&f, 19, COMMAND_BODIES_LEN_MAX, 1);
+    expect_submitted(&f, 2, 19, true);
+    give_command(&f, 20, COMMAND_BODIES_LEN_MAX + 1); /* Whatever it is. */
+    expect_submitted(&f, 3, 20, true);
+    cr_assert_not_null(strstr(take_reply(&f, 20, ERR_TOO_BIG)->detail, "16777216"));
+    cr_assert_eq(f.closes, 0u);
     fixture_close(&f);
 }
 

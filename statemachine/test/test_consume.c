@@ -166,7 +166,7 @@ struct seen {
     size_t len;
 };
 
-static int see(void *arg, const struct effect_delivery *delivery)
+static int see(void *arg, const struct machine_delivery *delivery)
 {
     struct seen *seen = arg;
     seen->numbers[seen->len++] = delivery->number;

@@ -1,17 +1,17 @@
 /* A layer between a program and its files that models the loss of power, to be put before the program with LD_PRELOAD.
  *
  *   UNSYNCED_MATCH        files whose path, when they are opened, contains this; not set: the layer does nothing
- *   UNSYNCED_IGNORE_SYNC  1: fdatasync() and fsync() of those files return 0 and make nothing durable, as if the program
- *                         had been written without them
+ *   UNSYNCED_IGNORE_SYNC  1: fdatasync() and fsync() of those files return 0 and make nothing durable, as if the
+ *                         program had been written without them
  *
- * What is written to such a file stays in memory; the program reads it back, but the file gets it only when it is synced.
+ * What is written to such a file stays in memory; the program reads it back, the file gets it only when it is synced.
  * So SIGKILL takes away exactly what a loss of power may take, which it does not do otherwise: what a process has
  * written, the kernel keeps. It is also lost when the program closes the file and ends in an orderly way.
  *
  * Durable at once, unlike on a real disk, are names (open, rename, unlink) and sizes (ftruncate, fallocate); a sync is
  * all or nothing but for being killed in its middle. stdio is followed where a stream is made from a descriptor, and
  * bypasses the layer where it opens the file itself. Descriptors that are duplicated are not followed. Mappings that
- * would see, or make, what is not synced end the process.
+ * would see, or make, what is not synced end the process; so does what else it could not be honest about.
  *
  * The state is global because the calls are. */
 

@@ -159,8 +159,9 @@ static int page_flush(const struct unsynced_file *file, size_t number, uint64_t 
 {
     uint64_t offset = (uint64_t)number * PAGE_LEN;
     size_t len = size > offset ? (size_t)least(PAGE_LEN, size - offset) : 0;
+    const uint8_t *page = file->pages[number];
     for (size_t done = 0; done < len;) {
-        ssize_t written = syscall(SYS_pwrite64, file->fd, file->pages[number] + done, len - done, (off_t)(offset + done));
+        ssize_t written = syscall(SYS_pwrite64, file->fd, page + done, len - done, (off_t)(offset + done));
         if (written < 0) {
             return -1;
         }

@@ -17,7 +17,7 @@ struct unsynced_file {
     dev_t device;
     ino_t inode;
     unsigned descriptors; /* Open ones of the program. */
-    int fd;               /* Our own, for reading and writing, while there are pages: keeps the inode from being reused. */
+    int fd;               /* Our own while there are pages, or -1: keeps the inode from being reused. */
     uint8_t **pages;      /* By number; NULL: as in the file. */
     size_t pages_len;
     uint64_t end; /* Of the last byte written and not synced; 0: nothing is. */
