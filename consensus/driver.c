@@ -501,7 +501,8 @@ bool driver_ready(const struct driver *driver)
 {
     const struct raft *raft = &driver->raft;
     return raft->state == RAFT_LEADER && raft_transferee(raft) == 0 &&
-           log_last_index(driver->log) < raft_commit_index(raft) + driver->options.window;
+           log_last_index(driver->log) < raft_commit_index(raft) + driver->options.window &&
+           log_last_index(driver->log) < raft->last_stored + DRIVER_INFLIGHT_MAX; /* Others may commit without our disk. */
 }
 
 int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_index, uint64_t *ret_term)

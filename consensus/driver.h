@@ -50,7 +50,7 @@ struct driver_host {
 struct driver_options {
     uint64_t id;
     uint32_t shard;
-    const struct driver_member *members; /* For the very first start; afterwards the log knows. */
+    const struct driver_member *members; /* For the very first start; afterwards the log knows, and must know the same. */
     unsigned members_len;
     struct disk *disk;
     struct clock *clock;

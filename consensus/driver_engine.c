@@ -167,11 +167,16 @@ static int engine_step(struct driver *driver, struct raft_event *event, const st
     memset(&update, 0, sizeof update);
     event->time = driver->options.clock->monotonic_ms(driver->options.clock);
     event->capacity = UINT16_MAX; /* Space is watched by the node, not by the engine. */
+    uint64_t term = raft_current_term(&driver->raft);
     int rv = raft_step(&driver->raft, event, &update);
     if (rv == RAFT_SHUTDOWN) {
         driver_fatal(driver, ERR_CORRUPT, "the engine found a contradiction in the log: %s", raft_errmsg(&driver->raft));
     }
     if (rv != 0) {
+        /* Out of memory half-way: a term that the engine has taken over is not announced again. */
+        if (raft_current_term(&driver->raft) != term && event->type != RAFT_START) {
+            save_meta(driver);
+        }
         return rv;
     }
     if ((update.flags & (RAFT_UPDATE_CURRENT_TERM)) != 0 || (update.flags & (RAFT_UPDATE_VOTED_FOR)) != 0) {

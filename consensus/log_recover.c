@@ -298,6 +298,7 @@ static int batch_accept(struct recovery *recovery, struct log_recover_segment *s
         result->last_index = record.index;
         at += LOG_RECORD_HEAD_LEN + record.len;
     }
+    segment->last = segment->end;
     segment->end = log_sector_align(segment->end + batch->len);
     segment->batches++;
     segment->records += batch->count;
@@ -462,6 +463,28 @@ int log_recover_read(struct disk *disk, const char *dir, const struct log_recove
     return err;
 }
 
+/* Writes the last batch, and the head when there is no other, as they read. The sync of an earlier process may have failed:
+ * then they are in memory, taken for written, and another sync alone would not write them (Rebello et al., ATC'20). */
+static int segment_rewrite(struct disk_file *file, const struct log_recover_segment *segment)
+{
+    uint64_t from = segment->batches > 1 ? segment->last : 0;
+    size_t len = (size_t)(segment->end - from);
+    size_t got = 0;
+    uint8_t *data = malloc(len);
+    if (data == NULL) {
+        return ERR_NOMEM;
+    }
+    int err = file->disk->ops->read(file, from, data, len, &got);
+    if (err == 0 && got < len) {
+        err = ERR_IO;
+    }
+    if (err == 0) {
+        err = file->disk->ops->write(file, from, data, len);
+    }
+    free(data);
+    return err;
+}
+
 /* What was read may have been in memory only: it must be synced before anybody is told that it is stored. */
 static int segment_settle(struct disk *disk, const char *dir, const struct log_recover_segment *segment)
 {
@@ -475,7 +498,8 @@ static int segment_settle(struct disk *disk, const char *dir, const struct log_r
     if (err != 0) {
         return err;
     }
-    if (segment->size > segment->end) {
+    err = segment_rewrite(file, segment);
+    if (err == 0 && segment->size > segment->end) {
         err = disk->ops->truncate(file, segment->end);
     }
     if (err == 0) {

@@ -8,8 +8,8 @@
  * of a sector, a whole batch head with a higher number, such as the copy of a log sent as a message, is reported as
  * corruption.
  *
- * Reading changes nothing. log_recover_settle() then makes the disk what was found: syncs what is there, cuts the torn
- * batch, removes the segments that hold nothing. New batches go to a new segment, so that nothing is ever written over
+ * Reading changes nothing. log_recover_settle() then makes the disk what was found: writes the last batch again and syncs it, cuts
+ * the torn batch, removes the segments that hold nothing. New batches go to a new segment, so that nothing is ever written over
  * what a crash left behind. */
 
 #ifndef HOLDFAST_CONSENSUS_LOG_RECOVER_H
@@ -35,6 +35,7 @@ struct log_recover_segment {
     struct log_segment_head head;
     uint64_t size; /* Of the file. */
     uint64_t end;  /* Of its last whole batch. */
+    uint64_t last; /* Where that one begins. */
     uint64_t batches;
     uint64_t records;
     uint64_t torn_bytes;

@@ -95,6 +95,14 @@ static int meta_begin(struct meta *meta, struct disk *disk, const char *dir)
     return err;
 }
 
+/* What was read may be in memory only, if the process died between writing and syncing. It is written again, since after a
+ * sync that failed memory is taken for written, and another sync alone would do nothing (Rebello et al., ATC'20). */
+static int meta_settle(struct meta *meta, const struct meta_value *value)
+{
+    int err = slot_write(meta, meta->counter, value);
+    return err == 0 ? meta->file->disk->ops->sync(meta->file) : err;
+}
+
 static int meta_load(struct meta *meta, struct disk *disk, const char *dir, struct meta_value *ret_value)
 {
     uint8_t slots[2 * SLOT_LEN] = {0};
@@ -105,8 +113,7 @@ static int meta_load(struct meta *meta, struct disk *disk, const char *dir, stru
         err = slots_decode(slots, &meta->counter, &value);
     }
     if (err == 0) {
-        /* What was read may be in memory only, if the process died between writing and syncing. */
-        err = meta->counter == 0 ? meta_begin(meta, disk, dir) : disk->ops->sync(meta->file);
+        err = meta->counter == 0 ? meta_begin(meta, disk, dir) : meta_settle(meta, &value);
     }
     if (err == 0) {
         *ret_value = value;

@@ -22,6 +22,9 @@
 /* How long a stopping node tries to hand over its leadership; clients then get up to two seconds to hear about it. */
 #define STOP_MS 2500u
 
+/* Between two complaints about peers with a directory that is not theirs: each is one connection of a stranger. */
+#define STRANGER_PAUSE_MS 1000u
+
 struct node {
     uv_loop_t *loop;
     const struct config *config;
@@ -39,6 +42,7 @@ struct node {
     uv_prepare_t before_poll;
     uv_check_t after_poll;
     uint64_t due_ms;
+    uint64_t stranger_said_ms; /* When a peer's foreign directory was complained of. */
     unsigned handles; /* Of the four above that are not closed. */
     bool stopping;
     bool closing;
@@ -84,7 +88,9 @@ static int node_peer_known(void *arg, uint64_t peer, uint64_t incarnation)
     struct node *node = arg;
     char detail[512];
     int err = data_dir_peer(node->data_dir, peer, incarnation, detail, sizeof detail);
-    if (err != 0) {
+    uint64_t now_ms = uv_now(node->loop);
+    if (err != 0 && now_ms >= node->stranger_said_ms + STRANGER_PAUSE_MS) {
+        node->stranger_said_ms = now_ms;
         journal_error(node->journal, "peer", "%s", detail);
     }
     return err;

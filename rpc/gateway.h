@@ -131,8 +131,8 @@ struct gateway_ops {
 
 struct gateway {
     const struct gateway_ops *ops;
-    /* What this node takes as one message body, in bytes; 0: BODY_LEN_MAX. A protocol enforces it before it submits: it is
-     * this node's configuration, of which the replicated machine knows nothing. */
+    /* What this node takes as one message body, in bytes; 0: BODY_LEN_MAX. A protocol enforces it before it submits: it
+     * is this node's configuration, of which the replicated machine knows nothing. */
     uint64_t body_len_max;
 };
 

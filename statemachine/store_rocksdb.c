@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
@@ -26,6 +27,10 @@
 #define FORMAT_VERSION 5
 #define CHECKSUM_XXH3 4
 #define INFO_LOG_WARN 2
+
+/* How long a flush that was said to be finished may go on, and how often that is looked at. */
+#define FLUSH_WAIT_MS 60000u
+#define FLUSH_LOOK_MS 5u
 
 struct store_rocksdb {
     struct store store;
@@ -80,6 +85,35 @@ static void store_rocksdb_add(rocksdb_writebatch_t *batch, const struct store_ch
     }
 }
 
+/* Whether nothing is in memory alone. ERR_SYSTEM: this RocksDB does not say. */
+static int store_rocksdb_is_flushed(struct store_rocksdb *store, bool *ret_flushed)
+{
+    uint64_t waiting;
+    uint64_t active;
+    if (rocksdb_property_int(store->db, "rocksdb.num-immutable-mem-table", &waiting) != 0 ||
+        rocksdb_property_int(store->db, "rocksdb.num-entries-active-mem-table", &active) != 0) {
+        return ERR_SYSTEM;
+    }
+    *ret_flushed = waiting == 0 && active == 0;
+    return 0;
+}
+
+/* RocksDB 7.8 does not wait for a flush once it has recovered from a full disk: it says that it is done when it has begun
+ * (measured). A memtable leaves the list only after its file and the manifest are synced, and that is what counts. */
+static int store_rocksdb_await_flush(struct store_rocksdb *store)
+{
+    bool flushed = false;
+    int err = store_rocksdb_is_flushed(store, &flushed);
+    for (unsigned waited = 0; err == 0 && !flushed; waited += FLUSH_LOOK_MS) {
+        if (waited >= FLUSH_WAIT_MS) {
+            return ERR_IO;
+        }
+        (void)thrd_sleep(&(struct timespec){.tv_nsec = FLUSH_LOOK_MS * 1000000L}, NULL);
+        err = store_rocksdb_is_flushed(store, &flushed);
+    }
+    return err;
+}
+
 static int store_rocksdb_write(struct store *base, const struct store_change *changes, size_t count)
 {
     struct store_rocksdb *store = store_rocksdb_of(base);
@@ -93,7 +127,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
     if (error == NULL) {
         rocksdb_flush(store->db, store->flush_options, &error);
     }
-    return error != NULL ? store_rocksdb_error(error) : 0;
+    return error != NULL ? store_rocksdb_error(error) : store_rocksdb_await_flush(store);
 }
 
 static int store_rocksdb_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)

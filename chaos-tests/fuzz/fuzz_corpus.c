@@ -168,9 +168,10 @@ int main(int argc, char **argv)
     append_hello(&bytes);
     append_queries(&bytes);
     seed("native_session", "queries", "\0\0\0\0\0\0\0\0", 8, &bytes);
-    for (unsigned script = 0; script < 3; script++) {
-        static const char scripts[3][9] = {"\0\1\2\0\1\2\2\0", "\3\3\3\4\7\2\0\0", "\1\2\15\2\5\0\1\306"};
-        static const char *const names[3] = {"conversation", "busy", "congested_detached"};
+    for (unsigned script = 0; script < 4; script++) {
+        static const char scripts[4][9] = {"\0\1\2\0\1\2\2\0", "\3\3\3\4\7\2\0\0", "\1\2\15\2\5\0\1\306",
+                                           "\216\16\1\2\0\16\2\0"};
+        static const char *const names[4] = {"conversation", "busy", "congested_detached", "ended_over_limit"};
         append_hello(&bytes);
         append_attach(&bytes);
         for (uint64_t number = 1; number <= 12; number++) {

@@ -35,6 +35,7 @@ struct inode {
     struct change **changes;
     size_t changes_len;
     size_t changes_cap;
+    bool differs; /* What reads differently from what is durable is not all in `changes`. */
 };
 
 /* A name in the file system; a directory has no inode. */
@@ -755,6 +756,17 @@ void sim_disk_fail_nth_sync(struct sim_disk *sim, uint64_t nth, int err)
     sim->syncs_before_err = nth;
 }
 
+void sim_disk_fail_writeback(struct sim_disk *sim)
+{
+    for (size_t i = 0; i < sim->now.len; i++) {
+        struct inode *inode = sim->now.names[i].inode;
+        if (inode != NULL && inode->changes_len > 0) {
+            inode_forget_changes(inode, inode->changes_len);
+            inode->differs = true;
+        }
+    }
+}
+
 /* How much of a change reaches the disk: nothing, all of it, or, of a sector, a part from its start. */
 static size_t change_survives(struct sim_disk *sim, const struct change *change, uint64_t (*random)(void *arg),
                               void *arg, bool *ret_lost)
@@ -785,9 +797,10 @@ static bool inode_crash(struct sim_disk *sim, struct inode *inode, uint64_t (*ra
         }
         lost_any = lost_any || lost;
     }
-    if (inode->changes_len > 0) {
+    if (inode->changes_len > 0 || inode->differs) {
         inode_forget_changes(inode, inode->changes_len);
         image_copy(&inode->now, &inode->durable);
+        inode->differs = false;
     }
     return lost_any;
 }

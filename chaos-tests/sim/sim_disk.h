@@ -62,6 +62,10 @@ void sim_disk_fail_next_offload(struct sim_disk *sim, int err);
 /* The `nth` call of sync() or sync_dir() from now (0: the next) fails with this error and makes nothing durable. */
 void sim_disk_fail_nth_sync(struct sim_disk *sim, uint64_t nth, int err);
 
+/* The disk fails to write whatever was not synced, as after a failed sync: it reads as it was written, no sync to come
+ * writes it, and a crash loses it. */
+void sim_disk_fail_writeback(struct sim_disk *sim);
+
 /* The power fails: what is pending is dropped (no `done`), unsynced changes are kept, lost or torn as `random` has it.
  * Open files stay valid for close() alone. */
 void sim_disk_crash(struct sim_disk *sim, uint64_t (*random)(void *arg), void *arg);

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fixture.h"
@@ -467,5 +468,75 @@ Test(driver, a_log_of_other_members_is_refused)
     f.driver = NULL;
     cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), ERR_FOREIGN);
     cr_assert_not_null(strstr(detail, "of the nodes 1 2 3, and not of the 4 that"), "%s", detail);
+    fixture_done(&f);
+}
+
+static bool heap_is_full;
+
+static void *heap_malloc(void *data, size_t len)
+{
+    (void)data;
+    return heap_is_full ? NULL : malloc(len);
+}
+
+static void heap_free(void *data, void *at)
+{
+    (void)data;
+    free(at);
+}
+
+static void *heap_calloc(void *data, size_t count, size_t len)
+{
+    (void)data;
+    return heap_is_full ? NULL : calloc(count, len);
+}
+
+static void *heap_realloc(void *data, void *at, size_t len)
+{
+    (void)data;
+    return heap_is_full ? NULL : realloc(at, len);
+}
+
+/* The engine takes over the term before it finds that it has no memory; when it has some again, the term is not new. */
+Test(driver, a_term_taken_over_without_memory_for_the_rest_survives_the_power)
+{
+    struct raft_heap heap = {
+        .malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
+    raft_heap_set(&heap);
+    struct fixture f;
+    fixture_init(&f, 3);
+    heap_is_full = true;
+    cr_assert_eq(fixture_append(&f, 2, 7, 1, 1, 1, NULL, 0), ERR_NOMEM);
+    heap_is_full = false;
+    struct log_entry entry = fixture_entry(7, "a");
+    cr_assert_eq(fixture_append(&f, 2, 7, 1, 1, 1, &entry, 1), 0);
+    fixture_disk(&f);
+    cr_assert_eq(fixture_last(&f, 2, RAFT_APPEND_ENTRIES_RESULT)->append_entries_result.term, 7u);
+    fixture_reopen(&f, true);
+    cr_assert_eq(raft_current_term(&f.driver->raft), 7u);
+    fixture_done(&f);
+    raft_heap_set_default();
+}
+
+/* Two others are a majority without us: what our own disk has not written yet must be bounded all the same. */
+Test(driver, a_leader_whose_own_disk_hangs_takes_no_more_than_it_can_hold)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    struct slice payload = {.data = (const uint8_t *)"x", .len = 1};
+    uint64_t index;
+    uint64_t term;
+    unsigned submitted = 0;
+    while (submitted < 1000 && driver_submit(f.driver, payload, &index, &term) == 0) {
+        submitted++;
+        fixture_forget(&f);
+        cr_assert_eq(fixture_result(&f, 2, term, 0, index), 0);
+        cr_assert_eq(fixture_result(&f, 3, term, 0, index), 0);
+    }
+    cr_assert_eq(submitted, DRIVER_INFLIGHT_MAX);
+    cr_assert_eq(driver_submit(f.driver, payload, &index, &term), ERR_BUSY);
+    fixture_disk(&f);
+    cr_assert_eq(driver_submit(f.driver, payload, &index, &term), 0);
     fixture_done(&f);
 }

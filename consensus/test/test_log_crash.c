@@ -110,6 +110,30 @@ Test(log_crash, entries_found_after_a_kill_survive_a_power_failure_right_after)
     log_fixture_done(&f);
 }
 
+/* The sync of a batch failed, and the process ended. What it reads again is not on disk, and syncing it is not enough. */
+Test(log_crash, entries_found_after_a_failed_sync_survive_a_power_failure)
+{
+    for (unsigned before = 0; before < 3; before++) {
+        struct log_fixture f;
+        log_fixture_init(&f, 8192);
+        cr_assert_eq(log_fixture_open(&f), 0);
+        log_fixture_append(&f, before, 1);
+        log_fixture_flush(&f);
+        log_fixture_append(&f, 10, 1);
+        sim_disk_fail_writeback(f.sim);
+        sim_disk_kill(f.sim);
+        log_fixture_close(&f);
+        cr_assert_eq(log_fixture_open(&f), 0);
+        cr_assert_eq(log_stored_index(f.log), before + 10);
+        f.promised = before + 10;
+        sim_disk_crash_losing_all(f.sim);
+        log_fixture_close(&f);
+        cr_assert_eq(log_fixture_open(&f), 0, "%s", f.recovery.detail);
+        cr_assert(log_fixture_keeps_promise(&f), "%u", before);
+        log_fixture_done(&f);
+    }
+}
+
 /* A log that crashed with a batch in flight; recovery is interrupted by another crash at its nth sync. */
 static bool interrupted_recovery(uint64_t seed, uint64_t nth)
 {

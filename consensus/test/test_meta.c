@@ -81,6 +81,24 @@ Test(meta, what_was_saved_survives_a_power_failure)
     scene_done(&s);
 }
 
+/* What is read back is not on disk, and syncing it is not enough. */
+Test(meta, what_is_found_after_a_failed_sync_survives_a_power_failure)
+{
+    struct scene s;
+    scene_init(&s);
+    save(&s, 4, 1);
+    fault_set(FAULT_SKIP_META_SYNC, true);
+    save(&s, 5, 2);
+    fault_set(FAULT_SKIP_META_SYNC, false);
+    sim_disk_fail_writeback(s.sim);
+    scene_close(&s);
+    cr_assert_eq(scene_open(&s), 0, "%s", s.detail);
+    cr_assert(s.value.term == 5 && s.value.voted_for == 2);
+    crash_and_reopen(&s);
+    cr_assert(s.value.term == 5 && s.value.voted_for == 2);
+    scene_done(&s);
+}
+
 Test(meta, without_the_sync_it_does_not)
 {
     struct scene s;

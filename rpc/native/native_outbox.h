@@ -1,4 +1,5 @@
-/* Replies, deliveries and ends of subscriptions on their way to a client, gathered over a turn of the loop into few frames. Pure. */
+/* Replies, deliveries and ends of subscriptions on their way to a client, gathered over a turn of the loop into few
+ * frames. Pure. */
 
 #ifndef HOLDFAST_RPC_NATIVE_NATIVE_OUTBOX_H
 #define HOLDFAST_RPC_NATIVE_NATIVE_OUTBOX_H

@@ -8,8 +8,15 @@
 #include "rpc/native/native_frame.h"
 #include "rpc/peer/peer_private.h"
 
-/* Accepted connections, said hello or not. Above it a new one is dropped: strangers cannot use up descriptors. */
+/* Accepted connections, said hello or not: strangers cannot use up descriptors. Above it the oldest that has not said
+ * hello gives way, so that strangers who say nothing do not keep members out either. */
 #define INBOUNDS_MAX (8 * MEMBERS_MAX)
+
+/* Those that are still being closed count as well. Above it a new one is dropped. */
+#define INBOUNDS_OPEN_MAX (2 * INBOUNDS_MAX)
+
+/* Between two lines in the journal about connections refused: whoever connects in a loop must not fill the disk. */
+#define COMPLAINT_PAUSE_MS 1000u
 
 static void on_inbound_closed(void *arg)
 {
@@ -36,6 +43,15 @@ void peer_inbound_close(struct peer_inbound *inbound)
     stream_close(inbound->stream, on_inbound_closed);
 }
 
+static void inbound_complain(struct peer_links *links, const char *text)
+{
+    uint64_t now_ms = uv_now(links->options.loop);
+    if (links->inbound_complaint[0] == '\0' || now_ms - links->inbound_complaint_ms >= COMPLAINT_PAUSE_MS) {
+        links->inbound_complaint_ms = now_ms;
+        peer_complain(links, links->inbound_complaint, text);
+    }
+}
+
 /* Says why, to them and to our people, and closes. */
 static void inbound_refuse(struct peer_inbound *inbound, int err, const char *detail)
 {
@@ -43,7 +59,7 @@ static void inbound_refuse(struct peer_inbound *inbound, int err, const char *de
     char text[PEER_COMPLAINT_LEN_MAX];
     const char *name = stream_peer_name(inbound->stream);
     (void)snprintf(text, sizeof text, "refused a connection: %s", detail);
-    peer_complain(links, links->inbound_complaint, text);
+    inbound_complain(links, text);
     journal_debug(links->options.journal, "peer", "that connection was from %s", name);
     Holdfast__Goodbye goodbye = HOLDFAST__GOODBYE__INIT;
     goodbye.error = (uint32_t)-err;
@@ -141,15 +157,31 @@ static void drop_one(struct peer_links *links, uv_tcp_t *tcp)
     struct stream_events events = {0};
     if (stream_new(links->options.loop, NULL, &events, &stream) == 0) {
         int err = stream_accept(stream, tcp);
-        peer_complain(links, links->inbound_complaint,
-                      err != 0 ? err_text(err) : "too many connections to the peer port: dropped one");
+        inbound_complain(links, err != 0 ? err_text(err) : "too many connections to the peer port: dropped one");
         stream_close(stream, NULL);
+    }
+}
+
+static void make_room(struct peer_links *links)
+{
+    LIST_FOR_EACH(node, &links->inbounds)
+    {
+        struct peer_inbound *inbound = container_of(node, struct peer_inbound, node);
+        if (inbound->peer == NULL && !inbound->evicted) {
+            inbound->evicted = true;
+            inbound_complain(links, "many connections to the peer port: closed one that had not said hello");
+            peer_inbound_close(inbound);
+            return;
+        }
     }
 }
 
 void peer_accept(struct peer_links *links, uv_tcp_t *tcp)
 {
-    struct peer_inbound *inbound = links->inbounds_len < INBOUNDS_MAX ? calloc(1, sizeof *inbound) : NULL;
+    if (links->inbounds_len >= INBOUNDS_MAX) {
+        make_room(links);
+    }
+    struct peer_inbound *inbound = links->inbounds_len < INBOUNDS_OPEN_MAX ? calloc(1, sizeof *inbound) : NULL;
     if (inbound == NULL) {
         drop_one(links, tcp);
         return;

@@ -40,6 +40,7 @@ struct peer_inbound {
     struct stream *stream;
     struct peer *peer; /* NULL until its hello. */
     bool closing;
+    bool evicted; /* Closed at once, to make room; it may have been closing slowly before. */
 };
 
 struct peer_links {
@@ -53,6 +54,7 @@ struct peer_links {
     uint64_t random;
     struct arena arena;
     char inbound_complaint[PEER_COMPLAINT_LEN_MAX];
+    uint64_t inbound_complaint_ms; /* When something was said last; by the loop's clock. */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -506,6 +506,12 @@ Test(client_core, what_was_sent_is_left_to_the_node)
     fake_node_attach(&node, NULL, 0);
     cr_assert_eq(sent.calls, 0, "it may have been done");
     cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->body_len, 1001u);
+    /* The session is lost, and it waits to be sent again in the next. */
+    fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(sent.calls, 0, "it may have been done");
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->body_len, 1001u);
     fake_node_reply(&node, 1, ERR_TOO_BIG);
     cr_assert_eq(sent.err, ERR_TOO_BIG);
     fake_node_done(&node);

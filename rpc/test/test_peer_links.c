@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "net_fixture.h"
 #include "proto/base/check.h"
@@ -377,6 +378,52 @@ Test(peer_links, strangers_are_refused)
     cr_assert_eq(c.nodes[1].received[2], 0u);
     stream_close(end.stream, NULL);
     end_done(&end);
+    cluster_close(&c);
+}
+
+#define STRANGERS (8u * MEMBERS_MAX + 10u)
+
+Test(peer_links, strangers_that_say_nothing_do_not_keep_a_member_out)
+{
+    struct cluster c;
+    memset(&c, 0, sizeof c);
+    loop_open(&c.loop);
+    node_start(&c, 1, 2, "blue");
+    int fds[STRANGERS];
+    for (unsigned i = 0; i < STRANGERS; i++) {
+        fds[i] = raw_connect(c.ports[1]);
+        uv_run(&c.loop, UV_RUN_NOWAIT);
+    }
+    struct end member;
+    impostor_open(&c, &member); /* Has its hello answered. */
+    cr_assert_eq(test_journal_count(&c.nodes[1].journal, "had not said hello"), 1u);
+    stream_close(member.stream, NULL);
+    end_done(&member);
+    for (unsigned i = 0; i < STRANGERS; i++) {
+        cr_assert_eq(close(fds[i]), 0);
+    }
+    cluster_close(&c);
+}
+
+Test(peer_links, strangers_in_a_loop_do_not_fill_the_journal)
+{
+    struct cluster c;
+    memset(&c, 0, sizeof c);
+    loop_open(&c.loop);
+    node_start(&c, 1, 2, "blue");
+    for (uint64_t i = 0; i < 20; i++) {
+        struct peer_hello hello = {.cluster = "blue", .node = 100 + i, .to = 1, .incarnation = 5, .client_address = ""};
+        struct frame_out frame;
+        struct bytes bytes = {0};
+        cr_assert_eq(peer_hello_encode(&hello, &frame), 0);
+        frame_flatten(&frame, &bytes);
+        int fd = raw_connect(c.ports[1]);
+        raw_write(fd, bytes.data, bytes.len);
+        loop_for(&c.loop, 5);
+        cr_assert_eq(close(fd), 0);
+        bytes_done(&bytes);
+    }
+    cr_assert_eq(test_journal_count(&c.nodes[1].journal, "is not a member"), 1u, "%s", c.nodes[1].journal.text);
     cluster_close(&c);
 }
 
