@@ -44,6 +44,11 @@ static int command_decode(struct machine *machine, struct slice header, Holdfast
     if (command == NULL && decoder.starved) {
         return ERR_NOMEM;
     }
+    /* A string with a zero byte in it has been cut short by the decoder: it would name another queue. Such a header, and
+     * any that says the same in more bytes than it takes, is malformed. */
+    if (command != NULL && holdfast__command__get_packed_size(command) != header.len) {
+        command = NULL;
+    }
     *ret_command = command;
     return 0;
 }

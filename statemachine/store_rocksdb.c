@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
@@ -27,10 +26,6 @@
 #define FORMAT_VERSION 5
 #define CHECKSUM_XXH3 4
 #define INFO_LOG_WARN 2
-
-/* How long a flush that was said to be finished may go on, and how often that is looked at. */
-#define FLUSH_WAIT_MS 60000u
-#define FLUSH_LOOK_MS 5u
 
 struct store_rocksdb {
     struct store store;
@@ -85,33 +80,18 @@ static void store_rocksdb_add(rocksdb_writebatch_t *batch, const struct store_ch
     }
 }
 
-/* Whether nothing is in memory alone. ERR_SYSTEM: this RocksDB does not say. */
-static int store_rocksdb_is_flushed(struct store_rocksdb *store, bool *ret_flushed)
+/* What a flush has really done. Once RocksDB 7.8 has recovered from a full disk by itself, it says that a flush is done
+ * when it has only begun (measured). A memtable leaves its list after file and manifest are synced: that is what counts.
+ * ERR_IO: the process ends, the log has it all, and a RocksDB opened anew waits again. */
+static int store_rocksdb_check_flushed(struct store_rocksdb *store)
 {
-    uint64_t waiting;
-    uint64_t active;
+    uint64_t waiting = 1;
+    uint64_t active = 1;
     if (rocksdb_property_int(store->db, "rocksdb.num-immutable-mem-table", &waiting) != 0 ||
         rocksdb_property_int(store->db, "rocksdb.num-entries-active-mem-table", &active) != 0) {
         return ERR_SYSTEM;
     }
-    *ret_flushed = waiting == 0 && active == 0;
-    return 0;
-}
-
-/* RocksDB 7.8 does not wait for a flush once it has recovered from a full disk: it says that it is done when it has begun
- * (measured). A memtable leaves the list only after its file and the manifest are synced, and that is what counts. */
-static int store_rocksdb_await_flush(struct store_rocksdb *store)
-{
-    bool flushed = false;
-    int err = store_rocksdb_is_flushed(store, &flushed);
-    for (unsigned waited = 0; err == 0 && !flushed; waited += FLUSH_LOOK_MS) {
-        if (waited >= FLUSH_WAIT_MS) {
-            return ERR_IO;
-        }
-        (void)thrd_sleep(&(struct timespec){.tv_nsec = FLUSH_LOOK_MS * 1000000L}, NULL);
-        err = store_rocksdb_is_flushed(store, &flushed);
-    }
-    return err;
+    return waiting == 0 && active == 0 ? 0 : ERR_IO;
 }
 
 static int store_rocksdb_write(struct store *base, const struct store_change *changes, size_t count)
@@ -127,7 +107,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
     if (error == NULL) {
         rocksdb_flush(store->db, store->flush_options, &error);
     }
-    return error != NULL ? store_rocksdb_error(error) : store_rocksdb_await_flush(store);
+    return error != NULL ? store_rocksdb_error(error) : store_rocksdb_check_flushed(store);
 }
 
 static int store_rocksdb_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)

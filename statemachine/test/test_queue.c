@@ -29,6 +29,32 @@ Test(queue, declare_is_idempotent_and_names_are_checked)
     fixture_done(&f);
 }
 
+Test(queue, a_name_with_a_zero_byte_in_it_is_not_the_name_before_it)
+{
+    struct fixture f;
+    struct client a;
+    fixture_init(&f);
+    client_attach(&f, &a, 1, false);
+    Holdfast__DeclareQueue declare = HOLDFAST__DECLARE_QUEUE__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
+    command.declare_queue = &declare;
+    declare.queue = (char[]){"qxz"};
+    struct batch batch;
+    batch_start(&batch);
+    struct entry_command from = {.session = a.session, .attachment = a.attachment, .number = 1};
+    batch_add(&batch, &from, &command, NULL, 0);
+    uint8_t *x = memchr(batch.bytes.data, 'x', batch.bytes.len);
+    cr_assert_not_null(x);
+    *x = 0;
+    cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
+    cr_assert_eq(f.effects.len, 1u);
+    cr_assert_eq(f.effects.items[0].reply.error, E(INVALID));
+    a.number = 1;
+    cr_assert_eq(client_publish(&f, &a, "q", "", 1, 1).error, E(NOT_FOUND));
+    fixture_done(&f);
+}
+
 Test(queue, deleting_drops_messages_and_ends_consumers)
 {
     struct fixture f;
