@@ -40,7 +40,8 @@ static void log_failed(void *arg, int err, const char *what)
 
 static void set_defaults(struct driver_options *options)
 {
-    options->election_timeout_ms = options->election_timeout_ms > 0 ? options->election_timeout_ms : ELECTION_TIMEOUT_MS;
+    options->election_timeout_ms =
+        options->election_timeout_ms > 0 ? options->election_timeout_ms : ELECTION_TIMEOUT_MS;
     options->heartbeat_ms = options->heartbeat_ms > 0 ? options->heartbeat_ms : HEARTBEAT_MS;
     options->window = options->window > 0 ? options->window : WINDOW;
     options->segment_len = options->segment_len > 0 ? options->segment_len : LOG_SEGMENT_LEN;
@@ -140,16 +141,19 @@ static int reconcile(const struct driver *driver, uint64_t meta_term, char *deta
     uint64_t term = log_term(driver->log, index);
     const char *dir = driver->options.dir;
     if (index + 1 < first) {
-        (void)snprintf(detail, detail_len, "%s/log: begins at entry %llu, but the state ends at entry %llu", dir, first, index);
+        (void)snprintf(detail, detail_len, "%s/log: begins at entry %llu, but the state ends at entry %llu", dir, first,
+                       index);
         return ERR_CORRUPT;
     }
     if (last < index) {
-        (void)snprintf(detail, detail_len, "%s/log: ends at entry %llu, but the state ends at entry %llu", dir, last, index);
+        (void)snprintf(detail, detail_len, "%s/log: ends at entry %llu, but the state ends at entry %llu", dir, last,
+                       index);
         return ERR_CORRUPT;
     }
     if (term != 0 && index > 0 && term != driver->checkpoint_term) {
-        (void)snprintf(detail, detail_len, "%s/log: entry %llu is of term %llu, but the state was made from one of term %llu",
-                       dir, index, (unsigned long long)term, (unsigned long long)driver->checkpoint_term);
+        (void)snprintf(detail, detail_len,
+                       "%s/log: entry %llu is of term %llu, but the state was made from one of term %llu", dir, index,
+                       (unsigned long long)term, (unsigned long long)driver->checkpoint_term);
         return ERR_CORRUPT;
     }
     uint64_t last_term = last == index ? driver->checkpoint_term : log_term(driver->log, last);
@@ -189,8 +193,8 @@ static int reconcile_members(const struct driver *driver, char *detail, size_t d
 }
 
 /* Gives the engine the trail of the log: terms and types, and the bytes of memberships. */
-static int load_trail(struct driver *driver, struct raft_entry **ret_entries, unsigned *ret_count, struct slice **ret_held,
-                      unsigned *ret_held_len, char *detail, size_t detail_len)
+static int load_trail(struct driver *driver, struct raft_entry **ret_entries, unsigned *ret_count,
+                      struct slice **ret_held, unsigned *ret_held_len, char *detail, size_t detail_len)
 {
     uint64_t first = log_first_index(driver->log);
     uint64_t last = log_last_index(driver->log);
@@ -219,7 +223,8 @@ static int load_trail(struct driver *driver, struct raft_entry **ret_entries, un
         struct raft_configuration check;
         if (grown == NULL || (err = configuration_decode(change.payload.data, change.payload.len, &check)) != 0) {
             err = grown == NULL || err == ERR_NOMEM ? ERR_NOMEM : ERR_CORRUPT;
-            (void)snprintf(detail, detail_len, "the membership in entry %llu cannot be read", (unsigned long long)index);
+            (void)snprintf(detail, detail_len, "the membership in entry %llu cannot be read",
+                           (unsigned long long)index);
             held = grown != NULL ? grown : held;
             slice_unref(&change.payload);
             break;
@@ -398,7 +403,9 @@ void driver_close(struct driver *driver)
 
 static enum driver_role role_of(const struct raft *raft)
 {
-    return raft->state == RAFT_LEADER ? DRIVER_LEADER : raft->state == RAFT_CANDIDATE ? DRIVER_CANDIDATE : DRIVER_FOLLOWER;
+    return raft->state == RAFT_LEADER      ? DRIVER_LEADER
+           : raft->state == RAFT_CANDIDATE ? DRIVER_CANDIDATE
+                                           : DRIVER_FOLLOWER;
 }
 
 static uint64_t leader_of(const struct raft *raft)
@@ -457,7 +464,8 @@ static void submit_barrier(struct driver *driver)
     if (driver->raft.state != RAFT_LEADER || driver->barrier_term == term || raft_transferee(&driver->raft) != 0) {
         return;
     }
-    if (driver_term_of(driver, log_last_index(driver->log)) == term || submit(driver, LOG_ENTRY_BARRIER, (struct slice){0}) == 0) {
+    if (driver_term_of(driver, log_last_index(driver->log)) == term ||
+        submit(driver, LOG_ENTRY_BARRIER, (struct slice){0}) == 0) {
         driver->barrier_term = term;
     }
 }
@@ -502,7 +510,8 @@ bool driver_ready(const struct driver *driver)
     const struct raft *raft = &driver->raft;
     return raft->state == RAFT_LEADER && raft_transferee(raft) == 0 &&
            log_last_index(driver->log) < raft_commit_index(raft) + driver->options.window &&
-           log_last_index(driver->log) < raft->last_stored + DRIVER_INFLIGHT_MAX; /* Others may commit without our disk. */
+           log_last_index(driver->log) <
+               raft->last_stored + DRIVER_INFLIGHT_MAX; /* Others may commit without our disk. */
 }
 
 int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_index, uint64_t *ret_term)
@@ -565,7 +574,8 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         .log_stored = raft->last_stored,
         .checkpoint_index = driver->checkpoint_index,
         .replayed = driver->replayed,
-        .term_committed = raft->state == RAFT_LEADER && driver_term_of(driver, raft_commit_index(raft)) == raft_current_term(raft),
+        .term_committed =
+            raft->state == RAFT_LEADER && driver_term_of(driver, raft_commit_index(raft)) == raft_current_term(raft),
     };
     for (unsigned i = 1; i <= GUARDS; i++) {
         status.guards[i] = driver->guards.acted[i];

@@ -50,19 +50,19 @@ struct driver_host {
 struct driver_options {
     uint64_t id;
     uint32_t shard;
-    const struct driver_member *members; /* For the very first start; afterwards the log knows, and must know the same. */
+    const struct driver_member *members; /* For the first start; afterwards the log must know the same. */
     unsigned members_len;
     struct disk *disk;
     struct clock *clock;
     struct journal *journal;
     const char *dir; /* Relative to the disk's root; created when missing. */
     struct driver_host host;
-    unsigned election_timeout_ms;  /* 0: 300. Randomised by the engine between once and twice. */
-    unsigned heartbeat_ms;         /* 0: 50. */
-    unsigned window;               /* Entries submitted and not yet committed, at most; 0: 4. */
-    uint64_t segment_len;          /* 0: LOG_SEGMENT_LEN. */
-    uint64_t cache_len_max;        /* 0: 64 MiB. */
-    uint64_t retain_len;           /* Log kept behind a checkpoint for members that are behind; 0: 1 GiB. */
+    unsigned election_timeout_ms; /* 0: 300. Randomised by the engine between once and twice. */
+    unsigned heartbeat_ms;        /* 0: 50. */
+    unsigned window;              /* Entries submitted and not yet committed, at most; 0: 4. */
+    uint64_t segment_len;         /* 0: LOG_SEGMENT_LEN. */
+    uint64_t cache_len_max;       /* 0: 64 MiB. */
+    uint64_t retain_len;          /* Log kept behind a checkpoint for members that are behind; 0: 1 GiB. */
     /* From the machine's checkpoint: the index up to which entries are in it, and the bytes that driver_checkpoint()
      * gave for it. 0 and empty when there is none. */
     uint64_t applied_index;
@@ -72,8 +72,8 @@ struct driver_options {
 /* Opens log and meta, recovers, and starts as a follower. Entries after `applied_index` that turn out to be committed are
  * applied later, from driver_step(). `detail` gets one line on error.
  * ERR_CORRUPT, ERR_VERSION, ERR_FOREIGN (the log is of another cluster's members, or of another node), ERR_IO... */
-int driver_open(const struct driver_options *options, struct driver **ret_driver, char *detail, size_t detail_len)
-    NODISCARD;
+int driver_open(const struct driver_options *options, struct driver **ret_driver, char *detail,
+                size_t detail_len) NODISCARD;
 
 /* Closes the files. For a clean stop, wait until driver_idle(). */
 void driver_close(struct driver *driver);
@@ -125,15 +125,15 @@ struct driver_status {
     uint64_t log_last;
     uint64_t log_stored;
     uint64_t checkpoint_index;
-    uint64_t replayed;        /* Entries applied from this node's own log that an earlier process had written. */
-    bool term_committed;      /* As leader: an entry of our own term is committed. */
-    uint64_t guards[11];      /* How often guard 1 to 10 acted. */
+    uint64_t replayed;   /* Entries applied from this node's own log that an earlier process had written. */
+    bool term_committed; /* As leader: an entry of our own term is committed. */
+    uint64_t guards[11]; /* How often guard 1 to 10 acted. */
     struct driver_status_member {
         uint64_t id;
         char address[ADDRESS_LEN_MAX + 1];
         bool voter;
-        uint64_t match_index;  /* As leader. */
-        bool needs_rebuild;    /* As leader: its next entry is no longer in our log. */
+        uint64_t match_index; /* As leader. */
+        bool needs_rebuild;   /* As leader: its next entry is no longer in our log. */
     } members[MEMBERS_MAX];
     unsigned members_len;
 };

@@ -56,11 +56,12 @@ bool driver_apply(struct driver *driver)
     uint64_t most = target - driver->applied_index;
     unsigned count;
     char detail[512] = "";
-    int err = log_read(driver->log, driver->applied_index + 1, most < APPLY_ENTRIES_MAX ? (unsigned)most : APPLY_ENTRIES_MAX,
-                       APPLY_BYTES_MAX, entries, &count, detail, sizeof detail);
+    int err =
+        log_read(driver->log, driver->applied_index + 1, most < APPLY_ENTRIES_MAX ? (unsigned)most : APPLY_ENTRIES_MAX,
+                 APPLY_BYTES_MAX, entries, &count, detail, sizeof detail);
     if (err != 0) {
-        driver_fatal(driver, err, "entry %llu could not be read back: %s", (unsigned long long)driver->applied_index + 1,
-                     detail[0] != '\0' ? detail : err_text(err));
+        driver_fatal(driver, err, "entry %llu could not be read back: %s",
+                     (unsigned long long)driver->applied_index + 1, detail[0] != '\0' ? detail : err_text(err));
     }
     for (unsigned i = 0; i < count; i++) {
         apply_entry(driver, driver->applied_index + 1, &entries[i]);

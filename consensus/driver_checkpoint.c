@@ -56,7 +56,8 @@ int driver_position_decode(struct slice bytes, struct driver_position *ret_posit
         return ERR_VERSION;
     }
     size_t len = bytes.len - 8;
-    if (get_u32(bytes.data + 4) != len - POSITION_HEAD_LEN || get_u64(bytes.data + len) != XXH3_64bits(bytes.data, len)) {
+    if (get_u32(bytes.data + 4) != len - POSITION_HEAD_LEN ||
+        get_u64(bytes.data + len) != XXH3_64bits(bytes.data, len)) {
         return ERR_CORRUPT;
     }
     struct driver_position position = {
@@ -131,5 +132,6 @@ int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice
 
 uint64_t driver_log_bytes_since_checkpoint(const struct driver *driver)
 {
-    return log_bytes_from(driver->log, driver->checkpoint_index + 1) - log_bytes_from(driver->log, driver->applied_index + 1);
+    return log_bytes_from(driver->log, driver->checkpoint_index + 1) -
+           log_bytes_from(driver->log, driver->applied_index + 1);
 }

@@ -40,7 +40,8 @@ static void save_meta(struct driver *driver)
 }
 
 /* Hands the entries to the log. They are ours (from a message or a submission) or the engine's own barrier. */
-static void append_entries(struct driver *driver, const struct raft_update *update, const struct driver_entries *entries)
+static void append_entries(struct driver *driver, const struct raft_update *update,
+                           const struct driver_entries *entries)
 {
     uint64_t index = update->entries.index;
     if (index <= log_last_index(driver->log)) {
@@ -170,7 +171,8 @@ static int engine_step(struct driver *driver, struct raft_event *event, const st
     uint64_t term = raft_current_term(&driver->raft);
     int rv = raft_step(&driver->raft, event, &update);
     if (rv == RAFT_SHUTDOWN) {
-        driver_fatal(driver, ERR_CORRUPT, "the engine found a contradiction in the log: %s", raft_errmsg(&driver->raft));
+        driver_fatal(driver, ERR_CORRUPT, "the engine found a contradiction in the log: %s",
+                     raft_errmsg(&driver->raft));
     }
     if (rv != 0) {
         /* Out of memory half-way: a term that the engine has taken over is not announced again. */

@@ -22,11 +22,11 @@ struct driver {
     struct driver_options options;
     struct raft raft;
     struct log *log;
-    char log_dir[512];        /* The log borrows it. */
+    char log_dir[512]; /* The log borrows it. */
     struct meta *meta;
     struct guards guards;
-    struct arena arena;       /* For the message being received. */
-    struct message message;   /* Likewise. */
+    struct arena arena;     /* For the message being received. */
+    struct message message; /* Likewise. */
     char from_address[ADDRESS_LEN_MAX + 1];
     uint64_t timeout_fired_ms;
 
@@ -36,7 +36,7 @@ struct driver {
 
     /* Position. */
     uint64_t applied_index;
-    uint64_t replay_end;      /* Last index that was in the log when we opened it. */
+    uint64_t replay_end; /* Last index that was in the log when we opened it. */
     uint64_t replayed;
     uint64_t checkpoint_index; /* Of the last durable checkpoint, and its term. */
     uint64_t checkpoint_term;
@@ -51,7 +51,7 @@ struct driver {
     uint64_t told_leader;
     uint64_t told_term;
 
-    uint64_t barrier_term;     /* The term for which a barrier was submitted, if any. */
+    uint64_t barrier_term;               /* The term for which a barrier was submitted, if any. */
     uint64_t needs_rebuild[MEMBERS_MAX]; /* Members to which the engine wanted to send a snapshot; 0: free. */
 };
 

@@ -130,7 +130,8 @@ static int receive_install(struct driver *driver)
                       driver->message.raft.server_id, install->last_index);
         return 0;
     }
-    int err = configuration_decode(driver->message.configuration.data, driver->message.configuration.len, &install->conf);
+    int err =
+        configuration_decode(driver->message.configuration.data, driver->message.configuration.len, &install->conf);
     if (err != 0) {
         return err;
     }

@@ -112,7 +112,8 @@ int guard_change(struct guards *guards, const struct raft *raft, uint64_t commit
             return err;
         }
     }
-    if (!fault_fires(FAULT_SKIP_G6) && configuration_voters(&raft->configuration) >= 2 && configuration_voters(next) < 2) {
+    if (!fault_fires(FAULT_SKIP_G6) && configuration_voters(&raft->configuration) >= 2 &&
+        configuration_voters(next) < 2) {
         guards->acted[6]++;
         *ret_why = "fewer than two voters would remain";
         return ERR_REFUSED;

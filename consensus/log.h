@@ -31,12 +31,12 @@ struct log_entry {
 
 struct log_options {
     struct disk *disk;
-    struct journal *journal;    /* May be NULL. */
-    const char *dir;            /* Relative to the disk's root; created when missing. Borrowed for the life of the log. */
-    uint64_t segment_len;       /* Bytes of a segment file (default LOG_SEGMENT_LEN); a larger entry gets its own. */
-    uint64_t cache_len_max;     /* Bytes of payload kept in memory; entries not yet stored are kept beyond it. */
-    void *arg;                  /* For the callbacks, which are never called from within a call into the log. */
-    void (*stored)(void *arg, uint64_t index); /* Everything up to the index is on disk. */
+    struct journal *journal; /* May be NULL. */
+    const char *dir;         /* Relative to the disk's root; created when missing. Borrowed for the life of the log. */
+    uint64_t segment_len;    /* Bytes of a segment file (default LOG_SEGMENT_LEN); a larger entry gets its own. */
+    uint64_t cache_len_max;  /* Bytes of payload kept in memory; entries not yet stored are kept beyond it. */
+    void *arg;               /* For the callbacks, which are never called from within a call into the log. */
+    void (*stored)(void *arg, uint64_t index);            /* Everything up to the index is on disk. */
     void (*failed)(void *arg, int err, const char *what); /* The disk failed: end the process. */
 };
 
@@ -45,8 +45,8 @@ struct log_options {
 /* What recovery found. */
 struct log_recovery {
     uint64_t records_read;
-    uint64_t torn_bytes;  /* Cut from the end of the last batch. */
-    char detail[512];     /* On error: file, offset and what is wrong there. */
+    uint64_t torn_bytes; /* Cut from the end of the last batch. */
+    char detail[512];    /* On error: file, offset and what is wrong there. */
 };
 
 /* Opens the log, reading it from disk; an empty directory is an empty log whose first entry will have index 1. A torn

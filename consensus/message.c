@@ -144,7 +144,8 @@ int message_encode_append(uint32_t shard, const struct raft_append_entries *appe
     for (unsigned i = 0; i < entries_len; i++) {
         parts[i] = slice_ref(entries[i].payload);
     }
-    *ret_frame = (struct frame_out){.head = head, .parts = parts, .parts_len = entries_len, .len = head->len + body_len};
+    *ret_frame =
+        (struct frame_out){.head = head, .parts = parts, .parts_len = entries_len, .len = head->len + body_len};
     return 0;
 }
 
@@ -178,7 +179,8 @@ static int append_decode(const Holdfast__AppendEntries *in, uint64_t term, struc
             raft_configuration_close(&configuration);
         }
         last_term = in->entry_term[i];
-        message->entries[i] = (struct log_entry){.term = last_term, .type = (enum log_entry_type)type, .payload = payload};
+        message->entries[i] =
+            (struct log_entry){.term = last_term, .type = (enum log_entry_type)type, .payload = payload};
         at += len;
     }
     if (at != body.len) {
@@ -280,8 +282,7 @@ int message_decode(const struct frame *frame, uint32_t shard, struct arena *aren
     if (frame->type != FRAME_PEER_RAFT) {
         return ERR_BROKEN;
     }
-    const Holdfast__PeerRaft *in =
-        holdfast__peer_raft__unpack(&arena->protobuf, frame->header.len, frame->header.data);
+    const Holdfast__PeerRaft *in = holdfast__peer_raft__unpack(&arena->protobuf, frame->header.len, frame->header.data);
     if (in == NULL || in->shard != shard || in->term == 0) {
         return ERR_BROKEN;
     }

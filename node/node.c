@@ -43,7 +43,7 @@ struct node {
     uv_check_t after_poll;
     uint64_t due_ms;
     uint64_t stranger_said_ms; /* When a peer's foreign directory was complained of. */
-    unsigned handles; /* Of the four above that are not closed. */
+    unsigned handles;          /* Of the four above that are not closed. */
     bool stopping;
     bool closing;
 };

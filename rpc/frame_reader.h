@@ -18,10 +18,10 @@
 #define FRAME_READER_STAGING_LEN (64u * 1024u)
 
 struct frame_reader {
-    uint8_t *staging;  /* NULL until the first read. */
-    size_t begin;      /* Bytes [begin, end) are not cut yet. */
+    uint8_t *staging; /* NULL until the first read. */
+    size_t begin;     /* Bytes [begin, end) are not cut yet. */
     size_t end;
-    size_t len_max;    /* Of a frame, header and body together. */
+    size_t len_max;     /* Of a frame, header and body together. */
     struct blob *large; /* A frame that is read straight into its blob, or NULL. */
     size_t large_filled;
     struct frame_prefix large_prefix;

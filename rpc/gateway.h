@@ -36,8 +36,8 @@ struct gateway_delivery {
 
 /* Where to go instead. */
 struct gateway_leader {
-    uint64_t node;        /* 0: not known. */
-    const char *address;  /* For clients; "" when not known. */
+    uint64_t node;       /* 0: not known. */
+    const char *address; /* For clients; "" when not known. */
 };
 
 /* What the protocol's side provides. `arg` is its connection. */

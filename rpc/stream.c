@@ -170,9 +170,7 @@ static void stream_fail_read(struct stream *stream, int err)
 {
     switch (err) {
     case ERR_VERSION: stream_fail(stream, err, "a frame of another version of the protocol"); break;
-    case ERR_TOO_BIG:
-        stream_fail(stream, err, "a frame over the limit of %zu bytes", stream->reader.len_max);
-        break;
+    case ERR_TOO_BIG: stream_fail(stream, err, "a frame over the limit of %zu bytes", stream->reader.len_max); break;
     case ERR_NOMEM: stream_fail(stream, err, "out of memory for a frame"); break;
     default: stream_fail(stream, err, "what arrived is not a frame"); break;
     }

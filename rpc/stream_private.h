@@ -17,7 +17,7 @@ struct stream {
     stream_close_cb close_cb;
     enum stream_state state;
     bool held;
-    bool resuming;     /* Released since; the loop delivers what is buffered, then reads. */
+    bool resuming; /* Released since; the loop delivers what is buffered, then reads. */
     bool established;
     bool congested;    /* As the owner was told. */
     bool finishing;    /* stream_finish() was called. */

@@ -4,6 +4,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
+#include "proto/wire/strings.h"
 #include "statemachine/command.h"
 
 /* protobuf-c says NULL for a malformed header and for want of memory alike. The first must give the same reply on every
@@ -44,9 +45,8 @@ static int command_decode(struct machine *machine, struct slice header, Holdfast
     if (command == NULL && decoder.starved) {
         return ERR_NOMEM;
     }
-    /* A string with a zero byte in it has been cut short by the decoder: it would name another queue. Such a header, and
-     * any that says the same in more bytes than it takes, is malformed. */
-    if (command != NULL && holdfast__command__get_packed_size(command) != header.len) {
+    /* A string with a zero byte in it has been cut short by the decoder: it would name another queue. */
+    if (command != NULL && !message_strings_are_whole(&holdfast__command__descriptor, header.data, header.len)) {
         command = NULL;
     }
     *ret_command = command;

@@ -115,6 +115,7 @@ class Hostile(harness.ClusterTest):
                     (field(DECLARE, field(1, b"n" * 255)), 0),
                     (field(DECLARE, field(1, b"n" * 256)), NAME),
                     (field(DECLARE, field(1, b"")), NAME),
+                    (field(DECLARE, field(1, b"q\0x")), INVALID),
                     (field(DECLARE, field(1, b"a\nb")), NAME),
                     (field(DECLARE, field(1, b"\xed\xa0\x80")), UTF8),
                     (publish(b"q", [], []), INVALID),

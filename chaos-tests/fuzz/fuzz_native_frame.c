@@ -7,9 +7,9 @@
 #include "rpc/native/native_limit.h"
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {
-    &holdfast__hello__descriptor,   &holdfast__attach__descriptor,  &holdfast__query__descriptor,
-    &holdfast__ping__descriptor,    &holdfast__welcome__descriptor, &holdfast__attached__descriptor,
-    &holdfast__replies__descriptor, &holdfast__query_result__descriptor, &holdfast__goodbye__descriptor,
+    &holdfast__hello__descriptor,   &holdfast__attach__descriptor,          &holdfast__query__descriptor,
+    &holdfast__ping__descriptor,    &holdfast__welcome__descriptor,         &holdfast__attached__descriptor,
+    &holdfast__replies__descriptor, &holdfast__query_result__descriptor,    &holdfast__goodbye__descriptor,
     &holdfast__command__descriptor, &holdfast__consumers_ended__descriptor,
 };
 

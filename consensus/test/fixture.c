@@ -94,11 +94,8 @@ static void open_driver(struct fixture *f)
         .retain_len = 16 * KIB,
         .applied_index = f->applied_start,
         .checkpoint = f->position,
-        .host = {.arg = f,
-                 .send = host_send,
-                 .apply = host_apply,
-                 .role_changed = host_role_changed,
-                 .fatal = host_fatal},
+        .host =
+            {.arg = f, .send = host_send, .apply = host_apply, .role_changed = host_role_changed, .fatal = host_fatal},
     };
     char detail[512];
     int err = driver_open(&options, &f->driver, detail, sizeof detail);

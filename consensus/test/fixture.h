@@ -30,7 +30,7 @@ struct fixture {
     unsigned sent_len;
     uint64_t applied[FIXTURE_APPLIED_MAX]; /* Indexes. */
     unsigned applied_len;
-    uint64_t applied_start;                /* As if a checkpoint there had been made; with `position`. */
+    uint64_t applied_start; /* As if a checkpoint there had been made; with `position`. */
     struct slice position;
     enum driver_role role;
     uint64_t leader;

@@ -106,7 +106,8 @@ Test(driver, term_and_vote_survive_the_power)
     struct fixture f;
     fixture_init(&f, 3);
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
-    vote.request_vote = (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
+    vote.request_vote =
+        (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
     cr_assert_eq(fixture_say(&f, 3, &vote), 0);
     cr_assert(fixture_last(&f, 3, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted);
     fixture_reopen(&f, true);
@@ -123,7 +124,8 @@ Test(driver, without_the_sync_of_the_vote_there_would_be_two)
     fixture_init(&f, 3);
     fault_set(FAULT_SKIP_META_SYNC, true);
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
-    vote.request_vote = (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
+    vote.request_vote =
+        (struct raft_request_vote){.term = 7, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
     cr_assert_eq(fixture_say(&f, 3, &vote), 0);
     fixture_reopen(&f, true);
     fault_reset();
@@ -275,7 +277,8 @@ Test(driver, a_snapshot_that_cannot_be_taken_is_said_and_dropped)
     struct fixture f;
     fixture_init(&f, 3);
     struct raft_message install = {.type = RAFT_INSTALL_SNAPSHOT};
-    install.install_snapshot = (struct raft_install_snapshot){.term = 2, .last_index = 500, .last_term = 2, .conf_index = 1};
+    install.install_snapshot =
+        (struct raft_install_snapshot){.term = 2, .last_index = 500, .last_term = 2, .conf_index = 1};
     cr_assert_eq(fixture_say(&f, 2, &install), 0);
     cr_assert_not(f.driver->raft.snapshot.installing);
     cr_assert_eq(log_last_index(f.driver->log), 1u);
@@ -500,8 +503,7 @@ static void *heap_realloc(void *data, void *at, size_t len)
 /* The engine takes over the term before it finds that it has no memory; when it has some again, the term is not new. */
 Test(driver, a_term_taken_over_without_memory_for_the_rest_survives_the_power)
 {
-    struct raft_heap heap = {
-        .malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
+    struct raft_heap heap = {.malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
     raft_heap_set(&heap);
     struct fixture f;
     fixture_init(&f, 3);

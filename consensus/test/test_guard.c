@@ -41,13 +41,15 @@ static bool change_is_noted_at_its_index(void)
     struct fixture f;
     fixture_init(&f, 3);
     follow(&f, 0, 1);
-    struct log_entry entries[] = {fixture_entry(2, "x"), fixture_change(2, (uint64_t[]){1, 2, 3}, 3, 4), fixture_entry(2, "y")};
+    struct log_entry entries[] = {fixture_entry(2, "x"), fixture_change(2, (uint64_t[]){1, 2, 3}, 3, 4),
+                                  fixture_entry(2, "y")};
     cr_assert_eq(fixture_append(&f, 2, 2, 1, 1, 1, entries, 3), 0);
     fixture_disk(&f);
     bool kept = f.driver->raft.configuration_uncommitted_index == 3;
     cr_assert_eq(fixture_append(&f, 2, 2, 4, 2, 4, NULL, 0), 0);
     driver_step(f.driver);
-    kept = kept && f.driver->raft.configuration_uncommitted_index == 0 && f.driver->raft.configuration_committed_index == 3;
+    kept = kept && f.driver->raft.configuration_uncommitted_index == 0 &&
+           f.driver->raft.configuration_committed_index == 3;
     fixture_done(&f);
     return kept;
 }
@@ -265,7 +267,8 @@ static bool refused_pre_vote_tells_our_term(void)
     struct fixture f;
     fixture_init(&f, 3);
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
-    vote.request_vote = (struct raft_request_vote){.term = 9, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
+    vote.request_vote =
+        (struct raft_request_vote){.term = 9, .candidate_id = 3, .last_log_index = 1, .last_log_term = 1};
     cr_assert_eq(fixture_say(&f, 3, &vote), 0);
     fixture_forget(&f);
     vote.request_vote = (struct raft_request_vote){

@@ -185,8 +185,8 @@ static int load_connect(struct load *load)
 {
     struct hf_options options = {.servers = load->servers,
                                  .client_name = "holdfast-loader",
-                                 .window = (uint32_t)(load->window > SESSION_WINDOW_MAX ? SESSION_WINDOW_MAX
-                                                                                         : load->window)};
+                                 .window =
+                                     (uint32_t)(load->window > SESSION_WINDOW_MAX ? SESSION_WINDOW_MAX : load->window)};
     struct hf_events events = {.arg = load, .delivery = on_delivery, .consumer_ended = on_consumer_ended};
     for (size_t i = 0; i < load->producers_len; i++) {
         load->producers[i].load = load;
@@ -254,10 +254,10 @@ static int options_read(struct load *load, int argc, char **argv)
         default: return 2;
         }
     }
-    if (load->queue == NULL || load->size > BODY_LEN_MAX || load->window == 0 || load->window > 4 * SESSION_WINDOW_MAX ||
-        load->seconds == 0 || load->seconds > 86400 || load->batch == 0 || load->batch > PUBLISH_MESSAGES_MAX ||
-        load->batch * load->size > COMMAND_BODIES_LEN_MAX || load->producers_len == 0 ||
-        load->producers_len > PRODUCERS_MAX) {
+    if (load->queue == NULL || load->size > BODY_LEN_MAX || load->window == 0 ||
+        load->window > 4 * SESSION_WINDOW_MAX || load->seconds == 0 || load->seconds > 86400 || load->batch == 0 ||
+        load->batch > PUBLISH_MESSAGES_MAX || load->batch * load->size > COMMAND_BODIES_LEN_MAX ||
+        load->producers_len == 0 || load->producers_len > PRODUCERS_MAX) {
         fputs(help, stderr);
         return 2;
     }

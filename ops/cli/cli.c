@@ -42,9 +42,7 @@ int cli_option(struct cli *cli, int option, const char *help)
         return exit_code;
     }
     case OPTION_HELP: fputs(help, stdout); return -1;
-    default: /* getopt_long() has said what is wrong. */
-        fputs("Try --help.\n", stderr);
-        return EXIT_USAGE;
+    default: /* getopt_long() has said what is wrong. */ fputs("Try --help.\n", stderr); return EXIT_USAGE;
     }
 }
 

@@ -18,11 +18,12 @@ struct cli {
 
 /* Options that every command takes, for its table of options. Those of a command itself are small integers. */
 enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_HELP };
-#define CLI_OPTIONS                                       \
-    {"servers", required_argument, NULL, OPTION_SERVERS}, \
-    {"timeout", required_argument, NULL, OPTION_TIMEOUT}, \
-    {"help", no_argument, NULL, OPTION_HELP},             \
-    {NULL, 0, NULL, 0}
+#define CLI_OPTIONS                                                                                                    \
+    {"servers", required_argument, NULL, OPTION_SERVERS}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},        \
+        {"help", no_argument, NULL, OPTION_HELP},                                                                      \
+    {                                                                                                                  \
+        NULL, 0, NULL, 0                                                                                               \
+    }
 
 /* Handles what getopt_long() returned when it is not one of the command's own. Returns 0 to go on, -1 when `help` was
  * printed and the command is to exit with 0, or EXIT_USAGE. */

@@ -14,7 +14,8 @@
 static const char help[] =
     "Usage: holdfast cluster status\n"
     "\n"
-    "Asks every server of --servers, and the members that they name, and prints a row for each: its id, role, term, the\n"
+    "Asks every server of --servers, and the members that they name, and prints a row for each: its id, role, term, "
+    "the\n"
     "last committed and applied entry, the entries in its log, that of its last checkpoint, and how many entries it\n"
     "replayed when it started. A member that does not answer is shown as the others see it.\n"
     "Exits with 3 when no node answers.\n"

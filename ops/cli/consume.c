@@ -21,7 +21,8 @@
 static const char help[] =
     "Usage: holdfast consume QUEUE [--count N] [--lines] [--idle MS]\n"
     "\n"
-    "Writes the bodies of messages to standard output, one after the other, and acknowledges each only after it has been\n"
+    "Writes the bodies of messages to standard output, one after the other, and acknowledges each only after it has "
+    "been\n"
     "written. Messages that could not be written, or that were on their way when it ends, go back to the queue.\n"
     "\n"
     "  --count N   ends after N messages; if none arrives for --timeout seconds before that, exits with 3\n"

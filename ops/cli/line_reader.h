@@ -12,8 +12,8 @@ struct line_reader {
     int fd;
     char *data;
     size_t cap;
-    size_t start; /* Of what has not been returned. */
-    size_t len;   /* From `start`. */
+    size_t start;   /* Of what has not been returned. */
+    size_t len;     /* From `start`. */
     size_t scanned; /* Bytes from `start` that hold no newline. */
     size_t line_len_max;
     bool ended;

@@ -60,7 +60,8 @@ static void progress_show(struct publish *publish)
     uint64_t now = now_ms();
     if (now - publish->shown_ms >= PROGRESS_MS && isatty(STDERR_FILENO)) {
         publish->shown_ms = now;
-        fprintf(stderr, "\r%llu confirmed", (unsigned long long)(publish->submitted.enqueued + publish->submitted.repeated));
+        fprintf(stderr, "\r%llu confirmed",
+                (unsigned long long)(publish->submitted.enqueued + publish->submitted.repeated));
     }
 }
 

@@ -7,14 +7,13 @@
 #include "cli.h"
 #include "commands.h"
 
-static const char help[] =
-    "Usage: holdfast queue declare QUEUE | list | delete QUEUE [--if-empty]\n"
-    "\n"
-    "  declare   makes a queue; one that exists stays as it is\n"
-    "  list      name, ready messages, unsettled deliveries and consumers of every queue\n"
-    "  delete    deletes a queue and its messages; with --if-empty only if it holds none\n"
-    "\n"
-    "Example: holdfast queue declare jobs\n";
+static const char help[] = "Usage: holdfast queue declare QUEUE | list | delete QUEUE [--if-empty]\n"
+                           "\n"
+                           "  declare   makes a queue; one that exists stays as it is\n"
+                           "  list      name, ready messages, unsettled deliveries and consumers of every queue\n"
+                           "  delete    deletes a queue and its messages; with --if-empty only if it holds none\n"
+                           "\n"
+                           "Example: holdfast queue declare jobs\n";
 
 static int declare(struct hf *hf, const struct cli *cli, const char *queue)
 {
@@ -22,7 +21,7 @@ static int declare(struct hf *hf, const struct cli *cli, const char *queue)
     return err == 0 ? EXIT_DONE : cli_fail(queue, err, hf_error_detail(hf));
 }
 
-static int delete(struct hf *hf, const struct cli *cli, const char *queue, bool if_empty)
+static int delete (struct hf *hf, const struct cli *cli, const char *queue, bool if_empty)
 {
     uint64_t dropped = 0;
     int err = hf_delete(hf, queue, if_empty, cli->timeout_ms, &dropped);
@@ -78,7 +77,7 @@ int cmd_queue(struct cli *cli, int argc, char **argv)
     } else if (strcmp(what, "declare") == 0) {
         exit_code = declare(hf, cli, argv[optind + 1]);
     } else {
-        exit_code = delete(hf, cli, argv[optind + 1], if_empty);
+        exit_code = delete (hf, cli, argv[optind + 1], if_empty);
     }
     (void)hf_close(hf, exit_code == EXIT_UNSURE ? 0 : 1000); /* It holds nothing: its lease would end it as well. */
     return exit_code;

@@ -12,7 +12,7 @@ readonly HOLDFAST_BUILD_PACKAGES=(
   python3
 )
 readonly HOLDFAST_TEST_PACKAGES=(
-  clang procps iproute2
+  clang libclang-rt-dev procps iproute2
 )
 readonly HOLDFAST_RAFT_PACKAGES=(libraft-dev libraft0)
 readonly HOLDFAST_RAFT_VERSION=0.22.1

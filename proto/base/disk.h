@@ -32,11 +32,13 @@ struct disk_vector {
 struct disk_ops {
     /* Synchronous; for start-up and for the rare, short writes that must come first (term and vote). */
     int (*make_dir)(struct disk *disk, const char *path); /* Parents too; 0 when it exists. */
-    int (*list)(struct disk *disk, const char *path, void (*each)(void *arg, const char *name), void *arg); /* Sorted. */
+    int (*list)(struct disk *disk, const char *path, void (*each)(void *arg, const char *name),
+                void *arg); /* Sorted. */
     int (*open)(struct disk *disk, const char *path, unsigned flags, struct disk_file **ret_file);
     void (*close)(struct disk_file *file);
     int (*size)(struct disk_file *file, uint64_t *ret_size);
-    int (*read)(struct disk_file *file, uint64_t offset, void *data, size_t len, size_t *ret_read); /* Short at the end. */
+    int (*read)(struct disk_file *file, uint64_t offset, void *data, size_t len,
+                size_t *ret_read);                                                       /* Short at the end. */
     int (*write)(struct disk_file *file, uint64_t offset, const void *data, size_t len); /* Not durable before sync. */
     int (*sync)(struct disk_file *file);
     int (*allocate)(struct disk_file *file, uint64_t size); /* Reserves and zero-fills; does not shrink. */

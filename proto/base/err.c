@@ -6,7 +6,7 @@ const char *err_text(int err)
 {
     switch (err) {
     case 0: return "done";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                                          \
     case -(number): return text;
         ERR_LIST(X)
 #undef X
@@ -18,7 +18,7 @@ const char *err_name(int err)
 {
     switch (err) {
     case 0: return "NONE";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                                          \
     case -(number): return #name;
         ERR_LIST(X)
 #undef X

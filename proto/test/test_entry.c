@@ -13,8 +13,9 @@ static struct slice sample_entry(void)
 {
     struct blob *blob = blob_new(ENTRY_LEN);
     cr_assert_not_null(blob);
-    entry_head_encode(&(struct entry_head){.machine_version = 1, .time_ms = 77, .commands = 1, .len = ENTRY_LEN - ENTRY_HEAD_LEN},
-                      blob->data);
+    entry_head_encode(
+        &(struct entry_head){.machine_version = 1, .time_ms = 77, .commands = 1, .len = ENTRY_LEN - ENTRY_HEAD_LEN},
+        blob->data);
     struct entry_command command = {.session = 5, .number = 6, .attachment = 7, .answered = 4};
     command.header.len = 6;
     command.bodies.len = 4;

@@ -72,7 +72,7 @@ struct frame_out {
     struct blob *head;   /* Prefix and header. */
     struct slice *parts; /* malloc'd; NULL when there are none. */
     unsigned parts_len;
-    size_t len;          /* Of everything. */
+    size_t len; /* Of everything. */
 };
 
 void frame_out_done(struct frame_out *frame);

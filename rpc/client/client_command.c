@@ -282,11 +282,10 @@ static int command_reply(struct client_core *core, const Holdfast__Reply *messag
         return ++core->strikes > STRIKES_MAX ? ERR_SESSION_EXPIRED : ERR_OUT_OF_ORDER;
     }
     bool closed = command->kind == CLIENT_CLOSE && err == 0;
-    command_finish(core, command,
-                   &(struct client_reply){.err = err,
-                                          .detail = message->detail,
-                                          .count = message->count,
-                                          .repeated_count = message->repeated_count});
+    command_finish(
+        core, command,
+        &(struct client_reply){
+            .err = err, .detail = message->detail, .count = message->count, .repeated_count = message->repeated_count});
     return closed ? ERR_CLOSED : 0;
 }
 
@@ -323,8 +322,7 @@ static bool command_survives(struct client_core *core, struct client_command *co
     const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
     switch (command->kind) {
     case CLIENT_DECLARE:
-    case CLIENT_PUBLISH_NAMED:
-        return true; /* Doing it twice is doing it once. */
+    case CLIENT_PUBLISH_NAMED: return true; /* Doing it twice is doing it once. */
     case CLIENT_SUBSCRIBE:
         command->end_err = ERR_SESSION_EXPIRED;
         return consumer != NULL && consumer->seen == 0 && !consumer->ending; /* Nobody has noticed that it ended. */
@@ -394,7 +392,9 @@ static void waiting_expire(struct client_core *core, struct client_command *comm
     } else if (command->kind == CLIENT_CLOSE) {
         core->closing = false;
     }
-    command->end_err = command->sent ? ERR_OUTCOME_UNKNOWN : core->phase == CLIENT_READY ? ERR_TIMEOUT : ERR_UNAVAILABLE;
+    command->end_err = command->sent                 ? ERR_OUTCOME_UNKNOWN
+                       : core->phase == CLIENT_READY ? ERR_TIMEOUT
+                                                     : ERR_UNAVAILABLE;
 }
 
 /* Publishes of named producers that wait to be sent again: they are told, but go on waiting, so that what their producer
@@ -507,9 +507,7 @@ void client_command_end_all(struct client_core *core, int sent_err, int unsent_e
     struct list_node *node;
     while ((node = list_first(&core->waiting)) != NULL) {
         struct client_command *command = container_of(node, struct client_command, node);
-        command->end_err = command->kind == CLIENT_CLOSE && unsent_err == 0 ? 0
-                           : command->sent                                  ? sent_err
-                                                                            : unsent_err;
+        command->end_err = command->kind == CLIENT_CLOSE && unsent_err == 0 ? 0 : command->sent ? sent_err : unsent_err;
         list_remove(node);
         list_push_back(&dead, node);
     }

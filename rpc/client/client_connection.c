@@ -172,8 +172,7 @@ static void attach_send(struct client_core *core)
     uint64_t seen[SESSION_CONSUMERS_MAX];
     Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
     const struct client_consumer *consumer, *next;
-    HASH_ITER(hh, core->consumers, consumer, next)
-    {
+    HASH_ITER (hh, core->consumers, consumer, next) {
         if (consumer->sent && !consumer->ending) {
             ids[attach.n_consumer] = consumer->id;
             seen[attach.n_consumer++] = consumer->seen;

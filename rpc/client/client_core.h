@@ -28,8 +28,8 @@
 struct client_core;
 
 struct client_reply {
-    int err;             /* 0, or negative, as above. */
-    const char *detail;  /* "" or one line. */
+    int err;            /* 0, or negative, as above. */
+    const char *detail; /* "" or one line. */
     uint64_t count;
     uint64_t repeated_count;
 };
@@ -67,9 +67,9 @@ struct client_core_options {
     const char *const *servers; /* host:port; copied. */
     size_t servers_len;
     const char *client_name;
-    const char *virtual_host; /* NULL: "/". */
-    uint32_t lease_ms;        /* 0: the default. */
-    uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    const char *virtual_host;    /* NULL: "/". */
+    uint32_t lease_ms;           /* 0: the default. */
+    uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t connect_timeout_ms; /* For connecting and attaching to one node; 0: 2000. */
     uint64_t silence_timeout_ms; /* With unanswered commands and nothing heard: another node is tried; 0: 5000. */
     struct clock *clock;
@@ -96,8 +96,8 @@ uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64
  * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
  * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the leader's limit of a body becomes known, and is over
  * it, ends with ERR_TOO_BIG without having been sent; what its producer numbered after it, with ERR_REFUSED. */
-int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
-    NODISCARD;
+int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb,
+                        void *arg) NODISCARD;
 int client_core_delete(struct client_core *core, const char *queue, bool if_empty, uint64_t timeout_ms,
                        client_reply_cb cb, void *arg) NODISCARD;
 int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,

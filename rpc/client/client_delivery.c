@@ -49,8 +49,7 @@ void client_consumer_remove(struct client_core *core, struct client_consumer *co
 void client_consumer_free_all(struct client_core *core)
 {
     struct client_consumer *consumer, *next;
-    HASH_ITER(hh, core->consumers, consumer, next)
-    {
+    HASH_ITER (hh, core->consumers, consumer, next) {
         client_consumer_remove(core, consumer);
     }
 }
@@ -148,8 +147,7 @@ void client_consumer_session_lost(struct client_core *core)
 {
     struct client_consumer *ended = NULL;
     struct client_consumer *consumer, *next;
-    HASH_ITER(hh, core->consumers, consumer, next)
-    {
+    HASH_ITER (hh, core->consumers, consumer, next) {
         if (consumer->sent && consumer_waits(core, consumer->id)) {
             consumer->sent = false;
             consumer->ended_err = 0;

@@ -20,8 +20,8 @@ struct hf_client {
     uv_timer_t timer;
     uint64_t timer_ms; /* The deadline for which the timer is set; UINT64_MAX: stopped. */
     struct stream *stream;
-    bool greeted;    /* The node's first frame has arrived. */
-    int connect_err; /* The connection failed within connect(): told at the next turn. */
+    bool greeted;     /* The node's first frame has arrived. */
+    int connect_err;  /* The connection failed within connect(): told at the next turn. */
     unsigned handles; /* Still to be closed. */
     void (*freed)(void *arg);
     void *freed_arg;
@@ -83,8 +83,7 @@ static void host_connect(void *arg, const char *address)
     /* The core has deadlines of its own; the stream's are far behind them. */
     struct stream_options options = {
         .connect_timeout_ms = 60000, .handshake_timeout_ms = 60000, .stall_timeout_ms = 60000};
-    struct stream_events events = {
-        .arg = client, .connected = on_connected, .frame = on_frame, .ended = on_ended};
+    struct stream_events events = {.arg = client, .connected = on_connected, .frame = on_frame, .ended = on_ended};
     int err = stream_new(client->loop, &options, &events, &client->stream);
     if (err == 0) {
         err = stream_connect(client->stream, address);
@@ -225,8 +224,8 @@ int hf_client_new(uv_loop_t *loop, const struct hf_options *options, const struc
     }
     client->loop = loop;
     client->events = *events;
-    client->clock = (struct clock){
-        .monotonic_ms = clock_monotonic_ms, .wall_ms = clock_wall_ms, .random = clock_random};
+    client->clock =
+        (struct clock){.monotonic_ms = clock_monotonic_ms, .wall_ms = clock_wall_ms, .random = clock_random};
     client->timer_ms = UINT64_MAX;
     int err = core_new(client, options);
     if (err != 0) {

@@ -54,16 +54,16 @@ struct client_command {
     uint64_t number;
     uint64_t consumer;
     uint64_t producer; /* Hash of the name of a named producer; else 0. */
-    bool sent;    /* Once, in this session or an earlier one: it may have been done. */
-    bool told;    /* The callback has been called; what is left only holds its number until the answer. */
-    int end_err;  /* Set when it is about to be ended without an answer. */
+    bool sent;         /* Once, in this session or an earlier one: it may have been done. */
+    bool told;         /* The callback has been called; what is left only holds its number until the answer. */
+    int end_err;       /* Set when it is about to be ended without an answer. */
     uint64_t deadline_ms;
     client_reply_cb cb;
     void *arg;
     struct slice header; /* An encoded Command. Owned, as the bodies are. */
     struct slice *bodies;
     unsigned bodies_len;
-    size_t len; /* Of header and bodies. */
+    size_t len;      /* Of header and bodies. */
     size_t body_len; /* Of the longest body. */
 };
 
@@ -104,8 +104,8 @@ struct client_core {
     bool address_fixed;
     unsigned redirects; /* Followed since the last attachment. */
     uint64_t backoff_ms;
-    bool broken; /* The connection cannot be used any more; the next tick drops it. */
-    char trouble[320]; /* Why there is no connection, for people. */
+    bool broken;          /* The connection cannot be used any more; the next tick drops it. */
+    char trouble[320];    /* Why there is no connection, for people. */
     uint64_t heard_ms;    /* When something arrived, or when we began to expect something. */
     uint64_t sent_ms;     /* When something was sent. */
     uint64_t progress_ms; /* When a reply arrived, or when we began to expect one. */
@@ -113,7 +113,7 @@ struct client_core {
     uint64_t pings;
 
     uint8_t key[16];
-    bool resumable; /* The session of this key has been seen. */
+    bool resumable;   /* The session of this key has been seen. */
     unsigned strikes; /* OUT_OF_ORDER without progress. */
 
     uint32_t window;
@@ -123,9 +123,9 @@ struct client_core {
     uint64_t last_number; /* The last one given. */
     struct list_node waiting;
     size_t waiting_len;
-    size_t bytes;      /* Of all commands. */
-    size_t unanswered; /* Commands that have not been told. */
-    bool closing;      /* client_core_close_session() was called. */
+    size_t bytes;        /* Of all commands. */
+    size_t unanswered;   /* Commands that have not been told. */
+    bool closing;        /* client_core_close_session() was called. */
     uint64_t timeout_ms; /* No command or query times out before. */
 
     uint64_t body_len_max; /* Of the leader last attached to. */
@@ -157,8 +157,8 @@ static inline bool client_ring_empty(const struct client_core *core)
 
 /* client_command.c. Takes the command's content from `message` (and the bodies, which may be NULL) and lets it wait. */
 int client_command_add(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *message,
-                       uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms,
-                       client_reply_cb cb, void *arg) NODISCARD;
+                       uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len,
+                       uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 /* Sends what the window allows. */
 void client_command_pump(struct client_core *core);
 /* A new connection to the same session: sends everything unanswered again, in order. */

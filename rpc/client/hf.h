@@ -105,8 +105,8 @@ struct hf_submitted {
 int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitted) NODISCARD;
 
 /* Subscribes with `credit` unsettled deliveries at a time, 1 to CREDIT_MAX. */
-int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms, uint64_t *ret_consumer)
-    NODISCARD;
+int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms,
+                 uint64_t *ret_consumer) NODISCARD;
 
 /* Ends the subscription: what is not settled goes back. Messages of it that hf_next() has not returned are dropped. */
 int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms) NODISCARD;
@@ -139,8 +139,8 @@ int hf_settle(struct hf *hf, uint64_t timeout_ms) NODISCARD;
 int hf_flush(struct hf *hf, uint64_t timeout_ms) NODISCARD;
 
 /* Calls `each` for every queue, in order of name. */
-int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue), void *arg)
-    NODISCARD;
+int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue),
+              void *arg) NODISCARD;
 
 /* Calls `each` with what the connected node says about itself and the others. */
 int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_cluster *cluster),

@@ -86,8 +86,7 @@ bool native_outbox_ended_full(const struct native_outbox *outbox, int err, const
 {
     size_t kept = sizeof outbox->ended_detail - 1;
     return outbox->ended_len == NATIVE_ENDED_MAX ||
-           (outbox->ended_len > 0 &&
-            (outbox->ended_err != err || strncmp(outbox->ended_detail, detail, kept) != 0));
+           (outbox->ended_len > 0 && (outbox->ended_err != err || strncmp(outbox->ended_detail, detail, kept) != 0));
 }
 
 static int ended_encode(const struct native_outbox *outbox, struct frame_out *ret_frame)

@@ -10,7 +10,7 @@
 /* The numbers of the repeated fields in QueryResult and ClusterInfo. */
 enum { RESULT_QUEUES_FIELD = 4, RESULT_CLUSTER_FIELD = 6 };
 
-_Static_assert(NATIVE_QUERY_QUEUES_MAX * (NAME_LEN_MAX + 40) + 1024 < FRAME_HEADER_LEN_MAX, "a full result fits");
+_Static_assert(NATIVE_QUERY_QUEUES_MAX *(NAME_LEN_MAX + 40) + 1024 < FRAME_HEADER_LEN_MAX, "a full result fits");
 
 struct collector {
     struct bytes header;

@@ -81,7 +81,8 @@ static void on_connection(void *arg, uv_tcp_t *tcp)
     }
     bool refuse = server->conns_len >= server->options.connections_max;
     if (refuse) {
-        journal_warning(server->options.journal, "client", "a client was refused: the limit of %u connections is reached",
+        journal_warning(server->options.journal, "client",
+                        "a client was refused: the limit of %u connections is reached",
                         server->options.connections_max);
     }
     int err = native_conn_accept(server->options.loop, tcp, &server->stream_options, &owner, refuse, &server->conns);
@@ -154,8 +155,7 @@ void native_server_close(struct native_server *server, void (*closed)(void *arg)
     server->closed = closed;
     server->closed_arg = arg;
     listener_close(server->listener);
-    LIST_FOR_EACH(node, &server->conns)
-    {
+    LIST_FOR_EACH (node, &server->conns) {
         native_conn_finish(native_conn_of(node), ERR_CLOSED, "the node is stopping");
     }
 }

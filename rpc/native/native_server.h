@@ -15,13 +15,13 @@ struct native_server;
 
 struct native_server_options {
     uv_loop_t *loop;
-    struct gateway *gateway;        /* Borrowed until closed. */
-    struct journal *journal;        /* May be NULL. */
-    const char *listen_address;     /* host:port; port 0 takes a free one. */
-    unsigned connections_max;       /* 0: 4096. A client above it gets a GOODBYE{LIMIT}. */
-    uint64_t handshake_timeout_ms;  /* Until HELLO; 0: 10000. */
-    uint64_t idle_timeout_ms;       /* Without a frame from the client, which must PING; 0: 60000. */
-    uint64_t stall_timeout_ms;      /* With bytes for a client that takes none; 0: 30000. */
+    struct gateway *gateway;       /* Borrowed until closed. */
+    struct journal *journal;       /* May be NULL. */
+    const char *listen_address;    /* host:port; port 0 takes a free one. */
+    unsigned connections_max;      /* 0: 4096. A client above it gets a GOODBYE{LIMIT}. */
+    uint64_t handshake_timeout_ms; /* Until HELLO; 0: 10000. */
+    uint64_t idle_timeout_ms;      /* Without a frame from the client, which must PING; 0: 60000. */
+    uint64_t stall_timeout_ms;     /* With bytes for a client that takes none; 0: 30000. */
     void *arg;
     /* Something was given to the gateway, which may want its turn: after every batch of frames. May be NULL. */
     void (*submitted)(void *arg);

@@ -84,9 +84,8 @@ static bool session_flush(struct native_session *session)
 }
 
 /* The last word. It may be lost for want of memory; the connection closes in any case. */
-__attribute__((format(printf, 4, 5))) static void session_goodbye(struct native_session *session, int err,
-                                                                  const struct gateway_leader *leader,
-                                                                  const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+session_goodbye(struct native_session *session, int err, const struct gateway_leader *leader, const char *format, ...)
 {
     if (session->state == STATE_OVER || !session_flush(session)) {
         return;
@@ -283,7 +282,7 @@ static void take_hello(struct native_session *session, const struct frame *frame
 /* What in an ATTACH is wrong, or NULL. */
 static const char *attach_fault(const Holdfast__Attach *attach)
 {
-    if (attach->key.len != sizeof ((struct gateway_attach *)0)->key) {
+    if (attach->key.len != sizeof((struct gateway_attach *)0)->key) {
         return "the key is not 16 bytes";
     }
     size_t host_len = strlen(attach->virtual_host);

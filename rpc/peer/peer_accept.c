@@ -164,8 +164,7 @@ static void drop_one(struct peer_links *links, uv_tcp_t *tcp)
 
 static void make_room(struct peer_links *links)
 {
-    LIST_FOR_EACH(node, &links->inbounds)
-    {
+    LIST_FOR_EACH (node, &links->inbounds) {
         struct peer_inbound *inbound = container_of(node, struct peer_inbound, node);
         if (inbound->peer == NULL && !inbound->evicted) {
             inbound->evicted = true;

@@ -80,9 +80,8 @@ int peer_hello_check(struct peer_links *links, const struct peer_hello *hello, s
                        (unsigned long long)hello->node, (unsigned long long)links->options.node);
         return ERR_FOREIGN;
     }
-    int err = links->options.known != NULL
-                  ? links->options.known(links->options.arg, hello->node, hello->incarnation)
-                  : 0;
+    int err =
+        links->options.known != NULL ? links->options.known(links->options.arg, hello->node, hello->incarnation) : 0;
     if (err != 0) {
         (void)snprintf(detail, detail_len,
                        "node %llu comes with other data than node %llu knows it by (incarnation %016llx): %s",
@@ -283,8 +282,7 @@ void peer_links_close(struct peer_links *links, void (*closed)(void *arg), void 
     for (unsigned i = 0; i < links->peers_len; i++) {
         peer_dial_close(&links->peers[i]);
     }
-    LIST_FOR_EACH(node, &links->inbounds)
-    {
+    LIST_FOR_EACH (node, &links->inbounds) {
         peer_inbound_close(container_of(node, struct peer_inbound, node));
     }
 }

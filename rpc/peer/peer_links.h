@@ -39,11 +39,12 @@ struct peer_links_options {
     uint64_t incarnation;
     uint32_t version;           /* The newest machine version that this build knows. */
     const char *client_address; /* Where clients reach this node; "" when unknown. */
-    const struct peer_member *members; /* This node's own entry is skipped. At most MEMBERS_MAX. Copied, as all strings. */
+    const struct peer_member
+        *members; /* This node's own entry is skipped. At most MEMBERS_MAX. Copied, as all strings. */
     unsigned members_len;
-    size_t queue_max;                  /* Bytes queued for one peer; 0: 64 MiB. */
-    uint64_t handshake_timeout_ms;     /* 0: 5000. */
-    void *arg; /* For the callbacks. None is called from within a function of this file. */
+    size_t queue_max;              /* Bytes queued for one peer; 0: 64 MiB. */
+    uint64_t handshake_timeout_ms; /* 0: 5000. */
+    void *arg;                     /* For the callbacks. None is called from within a function of this file. */
     /* A frame from a node whose hello was accepted. Borrows. An error closes the connection. */
     int (*received)(void *arg, uint64_t from, const struct frame *frame);
     /* Messages to the node can be sent now, or no longer. `client_address` is "" when not known; with connected false it

@@ -26,7 +26,7 @@ struct peer {
     unsigned backoff_ms;
     uint64_t ready_since_ms;
     char client_address[ADDRESS_LEN_MAX + 1];
-    struct peer_inbound *in; /* The accepted connection that counts; NULL: none. */
+    struct peer_inbound *in;                /* The accepted connection that counts; NULL: none. */
     char complaint[PEER_COMPLAINT_LEN_MAX]; /* The last line in the journal, so that retries do not repeat it. */
     uint64_t sent_frames;
     uint64_t dropped_frames;

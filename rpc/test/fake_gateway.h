@@ -12,7 +12,7 @@ struct fake_gateway {
     struct gateway_link link;
     struct gateway_sink sink; /* Of the attached session. */
     bool attached;
-    int leader_err;           /* What leader() says. */
+    int leader_err; /* What leader() says. */
     struct gateway_leader leader;
     int attach_err;
     int submit_err;

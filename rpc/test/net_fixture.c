@@ -231,10 +231,9 @@ struct frame_out test_frame(uint8_t type, size_t header_len, size_t body_len, un
     struct frame_out frame = {.len = FRAME_PREFIX_LEN + header_len + body_len, .parts_len = parts};
     frame.head = blob_new(FRAME_PREFIX_LEN + header_len);
     cr_assert_not_null(frame.head);
-    frame_prefix_encode(&(struct frame_prefix){.type = type,
-                                               .header_len = (uint32_t)header_len,
-                                               .body_len = (uint32_t)body_len},
-                        frame.head->data);
+    frame_prefix_encode(
+        &(struct frame_prefix){.type = type, .header_len = (uint32_t)header_len, .body_len = (uint32_t)body_len},
+        frame.head->data);
     memcpy(frame.head->data + FRAME_PREFIX_LEN, all->data, header_len);
     frame.parts = parts > 0 ? calloc(parts, sizeof *frame.parts) : NULL;
     size_t offset = header_len;

@@ -27,8 +27,8 @@ void loop_close(uv_loop_t *loop);
 struct end {
     struct stream *stream; /* NULL: not opened, or closed. */
     unsigned frames;
-    uint64_t bytes;   /* Of headers and bodies. */
-    uint64_t hash;    /* Chained over everything received, in order. */
+    uint64_t bytes; /* Of headers and bodies. */
+    uint64_t hash;  /* Chained over everything received, in order. */
     uint8_t last_type;
     struct bytes last; /* Header and body of the last frame. */
     bool connected;

@@ -429,9 +429,9 @@ Test(client_core, refuses_what_cannot_be_sent)
     cr_assert_eq(client_core_publish(node.core, "q", "p", 0, &small, 1, 0, fake_reply_cb, &reply), ERR_INVALID);
     cr_assert_eq(client_core_publish(node.core, "q", NULL, 0, &small, 0, 0, fake_reply_cb, &reply), ERR_INVALID);
     cr_assert_eq(client_core_declare(node.core, "\xff", 0, fake_reply_cb, &reply), ERR_UTF8);
-    cr_assert_eq(client_core_settle(node.core, 5, CLIENT_ACCEPT, &(struct client_range){1, 1}, 1, 0, fake_reply_cb,
-                                    &reply),
-                 ERR_NOT_FOUND);
+    cr_assert_eq(
+        client_core_settle(node.core, 5, CLIENT_ACCEPT, &(struct client_range){1, 1}, 1, 0, fake_reply_cb, &reply),
+        ERR_NOT_FOUND);
     fake_node_done(&node);
     cr_assert_eq(reply.calls, 0);
 }

@@ -324,8 +324,7 @@ Test(native_server, an_address_in_use_is_an_error_with_a_reason)
     fixture_open(&f, (struct native_server_options){0});
     char address[32], detail[200];
     snprintf(address, sizeof address, "127.0.0.1:%u", native_server_port(f.server));
-    struct native_server_options options = {
-        .loop = &f.loop, .gateway = &f.fake.base, .listen_address = address};
+    struct native_server_options options = {.loop = &f.loop, .gateway = &f.fake.base, .listen_address = address};
     struct native_server *second;
     cr_assert_eq(native_server_start(&options, &second, detail, sizeof detail), ERR_SYSTEM);
     cr_assert_not_null(strstr(detail, address), "%s", detail);

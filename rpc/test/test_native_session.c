@@ -108,8 +108,8 @@ static const void *take(struct fixture *f, uint8_t type, const ProtobufCMessageD
     struct frame_prefix prefix;
     cr_assert_eq(frame_prefix_decode(out->head->data, &prefix), 0);
     cr_assert_eq(prefix.type, type, "type %u rather than %u", prefix.type, type);
-    const void *message =
-        protobuf_c_message_unpack(descriptor, &f->arena.protobuf, prefix.header_len, out->head->data + FRAME_PREFIX_LEN);
+    const void *message = protobuf_c_message_unpack(descriptor, &f->arena.protobuf, prefix.header_len,
+                                                    out->head->data + FRAME_PREFIX_LEN);
     cr_assert_not_null(message);
     return message;
 }
@@ -228,8 +228,8 @@ Test(native_session, large_bodies_travel_in_frames_of_their_own)
     struct blob *blob = blob_new(NATIVE_DELIVERIES_LEN_MAX * 3 / 4);
     cr_assert_not_null(blob);
     for (unsigned i = 1; i <= 3; i++) {
-        f.fake.sink.delivery(f.fake.sink.arg, &(struct gateway_delivery){
-                                                  .consumer = 1, .number = i, .body = slice_of_blob(blob)});
+        f.fake.sink.delivery(f.fake.sink.arg,
+                             &(struct gateway_delivery){.consumer = 1, .number = i, .body = slice_of_blob(blob)});
     }
     f.fake.sink.flush(f.fake.sink.arg);
     for (unsigned i = 1; i <= 3; i++) {
@@ -344,12 +344,18 @@ Test(native_session, frames_in_the_wrong_state_are_breaches)
         unsigned steps; /* 0: new, 1: after hello, 2: attached. */
         const char *part;
     } bad[] = {
-        {FRAME_ATTACH, 0, "before Hello"}, {FRAME_COMMAND, 0, "before the session"},
-        {FRAME_QUERY, 0, "before Hello"},  {FRAME_PING, 0, "before Hello"},
-        {FRAME_HELLO, 1, "second Hello"},  {FRAME_COMMAND, 1, "before the session"},
-        {FRAME_ATTACH, 2, "second Attach"}, {FRAME_HELLO, 2, "second Hello"},
-        {FRAME_WELCOME, 1, "do not send"}, {0, 0, "do not send"},
-        {255, 2, "type 255"},              {FRAME_PEER_RAFT, 2, "do not send"},
+        {FRAME_ATTACH, 0, "before Hello"},
+        {FRAME_COMMAND, 0, "before the session"},
+        {FRAME_QUERY, 0, "before Hello"},
+        {FRAME_PING, 0, "before Hello"},
+        {FRAME_HELLO, 1, "second Hello"},
+        {FRAME_COMMAND, 1, "before the session"},
+        {FRAME_ATTACH, 2, "second Attach"},
+        {FRAME_HELLO, 2, "second Hello"},
+        {FRAME_WELCOME, 1, "do not send"},
+        {0, 0, "do not send"},
+        {255, 2, "type 255"},
+        {FRAME_PEER_RAFT, 2, "do not send"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct fixture f;

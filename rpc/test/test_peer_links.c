@@ -465,16 +465,17 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
 {
     struct arena arena;
     arena_init(&arena, 64 * KIB);
-    struct peer_hello hello = {.cluster = "blue", .node = 1, .to = 2, .incarnation = UINT64_MAX, .version = 3,
-                               .client_address = "host:5"};
+    struct peer_hello hello = {
+        .cluster = "blue", .node = 1, .to = 2, .incarnation = UINT64_MAX, .version = 3, .client_address = "host:5"};
     static const struct {
         const char *cluster;
         uint64_t node;
         const char *address;
         int err;
     } cases[] = {
-        {"blue", 1, "host:5", 0}, {"blue", 1, "", 0},         {"", 1, "", ERR_BROKEN},
-        {"blue", 0, "", ERR_BROKEN}, {"bl\nue", 1, "", ERR_BROKEN}, {"blue", 1, "a\x01", ERR_BROKEN},
+        {"blue", 1, "host:5", 0},      {"blue", 1, "", 0},
+        {"", 1, "", ERR_BROKEN},       {"blue", 0, "", ERR_BROKEN},
+        {"bl\nue", 1, "", ERR_BROKEN}, {"blue", 1, "a\x01", ERR_BROKEN},
         {"\xff", 1, "", ERR_BROKEN},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

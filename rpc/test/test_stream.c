@@ -30,7 +30,7 @@ static void established(struct pair *pair)
 
 Test(stream, frames_of_all_sizes_arrive_whole_and_in_order)
 {
-    static const size_t sizes[] = {0,     1,     15,    16,    17,     1000,   32751,   32752,    32753,   65535,
+    static const size_t sizes[] = {0,     1,     15,    16,     17,     1000,   32751,   32752,    32753,    65535,
                                    65536, 65537, 70000, 131072, 262144, 999999, MIB * 2, MIB * 16, MIB * 32, 3};
     struct pair pair;
     struct stream_options options = {.queue_max = 256 * MIB};

@@ -1,0 +1,47 @@
+/* Fuzzes Raft messages between nodes: what decodes has entries within its frame, and can be encoded again. */
+
+#include "consensus/message.h"
+#include "fuzz_input.h"
+
+struct context {
+    struct arena arena;
+    struct message message;
+};
+
+static void check_append(const struct message *message, const struct frame *frame)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < message->entries_len; i++) {
+        const struct slice payload = message->entries[i].payload;
+        CHECK(payload.data >= frame->body.data && payload.data + payload.len <= frame->body.data + frame->body.len);
+        total += payload.len;
+    }
+    CHECK(total == frame->body.len);
+    struct frame_out out;
+    CHECK(message_encode_append(0, &message->raft.append_entries, message->entries, message->entries_len, &out) == 0);
+    frame_out_done(&out);
+}
+
+static void take(void *arg, struct frame *frame)
+{
+    struct context *context = arg;
+    arena_reset(&context->arena);
+    if (message_decode(frame, 0, &context->arena, &context->message) == 0) {
+        struct frame_out out;
+        if (context->message.raft.type == RAFT_APPEND_ENTRIES) {
+            check_append(&context->message, frame);
+        } else if (message_encode(0, &context->message.raft, context->message.configuration, &out) == 0) {
+            frame_out_done(&out);
+        }
+    }
+    slice_unref(&frame->header);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static struct context context;
+    arena_init(&context.arena, 1 * MIB);
+    fuzz_frames(data, len, 11, 256 * KIB, take, &context);
+    arena_done(&context.arena);
+    return 0;
+}
