@@ -39,8 +39,7 @@ struct peer_links_options {
     uint64_t incarnation;
     uint32_t version;           /* The newest machine version that this build knows. */
     const char *client_address; /* Where clients reach this node; "" when unknown. */
-    const struct peer_member
-        *members; /* This node's own entry is skipped. At most MEMBERS_MAX. Copied, as all strings. */
+    const struct peer_member *members; /* At most MEMBERS_MAX; our own entry is skipped. Copied, as all strings. */
     unsigned members_len;
     size_t queue_max;              /* Bytes queued for one peer; 0: 64 MiB. */
     uint64_t handshake_timeout_ms; /* 0: 5000. */
