@@ -195,7 +195,7 @@ void pair_open(struct pair *pair, const struct stream_options *a, const struct s
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%u", listener_port(pair->listener));
     cr_assert_eq(stream_connect(pair->a.stream, address), 0);
-    cr_assert(loop_until(&pair->loop, both_open, pair, 5000));
+    cr_assert(loop_until(&pair->loop, both_open, pair, 20000));
 }
 
 void pair_close(struct pair *pair)

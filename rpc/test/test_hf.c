@@ -140,12 +140,12 @@ Test(hf, publishes_and_reports_refusals)
     struct node node;
     node_start(&node);
     struct hf *hf = open_to(&node);
-    cr_assert_eq(hf_declare(hf, "q", 5000), 0);
-    cr_assert_eq(hf_publish(hf, "q", NULL, 0, (struct hf_body){"hello", 5}, 5000), 0);
+    cr_assert_eq(hf_declare(hf, "q", 20000), 0);
+    cr_assert_eq(hf_publish(hf, "q", NULL, 0, (struct hf_body){"hello", 5}, 20000), 0);
     cr_assert_eq(hf_delete(hf, "q", false, 5000, NULL), ERR_NOT_FOUND);
     cr_assert_str_eq(hf_error_detail(hf), "no such queue");
-    cr_assert_eq(hf_publish(hf, "", NULL, 0, (struct hf_body){"hello", 5}, 5000), ERR_NAME);
-    cr_assert_eq(hf_close(hf, 5000), 0);
+    cr_assert_eq(hf_publish(hf, "", NULL, 0, (struct hf_body){"hello", 5}, 20000), ERR_NAME);
+    cr_assert_eq(hf_close(hf, 20000), 0);
     node_stop(&node);
 }
 
@@ -157,14 +157,14 @@ Test(hf, refuses_a_body_over_the_limit_in_the_nodes_words)
     struct hf *hf = open_to(&node);
     char words[NATIVE_LIMIT_TEXT_LEN];
     native_limit_text(4, words);
-    cr_assert_eq(hf_publish(hf, "q", NULL, 0, (struct hf_body){"hello", 5}, 5000), ERR_TOO_BIG); /* Not known yet. */
+    cr_assert_eq(hf_publish(hf, "q", NULL, 0, (struct hf_body){"hello", 5}, 20000), ERR_TOO_BIG); /* Not known yet. */
     cr_assert_str_eq(hf_error_detail(hf), words);
     struct hf_body bodies[] = {{"good", 4}, {"hello", 5}};
-    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 2, 5000), ERR_TOO_BIG);
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 2, 20000), ERR_TOO_BIG);
     cr_assert_str_eq(hf_error_detail(hf), words);
-    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 1, 5000), 0);
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, bodies, 1, 20000), 0);
     cr_assert_eq(hf_wait(hf, 0, NULL), 0);
-    cr_assert_eq(hf_close(hf, 5000), 0);
+    cr_assert_eq(hf_close(hf, 20000), 0);
     node_stop(&node);
 }
 
@@ -177,11 +177,11 @@ Test(hf, says_that_a_subscription_is_over)
     cr_assert_eq(hf_subscribe(hf, "q", 10, 5000, &consumer), 0);
     struct hf_message message;
     cr_assert_eq(hf_next(hf, 5000, &message), 0);
-    cr_assert_eq(hf_declare(hf, "end the subscription", 5000), 0); /* What the node does at that. */
+    cr_assert_eq(hf_declare(hf, "end the subscription", 20000), 0); /* What the node does at that. */
     cr_assert_eq(hf_next(hf, 5000, &message), ERR_NOT_FOUND);
     cr_assert_str_eq(hf_error_detail(hf), "the queue was deleted");
     cr_assert_eq(hf_next(hf, 0, &message), ERR_TIMEOUT);
-    cr_assert_eq(hf_close(hf, 5000), 0);
+    cr_assert_eq(hf_close(hf, 20000), 0);
     node_stop(&node);
 }
 
@@ -192,13 +192,13 @@ Test(hf, submits_many_in_order)
     struct hf *hf = open_to(&node);
     struct hf_body body = {"hello", 5};
     for (uint64_t i = 1; i <= 2000; i++) {
-        cr_assert_eq(hf_submit(hf, "q", "p", i, &body, 1, 5000), 0);
+        cr_assert_eq(hf_submit(hf, "q", "p", i, &body, 1, 20000), 0);
     }
     struct hf_submitted submitted;
     cr_assert_eq(hf_wait(hf, 0, &submitted), 0);
     cr_assert_eq(submitted.enqueued, 2000);
     cr_assert_eq(submitted.in_flight, 0);
-    cr_assert_eq(hf_close(hf, 5000), 0);
+    cr_assert_eq(hf_close(hf, 20000), 0);
     node_stop(&node);
     cr_assert_eq(node.last_number, 2001); /* The close, too. */
 }
@@ -216,8 +216,8 @@ Test(hf, receives_and_settles)
     cr_assert_str_eq((const char *)message.body.data, "delivered");
     cr_assert_eq(hf_accept(hf, &message), 0);
     cr_assert_eq(hf_next(hf, 0, &message), ERR_TIMEOUT);
-    cr_assert_eq(hf_flush(hf, 5000), 0);
-    cr_assert_eq(hf_close(hf, 5000), 0);
+    cr_assert_eq(hf_flush(hf, 20000), 0);
+    cr_assert_eq(hf_close(hf, 20000), 0);
     node_stop(&node);
     cr_assert_eq(node.settled, 1);
 }

@@ -58,7 +58,7 @@ static void fixture_close(struct fixture *f)
 {
     if (!f->closed) {
         native_server_close(f->server, on_server_closed, f);
-        cr_assert(loop_until(&f->loop, is_closed, f, 5000));
+        cr_assert(loop_until(&f->loop, is_closed, f, 20000));
     }
     loop_close(&f->loop);
     cr_assert_not(f->fake.attached);
@@ -74,7 +74,7 @@ static void client_open(struct fixture *f, struct end *end)
     snprintf(address, sizeof address, "127.0.0.1:%u", native_server_port(f->server));
     cr_assert_eq(stream_new(&f->loop, &options, &events, &end->stream), 0);
     cr_assert_eq(stream_connect(end->stream, address), 0);
-    cr_assert(loop_until(&f->loop, end_is_open, end, 5000));
+    cr_assert(loop_until(&f->loop, end_is_open, end, 20000));
     stream_established(end->stream);
 }
 
@@ -104,7 +104,7 @@ static bool got_wanted(void *arg)
 
 static void client_expect(struct fixture *f, struct end *end, unsigned frames, uint8_t type)
 {
-    cr_assert(loop_until(&f->loop, got_wanted, &(struct wanted){end, frames}, 5000), "frame %u has not come", frames);
+    cr_assert(loop_until(&f->loop, got_wanted, &(struct wanted){end, frames}, 20000), "frame %u has not come", frames);
     cr_assert_eq(end->last_type, type, "type %u", end->last_type);
 }
 
@@ -159,7 +159,7 @@ Test(native_server, the_largest_command_goes_in_and_its_body_comes_back)
     struct frame_out frame;
     cr_assert_eq(native_frame_encode_command(1, 0, command, &part, 1, &frame), 0);
     cr_assert_eq(stream_send(client.stream, &frame), 0);
-    cr_assert(loop_until(&f.loop, has_command, &f, 5000));
+    cr_assert(loop_until(&f.loop, has_command, &f, 20000));
     cr_assert_eq(f.fake.last_bodies.len, BODY_LEN_MAX);
     cr_assert_gt(f.submitted, 0u);
     f.fake.sink.delivery(f.fake.sink.arg,
@@ -169,7 +169,7 @@ Test(native_server, the_largest_command_goes_in_and_its_body_comes_back)
     cr_assert_eq(memcmp(client.last.data + client.last.len - BODY_LEN_MAX, body->data, BODY_LEN_MAX), 0);
     blob_unref(body);
     client_close(&client);
-    cr_assert(loop_until(&f.loop, has_no_clients, &f, 5000));
+    cr_assert(loop_until(&f.loop, has_no_clients, &f, 20000));
     cr_assert_eq(f.fake.detaches, 1u);
     fixture_close(&f);
 }
@@ -246,7 +246,7 @@ Test(native_server, clients_above_the_limit_are_told)
     expect_goodbye(&second, ERR_LIMIT, "as many clients");
     client_close(&second);
     client_close(&first);
-    cr_assert(loop_until(&f.loop, has_no_clients, &f, 5000));
+    cr_assert(loop_until(&f.loop, has_no_clients, &f, 20000));
     client_open(&f, &third);
     client_attach(&f, &third);
     client_close(&third);
@@ -272,9 +272,9 @@ Test(native_server, nonsense_is_answered_with_a_goodbye)
     cr_assert_eq(stream_send(client.stream, &frame), 0);
     client_expect(&f, &client, 1, FRAME_GOODBYE);
     expect_goodbye(&client, ERR_BROKEN, "do not send");
-    cr_assert(loop_until(&f.loop, end_has_ended, &client, 5000));
+    cr_assert(loop_until(&f.loop, end_has_ended, &client, 20000));
     client_close(&client);
-    cr_assert(loop_until(&f.loop, has_no_clients, &f, 5000));
+    cr_assert(loop_until(&f.loop, has_no_clients, &f, 20000));
     fixture_close(&f);
 }
 
@@ -295,7 +295,7 @@ Test(native_server, a_client_that_says_nothing_is_sent_away)
         loop_for(&f.loop, 100);
         cr_assert_eq(client.last_type, FRAME_PONG);
     }
-    cr_assert(loop_until(&f.loop, end_has_ended, &client, 5000));
+    cr_assert(loop_until(&f.loop, end_has_ended, &client, 20000));
     expect_goodbye(&client, ERR_TIMEOUT, "nothing heard");
     cr_assert_eq(f.fake.detaches, 1u);
     client_close(&client);

@@ -137,7 +137,7 @@ static void node_stop(struct cluster *cluster, uint64_t id)
 {
     struct node *node = &cluster->nodes[id];
     peer_links_close(node->links, on_closed, node);
-    cr_assert(loop_until(&cluster->loop, is_closed, node, 5000));
+    cr_assert(loop_until(&cluster->loop, is_closed, node, 20000));
     node->links = NULL;
 }
 
@@ -205,7 +205,7 @@ Test(peer_links, three_nodes_talk_in_order)
 {
     struct cluster c;
     cluster_open(&c, 3);
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     cr_assert_str_eq(c.nodes[1].client_address[2], "client:2");
     for (unsigned n = 0; n < 500; n++) {
         for (unsigned i = 1; i <= 3; i++) {
@@ -220,7 +220,7 @@ Test(peer_links, three_nodes_talk_in_order)
     for (unsigned i = 1; i <= 3; i++) {
         for (unsigned j = 1; j <= 3; j++) {
             if (i != j) {
-                cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[j].received[i], 500}, 5000));
+                cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[j].received[i], 500}, 20000));
                 cr_assert_not(c.nodes[j].disorder);
             }
         }
@@ -232,10 +232,10 @@ Test(peer_links, a_node_that_comes_back_is_found_again)
 {
     struct cluster c;
     cluster_open(&c, 2);
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     for (unsigned round = 0; round < 3; round++) {
         node_stop(&c, 2);
-        cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 5000));
+        cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 20000));
         send_number(&c, 1, 2, 1, 0); /* Dropped. */
         struct peer_links_stats stats;
         cr_assert_eq(peer_links_stats(c.nodes[1].links, 2, &stats), 0);
@@ -243,9 +243,9 @@ Test(peer_links, a_node_that_comes_back_is_found_again)
         cr_assert_not(stats.connected);
         loop_for(&c.loop, 100);
         node_restart(&c, 2, 2, "blue");
-        cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+        cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
         send_number(&c, 1, 2, 10, 0);
-        cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], 1}, 5000));
+        cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], 1}, 20000));
         cr_assert_eq(c.nodes[2].next[1], 11u);
     }
     cr_assert_eq(peer_links_stats(c.nodes[1].links, 9, &(struct peer_links_stats){0}), ERR_NOT_FOUND);
@@ -272,7 +272,7 @@ Test(peer_links, another_cluster_is_refused_and_both_say_so_once)
     /* Retried, until it is right. */
     node_stop(&c, 2);
     node_restart(&c, 2, 2, "blue");
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     cluster_close(&c);
 }
 
@@ -292,9 +292,9 @@ Test(peer_links, a_node_at_the_address_of_another_is_not_taken_for_it)
 {
     struct cluster c;
     cluster_open(&c, 3);
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     node_stop(&c, 3);
-    cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[3], 5000));
+    cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[3], 20000));
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%u", c.ports[2]);
     cr_assert_eq(peer_links_set_address(c.nodes[1].links, 3, address), 0);
@@ -315,13 +315,13 @@ static void impostor_open(struct cluster *c, struct end *end)
     snprintf(address, sizeof address, "127.0.0.1:%u", c->ports[1]);
     cr_assert_eq(stream_new(&c->loop, &options, &events, &end->stream), 0);
     cr_assert_eq(stream_connect(end->stream, address), 0);
-    cr_assert(loop_until(&c->loop, end_is_open, end, 5000));
+    cr_assert(loop_until(&c->loop, end_is_open, end, 20000));
     struct peer_hello hello = {.cluster = "blue", .node = 2, .to = 1, .incarnation = 102, .client_address = "x:1"};
     struct frame_out frame;
     cr_assert_eq(peer_hello_encode(&hello, &frame), 0);
     cr_assert_eq(stream_send(end->stream, &frame), 0);
     stream_established(end->stream);
-    cr_assert(loop_until(&c->loop, end_has_frame, end, 5000));
+    cr_assert(loop_until(&c->loop, end_has_frame, end, 20000));
     cr_assert_eq(end->last_type, FRAME_PEER_HELLO);
 }
 
@@ -341,15 +341,15 @@ Test(peer_links, a_newer_connection_replaces_the_older_one_with_all_that_it_hold
     struct end older, newer;
     impostor_open(&c, &older);
     impostor_send(&older, 5, 10);
-    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[1].received[2], 1}, 5000));
+    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[1].received[2], 1}, 20000));
     /* Half of a large frame is on its way when the newer connection comes. */
     impostor_send(&older, 6, 20 * MIB);
     uv_run(&c.loop, UV_RUN_NOWAIT);
     impostor_open(&c, &newer);
     unsigned received = c.nodes[1].received[2];
-    cr_assert(loop_until(&c.loop, end_has_ended, &older, 5000));
+    cr_assert(loop_until(&c.loop, end_has_ended, &older, 20000));
     impostor_send(&newer, 7, 10);
-    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[1].received[2], received + 1}, 5000));
+    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[1].received[2], received + 1}, 20000));
     cr_assert_eq(c.nodes[1].next[2], 8u);
     cr_assert_not(c.nodes[1].disorder);
     stream_close(older.stream, NULL);
@@ -373,7 +373,7 @@ Test(peer_links, strangers_are_refused)
     cr_assert_eq(stream_connect(end.stream, address), 0);
     struct frame_out frame = test_frame(FRAME_PEER_RAFT, 100, 100, 1, 1);
     cr_assert_eq(stream_send(end.stream, &frame), 0);
-    cr_assert(loop_until(&c.loop, end_has_ended, &end, 5000));
+    cr_assert(loop_until(&c.loop, end_has_ended, &end, 20000));
     cr_assert_eq(end.last_type, FRAME_GOODBYE);
     cr_assert_eq(c.nodes[1].received[2], 0u);
     stream_close(end.stream, NULL);
@@ -431,13 +431,13 @@ Test(peer_links, a_refused_frame_closes_the_connection_and_it_comes_back)
 {
     struct cluster c;
     cluster_open(&c, 2);
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     c.nodes[2].received_err = ERR_BROKEN;
     send_number(&c, 1, 2, 1, 10);
-    cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 5000));
+    cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 20000));
     cr_assert_eq(test_journal_count(&c.nodes[2].journal, "node 1: a frame of type 65 with 8 + 10 bytes"), 1u);
     c.nodes[2].received_err = 0;
-    cr_assert(loop_until(&c.loop, is_true, &c.nodes[1].connected[2], 5000));
+    cr_assert(loop_until(&c.loop, is_true, &c.nodes[1].connected[2], 20000));
     cr_assert(c.nodes[2].connected[1], "the other direction has not suffered");
     cluster_close(&c);
 }
@@ -446,7 +446,7 @@ Test(peer_links, a_full_queue_drops_and_counts)
 {
     struct cluster c;
     cluster_open(&c, 2);
-    cr_assert(loop_until(&c.loop, all_connected, &c, 5000));
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     for (unsigned n = 0; n < 100; n++) {
         send_number(&c, 1, 2, n, 100000); /* Without a turn of the loop in between nothing leaves. */
     }
@@ -456,7 +456,7 @@ Test(peer_links, a_full_queue_drops_and_counts)
     cr_assert_eq(stats.sent_frames, 4 * MIB / (100000 + 8 + FRAME_PREFIX_LEN));
     cr_assert_eq(stats.sent_frames + stats.dropped_frames, 100u);
     unsigned sent = (unsigned)stats.sent_frames;
-    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], sent}, 5000));
+    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], sent}, 20000));
     cr_assert_not(c.nodes[2].disorder);
     cluster_close(&c);
 }

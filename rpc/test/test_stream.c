@@ -90,10 +90,10 @@ Test(stream, bytes_that_come_one_at_a_time_make_the_same_frames)
         raw_write(fd, all.data + i, 1);
         loop_for(&pair.loop, 1);
     }
-    cr_assert(loop_until(&pair.loop, got_wanted, &(struct wanted){&pair.b, 4}, 5000));
+    cr_assert(loop_until(&pair.loop, got_wanted, &(struct wanted){&pair.b, 4}, 20000));
     cr_assert_eq(pair.b.hash, hash);
     close(fd);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 20000));
     cr_assert_eq(pair.b.ended, ERR_CLOSED);
     bytes_done(&all);
     pair_close(&pair);
@@ -152,7 +152,7 @@ Test(stream, hold_within_a_frame_stops_the_frames_behind_it)
     }
     loop_for(&pair.loop, 50);
     cr_assert_eq(pair.b.frames, 1u);
-    cr_assert(loop_until(&pair.loop, has_three, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, has_three, &pair.b, 20000));
     loop_for(&pair.loop, 20);
     cr_assert_eq(pair.b.frames, 3u);
     pair_close(&pair);
@@ -167,9 +167,9 @@ Test(stream, a_stream_can_be_closed_from_within_a_frame)
         struct frame_out frame = test_frame(1, 10, 10, 1, i);
         cr_assert_eq(stream_send(pair.a.stream, &frame), 0);
     }
-    cr_assert(loop_until(&pair.loop, end_has_closed, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_closed, &pair.b, 20000));
     cr_assert_eq(pair.b.frames, 1u);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 20000));
     pair_close(&pair);
 }
 
@@ -179,12 +179,12 @@ static void ends_with(const void *data, size_t len, bool after_handshake, int er
     struct pair pair;
     pair_listen(&pair, NULL);
     int fd = raw_connect(listener_port(pair.listener));
-    cr_assert(loop_until(&pair.loop, end_is_open, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_is_open, &pair.b, 20000));
     if (after_handshake) {
         stream_established(pair.b.stream);
     }
     raw_write(fd, data, len);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 20000));
     cr_assert_eq(pair.b.ended, err, "%s: %s", err_name(pair.b.ended), pair.b.detail);
     cr_assert_eq(pair.b.frames, 0u);
     close(fd);
@@ -229,7 +229,7 @@ Test(stream, a_slow_handshake_ends_it)
     pair_open(&pair, NULL, &options);
     struct frame_out frame = test_frame(1, 1, 0, 0, 1);
     cr_assert_eq(stream_send(pair.a.stream, &frame), 0);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 20000));
     cr_assert_eq(pair.b.ended, ERR_TIMEOUT);
     cr_assert_not_null(strstr(pair.b.detail, "handshake"));
     pair_close(&pair);
@@ -252,7 +252,7 @@ Test(stream, silence_ends_it_but_frames_and_holding_do_not)
     cr_assert_eq(pair.b.ended, 0);
     stream_hold(pair.b.stream, false);
     uint64_t began = uv_now(&pair.loop);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 20000));
     cr_assert_eq(pair.b.ended, ERR_TIMEOUT);
     cr_assert_geq(uv_now(&pair.loop) - began, 240u);
     pair_close(&pair);
@@ -267,7 +267,7 @@ Test(stream, a_peer_that_takes_nothing_ends_it)
     stream_hold(pair.b.stream, true);
     struct frame_out frame = test_frame(1, 0, 24 * MIB, 1, 1);
     cr_assert_eq(stream_send(pair.a.stream, &frame), 0);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 20000));
     cr_assert_eq(pair.a.ended, ERR_TIMEOUT);
     cr_assert_not_null(strstr(pair.a.detail, "takes no data"), "%s", pair.a.detail);
     pair_close(&pair);
@@ -295,7 +295,7 @@ Test(stream, the_last_word_arrives_although_the_other_side_still_sends)
     stream_finish(pair.b.stream, on_finished);
     struct frame_out late = test_frame(38, 1, 0, 0, 9);
     cr_assert_eq(stream_send(pair.b.stream, &late), ERR_CLOSED);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.a, 20000));
     cr_assert_eq(pair.a.frames, 1u);
     cr_assert_eq(pair.a.hash, test_frame_hash(0, 100, 3 * MIB, 9));
     cr_assert_eq(pair.a.ended, ERR_CLOSED);
@@ -324,7 +324,7 @@ Test(stream, connecting_by_name_and_in_vain)
     snprintf(address, sizeof address, "localhost:%u", listener_port(pair.listener));
     cr_assert_eq(stream_new(&pair.loop, NULL, &events, &pair.a.stream), 0);
     cr_assert_eq(stream_connect(pair.a.stream, address), 0);
-    cr_assert(loop_until(&pair.loop, end_is_open, &pair.a, 5000));
+    cr_assert(loop_until(&pair.loop, end_is_open, &pair.a, 20000));
     cr_assert_eq(strncmp(stream_peer_name(pair.a.stream), "127.0.0.1:", 10), 0);
     stream_close(pair.a.stream, NULL);
 
@@ -334,7 +334,7 @@ Test(stream, connecting_by_name_and_in_vain)
     events = end_events(&vain);
     cr_assert_eq(stream_new(&pair.loop, NULL, &events, &vain.stream), 0);
     cr_assert_eq(stream_connect(vain.stream, address), 0);
-    cr_assert(loop_until(&pair.loop, end_has_ended, &vain, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_ended, &vain, 20000));
     cr_assert_eq(vain.ended, ERR_SYSTEM);
     cr_assert_not(vain.connected);
     stream_close(vain.stream, NULL);
@@ -352,7 +352,7 @@ Test(stream, a_stream_can_be_closed_while_it_connects)
     cr_assert_eq(stream_new(&pair.loop, NULL, &events, &pair.a.stream), 0);
     cr_assert_eq(stream_connect(pair.a.stream, address), 0);
     stream_close(pair.a.stream, on_finished);
-    cr_assert(loop_until(&pair.loop, end_has_closed, &pair.a, 5000));
+    cr_assert(loop_until(&pair.loop, end_has_closed, &pair.a, 20000));
     cr_assert_eq(pair.a.ended, 0);
     pair_close(&pair);
 }
