@@ -19,6 +19,8 @@ static const enum fault known[] = {
     FAULT_SKIP_SESSION_RETURN,
     FAULT_SKIP_NUMBER_CHECK,
     FAULT_SKIP_TOKEN_CHECK,
+    FAULT_SKIP_G2,
+    FAULT_SKIP_G5,
     FAULT_SKIP_G9,
 };
 

@@ -195,10 +195,43 @@ static void count_progress(struct sim_node *node, const struct driver_status *st
     }
 }
 
+/* A leader counts nothing as stored by a follower of its term that is not on that follower's disk. */
+static void check_matches(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_world *world = node->world;
+    for (unsigned i = 0; status->role == DRIVER_LEADER && i < status->members_len; i++) {
+        const struct driver_status_member *member = &status->members[i];
+        const struct sim_node *other = &world->nodes[member->id - 1];
+        struct driver_status theirs;
+        if (other == node || other->shard == NULL || member->match_index == 0) {
+            continue;
+        }
+        driver_status(shard_driver(other->shard), &theirs);
+        uint64_t stored = log_stored_index(driver_log(shard_driver(other->shard)));
+        if (theirs.term == status->term && member->match_index > stored) {
+            sim_world_violation(world,
+                                "node %u, leader of term %" PRIu64 ", counts entry %" PRIu64
+                                " as stored by node %u, which has stored up to %" PRIu64,
+                                node->index + 1, status->term, member->match_index, other->index + 1, stored);
+        }
+    }
+}
+
+static void check_commit(struct sim_node *node, const struct driver_status *status)
+{
+    if (status->commit_index < node->said_commit) {
+        sim_world_violation(node->world, "node %u: the commit index went back from %" PRIu64 " to %" PRIu64,
+                            node->index + 1, node->said_commit, status->commit_index);
+    }
+    node->said_commit = status->commit_index;
+}
+
 void sim_checker_turn(struct sim_node *node)
 {
     struct driver_status status;
     driver_status(shard_driver(node->shard), &status);
+    check_commit(node, &status);
+    check_matches(node, &status);
     if (status.applied_index > node->checked_applied) {
         check_applied(node, &status);
         check_running_digest(node);
@@ -245,6 +278,7 @@ void sim_checker_restart(struct sim_node *node)
                             node->index + 1, status.log_last, node->said_stored, node->said_stored_term, term);
     }
     node->checked_applied = status.applied_index;
+    node->said_commit = status.commit_index;
     node->checkpoint_index = status.checkpoint_index;
     node->log_first = status.log_first;
     node->led_term = 0;

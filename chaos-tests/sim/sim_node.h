@@ -51,6 +51,7 @@ struct sim_node {
     uint64_t said_voted_for;
     uint64_t said_stored;
     uint64_t said_stored_term;
+    uint64_t said_commit;      /* In this life. */
     uint64_t checked_applied;  /* Entries up to here have been compared with the others'. */
     uint64_t checkpoint_index; /* As last seen. */
     uint64_t log_first;
