@@ -9,6 +9,7 @@
 #include "proto/base/err.h"
 
 /* X(name, number, text): numbers are stored, so they are never reused. */
+/* clang-format off */
 #define DETAIL_LIST(X)                                                                                                 \
     X(NONE, 0, "")                                                                                                     \
     X(HEADER, 1, "the command's header cannot be decoded")                                                             \
@@ -43,6 +44,7 @@
     X(NOT_DELIVERED, 30, "a delivery of that number has not been made")                                                \
     X(OUTCOME, 31, "no such outcome")                                                                                  \
     X(VERSION_ZERO, 32, "versions start at 1")
+/* clang-format on */
 
 enum detail {
 #define X(name, number, text) DETAIL_##name = (number),

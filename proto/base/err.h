@@ -7,6 +7,7 @@
 #define HOLDFAST_PROTO_BASE_ERR_H
 
 /* X(name, number, text): `text` is what a person reads. */
+/* clang-format off */
 #define ERR_LIST(X)                                                                            \
     X(NOMEM, 1, "out of memory")                                                               \
     X(IO, 2, "input or output failed")                                                         \
@@ -36,6 +37,7 @@
     X(DISPLACED, 26, "the session has been taken over by another connection")                  \
     X(BROKEN, 27, "the connection broke a rule of the protocol")                               \
     X(SYSTEM, 28, "the operating system refused")
+/* clang-format on */
 
 enum err {
     ERR_NONE = 0,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 /* X(name, what happens when it is on) */
+/* clang-format off */
 #define FAULT_LIST(X)                                                                                  \
     X(ALLOCATION, "blob allocations fail")                                                             \
     X(SKIP_G1, "consensus: an AppendEntries is not split at a CHANGE, committed ones are not reported") \
@@ -28,6 +29,7 @@
     X(SKIP_SESSION_RETURN, "machine: what an ended session held stays away")                           \
     X(SKIP_NUMBER_CHECK, "machine: a repeated command number is carried out again")                    \
     X(SKIP_TOKEN_CHECK, "machine: a stale settlement is carried out")
+/* clang-format on */
 
 enum fault {
 #define X(name, text) FAULT_##name,

@@ -37,8 +37,8 @@ struct peer_links_options {
     uint64_t node;              /* This one. */
     const char *cluster;
     uint64_t incarnation;
-    uint32_t version;           /* The newest machine version that this build knows. */
-    const char *client_address; /* Where clients reach this node; "" when unknown. */
+    uint32_t version;                  /* The newest machine version that this build knows. */
+    const char *client_address;        /* Where clients reach this node; "" when unknown. */
     const struct peer_member *members; /* At most MEMBERS_MAX; our own entry is skipped. Copied, as all strings. */
     unsigned members_len;
     size_t queue_max;              /* Bytes queued for one peer; 0: 64 MiB. */
