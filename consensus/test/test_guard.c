@@ -355,6 +355,25 @@ Test(guard, G9_a_timeout_is_fired_only_when_due)
     with_and_without(FAULT_SKIP_G9, turns_do_not_abort_the_pipeline);
 }
 
+/* G9: when the engine's time has long come, a leader that has just fired still waits half a heartbeat. */
+static bool a_leader_pauses_between_timeouts(void)
+{
+    struct fixture f;
+    struct guards guards = {0};
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    f.now_ms += 10000;
+    cr_assert_lt(raft_timeout(&f.driver->raft), f.now_ms, "the engine's time has come");
+    bool kept = guard_timeout_ms(&guards, &f.driver->raft, f.now_ms) == f.now_ms + 25 && guards.acted[9] == 1;
+    fixture_done(&f);
+    return kept;
+}
+
+Test(guard, G9_a_leader_fires_at_most_twice_a_heartbeat)
+{
+    with_and_without(FAULT_SKIP_G9, a_leader_pauses_between_timeouts);
+}
+
 /* The engine's allocator, counted. */
 static long outstanding;
 static const struct raft_heap *base_heap;
