@@ -10,6 +10,9 @@
 /* Entries applied between two looks at anything else; more would make a long replay miss its deadlines. */
 #define APPLY_TURNS_MAX 8
 
+/* Between two attempts to get more of a full disk. */
+#define PREPARE_PAUSE_MS 1000u
+
 static enum driver_role role_of(const struct raft *raft)
 {
     return raft->state == RAFT_LEADER      ? DRIVER_LEADER
@@ -17,11 +20,15 @@ static enum driver_role role_of(const struct raft *raft)
                                            : DRIVER_FOLLOWER;
 }
 
-static uint64_t leader_of(const struct raft *raft)
+/* The engine keeps the leader of an earlier term when a follower takes over a later one, for instance by voting: it leads
+ * only when it has said so in this term. */
+static uint64_t leader_of(const struct driver *driver)
 {
+    const struct raft *raft = &driver->raft;
     switch (raft->state) {
     case RAFT_LEADER: return raft->id;
-    case RAFT_FOLLOWER: return raft->follower_state.current_leader.id;
+    case RAFT_FOLLOWER:
+        return driver->leader_term == raft_current_term(raft) ? raft->follower_state.current_leader.id : 0;
     default: return 0;
     }
 }
@@ -29,7 +36,7 @@ static uint64_t leader_of(const struct raft *raft)
 static void tell_role(struct driver *driver)
 {
     enum driver_role role = role_of(&driver->raft);
-    uint64_t leader = leader_of(&driver->raft);
+    uint64_t leader = leader_of(driver);
     uint64_t term = raft_current_term(&driver->raft);
     if (role == driver->told_role && leader == driver->told_leader && term == driver->told_term) {
         return;
@@ -82,7 +89,9 @@ static void submit_barrier(struct driver *driver)
 static void fire_timeout(struct driver *driver)
 {
     uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
-    if (now < guard_timeout_ms(&driver->guards, &driver->raft, driver->timeout_fired_ms)) {
+    uint64_t due_ms = guard_timeout_ms(&driver->guards, &driver->raft, driver->timeout_fired_ms);
+    driver_note_late(driver, due_ms);
+    if (now < driver_graced_ms(driver, due_ms)) {
         return;
     }
     driver->timeout_fired_ms = now;
@@ -90,15 +99,41 @@ static void fire_timeout(struct driver *driver)
     (void)driver_event(driver, &event, NULL, false);
 }
 
+/* Keeps log ready ahead of need. When the disk has no room for it, it is asked again now and then. */
+static void prepare_log(struct driver *driver)
+{
+    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
+    if (log_is_short(driver->log)) {
+        if (now < driver->prepare_ms) {
+            return;
+        }
+        driver->prepare_ms = now + PREPARE_PAUSE_MS;
+    }
+    int err = log_prepare(driver->log);
+    if (err != 0) {
+        driver_fatal(driver, err, "the log could not be written: %s", err_text(err));
+    }
+}
+
 void driver_step(struct driver *driver)
 {
+    driver_watch_disk(driver);
+    prepare_log(driver);
     driver_stand(driver);
     fire_timeout(driver);
     tell_role(driver);
     submit_barrier(driver);
     for (int i = 0; i < APPLY_TURNS_MAX && driver_apply(driver); i++) {
     }
+    driver_transfer_step(driver);
+    driver_prompt(driver);
+    driver_read_step(driver);
     tell_role(driver);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t driver_deadline_ms(const struct driver *driver)
@@ -109,9 +144,20 @@ uint64_t driver_deadline_ms(const struct driver *driver)
         return 0;
     }
     struct guards unused = {0};
-    uint64_t timeout_ms = guard_timeout_ms(&unused, &driver->raft, driver->timeout_fired_ms);
-    uint64_t stand_ms = driver_stand_ms(driver);
-    return stand_ms < timeout_ms ? stand_ms : timeout_ms;
+    uint64_t timeout_ms = driver_graced_ms(driver, guard_timeout_ms(&unused, &driver->raft, driver->timeout_fired_ms));
+    if (log_is_short(driver->log)) {
+        timeout_ms = earlier(timeout_ms, driver->prepare_ms);
+    }
+    return earlier(earlier(timeout_ms, driver_stand_ms(driver)), driver_read_ms(driver));
+}
+
+/* Whether the largest entry finds room in the log; of those that a segment of the usual length holds, when that is less. */
+static bool has_room(const struct driver *driver)
+{
+    uint64_t usual = log_payload_len_usual(driver->log);
+    struct log_entry largest = {.type = LOG_ENTRY_COMMAND,
+                                .payload = {.len = (size_t)(usual < ENTRY_LEN_MAX ? usual : ENTRY_LEN_MAX)}};
+    return log_takes(driver->log, log_last_index(driver->log) + 1, &largest, 1);
 }
 
 bool driver_ready(const struct driver *driver)
@@ -120,7 +166,8 @@ bool driver_ready(const struct driver *driver)
     return raft->state == RAFT_LEADER && raft_transferee(raft) == 0 &&
            log_last_index(driver->log) < raft_commit_index(raft) + driver->options.window &&
            log_last_index(driver->log) <
-               raft->last_stored + DRIVER_INFLIGHT_MAX; /* Others may commit without our disk. */
+               raft->last_stored + DRIVER_INFLIGHT_MAX && /* Others may commit without our disk. */
+           has_room(driver);
 }
 
 int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_index, uint64_t *ret_term)
@@ -131,6 +178,10 @@ int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_ind
     }
     if (payload.len > ENTRY_LEN_MAX) {
         return ERR_TOO_BIG;
+    }
+    struct log_entry entry = {.type = LOG_ENTRY_COMMAND, .payload = payload};
+    if (!has_room(driver) || !log_takes(driver->log, log_last_index(driver->log) + 1, &entry, 1)) {
+        return ERR_NO_SPACE;
     }
     if (!driver_ready(driver)) {
         return ERR_BUSY;
@@ -143,20 +194,6 @@ int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_ind
     return err;
 }
 
-int driver_transfer(struct driver *driver, uint64_t node)
-{
-    struct raft_event event = {.type = RAFT_TRANSFER};
-    event.transfer.server_id = node;
-    int rv = driver_event(driver, &event, NULL, false);
-    switch (rv) {
-    case 0:
-    case -1: return 0;
-    case RAFT_NOTLEADER: return ERR_NOT_LEADER;
-    case RAFT_NOMEM: return ERR_NOMEM;
-    default: return ERR_NOT_FOUND;
-    }
-}
-
 static bool member_needs_rebuild(const struct driver *driver, uint64_t id, uint64_t match)
 {
     for (unsigned i = 0; i < MEMBERS_MAX; i++) {
@@ -167,12 +204,28 @@ static bool member_needs_rebuild(const struct driver *driver, uint64_t id, uint6
     return false;
 }
 
+void driver_watch_disk(struct driver *driver)
+{
+    uint64_t waiting = log_write_waiting(driver->log);
+    if (driver->disk_waiting != waiting) {
+        driver->disk_waiting = waiting;
+        driver->disk_waiting_ms = driver->options.clock->monotonic_ms(driver->options.clock);
+    }
+}
+
+static uint64_t disk_wait_ms(const struct driver *driver)
+{
+    uint64_t waiting = log_write_waiting(driver->log);
+    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
+    return waiting != 0 && waiting == driver->disk_waiting ? now - driver->disk_waiting_ms : 0;
+}
+
 void driver_status(const struct driver *driver, struct driver_status *ret_status)
 {
     const struct raft *raft = &driver->raft;
     struct driver_status status = {
         .id = raft->id,
-        .leader = leader_of(raft),
+        .leader = leader_of(driver),
         .term = raft_current_term(raft),
         .voted_for = raft_voted_for(raft),
         .role = role_of(raft),
@@ -186,6 +239,10 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         .term_committed =
             raft->state == RAFT_LEADER && driver_term_of(driver, raft_commit_index(raft)) == raft_current_term(raft),
     };
+    status.log_room = log_room(driver->log);
+    status.log_short = log_is_short(driver->log);
+    status.log_full = !has_room(driver);
+    status.disk_wait_ms = disk_wait_ms(driver);
     for (unsigned i = 1; i <= GUARDS; i++) {
         status.guards[i] = driver->guards.acted[i];
     }

@@ -43,6 +43,9 @@ struct driver_host {
     /* The role or the known leader (0: none) changed. When leadership is lost, what was submitted and not applied has
      * an unknown outcome. */
     void (*role_changed)(void *arg, enum driver_role role, uint64_t leader, uint64_t term);
+    /* The answer to driver_read(): this node was the leader after the round was asked for, so a replica that has applied
+     * everything up to `index` knows all that was confirmed before. Lost when leadership is. */
+    void (*read_ready)(void *arg, uint64_t round, uint64_t index);
     /* The process must end: the disk failed, or the engine found a contradiction. `what` is one line. Does not return. */
     void (*fatal)(void *arg, int err, const char *what);
 };
@@ -62,6 +65,7 @@ struct driver_options {
     unsigned window;              /* Entries submitted and not yet committed, at most; 0: 4. */
     uint64_t segment_len;         /* 0: LOG_SEGMENT_LEN. */
     uint64_t cache_len_max;       /* 0: 64 MiB. */
+    uint64_t reserve_len;         /* Log kept allocated ahead of need; 0: two segments. For when the disk is full. */
     uint64_t retain_len;          /* Log kept behind a checkpoint for members that are behind; 0: 1 GiB. */
     /* From the machine's checkpoint: the index up to which entries are in it, and the bytes that driver_checkpoint()
      * gave for it. 0 and empty when there is none. */
@@ -82,8 +86,9 @@ void driver_close(struct driver *driver);
  * one is ERR_BROKEN, and the connection should be closed; nothing has happened then. */
 int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame) NODISCARD;
 
-/* The connection to a node has ended: its process has died, or cannot be reached. If it was the leader, an election begins
- * without waiting for the timeout, staggered by rank so that followers do not split the vote. Always safe: an election can
+/* The connection to a node has ended: its process has died, or cannot be reached. If it was the leader, and is not heard by
+ * another connection for a heartbeat, an election begins without waiting for the timeout, staggered by rank so that followers
+ * do not split the vote. Always safe: an election can
  * only cost time. Takes effect in driver_step(). */
 void driver_peer_lost(struct driver *driver, uint64_t node);
 
@@ -96,14 +101,27 @@ uint64_t driver_deadline_ms(const struct driver *driver);
 
 /* Proposes an entry. On success the driver holds its own reference to the payload, and the entry has *ret_index in
  * *ret_term; it is committed only if apply() is called with both. ERR_NOT_LEADER (also while leadership is being handed
- * over), ERR_BUSY (the window is full), ERR_TOO_BIG, ERR_NOMEM: it was not proposed. */
+ * over), ERR_BUSY (the window is full), ERR_NO_SPACE (the log is full, and the disk too), ERR_TOO_BIG, ERR_NOMEM: it was not
+ * proposed. */
 int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_index, uint64_t *ret_term) NODISCARD;
 
-/* Whether driver_submit() would not say BUSY or NOT_LEADER. */
+/* Whether driver_submit() would not say BUSY, NO_SPACE or NOT_LEADER. With segments too short for the largest entry
+ * (ENTRY_LEN_MAX), such a one may still be refused for want of space. */
 bool driver_ready(const struct driver *driver);
 
-/* Hands leadership to `node`, or to the most advanced one with 0. ERR_NOT_LEADER, ERR_NOT_FOUND. The outcome shows in
- * role_changed(). */
+/* Asks for a read index (Raft thesis §6.4): read_ready() follows for this round, or for a later one, from driver_step() or
+ * driver_receive(). Calls of one turn share a round, and cost one message to each other voter; no log entry. ERR_NOT_LEADER
+ * also before an entry of our own term is committed: ask again in a later turn. */
+int driver_read(struct driver *driver, uint64_t *ret_round) NODISCARD;
+
+/* Whether the node is to hear at once of what is committed, because clients wait there for what it applies, rather than with
+ * the next entry or heartbeat. Kept until changed; matters while leading. */
+void driver_set_prompt(struct driver *driver, uint64_t node, bool prompt);
+
+/* Hands leadership to `node`, or with 0 to the voter that holds most of the log, of those heard of within an election timeout.
+ * Our own disk may be behind. 0: it is under way, or was already; no entries are taken until the outcome shows in
+ * role_changed(), or until it is given up after an election timeout: then ask again. ERR_NOT_LEADER; ERR_NOT_FOUND: no such
+ * voter, or none alive; ERR_BUSY: it is being handed to another. */
 int driver_transfer(struct driver *driver, uint64_t node) NODISCARD;
 
 /* The bytes that a checkpoint of the state as of the applied index must hold for the driver: membership and position.
@@ -128,6 +146,11 @@ struct driver_status {
     uint64_t replayed;   /* Entries applied from this node's own log that an earlier process had written. */
     bool term_committed; /* As leader: an entry of our own term is committed. */
     uint64_t guards[11]; /* How often guard 1 to 10 acted. */
+    uint64_t log_room;   /* Bytes that the log can take before it needs more of the disk. */
+    bool log_short;      /* The disk gave no space for more log when it was last asked. */
+    bool log_full;       /* It cannot get more of the disk: no entries are taken until it can. */
+    uint64_t
+        disk_wait_ms; /* For how long the oldest write to the log has not been answered by the disk; 0: none waits. */
     struct driver_status_member {
         uint64_t id;
         char address[ADDRESS_LEN_MAX + 1];

@@ -127,6 +127,7 @@ int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice
     event.snapshot.metadata.configuration_index = position.configuration_index;
     event.snapshot.trailing = (unsigned)(index - first + 1);
     (void)driver_event(driver, &event, NULL, false);
+    driver->prepare_ms = 0; /* What goes may make room for more. */
     return log_drop_before(driver->log, first);
 }
 

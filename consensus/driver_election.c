@@ -1,8 +1,10 @@
-/* An election at once when the leader's process has died.
+/* When to stand for election: soon when the leader's process has died, and not only because our own was paused.
  *
  * A killed process closes its connections, and that is known sooner than any timeout. The follower then tells itself what a
  * leader tells its successor (TimeoutNow, Raft thesis §3.10): stand for election now, and be heard although voters still
- * believe in a leader. Followers wait for their turn by rank, so that the first one usually wins before the second asks. */
+ * believe in a leader. Followers wait for their turn by rank, so that the first one usually wins before the second asks.
+ * A connection may also break while the leader lives and reaches us by another: so the first waits for as long as a leader
+ * may be silent. */
 
 #include <raft.h>
 
@@ -10,6 +12,17 @@
 
 /* Between the turns of two followers: some round trips and a sync of term and vote. */
 #define STAND_STAGGER_MS 60u
+/* Beyond a heartbeat, for a message to be on its way. */
+#define STAND_SLACK_MS 5u
+/* How late a timeout is when the process must have been paused or starved, and how long it then waits for what peers said
+ * meanwhile to be read. */
+#define LATE_MS 10u
+#define GRACE_MS 10u
+
+static uint64_t now_of(const struct driver *driver)
+{
+    return driver->options.clock->monotonic_ms(driver->options.clock);
+}
 
 /* How many voters, other than the lost leader, come before us. */
 static unsigned rank_of(const struct raft *raft, uint64_t lost)
@@ -22,15 +35,41 @@ static unsigned rank_of(const struct raft *raft, uint64_t lost)
     return rank;
 }
 
+/* For how long a leader that lives may not be heard. */
+static uint64_t silence_ms(const struct driver *driver)
+{
+    return driver->options.heartbeat_ms + STAND_SLACK_MS;
+}
+
+static void stand_after(struct driver *driver, uint64_t heard_ms)
+{
+    uint64_t stagger_ms = (uint64_t)rank_of(&driver->raft, driver->lost_leader) * STAND_STAGGER_MS;
+    driver->stand_ms = heard_ms + silence_ms(driver) + stagger_ms;
+}
+
 void driver_peer_lost(struct driver *driver, uint64_t node)
 {
     struct raft *raft = &driver->raft;
+    driver_peer_forget(driver, node);
     if (node == 0 || raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != node) {
         return;
     }
-    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
     driver->lost_leader = node;
-    driver->stand_ms = now + (uint64_t)rank_of(raft, node) * STAND_STAGGER_MS;
+    driver->lost_ms = now_of(driver);
+    stand_after(driver, driver->lost_ms);
+}
+
+void driver_leader_heard(struct driver *driver, uint64_t node)
+{
+    if (node == 0 || node != driver->lost_leader) {
+        return;
+    }
+    uint64_t now = now_of(driver);
+    if (now > driver->lost_ms + silence_ms(driver)) {
+        driver->lost_leader = 0; /* It lives. */
+    } else {
+        stand_after(driver, now); /* It may have said this before it died. */
+    }
 }
 
 uint64_t driver_stand_ms(const struct driver *driver)
@@ -48,7 +87,7 @@ void driver_stand(struct driver *driver)
         driver->lost_leader = 0; /* Another leads, or the election has begun. */
         return;
     }
-    if (driver->options.clock->monotonic_ms(driver->options.clock) < driver_stand_ms(driver)) {
+    if (now_of(driver) < driver_stand_ms(driver)) {
         return;
     }
     driver->lost_leader = 0;
@@ -59,4 +98,20 @@ void driver_stand(struct driver *driver)
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = &message;
     (void)driver_event(driver, &event, NULL, false);
+}
+
+void driver_note_late(struct driver *driver, uint64_t due_ms)
+{
+    /* A leader gives up only after a whole election timeout without a majority, and its heartbeats must not wait. */
+    uint64_t late_ms = driver->raft.state == RAFT_LEADER ? driver->options.election_timeout_ms / 2 : LATE_MS;
+    uint64_t now = now_of(driver);
+    if (driver->late_due_ms != due_ms && now > due_ms + late_ms) {
+        driver->late_due_ms = due_ms;
+        driver->grace_ms = now + GRACE_MS;
+    }
+}
+
+uint64_t driver_graced_ms(const struct driver *driver, uint64_t due_ms)
+{
+    return driver->late_due_ms == due_ms ? driver->grace_ms : due_ms;
 }

@@ -69,14 +69,36 @@ static void append_entries(struct driver *driver, const struct raft_update *upda
     }
 }
 
-static void send_frame(struct driver *driver, const struct raft_message *message, struct frame_out *frame, int err)
+static void send_frame(struct driver *driver, uint64_t node, struct frame_out *frame, int err)
 {
     if (err != 0) { /* Out of memory: a lost message, which Raft allows for. */
-        journal_warning(driver->options.journal, "raft", "a message to node %llu was not sent: %s", message->server_id,
-                        err_text(err));
+        journal_warning(driver->options.journal, "raft", "a message to node %llu was not sent: %s",
+                        (unsigned long long)node, err_text(err));
         return;
     }
-    driver->options.host.send(driver->options.host.arg, message->server_id, frame);
+    driver->options.host.send(driver->options.host.arg, node, frame);
+}
+
+void driver_send_message(struct driver *driver, const struct raft_message *message)
+{
+    struct frame_out frame;
+    int err = message_encode(driver->options.shard, message, (struct slice){0}, &frame);
+    send_frame(driver, message->server_id, &frame, err);
+}
+
+void driver_send_append(struct driver *driver, uint64_t node, const struct raft_append_entries *append)
+{
+    struct frame_out frame;
+    int err = message_encode_append(driver->options.shard, append, NULL, 0, &frame);
+    send_frame(driver, node, &frame, err);
+    driver_peer_told(driver, node, append, 0);
+}
+
+void driver_send_read(struct driver *driver, uint64_t node, enum message_kind kind, uint64_t round)
+{
+    struct frame_out frame;
+    int err = message_encode_read(driver->options.shard, kind, raft_current_term(&driver->raft), round, &frame);
+    send_frame(driver, node, &frame, err);
 }
 
 /* Sends entries as several frames where one would be too large; together they say the same. */
@@ -84,6 +106,9 @@ static void send_append(struct driver *driver, const struct raft_message *messag
 {
     struct raft_append_entries part = message->append_entries;
     unsigned left = part.n_entries;
+    if (left > 0 && !driver_peer_probe(driver, message->server_id, part.prev_log_index)) {
+        left = 0;
+    }
     do {
         struct log_entry entries[APPEND_ENTRIES_MAX];
         unsigned count = 0;
@@ -99,7 +124,8 @@ static void send_append(struct driver *driver, const struct raft_message *messag
         }
         struct frame_out frame;
         int err = message_encode_append(driver->options.shard, &part, entries, count, &frame);
-        send_frame(driver, message, &frame, err);
+        send_frame(driver, message->server_id, &frame, err);
+        driver_peer_told(driver, message->server_id, &part, count);
         if (count > 0) {
             part.prev_log_index += count;
             part.prev_log_term = entries[count - 1].term;
@@ -140,7 +166,7 @@ static void send_install(struct driver *driver, const struct raft_message *messa
         err = message_encode(driver->options.shard, message, configuration, &frame);
         slice_unref(&configuration);
     }
-    send_frame(driver, message, &frame, err);
+    send_frame(driver, message->server_id, &frame, err);
 }
 
 static void send_messages(struct driver *driver, struct raft_update *update, bool old_term)
@@ -153,9 +179,10 @@ static void send_messages(struct driver *driver, struct raft_update *update, boo
             send_install(driver, message);
         } else {
             guard_outgoing(&driver->guards, &driver->raft, old_term, message);
-            struct frame_out frame;
-            int err = message_encode(driver->options.shard, message, (struct slice){0}, &frame);
-            send_frame(driver, message, &frame, err);
+            driver_send_message(driver, message);
+            if (message->type == RAFT_TIMEOUT_NOW) {
+                driver_transfer_said(driver);
+            }
         }
     }
 }
@@ -217,5 +244,6 @@ int driver_event(struct driver *driver, struct raft_event *event, const struct d
     if (rv <= 0) {
         report_committed_change(driver);
     }
+    driver_watch_disk(driver);
     return rv;
 }

@@ -17,6 +17,32 @@
  * be more than this. */
 #define DRIVER_INFLIGHT_MAX 128u
 #define DRIVER_TRAILING_MIN 512u
+/* Of the repeated offers of entries to a node that answers and does not take them, every so many carry the entries. */
+#define DRIVER_PROBES_MAX 32u
+
+/* Rounds of driver_read(). */
+struct driver_reads {
+    uint64_t term;    /* In which they were asked for. */
+    uint64_t asked;   /* The last one that somebody waits for. */
+    uint64_t started; /* The last one begun; `asked` when nothing gathers. */
+    bool running;     /* `started` has no majority yet. */
+    uint64_t index;   /* The commit index when it began. */
+    uint64_t sent_ms;
+    uint64_t answers[MEMBERS_MAX]; /* Nodes. */
+    unsigned answers_len;
+};
+
+/* Another node. All but the first three are of `term`, in which we lead. */
+struct driver_peer {
+    uint64_t id; /* 0: free. */
+    bool prompt;
+    uint64_t heard_ms; /* When a message of it came in last. */
+    uint64_t term;
+    uint64_t told;   /* What we sent lets it know that everything up to here is committed. */
+    uint64_t probe;  /* After which entry we last offered entries, how often again, */
+    uint64_t probes; /* and whether it has answered anything since. */
+    bool answered;
+};
 
 struct driver {
     struct driver_options options;
@@ -30,9 +56,23 @@ struct driver {
     char from_address[ADDRESS_LEN_MAX + 1];
     uint64_t timeout_fired_ms;
 
-    /* The leader whose connection has ended, until we hear of a leader again; 0: none. And when to stand for election. */
+    /* The leader whose connection has ended, until we hear of a leader again; 0: none. When that was, and when to stand for
+     * election. */
     uint64_t lost_leader;
+    uint64_t lost_ms;
     uint64_t stand_ms;
+
+    /* A timeout of the engine that was noticed late, and when it may be fired. */
+    uint64_t late_due_ms;
+    uint64_t grace_ms;
+
+    struct driver_reads reads;
+    struct driver_peer peers[MEMBERS_MAX];
+    uint64_t transfer_said_ms; /* When the successor was last told to stand; 0: not since the transfer began. */
+
+    uint64_t prepare_ms;      /* When a log that is short asks the disk again. */
+    uint64_t disk_waiting;    /* The write of the log that has been waiting, as log_write_waiting(), */
+    uint64_t disk_waiting_ms; /* and since when. */
 
     /* Position. */
     uint64_t applied_index;
@@ -49,6 +89,7 @@ struct driver {
     /* What the host was told last. */
     enum driver_role told_role;
     uint64_t told_leader;
+    uint64_t leader_term; /* The highest in which a leader has spoken to us. */
     uint64_t told_term;
 
     uint64_t barrier_term;               /* The term for which a barrier was submitted, if any. */
@@ -74,10 +115,48 @@ _Noreturn void driver_fatal(struct driver *driver, int err, const char *format, 
 /* Term of the entry at an index, or of the checkpoint there; 0 when not known. */
 uint64_t driver_term_of(const struct driver *driver, uint64_t index);
 
+/* Sends what the engine does not, and an AppendEntries without entries. */
+void driver_send_message(struct driver *driver, const struct raft_message *message);
+void driver_send_append(struct driver *driver, uint64_t node, const struct raft_append_entries *append);
+void driver_send_read(struct driver *driver, uint64_t node, enum message_kind kind, uint64_t round);
+
+/* driver_read.c: begins a round when one was asked for, and asks again; when that is due; and what peers say to it (in
+ * driver->message). */
+void driver_read_step(struct driver *driver);
+uint64_t driver_read_ms(const struct driver *driver);
+void driver_read_ping(struct driver *driver, uint64_t from);
+void driver_read_pong(struct driver *driver, uint64_t from);
+
+/* driver_peers.c. NULL: nothing is known of that node. */
+const struct driver_peer *driver_peer_find(const struct driver *driver, uint64_t id);
+/* A message has come in; `result` if it answers an AppendEntries, else NULL. */
+void driver_peer_heard(struct driver *driver, uint64_t id, const struct raft_message *result);
+/* What was sent to it may not have arrived. */
+void driver_peer_forget(struct driver *driver, uint64_t id);
+/* An AppendEntries with `count` entries goes to it. */
+void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_append_entries *append, unsigned count);
+/* Whether entries are to be offered that may have been offered before: not always to one that does not take them. */
+bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t prev_log_index);
+/* Tells those that wait for it what is committed. */
+void driver_prompt(struct driver *driver);
+
+/* driver_transfer.c: tells the successor again, as soon as it holds everything; and notes that the engine did. */
+void driver_transfer_step(struct driver *driver);
+void driver_transfer_said(struct driver *driver);
+
+/* driver.c: notes since when the disk has not answered. */
+void driver_watch_disk(struct driver *driver);
+
 /* driver_election.c: stands for election when the leader is lost, and it is our turn. */
 void driver_stand(struct driver *driver);
 /* When driver_stand() is due; UINT64_MAX when it is not. */
 uint64_t driver_stand_ms(const struct driver *driver);
+/* The node has spoken as a leader. */
+void driver_leader_heard(struct driver *driver, uint64_t node);
+/* To be called when a timeout of the engine may be due: it waits a moment when that is noticed late, for what came in
+ * meanwhile to be read; and when it is then due. */
+void driver_note_late(struct driver *driver, uint64_t due_ms);
+uint64_t driver_graced_ms(const struct driver *driver, uint64_t due_ms);
 
 /* driver_apply.c */
 bool driver_apply(struct driver *driver); /* True when there is more to apply than one turn should. */

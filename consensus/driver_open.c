@@ -40,6 +40,7 @@ static void set_defaults(struct driver_options *options)
     options->window = options->window > 0 ? options->window : WINDOW;
     options->segment_len = options->segment_len > 0 ? options->segment_len : LOG_SEGMENT_LEN;
     options->cache_len_max = options->cache_len_max > 0 ? options->cache_len_max : CACHE_LEN_MAX;
+    options->reserve_len = options->reserve_len > 0 ? options->reserve_len : 2 * options->segment_len;
     options->retain_len = options->retain_len > 0 ? options->retain_len : RETAIN_LEN;
 }
 
@@ -77,6 +78,7 @@ static int open_files(struct driver *driver, struct meta_value *ret_meta, char *
         .journal = options->journal,
         .dir = driver->log_dir,
         .segment_len = options->segment_len,
+        .reserve_len = options->reserve_len,
         .cache_len_max = options->cache_len_max,
         .arg = driver,
         .stored = log_stored,

@@ -6,6 +6,7 @@
 
 #include "consensus/driver_internal.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* How far ahead of ours a peer's term may be: an election every millisecond for seven weeks. Terms are written down and
  * never go back, so that a single message with the last of them would end all elections, for ever. */
@@ -82,11 +83,30 @@ static void check_leader(struct driver *driver, uint64_t from, uint64_t term)
     }
 }
 
+/* Whether what is new among the entries finds room in the log. */
+static bool has_room_for(const struct driver *driver, const struct message *message)
+{
+    uint64_t index = message->raft.append_entries.prev_log_index + 1;
+    unsigned known = 0;
+    while (known < message->entries_len && driver_term_of(driver, index + known) == message->entries[known].term) {
+        known++;
+    }
+    uint64_t last = log_last_index(driver->log);
+    if (index + known > last + 1) {
+        return true; /* There is a gap: the engine refuses them. */
+    }
+    return log_takes(driver->log, index + known, message->entries + known, message->entries_len - known);
+}
+
 static int receive_append(struct driver *driver)
 {
-    const struct message *message = &driver->message;
+    struct message *message = &driver->message;
     struct raft_append_entries append = message->raft.append_entries;
     check_leader(driver, message->raft.server_id, append.term);
+    if (message->entries_len > 0 && !has_room_for(driver, message) && !fault_fires(FAULT_SKIP_ROOM_CHECK)) {
+        /* As if the leader had sent none: it is heard, and what it says of the rest counts. It offers them again. */
+        message->entries_len = 0;
+    }
     unsigned from = 0;
     do {
         /* G2 may move the start forward. It looks at each part anew, since the parts before it move the commit index. */
@@ -176,6 +196,28 @@ static int check_message(const struct driver *driver)
     return 0;
 }
 
+static bool speaks_as_leader(const struct driver *driver)
+{
+    const struct message *message = &driver->message;
+    bool leads = message->kind == MESSAGE_READ_PING || message->raft.type == RAFT_APPEND_ENTRIES ||
+                 message->raft.type == RAFT_INSTALL_SNAPSHOT;
+    return leads && message->term >= raft_current_term(&driver->raft);
+}
+
+/* What the engine knows nothing of. True when it was that. */
+static bool receive_read(struct driver *driver, uint64_t from)
+{
+    switch (driver->message.kind) {
+    case MESSAGE_READ_PING:
+        check_leader(driver, from, driver->message.term);
+        driver_read_ping(driver, from);
+        return true;
+    case MESSAGE_READ_PONG: driver_read_pong(driver, from); return true;
+    case MESSAGE_ENGINE:
+    default: return false;
+    }
+}
+
 int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame)
 {
     arena_reset(&driver->arena);
@@ -189,8 +231,13 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     if (err != 0) {
         return err;
     }
-    if (from == driver->lost_leader) {
-        driver->lost_leader = 0; /* It lives. */
+    if (speaks_as_leader(driver)) {
+        driver->leader_term = driver->message.term;
+        driver_leader_heard(driver, from);
+    }
+    driver_peer_heard(driver, from, message->type == RAFT_APPEND_ENTRIES_RESULT ? message : NULL);
+    if (receive_read(driver, from)) {
+        return 0;
     }
     copy_address(driver, from);
     message->server_address = driver->from_address;

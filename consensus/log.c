@@ -75,14 +75,12 @@ static int log_recover(struct log *log, struct log_recovery *recovery, struct lo
 /* Opens what was found, and a new segment for what comes. */
 static int log_begin(struct log *log, const struct log_recover_result *result)
 {
-    uint64_t number = 1;
     for (size_t i = result->used_first; i < result->used_end; i++) {
         const struct log_recover_segment *segment = &result->segments[i];
         int err = log_segments_add(&log->segments, segment->number, segment->head.epoch, segment->end);
         if (err != 0) {
             return err;
         }
-        number = segment->number + 1;
     }
     log->segments.epoch = result->epoch + 1;
     log->batch_number = result->batch;
@@ -90,7 +88,11 @@ static int log_begin(struct log *log, const struct log_recover_result *result)
     log->stored = log_index_last(&log->index);
     log->offset = LOG_SEGMENT_HEAD_LEN;
     log_cache_reset(&log->cache, log->stored + 1);
-    int err = log_segments_make(&log->segments, number);
+    int err = log_segments_make(&log->segments);
+    if (err == ERR_NO_SPACE) {
+        journal_warning(log->options.journal, "log", "the disk has no room for more log");
+        err = 0; /* What is there can be read, and passed on. */
+    }
     if (err == 0) {
         err = log_watermark_open(&log->watermark, log->options.disk, log->options.dir);
     }
@@ -127,7 +129,7 @@ int log_open(const struct log_options *options, struct log_recovery *recovery, s
         return ERR_NOMEM;
     }
     log->options = *options;
-    log_segments_init(&log->segments, options->disk, options->dir, segment_len);
+    log_segments_init(&log->segments, options->disk, options->dir, segment_len, options->reserve_len);
     log_index_init(&log->index, 1);
     log_cache_init(&log->cache, 1);
     struct log_recover_result result = {0};
@@ -180,8 +182,10 @@ uint64_t log_stored_index(const struct log *log)
 
 bool log_idle(const struct log *log)
 {
-    return !log->in_flight && !log->waiting_for_spare && log->segments.spare.state != LOG_SPARE_PREPARING &&
-           (log->failed || log->index.placed == log_index_last(&log->index));
+    /* What waits for room on the disk may wait for ever. */
+    bool waiting = log->waiting_for_spare && log_is_short(log);
+    return !log->in_flight && !log->segments.spares.making &&
+           (log->failed || waiting || log->index.placed == log_index_last(&log->index));
 }
 
 uint64_t log_term(const struct log *log, uint64_t index)
@@ -241,6 +245,9 @@ void log_truncate(struct log *log, uint64_t index)
     if (log->in_flight && log->batch.last >= index) {
         log->batch.last = index - 1;
     }
+    if (!log->segments.spares.making) {
+        log->waiting_for_spare = false; /* What it was for may be gone. */
+    }
 }
 
 /* The first entry that the segment's successors hold, once it is safe to be without the segment: the entry is stored.
@@ -282,7 +289,7 @@ int log_drop_before(struct log *log, uint64_t index)
 
 int log_reset(struct log *log, uint64_t index)
 {
-    if (log->in_flight || log->waiting_for_spare || log->segments.spare.state == LOG_SPARE_PREPARING) {
+    if (log->in_flight || log->waiting_for_spare || log->segments.spares.making) {
         return ERR_BUSY;
     }
     int err = log_writer_reset(log, index + 1);

@@ -11,6 +11,7 @@
 #ifndef HOLDFAST_CONSENSUS_LOG_H
 #define HOLDFAST_CONSENSUS_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/base/blob.h"
@@ -34,6 +35,7 @@ struct log_options {
     struct journal *journal; /* May be NULL. */
     const char *dir;         /* Relative to the disk's root; created when missing. Borrowed for the life of the log. */
     uint64_t segment_len;    /* Bytes of a segment file (default LOG_SEGMENT_LEN); a larger entry gets its own. */
+    uint64_t reserve_len;    /* Bytes kept ready ahead of need, in segments; at least one. */
     uint64_t cache_len_max;  /* Bytes of payload kept in memory; entries not yet stored are kept beyond it. */
     void *arg;               /* For the callbacks, which are never called from within a call into the log. */
     void (*stored)(void *arg, uint64_t index);            /* Everything up to the index is on disk. */
@@ -41,6 +43,10 @@ struct log_options {
 };
 
 #define LOG_SEGMENT_LEN (UINT64_C(64) << 20)
+
+/* What log_takes() keeps free of commands, so that a new leader's first entry finds room; a quarter of a segment when that
+ * is less. */
+#define LOG_MARGIN_LEN (UINT64_C(64) << 10)
 
 /* What recovery found. */
 struct log_recovery {
@@ -52,7 +58,8 @@ struct log_recovery {
 /* Opens the log, reading it from disk; an empty directory is an empty log whose first entry will have index 1. A torn
  * tail is cut.
  * ERR_CORRUPT: damage that no crash explains (file and offset in `recovery->detail`); nothing has been changed.
- * ERR_VERSION: written by a newer version. ERR_IO, ERR_NO_SPACE, ERR_NOMEM. */
+ * ERR_VERSION: written by a newer version. ERR_IO, ERR_NOMEM. ERR_NO_SPACE, but not for want of a segment: then the log
+ * is short, and can be read. */
 int log_open(const struct log_options *options, struct log_recovery *recovery, struct log **ret_log) NODISCARD;
 
 /* Closes the files. What is not stored yet is not written any more: wait for log_idle() before, unless simulating a
@@ -72,6 +79,21 @@ uint64_t log_term(const struct log *log, uint64_t index);
 int log_type(const struct log *log, uint64_t index);
 /* Bytes on disk of the entries from `index` on. */
 uint64_t log_bytes_from(const struct log *log, uint64_t index);
+
+/* The disk had no room when a segment was to be made. What has been made ahead of need is used up; then entries wait. */
+bool log_is_short(const struct log *log);
+/* Bytes that can be written before a segment must be made. */
+uint64_t log_room(const struct log *log);
+/* Whether the entries may be appended, with what is held from `index` on taken back before: always, unless the log is short
+ * and they do not fit into what is there. */
+bool log_takes(const struct log *log, uint64_t index, const struct log_entry *entries, unsigned count);
+/* The largest payload that a segment of the usual length holds. */
+uint64_t log_payload_len_usual(const struct log *log);
+/* Starts making what is missing of the segments kept ready, unless that is under way. Also when the log is short: to be
+ * called now and then, until it is not. ERR_NOMEM. */
+int log_prepare(struct log *log) NODISCARD;
+/* The number of the write that the disk has not answered yet; 0 when none is waiting for it. */
+uint64_t log_write_waiting(const struct log *log);
 
 /* Appends entries; the first gets index log_last_index() + 1. Takes a reference to each payload. ERR_NOMEM. */
 int log_append(struct log *log, const struct log_entry *entries, unsigned count) NODISCARD;

@@ -1,15 +1,15 @@
-/* The segment files in use, and the spare. */
+/* The segment files in use. */
 
 #include "consensus/log_segments.h"
 
 #include "consensus/log_format.h"
 #include "proto/base/check.h"
 
-void log_segments_init(struct log_segments *segments, struct disk *disk, const char *dir, uint64_t segment_len)
+void log_segments_init(struct log_segments *segments, struct disk *disk, const char *dir, uint64_t segment_len,
+                       uint64_t reserve_len)
 {
-    *segments = (struct log_segments){.disk = disk, .dir = dir, .segment_len = log_sector_align(segment_len)};
-    segments->spare.disk = disk;
-    segments->spare.dir = dir;
+    *segments = (struct log_segments){.disk = disk, .dir = dir};
+    log_spares_init(&segments->spares, disk, dir, segment_len, reserve_len);
     log_deque_init(&segments->files, sizeof(struct log_segment));
 }
 
@@ -20,15 +20,18 @@ void log_segments_done(struct log_segments *segments)
         segments->disk->ops->close(segment->file);
     }
     log_deque_done(&segments->files);
-    if (segments->spare.file != NULL) {
-        segments->disk->ops->close(segments->spare.file);
-        segments->spare.file = NULL;
-    }
+    log_spares_done(&segments->spares);
 }
 
 struct log_segment *log_segments_active(const struct log_segments *segments)
 {
     return log_deque_last(&segments->files);
+}
+
+struct log_segment *log_segments_writable(const struct log_segments *segments)
+{
+    struct log_segment *active = log_segments_active(segments);
+    return active != NULL && !active->sealed ? active : NULL;
 }
 
 struct log_segment *log_segments_find(const struct log_segments *segments, uint64_t number)
@@ -55,104 +58,52 @@ int log_segments_add(struct log_segments *segments, uint64_t number, uint64_t ep
     err = segments->disk->ops->open(segments->disk, path, 0, &segment.file);
     if (err == 0) {
         log_deque_push(&segments->files, &segment);
+        segments->spares.next_number = number + 1;
     }
     return err;
 }
 
-/* On the disk's other thread: touches the spare alone, which the loop leaves alone meanwhile. */
-static int spare_run(struct disk_task *task)
+int log_segments_make(struct log_segments *segments)
 {
-    struct log_spare *spare = container_of(task, struct log_spare, task);
-    const struct disk_ops *ops = spare->disk->ops;
-    int err = 0;
-    if (spare->file == NULL) {
-        err = ops->open(spare->disk, spare->path, DISK_CREATE, &spare->file);
-    }
-    if (err == 0) {
-        err = ops->allocate(spare->file, spare->len);
-    }
-    if (err == 0) {
-        err = ops->sync(spare->file);
-    }
-    if (err == 0) {
-        err = ops->sync_dir(spare->disk, spare->dir);
-    }
-    return err;
+    int err = log_spares_make(&segments->spares);
+    return err == 0 ? log_segments_advance(segments, 0) : err;
 }
 
-static int spare_set(struct log_segments *segments, uint64_t number, uint64_t len)
+void log_segments_prepare(struct log_segments *segments, uint64_t len, void (*done)(struct disk_task *task, int err))
 {
-    struct log_spare *spare = &segments->spare;
-    len = log_sector_align(len > segments->segment_len ? len : segments->segment_len);
-    CHECK(len <= LOG_SEGMENT_LEN_MAX && (spare->file == NULL || spare->number == number));
-    int err = log_path_of_segment(segments->dir, number, spare->path);
-    if (err == 0) {
-        /* Adding it to the list later must not fail. */
-        err = log_deque_reserve(&segments->files, 1);
+    struct log_spares *spares = &segments->spares;
+    struct log_segment *active = log_segments_active(segments);
+    struct log_spare none = {0};
+    if (len > 0 && active != NULL && !active->begun) {
+        /* It is too short for what comes and nothing is in it: it goes back to be made longer. */
+        struct log_spare back = {.number = active->number, .len = active->len, .file = active->file};
+        log_deque_drop_back(&segments->files, 1);
+        log_spares_begin(spares, back, len, done);
+    } else if (len > 0 && spares->ready_len > 0) {
+        CHECK(spares->ready[0].len < len);
+        log_spares_begin(spares, log_spares_take(spares), len, done);
+    } else {
+        log_spares_begin(spares, none, len, done);
     }
-    if (err == 0) {
-        spare->number = number;
-        spare->len = len;
-    }
-    return err;
 }
 
-int log_segments_make(struct log_segments *segments, uint64_t number)
+int log_segments_advance(struct log_segments *segments, uint64_t len)
 {
-    CHECK(segments->spare.state == LOG_SPARE_NONE);
-    int err = spare_set(segments, number, 0);
-    if (err == 0) {
-        err = spare_run(&segments->spare.task);
+    struct log_spares *spares = &segments->spares;
+    const struct log_segment *active = log_segments_active(segments);
+    bool begun = active == NULL || active->begun;
+    if (!begun || spares->ready_len == 0 || spares->ready[0].len < len) {
+        return ERR_NOT_FOUND;
     }
+    int err = log_deque_reserve(&segments->files, 1);
     if (err != 0) {
         return err;
     }
-    segments->spare.state = LOG_SPARE_READY;
-    return log_segments_advance(segments, 0) ? 0 : ERR_IO;
-}
-
-int log_segments_prepare(struct log_segments *segments, uint64_t len, void (*done)(struct disk_task *task, int err))
-{
-    struct log_spare *spare = &segments->spare;
-    struct log_segment *active = log_segments_active(segments);
-    CHECK(spare->state != LOG_SPARE_PREPARING && active != NULL);
-    if (!active->begun) {
-        /* It is too short for what comes and nothing is in it: it goes back to be made longer. */
-        CHECK(spare->state == LOG_SPARE_NONE && spare->file == NULL);
-        spare->number = active->number;
-        spare->file = active->file;
-        log_deque_drop_back(&segments->files, 1);
-    }
-    active = log_segments_active(segments);
-    uint64_t number = spare->file != NULL ? spare->number : active->number + 1;
-    int err = spare_set(segments, number, len);
-    if (err == 0) {
-        spare->state = LOG_SPARE_PREPARING;
-        spare->task.run = spare_run;
-        spare->task.done = done;
-        segments->disk->ops->offload(segments->disk, &spare->task);
-    }
-    return err;
-}
-
-void log_segments_prepared(struct log_segments *segments, int err)
-{
-    CHECK(segments->spare.state == LOG_SPARE_PREPARING);
-    segments->spare.state = err == 0 ? LOG_SPARE_READY : LOG_SPARE_NONE;
-}
-
-bool log_segments_advance(struct log_segments *segments, uint64_t len)
-{
-    struct log_spare *spare = &segments->spare;
-    if (spare->state != LOG_SPARE_READY || spare->len < len) {
-        return false;
-    }
+    struct log_spare spare = log_spares_take(spares);
     struct log_segment segment = {
-        .number = spare->number, .epoch = segments->epoch, .len = spare->len, .file = spare->file};
+        .number = spare.number, .epoch = segments->epoch, .len = spare.len, .file = spare.file};
     log_deque_push(&segments->files, &segment);
-    spare->state = LOG_SPARE_NONE;
-    spare->file = NULL;
-    return true;
+    return 0;
 }
 
 int log_segments_remove_first(struct log_segments *segments)

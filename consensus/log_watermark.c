@@ -59,7 +59,9 @@ int log_watermark_open(struct log_watermark *watermark, struct disk *disk, const
     if (err != 0) {
         return err;
     }
-    return disk->ops->open(disk, path, DISK_CREATE, &watermark->file);
+    err = disk->ops->open(disk, path, DISK_CREATE, &watermark->file);
+    /* Both slots now: no write to come needs more of the disk. */
+    return err == 0 ? disk->ops->allocate(watermark->file, 2 * SLOT_LEN) : err;
 }
 
 int log_watermark_write(struct log_watermark *watermark, uint64_t batch, uint64_t stored_index)

@@ -68,30 +68,47 @@ static void batch_done(struct disk_append *append, int err)
     }
 }
 
+static void spare_done(struct disk_task *task, int err);
+
+static void prepare_spares(struct log *log)
+{
+    if (log_spares_wanting(&log->segments.spares)) {
+        log_segments_prepare(&log->segments, 0, spare_done);
+    }
+}
+
 static void spare_done(struct disk_task *task, int err)
 {
-    struct log_segments *segments =
-        container_of(container_of(task, struct log_spare, task), struct log_segments, spare);
-    struct log *log = container_of(segments, struct log, segments);
-    log_segments_prepared(segments, err);
+    struct log_spares *spares = container_of(task, struct log_spares, task);
+    struct log *log = container_of(container_of(spares, struct log_segments, spares), struct log, segments);
+    bool was_short = spares->is_short;
+    log_spares_finish(spares, err);
     if (log->failed) {
         return;
     }
-    bool needed = log->waiting_for_spare;
-    log->waiting_for_spare = false;
-    if (err != 0) {
-        if (needed || err != ERR_NO_SPACE) {
-            /* Among the others is a failed sync, after which one that succeeds proves nothing. */
-            writer_fail(log, err, "no segment could be made for the log");
-        } else {
-            journal_warning(log->options.journal, "log", "no segment could be made ahead of need: %s", err_text(err));
+    if (err == ERR_NO_SPACE) {
+        if (!was_short) {
+            journal_warning(log->options.journal, "log",
+                            "the disk has no room for more log: there is room for %llu bytes",
+                            (unsigned long long)log_room(log));
         }
+        return; /* log_prepare() tries again. */
+    }
+    if (err != 0) {
+        /* Among these is a failed sync, after which one that succeeds proves nothing. */
+        writer_fail(log, err, "no segment could be made for the log");
         return;
     }
+    if (was_short) {
+        journal_info(log->options.journal, "log", "the disk has room for the log again");
+    }
+    log->waiting_for_spare = false;
     err = log_writer_kick(log);
     if (err != 0) {
         writer_fail(log, err, "no memory for writing the log");
+        return;
     }
+    prepare_spares(log);
 }
 
 static uint64_t record_len(const struct log *log, uint64_t index)
@@ -222,23 +239,32 @@ static void batch_submit(struct log *log, struct log_segment *segment, unsigned 
     log->options.disk->ops->append(log->options.disk, &batch->append);
 }
 
-/* The next segment, as soon as it is ready and long enough. */
-static int writer_advance(struct log *log, uint64_t len, bool *ret_advanced)
+/* What a segment must be long enough for to hold the next entry. */
+static uint64_t len_needed(const struct log *log)
 {
-    bool advanced = log_segments_advance(&log->segments, len);
-    if (advanced) {
-        log->offset = LOG_SEGMENT_HEAD_LEN;
-    } else {
+    uint64_t next = log->index.placed + 1;
+    return LOG_SEGMENT_HEAD_LEN + log_sector_align(LOG_BATCH_HEAD_LEN + record_len(log, next));
+}
+
+/* Goes to the next segment, or waits until it is ready and long enough. */
+static int writer_advance(struct log *log, bool *ret_advanced)
+{
+    struct log_spares *spares = &log->segments.spares;
+    uint64_t len = len_needed(log);
+    int err = log_segments_advance(&log->segments, len);
+    if (err == ERR_NOT_FOUND) {
         log->waiting_for_spare = true;
-        if (log->segments.spare.state != LOG_SPARE_PREPARING) {
-            int err = log_segments_prepare(&log->segments, len, spare_done);
-            if (err != 0) {
-                return err;
-            }
+        if (!spares->making) {
+            log_segments_prepare(&log->segments, len, spare_done);
         }
+        *ret_advanced = false;
+        return 0;
     }
-    *ret_advanced = advanced;
-    return 0;
+    if (err == 0) {
+        log->offset = LOG_SEGMENT_HEAD_LEN;
+        *ret_advanced = true;
+    }
+    return err;
 }
 
 int log_writer_kick(struct log *log)
@@ -247,34 +273,43 @@ int log_writer_kick(struct log *log)
     if (log->in_flight || log->failed || log->waiting_for_spare || !log_index_holds(&log->index, first)) {
         return 0;
     }
-    /* There is none to write to when it has gone back to be made longer for an entry that was then taken back. */
-    struct log_segment *segment = log_segments_active(&log->segments);
-    bool writable = segment != NULL && !segment->sealed;
+    struct log_segment *segment = log_segments_writable(&log->segments);
     uint64_t len = 0;
-    unsigned count = writable ? batch_gather(log, first, segment->len - log->offset, &len) : 0;
+    unsigned count = segment != NULL ? batch_gather(log, first, segment->len - log->offset, &len) : 0;
     if (count == 0) {
-        uint64_t needed = LOG_SEGMENT_HEAD_LEN + log_sector_align(LOG_BATCH_HEAD_LEN + record_len(log, first));
         bool advanced = false;
-        int err = writer_advance(log, needed, &advanced);
+        int err = writer_advance(log, &advanced);
         if (err != 0 || !advanced) {
             return err;
         }
-        segment = log_segments_active(&log->segments);
+        segment = log_segments_writable(&log->segments);
         count = batch_gather(log, first, segment->len - log->offset, &len);
     }
     batch_submit(log, segment, count, len);
-    if (log->segments.spare.state == LOG_SPARE_NONE) {
-        return log_segments_prepare(&log->segments, 0, spare_done);
+    if (!log->segments.spares.is_short) {
+        prepare_spares(log);
     }
     return 0;
+}
+
+int log_prepare(struct log *log)
+{
+    struct log_spares *spares = &log->segments.spares;
+    if (log->failed || spares->making) {
+        return 0;
+    }
+    log->waiting_for_spare = false;
+    int err = log_writer_kick(log);
+    prepare_spares(log);
+    return err;
 }
 
 int log_writer_reset(struct log *log, uint64_t first_index)
 {
     struct log_segment *segment = log_segments_active(&log->segments);
-    if ((segment == NULL || segment->begun) && !log_segments_advance(&log->segments, 0)) {
-        CHECK(segment != NULL);
-        int err = log_segments_make(&log->segments, segment->number + 1);
+    if (segment == NULL || segment->begun) {
+        int err = log_segments_advance(&log->segments, 0);
+        err = err == ERR_NOT_FOUND ? log_segments_make(&log->segments) : err;
         if (err != 0) {
             return err;
         }

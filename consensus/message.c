@@ -99,6 +99,32 @@ int message_encode(uint32_t shard, const struct raft_message *message, struct sl
     return 0;
 }
 
+int message_encode_read(uint32_t shard, enum message_kind kind, uint64_t term, uint64_t round,
+                        struct frame_out *ret_frame)
+{
+    CHECK(kind == MESSAGE_READ_PING || kind == MESSAGE_READ_PONG);
+    Holdfast__PeerRaft header = HOLDFAST__PEER_RAFT__INIT;
+    Holdfast__ReadPing ping = HOLDFAST__READ_PING__INIT;
+    Holdfast__ReadPong pong = HOLDFAST__READ_PONG__INIT;
+    header.shard = shard;
+    header.term = term;
+    if (kind == MESSAGE_READ_PING) {
+        header.kind_case = HOLDFAST__PEER_RAFT__KIND_READ_PING;
+        header.read_ping = &ping;
+        ping.round = round;
+    } else {
+        header.kind_case = HOLDFAST__PEER_RAFT__KIND_READ_PONG;
+        header.read_pong = &pong;
+        pong.round = round;
+    }
+    struct blob *head;
+    int err = frame_begin(&header, 0, &head);
+    if (err == 0) {
+        *ret_frame = (struct frame_out){.head = head, .len = head->len};
+    }
+    return err;
+}
+
 int message_encode_append(uint32_t shard, const struct raft_append_entries *append, const struct log_entry *entries,
                           unsigned entries_len, struct frame_out *ret_frame)
 {
@@ -221,6 +247,16 @@ static int install_decode(const Holdfast__InstallSnapshot *in, uint64_t term, st
     return 0;
 }
 
+static int read_decode(enum message_kind kind, uint64_t round, struct message *message)
+{
+    if (round == 0) {
+        return ERR_BROKEN;
+    }
+    message->kind = kind;
+    message->round = round;
+    return 0;
+}
+
 static int kind_decode(const Holdfast__PeerRaft *in, struct slice body, struct message *message)
 {
     struct raft_message *out = &message->raft;
@@ -272,6 +308,8 @@ static int kind_decode(const Holdfast__PeerRaft *in, struct slice body, struct m
             .last_log_term = in->timeout_now->last_log_term,
         };
         return 0;
+    case HOLDFAST__PEER_RAFT__KIND_READ_PING: return read_decode(MESSAGE_READ_PING, in->read_ping->round, message);
+    case HOLDFAST__PEER_RAFT__KIND_READ_PONG: return read_decode(MESSAGE_READ_PONG, in->read_pong->round, message);
     case HOLDFAST__PEER_RAFT__KIND__NOT_SET:
     default: return ERR_BROKEN;
     }
@@ -286,6 +324,9 @@ int message_decode(const struct frame *frame, uint32_t shard, struct arena *aren
     if (in == NULL || in->shard != shard || in->term == 0) {
         return ERR_BROKEN;
     }
+    message->kind = MESSAGE_ENGINE;
+    message->term = in->term;
+    message->round = 0;
     message->entries_len = 0;
     message->configuration = (struct slice){0};
     memset(&message->raft, 0, sizeof message->raft);

@@ -135,6 +135,10 @@ int meta_open(struct disk *disk, const char *dir, struct meta **ret_meta, struct
     }
     int err = disk->ops->open(disk, path, DISK_CREATE, &meta->file);
     if (err == 0) {
+        /* Both slots now: no write to come needs more of the disk. */
+        err = disk->ops->allocate(meta->file, 2 * SLOT_LEN);
+    }
+    if (err == 0) {
         err = meta_load(meta, disk, dir, ret_value);
     }
     if (err == ERR_CORRUPT) {

@@ -1,7 +1,5 @@
 /* Reads the configuration of a node with libcyaml, and checks what a schema cannot say. */
 
-#include "node/config.h"
-
 #include <cyaml/cyaml.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,40 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/config_text.h"
+#include "node/config_private.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "rpc/address.h"
 
-/* Upper bound of the sizes that have none of their own, and of ids: far from where arithmetic on them could wrap. */
-#define SIZE_MIB_MAX (UINT64_C(1) << 20)
+/* Upper bound of ids: far from where arithmetic on them could wrap. */
 #define ID_MAX UINT32_MAX
-
-/* The file as it is written: numbers that may be left out are pointers. */
-struct file_member {
-    uint64_t id;
-    char *peer;
-    char *client;
-};
-
-struct file {
-    char *cluster;
-    uint64_t node;
-    char *data;
-    struct file_member *members;
-    unsigned members_count;
-    char *listen_client;
-    char *listen_peer;
-    int *log_level;
-    uint64_t *election_timeout_ms;
-    uint64_t *heartbeat_ms;
-    uint64_t *checkpoint_mib;
-    uint64_t *retain_mib;
-    uint64_t *segment_mib;
-    uint64_t *cache_mib;
-    uint64_t *body_mib;
-    uint64_t *connections_max;
-};
 
 static const cyaml_strval_t log_level_words[] = {
     {"error", JOURNAL_ERROR},
@@ -52,57 +23,50 @@ static const cyaml_strval_t log_level_words[] = {
 };
 
 static const cyaml_schema_field_t member_fields[] = {
-    CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct file_member, id),
-    CYAML_FIELD_STRING_PTR("peer", CYAML_FLAG_POINTER, struct file_member, peer, 1, CYAML_UNLIMITED),
-    CYAML_FIELD_STRING_PTR("client", CYAML_FLAG_POINTER, struct file_member, client, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct config_file_member, id),
+    CYAML_FIELD_STRING_PTR("peer", CYAML_FLAG_POINTER, struct config_file_member, peer, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("client", CYAML_FLAG_POINTER, struct config_file_member, client, 1, CYAML_UNLIMITED),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t member_value = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_member, member_fields),
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_file_member, member_fields),
 };
 
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 
 static const cyaml_schema_field_t file_fields[] = {
-    CYAML_FIELD_STRING_PTR("cluster", CYAML_FLAG_POINTER, struct file, cluster, 1, CYAML_UNLIMITED),
-    CYAML_FIELD_UINT("node", CYAML_FLAG_DEFAULT, struct file, node),
-    CYAML_FIELD_STRING_PTR("data", CYAML_FLAG_POINTER, struct file, data, 1, CYAML_UNLIMITED),
-    CYAML_FIELD_SEQUENCE("members", CYAML_FLAG_POINTER, struct file, members, &member_value, 1, MEMBERS_MAX),
-    CYAML_FIELD_STRING_PTR("listen_client", OPTIONAL, struct file, listen_client, 1, CYAML_UNLIMITED),
-    CYAML_FIELD_STRING_PTR("listen_peer", OPTIONAL, struct file, listen_peer, 1, CYAML_UNLIMITED),
-    CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct file, log_level, log_level_words,
+    CYAML_FIELD_STRING_PTR("cluster", CYAML_FLAG_POINTER, struct config_file, cluster, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_UINT("node", CYAML_FLAG_DEFAULT, struct config_file, node),
+    CYAML_FIELD_STRING_PTR("data", CYAML_FLAG_POINTER, struct config_file, data, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_SEQUENCE("members", CYAML_FLAG_POINTER, struct config_file, members, &member_value, 1, MEMBERS_MAX),
+    CYAML_FIELD_STRING_PTR("listen_client", OPTIONAL, struct config_file, listen_client, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("listen_peer", OPTIONAL, struct config_file, listen_peer, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, log_level, log_level_words,
                          CYAML_ARRAY_LEN(log_level_words)),
-    CYAML_FIELD_UINT_PTR("election_timeout_ms", OPTIONAL, struct file, election_timeout_ms),
-    CYAML_FIELD_UINT_PTR("heartbeat_ms", OPTIONAL, struct file, heartbeat_ms),
-    CYAML_FIELD_UINT_PTR("checkpoint_mib", OPTIONAL, struct file, checkpoint_mib),
-    CYAML_FIELD_UINT_PTR("retain_mib", OPTIONAL, struct file, retain_mib),
-    CYAML_FIELD_UINT_PTR("segment_mib", OPTIONAL, struct file, segment_mib),
-    CYAML_FIELD_UINT_PTR("cache_mib", OPTIONAL, struct file, cache_mib),
-    CYAML_FIELD_UINT_PTR("body_mib", OPTIONAL, struct file, body_mib),
-    CYAML_FIELD_UINT_PTR("connections_max", OPTIONAL, struct file, connections_max),
+    CYAML_FIELD_UINT_PTR("election_timeout_ms", OPTIONAL, struct config_file, election_timeout_ms),
+    CYAML_FIELD_UINT_PTR("heartbeat_ms", OPTIONAL, struct config_file, heartbeat_ms),
+    CYAML_FIELD_UINT_PTR("checkpoint_mib", OPTIONAL, struct config_file, checkpoint_mib),
+    CYAML_FIELD_UINT_PTR("retain_mib", OPTIONAL, struct config_file, retain_mib),
+    CYAML_FIELD_UINT_PTR("segment_mib", OPTIONAL, struct config_file, segment_mib),
+    CYAML_FIELD_UINT_PTR("cache_mib", OPTIONAL, struct config_file, cache_mib),
+    CYAML_FIELD_UINT_PTR("body_mib", OPTIONAL, struct config_file, body_mib),
+    CYAML_FIELD_UINT_PTR("connections_max", OPTIONAL, struct config_file, connections_max),
+    CYAML_FIELD_UINT_PTR("reserve_mib", OPTIONAL, struct config_file, reserve_mib),
+    CYAML_FIELD_UINT_PTR("disk_free_mib", OPTIONAL, struct config_file, disk_free_mib),
+    CYAML_FIELD_UINT_PTR("memory_mib", OPTIONAL, struct config_file, memory_mib),
+    CYAML_FIELD_UINT_PTR("client_memory_mib", OPTIONAL, struct config_file, client_memory_mib),
+    CYAML_FIELD_UINT_PTR("presence_timeout_ms", OPTIONAL, struct config_file, presence_timeout_ms),
+    CYAML_FIELD_UINT_PTR("isolation_timeout_ms", OPTIONAL, struct config_file, isolation_timeout_ms),
+    CYAML_FIELD_UINT_PTR("disk_stall_ms", OPTIONAL, struct config_file, disk_stall_ms),
     CYAML_FIELD_END,
 };
 
 static const cyaml_schema_value_t file_value = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, file_fields),
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config_file, file_fields),
 };
 
-/* What one call of config_load() works on. */
-struct loading {
-    const char *path;
-    char *text;
-    size_t text_len;
-    const struct file *file;
-    char *detail;
-    size_t detail_len;
-    char message[256]; /* The first line that libcyaml logged. */
-    char place[256];   /* The first line of its backtrace. */
-    char field[256];   /* The first line of its backtrace that names a key. */
-};
-
-__attribute__((format(printf, 4, 5))) static int wrong_at(const struct loading *loading, unsigned line, const char *key,
-                                                          const char *format, ...)
+int config_wrong_at(const struct config_loading *loading, unsigned line, const char *key, const char *format, ...)
 {
     char what[512];
     va_list args;
@@ -114,15 +78,14 @@ __attribute__((format(printf, 4, 5))) static int wrong_at(const struct loading *
     return ERR_INVALID;
 }
 
-#define wrong(loading, key, ...) wrong_at(loading, config_text_line((loading)->text, key), key, __VA_ARGS__)
 #define wrong_member(loading, member, key, ...)                                                                        \
-    wrong_at(loading, config_text_member_line((loading)->text, member, key), key, __VA_ARGS__)
+    config_wrong_at(loading, config_text_member_line((loading)->text, member, key), key, __VA_ARGS__)
 
 /* libcyaml tells what is wrong in one line and where in the lines after "Backtrace:", innermost first. */
 __attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level, void *arg, const char *format,
                                                                va_list args)
 {
-    struct loading *loading = arg;
+    struct config_loading *loading = arg;
     char line[sizeof(loading->message)];
     vsnprintf(line, sizeof(line), format, args);
     line[strcspn(line, "\n")] = 0;
@@ -143,7 +106,7 @@ __attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level
 }
 
 /* Writes `what` in words of ours for the mistakes that people make, and libcyaml's own words for the rest. */
-static int wrong_yaml(struct loading *loading, cyaml_err_t err)
+static int wrong_yaml(struct config_loading *loading, cyaml_err_t err)
 {
     static const struct {
         const char *theirs;
@@ -174,27 +137,27 @@ static int wrong_yaml(struct loading *loading, cyaml_err_t err)
         if (words[i].names_key) {
             /* The backtrace stops at what was read before: the line of the key itself is found in the text. */
             unsigned found = words[i].ours[0] == 'u' ? config_text_line(loading->text, rest) : 0;
-            return wrong_at(loading, found == 0 ? line : found, rest, "%s", words[i].ours);
+            return config_wrong_at(loading, found == 0 ? line : found, rest, "%s", words[i].ours);
         }
         bool with_value = words[i].ours[strlen(words[i].ours) - 1] == ' ';
-        return wrong_at(loading, line, key, "%s%s", words[i].ours, with_value ? rest : "");
+        return config_wrong_at(loading, line, key, "%s%s", words[i].ours, with_value ? rest : "");
     }
-    return wrong_at(loading, line, key, "%s", loading->message[0] != 0 ? loading->message : cyaml_strerror(err));
+    return config_wrong_at(loading, line, key, "%s", loading->message[0] != 0 ? loading->message : cyaml_strerror(err));
 }
 
-static int check_address(const struct loading *loading, unsigned line, const char *key, const char *text)
+static int check_address(const struct config_loading *loading, unsigned line, const char *key, const char *text)
 {
     struct address address;
     if (address_parse(text, &address) != 0 || address.port_number == 0) {
-        return wrong_at(loading, line, key, "not host:port, with a port from 1 to 65535: '%s'", text);
+        return config_wrong_at(loading, line, key, "not host:port, with a port from 1 to 65535: '%s'", text);
     }
     return 0;
 }
 
 /* Whether one of the members before `i`, or the other address of member `i`, is at the same address. */
-static int check_address_unused(const struct loading *loading, unsigned i, const char *key, const char *text)
+static int check_address_unused(const struct config_loading *loading, unsigned i, const char *key, const char *text)
 {
-    const struct file_member *members = loading->file->members;
+    const struct config_file_member *members = loading->file->members;
     for (unsigned j = 0; j < i; j++) {
         if (strcmp(members[j].peer, text) == 0 || strcmp(members[j].client, text) == 0) {
             return wrong_member(loading, i, key, "%s is also an address of member %llu", text,
@@ -204,9 +167,9 @@ static int check_address_unused(const struct loading *loading, unsigned i, const
     return 0;
 }
 
-static int check_member(const struct loading *loading, unsigned i)
+static int check_member(const struct config_loading *loading, unsigned i)
 {
-    const struct file_member *member = &loading->file->members[i];
+    const struct config_file_member *member = &loading->file->members[i];
     if (member->id == 0 || member->id > ID_MAX) {
         return wrong_member(loading, i, "id", "must be from 1 to %u", ID_MAX);
     }
@@ -231,22 +194,23 @@ static int check_member(const struct loading *loading, unsigned i)
     return err;
 }
 
-static int check_node(const struct loading *loading)
+static int check_node(const struct config_loading *loading)
 {
-    const struct file *file = loading->file;
+    const struct config_file *file = loading->file;
     for (unsigned i = 0; i < file->members_count; i++) {
         if (file->members[i].id == file->node) {
             return 0;
         }
     }
-    return wrong(loading, "node", "%llu is not the id of one of the members", (unsigned long long)file->node);
+    return config_wrong(loading, "node", "%llu is not the id of one of the members", (unsigned long long)file->node);
 }
 
-static int check_file(const struct loading *loading)
+static int check_file(const struct config_loading *loading)
 {
-    const struct file *file = loading->file;
+    const struct config_file *file = loading->file;
     if (name_check(file->cluster, strlen(file->cluster)) != 0) {
-        return wrong(loading, "cluster", "must be 1 to %u bytes of UTF-8 without control characters", NAME_LEN_MAX);
+        return config_wrong(loading, "cluster", "must be 1 to %u bytes of UTF-8 without control characters",
+                            NAME_LEN_MAX);
     }
     int err = 0;
     for (unsigned i = 0; err == 0 && i < file->members_count; i++) {
@@ -265,91 +229,8 @@ static int check_file(const struct loading *loading)
     return err;
 }
 
-/* Takes a number that may be left out, and multiplies it by its unit. */
-static int take_number(const struct loading *loading, const char *key, const uint64_t *given, uint64_t unit,
-                       uint64_t min, uint64_t max, uint64_t *number)
-{
-    if (given == NULL) {
-        return 0;
-    }
-    if (*given < min || *given > max) {
-        return wrong(loading, key, "must be from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
-    }
-    *number = *given * unit;
-    return 0;
-}
-
-/* Several heartbeats must fit into an election timeout, so that one that is lost does not start an election. */
-static unsigned heartbeat_default(uint64_t election_timeout_ms)
-{
-    uint64_t tenth = election_timeout_ms / 10;
-    return tenth < CONFIG_HEARTBEAT_MS_DEFAULT ? (unsigned)tenth : CONFIG_HEARTBEAT_MS_DEFAULT;
-}
-
-static int take_times(const struct loading *loading, struct config *config)
-{
-    const struct file *file = loading->file;
-    uint64_t election = config->election_timeout_ms;
-    int err = take_number(loading, "election_timeout_ms", file->election_timeout_ms, 1, CONFIG_ELECTION_TIMEOUT_MS_MIN,
-                          CONFIG_ELECTION_TIMEOUT_MS_MAX, &election);
-    if (err != 0) {
-        return err;
-    }
-    uint64_t heartbeat = heartbeat_default(election);
-    err =
-        take_number(loading, "heartbeat_ms", file->heartbeat_ms, 1, CONFIG_HEARTBEAT_MS_MIN, election / 3, &heartbeat);
-    config->election_timeout_ms = (unsigned)election;
-    config->heartbeat_ms = (unsigned)heartbeat;
-    return err;
-}
-
-static int take_sizes(const struct loading *loading, struct config *config)
-{
-    const struct file *file = loading->file;
-    uint64_t connections = config->connections_max;
-    const struct {
-        const char *key;
-        const uint64_t *given;
-        uint64_t unit;
-        uint64_t min;
-        uint64_t max;
-        uint64_t *number;
-    } sizes[] = {
-        {"checkpoint_mib", file->checkpoint_mib, MIB, CONFIG_CHECKPOINT_BYTES_MIN / MIB,
-         CONFIG_CHECKPOINT_BYTES_MAX / MIB, &config->checkpoint_bytes},
-        {"retain_mib", file->retain_mib, MIB, 1, SIZE_MIB_MAX, &config->retain_bytes},
-        {"segment_mib", file->segment_mib, MIB, CONFIG_SEGMENT_BYTES_MIN / MIB, CONFIG_SEGMENT_BYTES_MAX / MIB,
-         &config->segment_bytes},
-        {"cache_mib", file->cache_mib, MIB, CONFIG_CACHE_BYTES_MIN / MIB, SIZE_MIB_MAX, &config->cache_bytes},
-        {"body_mib", file->body_mib, MIB, 1, BODY_LEN_MAX / MIB, &config->body_bytes_max},
-        {"connections_max", file->connections_max, 1, 1, CONFIG_CONNECTIONS_MAX_MAX, &connections},
-    };
-    int err = 0;
-    for (size_t i = 0; err == 0 && i < ARRAY_LEN(sizes); i++) {
-        err = take_number(loading, sizes[i].key, sizes[i].given, sizes[i].unit, sizes[i].min, sizes[i].max,
-                          sizes[i].number);
-    }
-    config->connections_max = (unsigned)connections;
-    return err;
-}
-
-static void config_defaults(struct config *config)
-{
-    *config = (struct config){
-        .log_level = JOURNAL_INFO,
-        .election_timeout_ms = CONFIG_ELECTION_TIMEOUT_MS_DEFAULT,
-        .heartbeat_ms = heartbeat_default(CONFIG_ELECTION_TIMEOUT_MS_DEFAULT),
-        .checkpoint_bytes = CONFIG_CHECKPOINT_BYTES_DEFAULT,
-        .retain_bytes = CONFIG_RETAIN_BYTES_DEFAULT,
-        .segment_bytes = CONFIG_SEGMENT_BYTES_DEFAULT,
-        .cache_bytes = CONFIG_CACHE_BYTES_DEFAULT,
-        .body_bytes_max = BODY_LEN_MAX,
-        .connections_max = CONFIG_CONNECTIONS_MAX_DEFAULT,
-    };
-}
-
 /* Copies the names and addresses, which have been checked. What was copied before an ERR_NOMEM, config_free() frees. */
-static int config_copy(struct config *config, const struct file *file)
+static int config_copy(struct config *config, const struct config_file *file)
 {
     config->members = calloc(file->members_count, sizeof(*config->members));
     if (config->members == NULL) {
@@ -378,19 +259,16 @@ static int config_copy(struct config *config, const struct file *file)
     return copied && config->listen_client != NULL && config->listen_peer != NULL ? 0 : ERR_NOMEM;
 }
 
-static int config_make(const struct loading *loading, struct config **ret_config)
+static int config_make(const struct config_loading *loading, struct config **ret_config)
 {
     struct config *config = malloc(sizeof(*config));
     if (config == NULL) {
         return ERR_NOMEM;
     }
-    config_defaults(config);
+    config_numbers_default(config);
     int err = check_file(loading);
     if (err == 0) {
-        err = take_times(loading, config);
-    }
-    if (err == 0) {
-        err = take_sizes(loading, config);
+        err = config_numbers_take(loading, config);
     }
     if (err == 0) {
         err = config_copy(config, loading->file);
@@ -408,7 +286,7 @@ static int config_make(const struct loading *loading, struct config **ret_config
 
 int config_load(const char *path, struct config **ret_config, char *detail, size_t detail_len)
 {
-    struct loading loading = {.path = path, .detail = detail, .detail_len = detail_len};
+    struct config_loading loading = {.path = path, .detail = detail, .detail_len = detail_len};
     const cyaml_config_t cyaml = {
         .log_fn = on_cyaml_log,
         .log_ctx = &loading,
@@ -426,7 +304,7 @@ int config_load(const char *path, struct config **ret_config, char *detail, size
     if (yaml_err != CYAML_OK) {
         err = wrong_yaml(&loading, yaml_err);
     } else if (data == NULL) {
-        err = wrong_at(&loading, 1, "", "is empty; needed are cluster, node, data and members");
+        err = config_wrong_at(&loading, 1, "", "is empty; needed are cluster, node, data and members");
     } else {
         loading.file = data;
         err = config_make(&loading, ret_config);
@@ -446,13 +324,14 @@ int config_dev(const char *data_dir, struct config **ret_config)
     char cluster[] = "dev";
     char *data = strdup(data_dir);
     struct config *config = malloc(sizeof(*config));
-    struct file_member member = {.id = 1, .peer = peer, .client = client};
-    const struct file file = {.cluster = cluster, .node = 1, .data = data, .members = &member, .members_count = 1};
+    struct config_file_member member = {.id = 1, .peer = peer, .client = client};
+    const struct config_file file = {
+        .cluster = cluster, .node = 1, .data = data, .members = &member, .members_count = 1};
     snprintf(peer, sizeof(peer), "127.0.0.1:%u", CONFIG_PORT_PEER_DEFAULT);
     snprintf(client, sizeof(client), "127.0.0.1:%u", CONFIG_PORT_CLIENT_DEFAULT);
     int err = ERR_NOMEM;
     if (data != NULL && config != NULL) {
-        config_defaults(config);
+        config_numbers_default(config);
         err = config_copy(config, &file);
         if (err == 0) {
             *ret_config = config;

@@ -31,7 +31,15 @@
 #define CONFIG_SEGMENT_BYTES_MAX (1 * GIB)
 #define CONFIG_CACHE_BYTES_DEFAULT (64 * MIB)
 #define CONFIG_CACHE_BYTES_MIN (1 * MIB)
-#define CONFIG_CONNECTIONS_MAX_DEFAULT 4096u
+#define CONFIG_RESERVE_BYTES_DEFAULT (128 * MIB) /* Or two segments, when that is more. */
+#define CONFIG_RESERVE_BYTES_MIN (2 * MIB)       /* Or one segment, when that is more. */
+#define CONFIG_RESERVE_BYTES_MAX (16 * GIB)
+#define CONFIG_DISK_FREE_BYTES_DEFAULT (512 * MIB)
+#define CONFIG_CLIENT_MEMORY_BYTES_DEFAULT (256 * MIB)
+#define CONFIG_DISK_STALL_MS_DEFAULT 2000u
+#define CONFIG_DISK_STALL_MS_MIN 100u
+#define CONFIG_TIMEOUT_MS_MAX 600000u
+#define CONFIG_CONNECTIONS_MAX_DEFAULT 16384u
 #define CONFIG_CONNECTIONS_MAX_MAX 65536u
 
 struct config_member {
@@ -51,12 +59,19 @@ struct config {
     unsigned members_len;          /* 1 to MEMBERS_MAX. */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
+    unsigned presence_timeout_ms;  /* A node that is not heard of for so long is taken for lost. */
+    unsigned isolation_timeout_ms; /* Clients of a node that has had no leader for so long are told to go elsewhere. */
+    unsigned disk_stall_ms;        /* A leader whose disk has not answered for so long hands over. */
     uint64_t checkpoint_bytes;
     uint64_t retain_bytes;
     uint64_t segment_bytes;
     uint64_t cache_bytes;
-    uint64_t body_bytes_max;  /* Of one message; at most BODY_LEN_MAX. */
-    unsigned connections_max; /* Clients at a time. */
+    uint64_t reserve_bytes;       /* Of log, kept allocated ahead of need. */
+    uint64_t disk_free_bytes_min; /* Below it new messages are refused; 0: no such watermark. */
+    uint64_t memory_bytes_max;    /* Above it new messages are refused; 0: half of the machine's memory. */
+    uint64_t client_memory_bytes; /* For what clients send and are sent, all together. */
+    uint64_t body_bytes_max;      /* Of one message; at most BODY_LEN_MAX. */
+    unsigned connections_max;     /* Clients at a time. */
 };
 
 /* Reads a file. `detail` gets one line on error, with file, line and what is wrong there.

@@ -18,6 +18,9 @@
 #define EXIT_USAGE 2
 #define DEV_DATA_DIR "holdfast-dev"
 
+/* Descriptors that are not for clients: RocksDB's (256), the log's, the nodes', the loop's. */
+#define OWN_FILES_MAX 512u
+
 static const char usage[] =
     "Usage: holdfastd --config FILE [--check-config]\n"
     "       holdfastd --dev [--data DIR]\n"
@@ -113,15 +116,24 @@ static int read_config(const struct arguments *arguments, struct config **ret_co
 }
 
 /* Every client is a descriptor: as many as the system lets us have. */
-static void raise_limits(struct journal *journal)
+static void raise_limits(struct journal *journal, const struct config *config)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return;
     }
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         journal_warning(journal, "node", "the limit of open files cannot be raised");
+        limit.rlim_cur = before;
+    }
+    rlim_t needed = (rlim_t)config->connections_max + OWN_FILES_MAX;
+    if (limit.rlim_cur < needed) {
+        journal_warning(journal, "node",
+                        "connections_max is %u, for which %llu open files are needed; the system allows %llu "
+                        "(ulimit -n, LimitNOFILE): clients may be refused before",
+                        config->connections_max, (unsigned long long)needed, (unsigned long long)limit.rlim_cur);
     }
 }
 
@@ -159,7 +171,7 @@ static int run(const struct config *config)
     struct daemon daemon = {0};
     char detail[512] = "";
     text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
-    raise_limits(&journal.base);
+    raise_limits(&journal.base, config);
     (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&daemon.loop) == 0);
     struct node_options options = {

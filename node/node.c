@@ -12,6 +12,7 @@
 #include "node/data_dir.h"
 #include "node/posix_disk.h"
 #include "node/system_clock.h"
+#include "node/system_memory.h"
 #include "proto/base/check.h"
 #include "rpc/native/native_server.h"
 #include "rpc/peer/peer_links.h"
@@ -50,14 +51,20 @@ struct node {
 
 /* What the shard asks for. */
 
-static void node_send(void *arg, uint64_t to, struct frame_out *frame)
+static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
 {
     struct node *node = arg;
     if (node->peers == NULL) {
         frame_out_done(frame); /* Not connected yet: Raft sends again. */
-        return;
+        return false;
     }
-    peer_links_send(node->peers, to, frame);
+    return peer_links_send(node->peers, to, frame);
+}
+
+static uint64_t node_memory_used(void *arg)
+{
+    (void)arg;
+    return system_memory_used();
 }
 
 static void node_fatal(void *arg, int err, const char *what)
@@ -72,7 +79,8 @@ static void node_fatal(void *arg, int err, const char *what)
 static int node_received(void *arg, uint64_t from, const struct frame *frame)
 {
     struct node *node = arg;
-    return frame->type == FRAME_PEER_RAFT ? shard_receive(node->shard, from, frame) : ERR_BROKEN;
+    bool known = frame->type == FRAME_PEER_RAFT || frame->type == FRAME_PEER_GATEWAY;
+    return known ? shard_receive(node->shard, from, frame) : ERR_BROKEN;
 }
 
 static void node_peer_changed(void *arg, uint64_t peer, bool connected, const char *client_address)
@@ -260,6 +268,44 @@ static int node_open_store(struct node *node, struct store **ret_store, char *de
     return store_rocksdb_open(&options, ret_store, detail, detail_len);
 }
 
+/* Half of the machine: the other half is for the page cache, and for what else runs there. */
+static uint64_t node_memory_max(const struct node *node)
+{
+    uint64_t max = node->config->memory_bytes_max;
+    return max != 0 ? max : system_memory_total() / 2;
+}
+
+static struct shard_options node_shard_options(struct node *node)
+{
+    const struct config *config = node->config;
+    return (struct shard_options){
+        .node = config->node,
+        .cluster = config->cluster,
+        .version = HOLDFAST_VERSION,
+        .disk = posix_disk_base(node->disk),
+        .clock = &node->clock.base,
+        .journal = node->journal,
+        .dir = SHARD_DIR,
+        .checkpoint_len = config->checkpoint_bytes,
+        .retain_len = config->retain_bytes,
+        .segment_len = config->segment_bytes,
+        .cache_len_max = config->cache_bytes,
+        .reserve_len = config->reserve_bytes,
+        .disk_free_min = config->disk_free_bytes_min,
+        .memory_max = node_memory_max(node),
+        .body_len_max = config->body_bytes_max,
+        .election_timeout_ms = config->election_timeout_ms,
+        .heartbeat_ms = config->heartbeat_ms,
+        .presence_timeout_ms = config->presence_timeout_ms,
+        .isolation_timeout_ms = config->isolation_timeout_ms,
+        .disk_stall_ms = config->disk_stall_ms,
+        .arg = node,
+        .send = node_send,
+        .memory_used = node_memory_used,
+        .fatal = node_fatal,
+    };
+}
+
 static int node_open_shard(struct node *node, char *detail, size_t detail_len)
 {
     const struct config *config = node->config;
@@ -273,28 +319,10 @@ static int node_open_shard(struct node *node, char *detail, size_t detail_len)
     if (err != 0) {
         return err;
     }
-    struct shard_options options = {
-        .node = config->node,
-        .cluster = config->cluster,
-        .version = HOLDFAST_VERSION,
-        .members = members,
-        .members_len = config->members_len,
-        .disk = posix_disk_base(node->disk),
-        .store = store,
-        .clock = &node->clock.base,
-        .journal = node->journal,
-        .dir = SHARD_DIR,
-        .checkpoint_len = config->checkpoint_bytes,
-        .retain_len = config->retain_bytes,
-        .segment_len = config->segment_bytes,
-        .cache_len_max = config->cache_bytes,
-        .body_len_max = config->body_bytes_max,
-        .election_timeout_ms = config->election_timeout_ms,
-        .heartbeat_ms = config->heartbeat_ms,
-        .arg = node,
-        .send = node_send,
-        .fatal = node_fatal,
-    };
+    struct shard_options options = node_shard_options(node);
+    options.members = members;
+    options.members_len = config->members_len;
+    options.store = store;
     err = shard_open(&options, &node->shard, detail, detail_len);
     if (err != 0) {
         return err;
@@ -356,6 +384,8 @@ static int node_listen_clients(struct node *node, char *detail, size_t detail_le
         .journal = node->journal,
         .listen_address = node->config->listen_client,
         .connections_max = node->config->connections_max,
+        .memory_max = node->config->client_memory_bytes / 2,
+        .send_max = node->config->client_memory_bytes / 2,
     };
     return native_server_start(&options, &node->server, detail, detail_len);
 }

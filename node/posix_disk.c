@@ -156,6 +156,7 @@ static const struct disk_ops posix_disk_ops = {
     .rename = posix_rename,
     .remove = posix_remove,
     .sync_dir = posix_sync_dir,
+    .free_space = posix_free_space,
     .append = posix_append,
     .offload = posix_offload,
 };

@@ -34,7 +34,8 @@ struct posix_disk {
     int root_fd;
     uv_async_t finished;
     uv_mutex_t lock;
-    bool stopping; /* Under the lock. */
+    bool stopping;         /* Under the lock. */
+    uint64_t full_said_ns; /* Under the lock: when the journal was last told that there is no space; 0: never. */
     struct posix_thread writer;
     struct posix_thread worker;
 };
@@ -49,7 +50,8 @@ struct posix_disk *posix_disk_of(struct disk *disk);
 struct posix_file *posix_file_of(struct disk_file *file);
 
 /* The code for an errno, having said in the journal which call failed on which file and why. Not to be found, or to be
- * there already, is an answer and is not said. */
+ * there already, is an answer and is not said; a full disk, which is asked again and again until there is room, is said
+ * every ten seconds. */
 int posix_disk_failed(struct posix_disk *disk, const char *call, const char *path, int number);
 
 /* The synchronous calls. */
@@ -66,6 +68,7 @@ int posix_truncate(struct disk_file *base, uint64_t size);
 int posix_rename(struct disk *base, const char *from, const char *to);
 int posix_remove(struct disk *base, const char *path);
 int posix_sync_dir(struct disk *base, const char *path);
+int posix_free_space(struct disk *base, uint64_t *ret_free);
 
 /* Writes the vectors one after the other at the offset. */
 int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct disk_vector *vectors, unsigned count);

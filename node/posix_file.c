@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define VECTORS_AT_ONCE 256u
 #define PATH_LEN_MAX 1024u
 #define ZERO_LEN 65536u
+#define FULL_PAUSE_NS UINT64_C(10000000000)
 
 struct posix_disk *posix_disk_of(struct disk *disk)
 {
@@ -28,6 +30,19 @@ struct posix_file *posix_file_of(struct disk_file *file)
     return container_of(file, struct posix_file, base);
 }
 
+/* A full disk is met at every attempt to get more of it: the journal, which may be on it, is told now and then. */
+static bool full_is_news(struct posix_disk *disk)
+{
+    uint64_t now_ns = uv_hrtime();
+    uv_mutex_lock(&disk->lock);
+    bool news = disk->full_said_ns == 0 || now_ns - disk->full_said_ns >= FULL_PAUSE_NS;
+    if (news) {
+        disk->full_said_ns = now_ns;
+    }
+    uv_mutex_unlock(&disk->lock);
+    return news;
+}
+
 int posix_disk_failed(struct posix_disk *disk, const char *call, const char *path, int number)
 {
     if (number == ENOENT) {
@@ -36,14 +51,15 @@ int posix_disk_failed(struct posix_disk *disk, const char *call, const char *pat
     if (number == EEXIST) {
         return ERR_EXISTS;
     }
-    journal_error(disk->journal, "disk", "%s %s/%s: %s", call, disk->root == NULL ? "" : disk->root, path,
-                  strerror(number));
-    switch (number) {
-    case ENOSPC:
-    case EDQUOT: return ERR_NO_SPACE;
-    case ENOMEM: return ERR_NOMEM;
-    default: return ERR_IO;
+    bool full = number == ENOSPC || number == EDQUOT;
+    if (!full || full_is_news(disk)) {
+        journal_error(disk->journal, "disk", "%s %s/%s: %s", call, disk->root == NULL ? "" : disk->root, path,
+                      strerror(number));
     }
+    if (full) {
+        return ERR_NO_SPACE;
+    }
+    return number == ENOMEM ? ERR_NOMEM : ERR_IO;
 }
 
 static int file_failed(struct posix_file *file, const char *call, int number)
@@ -275,6 +291,18 @@ static int write_zeroes(struct posix_file *file, uint64_t from, uint64_t to)
     return 0;
 }
 
+static int reserve(struct posix_file *file, uint64_t from, uint64_t to)
+{
+    int result;
+    do {
+        result = fallocate(file->fd, 0, (off_t)from, (off_t)(to - from)) == 0 ? 0 : errno;
+    } while (result == EINTR);
+    if (result == EOPNOTSUPP) {
+        return write_zeroes(file, from, to);
+    }
+    return result == 0 ? 0 : file_failed(file, "allocate", result);
+}
+
 int posix_allocate(struct disk_file *base, uint64_t size)
 {
     struct posix_file *file = posix_file_of(base);
@@ -283,17 +311,11 @@ int posix_allocate(struct disk_file *base, uint64_t size)
     if (err != 0 || present >= size) {
         return err;
     }
-    int result;
-    do {
-        result = fallocate(file->fd, 0, (off_t)present, (off_t)(size - present)) == 0 ? 0 : errno;
-    } while (result == EINTR);
-    if (result == EOPNOTSUPP) {
-        err = write_zeroes(file, present, size);
-    } else if (result != 0) {
-        err = file_failed(file, "allocate", result);
-    }
+    err = reserve(file, present, size);
     if (err != 0) {
-        return err;
+        /* Some file systems keep what they got before there was no more, even behind the end of the file. */
+        int back_err = posix_truncate(base, present);
+        return back_err == 0 ? err : back_err;
     }
     return fsync(file->fd) == 0 ? 0 : sync_failed(posix_disk_of(base->disk), file->path, errno);
 }
@@ -329,4 +351,17 @@ int posix_sync_dir(struct disk *base, const char *path)
     int err = fsync(fd) == 0 ? 0 : sync_failed(disk, path, errno);
     (void)close(fd);
     return err;
+}
+
+int posix_free_space(struct disk *base, uint64_t *ret_free)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    struct statvfs info;
+    if (fstatvfs(disk->root_fd, &info) != 0) {
+        (void)posix_disk_failed(disk, "statvfs", ".", errno);
+        return ERR_IO;
+    }
+    /* What the file system keeps for root is not ours to count on. */
+    *ret_free = (uint64_t)info.f_bavail * info.f_frsize;
+    return 0;
 }

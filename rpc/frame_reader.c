@@ -7,20 +7,24 @@
 
 #include "proto/base/check.h"
 
-/* From this size on a frame is read into its own blob; below, copying it out of the staging buffer is cheaper than
- * another read. */
-#define LARGE_LEN (FRAME_READER_STAGING_LEN / 2)
-
 void frame_reader_init(struct frame_reader *reader, size_t len_max)
 {
     *reader = (struct frame_reader){.len_max = len_max};
+    memory_claim_init(&reader->claim, NULL, NULL);
 }
 
 void frame_reader_done(struct frame_reader *reader)
 {
     blob_unref(reader->large);
     free(reader->staging);
-    *reader = (struct frame_reader){0};
+    memory_claim_release(&reader->claim);
+    frame_reader_init(reader, reader->len_max);
+}
+
+void frame_reader_share(struct frame_reader *reader, struct memory_budget *budget,
+                        void (*granted)(struct memory_claim *claim))
+{
+    memory_claim_init(&reader->claim, budget, granted);
 }
 
 void frame_reader_set_len_max(struct frame_reader *reader, size_t len_max)
@@ -28,14 +32,35 @@ void frame_reader_set_len_max(struct frame_reader *reader, size_t len_max)
     reader->len_max = len_max;
 }
 
+/* Moves what is not cut yet to the front. */
+static void staging_pack(struct frame_reader *reader)
+{
+    size_t len = reader->end - reader->begin;
+    if (reader->begin > 0 && len > 0) {
+        memmove(reader->staging, reader->staging + reader->begin, len);
+    }
+    reader->begin = 0;
+    reader->end = len;
+}
+
 void frame_reader_trim(struct frame_reader *reader)
 {
-    if (reader->begin == reader->end) {
-        free(reader->staging);
-        reader->staging = NULL;
-        reader->begin = 0;
-        reader->end = 0;
+    size_t len = reader->end - reader->begin;
+    if (reader->staging == NULL || len > reader->cap / 2) {
+        return;
     }
+    staging_pack(reader);
+    uint8_t *less = NULL;
+    if (len == 0) {
+        free(reader->staging);
+    } else {
+        less = realloc(reader->staging, len);
+        if (less == NULL) {
+            return; /* It stays as large as it was. */
+        }
+    }
+    reader->staging = less;
+    reader->cap = len;
 }
 
 int frame_reader_buffer(struct frame_reader *reader, uint8_t **ret_data, size_t *ret_len)
@@ -45,19 +70,17 @@ int frame_reader_buffer(struct frame_reader *reader, uint8_t **ret_data, size_t 
         *ret_len = reader->large->len - reader->large_filled;
         return 0;
     }
-    if (reader->staging == NULL) {
-        reader->staging = malloc(FRAME_READER_STAGING_LEN);
-        if (reader->staging == NULL) {
+    staging_pack(reader);
+    if (reader->cap < FRAME_READER_STAGING_LEN) {
+        uint8_t *more = realloc(reader->staging, FRAME_READER_STAGING_LEN);
+        if (more == NULL) {
             return ERR_NOMEM;
         }
-    }
-    if (reader->begin > 0) {
-        memmove(reader->staging, reader->staging + reader->begin, reader->end - reader->begin);
-        reader->end -= reader->begin;
-        reader->begin = 0;
+        reader->staging = more;
+        reader->cap = FRAME_READER_STAGING_LEN;
     }
     *ret_data = reader->staging + reader->end;
-    *ret_len = FRAME_READER_STAGING_LEN - reader->end;
+    *ret_len = reader->cap - reader->end;
     return 0;
 }
 
@@ -67,7 +90,7 @@ void frame_reader_filled(struct frame_reader *reader, size_t len)
         CHECK(len <= reader->large->len - reader->large_filled);
         reader->large_filled += len;
     } else {
-        CHECK(len <= FRAME_READER_STAGING_LEN - reader->end);
+        CHECK(len <= reader->cap - reader->end);
         reader->end += len;
     }
 }
@@ -89,7 +112,7 @@ static int frame_cut(struct frame_reader *reader, const struct frame_prefix *pre
 {
     size_t len = (size_t)prefix->header_len + prefix->body_len;
     size_t have = reader->end - reader->begin - FRAME_PREFIX_LEN;
-    if (have < len && len < LARGE_LEN) {
+    if (have < len && (len < FRAME_READER_LARGE_LEN || !memory_claim_take(&reader->claim, len))) {
         *ret_got = false;
         return 0;
     }
@@ -136,4 +159,28 @@ int frame_reader_next(struct frame_reader *reader, bool *ret_got, struct frame *
         return ERR_TOO_BIG;
     }
     return frame_cut(reader, &prefix, ret_got, ret_frame);
+}
+
+bool frame_reader_waits(const struct frame_reader *reader)
+{
+    return reader->claim.state == MEMORY_CLAIM_WAITING;
+}
+
+void frame_reader_handed_on(struct frame_reader *reader)
+{
+    memory_claim_release(&reader->claim);
+}
+
+size_t frame_reader_begun(const struct frame_reader *reader, size_t *ret_len)
+{
+    struct frame_prefix prefix = reader->large_prefix;
+    size_t have = reader->end - reader->begin;
+    if (reader->large != NULL) {
+        have = FRAME_PREFIX_LEN + reader->large_filled;
+    } else if (have < FRAME_PREFIX_LEN || frame_prefix_decode(reader->staging + reader->begin, &prefix) != 0) {
+        *ret_len = 0;
+        return have;
+    }
+    *ret_len = FRAME_PREFIX_LEN + (size_t)prefix.header_len + prefix.body_len;
+    return have;
 }

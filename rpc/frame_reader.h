@@ -2,7 +2,8 @@
  * out one at a time.
  *
  * Small frames are cut from a staging buffer that takes many of them in one read; a large one is read straight into its
- * blob. Memory: the staging buffer, and one frame within the limit. */
+ * blob. Memory: the staging buffer, which is there only while it holds something, and one frame within the limit, for
+ * which there must be room in a budget that readers may share. */
 
 #ifndef HOLDFAST_RPC_FRAME_READER_H
 #define HOLDFAST_RPC_FRAME_READER_H
@@ -13,22 +14,34 @@
 
 #include "proto/base/err.h"
 #include "proto/wire/frame.h"
+#include "rpc/memory_budget.h"
 
 /* Bytes of the staging buffer. */
 #define FRAME_READER_STAGING_LEN (64u * 1024u)
 
+/* From this size on a frame that has not arrived whole is read into its own blob, for which the budget must have room;
+ * below, copying it out of the staging buffer is cheaper than another read. */
+#define FRAME_READER_LARGE_LEN (FRAME_READER_STAGING_LEN / 2)
+
 struct frame_reader {
-    uint8_t *staging; /* NULL until the first read. */
-    size_t begin;     /* Bytes [begin, end) are not cut yet. */
+    uint8_t *staging; /* NULL while nothing is in it. */
+    size_t cap;
+    size_t begin; /* Bytes [begin, end) are not cut yet. */
     size_t end;
     size_t len_max;     /* Of a frame, header and body together. */
     struct blob *large; /* A frame that is read straight into its blob, or NULL. */
     size_t large_filled;
     struct frame_prefix large_prefix;
+    struct memory_claim claim; /* For the large frame, until frame_reader_handed_on(). */
 };
 
 void frame_reader_init(struct frame_reader *reader, size_t len_max);
+/* Frees and gives back everything. Twice is harmless. */
 void frame_reader_done(struct frame_reader *reader);
+
+/* Large frames need room in this budget; `granted` as in memory_budget.h. Before the first byte. */
+void frame_reader_share(struct frame_reader *reader, struct memory_budget *budget,
+                        void (*granted)(struct memory_claim *claim));
 
 /* Changes the limit for the frames whose prefix has not been seen yet. */
 void frame_reader_set_len_max(struct frame_reader *reader, size_t len_max);
@@ -43,7 +56,18 @@ void frame_reader_filled(struct frame_reader *reader, size_t len);
  * ERR_VERSION, ERR_TOO_BIG as of the prefix, ERR_NOMEM: the reader is of no further use. */
 int frame_reader_next(struct frame_reader *reader, bool *ret_got, struct frame *ret_frame) NODISCARD;
 
-/* Frees the staging buffer while nothing is in it: an idle connection costs little. */
+/* Whether frame_reader_next() had no frame for want of room in the budget. Until granted() there may be no place for
+ * further bytes: do not read. */
+bool frame_reader_waits(const struct frame_reader *reader);
+
+/* The frame taken last is somebody else's to bound: its room in the budget is free again. */
+void frame_reader_handed_on(struct frame_reader *reader);
+
+/* After frame_reader_next() had no frame: how many bytes of the next one are here, prefix included, and in *ret_len how
+ * many it has, or 0 while its prefix is not complete. */
+size_t frame_reader_begun(const struct frame_reader *reader, size_t *ret_len);
+
+/* Frees what the staging buffer does not need for the bytes in it: an idle connection costs little. */
 void frame_reader_trim(struct frame_reader *reader);
 
 #endif

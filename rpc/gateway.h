@@ -12,6 +12,7 @@
 
 #include "proto/base/blob.h"
 #include "proto/base/err.h"
+#include "proto/base/list.h"
 
 struct gateway;
 struct gateway_link; /* One attached connection, on the gateway's side. */
@@ -34,7 +35,7 @@ struct gateway_delivery {
     struct slice body; /* Borrowed; slice_ref() to keep it. */
 };
 
-/* Where to go instead. */
+/* Who leads, as this node knows. */
 struct gateway_leader {
     uint64_t node;       /* 0: not known. */
     const char *address; /* For clients; "" when not known. */
@@ -44,14 +45,16 @@ struct gateway_leader {
 struct gateway_sink {
     void *arg;
     void (*attached)(void *arg, uint64_t session, uint64_t last_number);
+    /* Exactly one for each command taken, in the order in which they were carried out, unless the link ends before. */
     void (*reply)(void *arg, const struct gateway_reply *reply);
     void (*delivery)(void *arg, const struct gateway_delivery *delivery);
     /* A subscription is over although nobody asked: NOT_FOUND, its queue was deleted. Deliveries of it that came before
      * stand; none follows. Also after an attachment, for a consumer named in it that the session does not have (any
      * more): then a Subscribe that the client has still to send again may yet make it. */
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
-    /* The link is over and is freed when this returns: no further callback, no further call. NOT_LEADER (with where to
-     * go), SESSION_EXPIRED, DISPLACED, CLOSED (the session was closed as asked), or what refused the attachment. */
+    /* The link is over and is freed when this returns: no further callback, no further call. UNAVAILABLE: this node cannot
+     * serve (it has no leader, is stopping, or was taken for lost); the session lives on for its lease, and another node
+     * may serve it. SESSION_EXPIRED, DISPLACED, CLOSED (the session was closed as asked), or what refused the attachment. */
     void (*detached)(void *arg, int err, const char *detail, const struct gateway_leader *leader);
     /* gateway submit said BUSY; now there is room again. */
     void (*resume)(void *arg);
@@ -65,15 +68,44 @@ struct gateway_attach {
     const char *virtual_host;
     const char *client;
     uint32_t lease_ms;
+    uint64_t attempt;          /* Counted by the client, higher each time; 0: not counted. */
     const uint64_t *consumers; /* With `seen`: deliveries above these numbers are sent again. Copied. */
     const uint64_t *seen;
     size_t consumers_len;
 };
 
-/* For `cluster status` and the like: node/ fills it, protocols encode it. */
-struct gateway_query_sink {
-    void *arg;
-    void (*queue)(void *arg, const char *name, uint64_t ready, uint64_t unsettled, uint32_t consumers);
+/* What is known of a queue. */
+struct gateway_queue {
+    const char *name;
+    uint64_t ready;
+    uint64_t unsettled;
+    uint32_t consumers;
+    uint64_t enqueued; /* Counted since it was declared. */
+    uint64_t delivered;
+    uint64_t settled;
+    uint64_t released;
+    uint64_t oldest_ms; /* Log time at which the oldest ready message was enqueued; 0: none is ready. */
+};
+
+struct gateway_browsed {
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t body_hash;
+    uint32_t delivery_count;
+    bool locked;       /* Out with a consumer. */
+    struct slice body; /* Borrowed; slice_ref() to keep it. */
+};
+
+/* A read that must be current. The caller's struct, which must live until done() or read_cancel(). */
+struct gateway_read {
+    /* With 0, this node's replica holds everything that was confirmed, to anybody, before read() was called: look at it
+     * now, from within. UNAVAILABLE: no leader could be asked within some seconds. From within it, read() may be called
+     * again, also with the same struct. */
+    void (*done)(struct gateway_read *read, int err);
+    struct list_node node; /* The gateway's, with what follows. */
+    uint64_t round;
+    uint64_t index;
+    uint64_t deadline_ms;
 };
 
 struct gateway_status {
@@ -90,6 +122,8 @@ struct gateway_status {
     uint32_t machine_version;
     const char *version;
     uint64_t entries_replayed;
+    uint64_t sessions;    /* Open ones, in the whole cluster. */
+    const char *refusing; /* Why new messages are refused, as far as this node knows; "" when they are not. */
     struct gateway_status_member {
         uint64_t id;
         const char *peer_address;
@@ -103,15 +137,17 @@ struct gateway_status {
 };
 
 struct gateway_ops {
-    /* Whether this node serves sessions now: 0, or ERR_NOT_LEADER with where to go. */
+    /* Who leads. 0, or ERR_UNAVAILABLE: not known. */
     int (*leader)(struct gateway *gateway, struct gateway_leader *ret_leader);
 
-    /* Attaches a session; the answer comes through the sink: attached() or detached(). ERR_NOMEM, ERR_LIMIT. */
+    /* Attaches a session, on any node; the answer comes through the sink: attached() or detached(). ERR_UNAVAILABLE: this
+     * node cannot serve now, another may. ERR_NOMEM, ERR_LIMIT. */
     int (*attach)(struct gateway *gateway, const struct gateway_attach *attach, const struct gateway_sink *sink,
                   struct gateway_link **ret_link);
 
     /* Submits a command: `header` is an encoded Command, `bodies` its bodies. Takes its own references. After attached()
-     * only. ERR_BUSY: nothing was taken; stop reading until resume(). ERR_TOO_BIG. */
+     * only, and with rising numbers. ERR_BUSY: nothing was taken; stop reading until resume(). ERR_TOO_BIG. ERR_INVALID:
+     * the number is not above the last. */
     int (*submit)(struct gateway_link *link, uint64_t number, uint64_t answered, struct slice header,
                   struct slice bodies);
 
@@ -121,10 +157,26 @@ struct gateway_ops {
     /* The connection is gone; the session's lease begins. Frees the link. */
     void (*detach)(struct gateway_link *link);
 
-    /* The queues whose names sort after `after`, at most `max`; sets *ret_more when there are others. As this node's
-     * replica has it. ERR_NOT_LEADER when it does not lead. */
-    int (*queues)(struct gateway *gateway, const char *after, size_t max, const struct gateway_query_sink *sink,
-                  bool *ret_more);
+    /* Makes a read current (ReadIndex, Raft thesis §6.4): done() follows, never from within the call. No log entry. */
+    void (*read)(struct gateway *gateway, struct gateway_read *read);
+    /* No done() any more. Harmless after it. */
+    void (*read_cancel)(struct gateway *gateway, struct gateway_read *read);
+
+    /* Looks at this node's replica, which is current within a read's done(). */
+
+    /* The queues whose names sort after `after`, at most `max`; sets *ret_more when there are others. */
+    int (*queues)(struct gateway *gateway, const char *after, size_t max, void *arg,
+                  void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
+    /* ERR_NOT_FOUND. */
+    int (*queue)(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue);
+    /* Messages of a queue from `position` on, in order, until `each` says false; sets *ret_more when there are others.
+     * ERR_NOT_FOUND, and what reading a body may say. */
+    int (*browse)(struct gateway *gateway, const char *name, uint64_t position, void *arg,
+                  bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+
+    /* Asks for leadership to be handed to `node`, or to whoever is most advanced (0). ERR_NOT_FOUND: no such member.
+     * ERR_UNAVAILABLE: no leader is known. 0: asked for; status() shows what comes of it. */
+    int (*transfer)(struct gateway *gateway, uint64_t node);
 
     void (*status)(struct gateway *gateway, struct gateway_status *ret_status);
 };

@@ -12,19 +12,57 @@
 
 #define BACKLOG 1024
 
+/* Connections accepted in one turn of the loop: when many come at once, those that are there already have their turn
+ * in between. */
+#define ACCEPTS_PER_TURN 32u
+
 struct listener {
     struct listener_events events;
     uv_tcp_t tcp;
-    bool listening; /* Otherwise nobody has been given it: closed() is not called. */
+    uv_idle_t idle;    /* Runs at each turn in which connections were accepted or put off. */
+    unsigned accepted; /* In this turn. */
+    bool put_off;      /* One waits; libuv asks for no other before it has been accepted. */
+    unsigned open;     /* Handles. */
+    bool listening;    /* Otherwise nobody has been given it: closed() is not called. */
 };
 
-static void on_closed(uv_handle_t *handle)
+static void listener_release(struct listener *listener)
 {
-    struct listener *listener = container_of((uv_tcp_t *)(void *)handle, struct listener, tcp);
+    if (--listener->open > 0) {
+        return;
+    }
     if (listener->listening && listener->events.closed != NULL) {
         listener->events.closed(listener->events.arg);
     }
     free(listener);
+}
+
+static void on_tcp_closed(uv_handle_t *handle)
+{
+    listener_release(container_of((uv_tcp_t *)(void *)handle, struct listener, tcp));
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    listener_release(container_of((uv_idle_t *)(void *)handle, struct listener, idle));
+}
+
+static void handles_close(struct listener *listener)
+{
+    uv_close((uv_handle_t *)&listener->tcp, on_tcp_closed);
+    uv_close((uv_handle_t *)&listener->idle, on_idle_closed);
+}
+
+static void on_turn(uv_idle_t *idle)
+{
+    struct listener *listener = container_of(idle, struct listener, idle);
+    listener->accepted = listener->put_off ? 1 : 0;
+    if (!listener->put_off) {
+        (void)uv_idle_stop(idle);
+        return;
+    }
+    listener->put_off = false;
+    listener->events.connection(listener->events.arg, &listener->tcp);
 }
 
 static void on_connection(uv_stream_t *handle, int status)
@@ -34,6 +72,12 @@ static void on_connection(uv_stream_t *handle, int status)
         listener->events.failed(listener->events.arg, uv_strerror(status));
         return;
     }
+    (void)uv_idle_start(&listener->idle, on_turn);
+    if (listener->accepted == ACCEPTS_PER_TURN) {
+        listener->put_off = true;
+        return;
+    }
+    listener->accepted++;
     listener->events.connection(listener->events.arg, &listener->tcp);
 }
 
@@ -71,10 +115,12 @@ int listener_open(uv_loop_t *loop, const char *text, const struct listener_event
     listener->events = *events;
     int rc = uv_tcp_init(loop, &listener->tcp);
     CHECK(rc == 0); /* Without a socket to make it cannot fail (libuv 1.44, tcp.c). */
+    (void)uv_idle_init(loop, &listener->idle);
+    listener->open = 2;
     rc = listener_bind(loop, listener, &address);
     if (rc != 0) {
         (void)snprintf(detail, detail_len, "cannot listen on %s: %s", text, uv_strerror(rc));
-        uv_close((uv_handle_t *)&listener->tcp, on_closed);
+        handles_close(listener);
         return ERR_SYSTEM;
     }
     listener->listening = true;
@@ -96,5 +142,5 @@ uint16_t listener_port(const struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
-    uv_close((uv_handle_t *)&listener->tcp, on_closed);
+    handles_close(listener);
 }

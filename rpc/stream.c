@@ -1,9 +1,8 @@
-/* A TCP stream of frames: life, deadlines and reading. Writing is in stream_write.c, connecting in stream_connect.c. */
+/* A TCP stream of frames: life and deadlines. Reading, writing and connecting have files of their own, stream_*.c. */
 
 #include "rpc/stream.h"
 
 #include <arpa/inet.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +11,6 @@
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "rpc/stream_private.h"
-
-/* Partial frames count as a sign of life by this many bytes: a large frame on a slow line is one, a byte a minute is
- * not. */
-#define ALIVE_BYTES (16 * KIB)
-
-#define KEEPALIVE_SECONDS 30u
 
 static uint64_t stream_now(const struct stream *stream)
 {
@@ -61,9 +54,10 @@ void stream_report_end(struct stream *stream)
 
 /* ---- Deadlines: one timer, set for the nearest; a deadline that has moved away since is found out when it fires ---- */
 
-static bool stream_hears(const struct stream *stream)
+bool stream_hears(const struct stream *stream)
 {
-    return stream->state == STREAM_OPEN && !stream->held && !stream->finishing && stream->end_err == 0;
+    return stream->state == STREAM_OPEN && !stream->held && !stream->starved && !stream->finishing &&
+           stream->end_err == 0;
 }
 
 static uint64_t nearest_deadline(const struct stream *stream)
@@ -80,6 +74,14 @@ static uint64_t nearest_deadline(const struct stream *stream)
     }
     if (stream_hears(stream) && stream->established && stream->idle_deadline_ms < nearest) {
         nearest = stream->idle_deadline_ms;
+    }
+    if (stream_hears(stream) && stream->frame_begun) {
+        uint64_t frame =
+            stream->frame_deadline_ms < stream->look_deadline_ms ? stream->frame_deadline_ms : stream->look_deadline_ms;
+        nearest = frame < nearest ? frame : nearest;
+    }
+    if (stream->state == STREAM_OPEN && stream->vanish_deadline_ms < nearest) {
+        nearest = stream->vanish_deadline_ms;
     }
     if (stream->state == STREAM_OPEN && stream->queue.len > 0 && stream->stall_deadline_ms < nearest) {
         nearest = stream->stall_deadline_ms;
@@ -114,6 +116,26 @@ static void stall_check(struct stream *stream)
     }
 }
 
+/* Fails the stream with what the deadline was about. */
+static void deadline_passed(struct stream *stream, uint64_t now)
+{
+    const char *what = "nothing heard from the peer";
+    size_t len;
+    if (stream->state != STREAM_OPEN) {
+        what = "no answer to the connection attempt";
+    } else if (stream->queue.len > 0 && stream->stall_deadline_ms <= now) {
+        what = "the peer takes no data";
+    } else if (!stream->established && stream->handshake_deadline_ms <= now) {
+        what = "the handshake took too long";
+    } else if (stream->frame_begun && stream->frame_deadline_ms <= now) {
+        (void)frame_reader_begun(&stream->reader, &len);
+        stream_fail(stream, ERR_TIMEOUT, "a frame of %zu bytes was begun %llu s ago and is not complete", len,
+                    (unsigned long long)(now - stream->frame_began_ms) / 1000);
+        return;
+    }
+    stream_fail(stream, ERR_TIMEOUT, "%s", what);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct stream *stream = container_of(timer, struct stream, timer);
@@ -126,21 +148,16 @@ static void on_timer(uv_timer_t *timer)
     if (stream->end_err != 0 && !stream->finishing) {
         return;
     }
-    stall_check(stream);
-    frame_reader_trim(&stream->reader);
-    if (nearest_deadline(stream) > now) {
+    if (!stream->finishing) {
+        stall_check(stream);
+        stream_vanish_check(stream, now);
+        stream_frame_look(stream, now);
+    }
+    if ((stream->finishing || stream->end_err == 0) && nearest_deadline(stream) > now) {
         stream_arm(stream);
         return;
     }
-    const char *what = "no answer to the connection attempt";
-    if (stream->state == STREAM_OPEN) {
-        if (stream->queue.len > 0 && stream->stall_deadline_ms <= now) {
-            what = "the peer takes no data";
-        } else {
-            what = stream->established ? "nothing heard from the peer" : "the handshake took too long";
-        }
-    }
-    stream_fail(stream, ERR_TIMEOUT, "%s", what);
+    deadline_passed(stream, now); /* Does nothing when it has failed already. */
     stream_report_end(stream);
 }
 
@@ -158,129 +175,6 @@ void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms)
     stream_arm(stream);
 }
 
-static void stream_alive(struct stream *stream)
-{
-    stream->heard_bytes = 0;
-    stream->idle_deadline_ms = stream_deadline(stream, stream->options.idle_timeout_ms);
-}
-
-/* ---- Reading ---- */
-
-static void stream_fail_read(struct stream *stream, int err)
-{
-    switch (err) {
-    case ERR_VERSION: stream_fail(stream, err, "a frame of another version of the protocol"); break;
-    case ERR_TOO_BIG: stream_fail(stream, err, "a frame over the limit of %zu bytes", stream->reader.len_max); break;
-    case ERR_NOMEM: stream_fail(stream, err, "out of memory for a frame"); break;
-    default: stream_fail(stream, err, "what arrived is not a frame"); break;
-    }
-}
-
-/* Hands over the frames that are complete, until the owner holds, closes, or there are none. */
-static void stream_deliver(struct stream *stream)
-{
-    while (stream_hears(stream)) {
-        bool got;
-        struct frame frame;
-        int err = frame_reader_next(&stream->reader, &got, &frame);
-        if (err != 0) {
-            stream_fail_read(stream, err);
-            return;
-        }
-        if (!got) {
-            return;
-        }
-        stream_alive(stream);
-        stream->events.frame(stream->events.arg, &frame);
-    }
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
-{
-    (void)suggested;
-    struct stream *stream = container_of((uv_tcp_t *)(void *)handle, struct stream, tcp);
-    if (stream->finishing) {
-        *buf = uv_buf_init(stream->discard, sizeof stream->discard);
-        return;
-    }
-    uint8_t *data;
-    size_t len;
-    if (frame_reader_buffer(&stream->reader, &data, &len) != 0) {
-        *buf = uv_buf_init(NULL, 0); /* libuv reports UV_ENOBUFS. */
-        return;
-    }
-    *buf = (uv_buf_t){.base = (char *)data, .len = len};
-}
-
-static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
-{
-    (void)buf;
-    struct stream *stream = container_of((uv_tcp_t *)(void *)handle, struct stream, tcp);
-    if (nread == 0) {
-        return;
-    }
-    if (stream->finishing) {
-        if (nread < 0) {
-            stream_close(stream, NULL);
-        }
-        return;
-    }
-    if (nread == UV_EOF) {
-        stream_fail(stream, ERR_CLOSED, "the peer closed the connection");
-    } else if (nread == UV_ENOBUFS) {
-        stream_fail_read(stream, ERR_NOMEM);
-    } else if (nread < 0) {
-        stream_fail(stream, ERR_SYSTEM, "reading failed: %s", uv_strerror((int)nread));
-    } else {
-        frame_reader_filled(&stream->reader, (size_t)nread);
-        stream->heard_bytes += (size_t)nread;
-        if (stream->heard_bytes >= ALIVE_BYTES) {
-            stream_alive(stream);
-        }
-        stream_deliver(stream);
-    }
-    if (stream->end_err != 0 && stream->state != STREAM_CLOSING) {
-        stream_report_end(stream);
-    }
-}
-
-int stream_read_start(struct stream *stream)
-{
-    int rc = uv_read_start((uv_stream_t *)&stream->tcp, on_alloc, on_read);
-    return rc == 0 || rc == UV_EALREADY ? 0 : rc;
-}
-
-void stream_hold(struct stream *stream, bool hold)
-{
-    if (stream->held == hold) {
-        return;
-    }
-    stream->held = hold;
-    if (stream->state != STREAM_OPEN || stream->end_err != 0 || stream->finishing) {
-        return;
-    }
-    if (hold) {
-        (void)uv_read_stop((uv_stream_t *)&stream->tcp);
-    } else {
-        stream_alive(stream);
-        stream_arm(stream);
-        stream->resuming = true; /* What is in the buffer already is delivered from the loop, not from this call. */
-        stream_wake(stream);
-    }
-}
-
-static void stream_resume(struct stream *stream)
-{
-    stream->resuming = false;
-    stream_deliver(stream);
-    if (stream_hears(stream)) {
-        int rc = stream_read_start(stream);
-        if (rc != 0) {
-            stream_fail(stream, ERR_SYSTEM, "reading failed: %s", uv_strerror(rc));
-        }
-    }
-}
-
 /* ---- The end of a turn ---- */
 
 /* What was put off to the loop. An idle handle keeps the loop from waiting for events meanwhile. */
@@ -292,7 +186,7 @@ static void on_turn(uv_idle_t *idle)
         stream_report_end(stream);
     }
     if (stream->resuming && stream_hears(stream)) {
-        stream_resume(stream);
+        stream_read_resume(stream);
     }
     if (stream->state == STREAM_OPEN) {
         stream_flush(stream);
@@ -321,6 +215,8 @@ static void options_fill(struct stream_options *options)
     options->handshake_timeout_ms = or_default(options->handshake_timeout_ms, 10000);
     options->idle_timeout_ms = or_default(options->idle_timeout_ms, UINT64_MAX);
     options->stall_timeout_ms = or_default(options->stall_timeout_ms, 30000);
+    options->frame_timeout_ms = or_default(options->frame_timeout_ms, UINT64_MAX);
+    options->vanished_timeout_ms = or_default(options->vanished_timeout_ms, UINT64_MAX);
     options->linger_ms = or_default(options->linger_ms, 2000);
     options->queue_low = (size_t)or_default(options->queue_low, 256 * KIB);
     options->queue_high = (size_t)or_default(options->queue_high, MIB);
@@ -343,9 +239,11 @@ int stream_new(uv_loop_t *loop, const struct stream_options *options, const stru
     CHECK(stream->options.queue_low <= stream->options.queue_high);
     stream->events = *events;
     stream->armed_ms = UINT64_MAX;
+    stream->vanish_deadline_ms = UINT64_MAX;
     size_t len_max = stream->options.frame_len_max;
     frame_reader_init(&stream->reader,
                       len_max < STREAM_HANDSHAKE_FRAME_LEN_MAX ? len_max : STREAM_HANDSHAKE_FRAME_LEN_MAX);
+    frame_reader_share(&stream->reader, stream->options.receive_budget, stream_memory_granted);
     if (uv_tcp_init(loop, &stream->tcp) != 0) {
         free(stream);
         return ERR_SYSTEM;
@@ -359,13 +257,7 @@ int stream_new(uv_loop_t *loop, const struct stream_options *options, const stru
 
 int stream_opened(struct stream *stream)
 {
-    (void)uv_tcp_nodelay(&stream->tcp, 1);
-    (void)uv_tcp_keepalive(&stream->tcp, 1, KEEPALIVE_SECONDS);
-    uv_os_fd_t fd;
-    if (stream->options.unacked_timeout_ms > 0 && uv_fileno((uv_handle_t *)&stream->tcp, &fd) == 0) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stream->options.unacked_timeout_ms,
-                         sizeof stream->options.unacked_timeout_ms);
-    }
+    stream_socket_prepare(stream);
     struct sockaddr_storage peer;
     int peer_len = sizeof peer;
     char host[64];
@@ -407,6 +299,7 @@ void stream_release(struct stream *stream)
     }
     frame_reader_done(&stream->reader);
     frame_queue_done(&stream->queue);
+    stream_account(stream);
     stream_connect_done(stream);
     if (stream->close_cb != NULL) {
         stream->close_cb(stream->events.arg);
@@ -454,6 +347,7 @@ void stream_finish(struct stream *stream, stream_close_cb cb)
     }
     stream->close_cb = cb;
     stream->finishing = true;
+    frame_reader_done(&stream->reader); /* What has begun to arrive is not waited for. */
     stream->linger_deadline_ms = stream_deadline(stream, stream->options.linger_ms);
     if (stream->end_err != ERR_CLOSED && stream_read_start(stream) != 0) {
         stream->end_err = ERR_CLOSED;

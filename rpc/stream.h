@@ -6,11 +6,13 @@
  *
  * Reading: many small frames are cut from one read; each frame gets a blob of exactly its size. The rest of a large one
  * is read straight into its blob. The prefix is checked before anything is allocated. Until stream_established(), frames
- * above STREAM_HANDSHAKE_FRAME_LEN_MAX are refused.
+ * above STREAM_HANDSHAKE_FRAME_LEN_MAX are refused. Streams may share a budget for what has begun to arrive: one whose next
+ * frame finds no room reads nothing until there is.
  *
  * Writing: frames queue until the end of the loop's turn (or stream_flush()) and leave in few vectored writes; their
  * parts are not copied. The queue is bounded in bytes: above `queue_high` the owner is told to slow down, at `queue_max`
- * frames are refused. A peer that takes nothing for `stall_timeout_ms` (noticed within twice that time) while something
+ * frames are refused. Streams may share a budget for what is queued: while it is exceeded, each is congested as soon as
+ * STREAM_SHARE_HIGH bytes are queued in it. A peer that takes nothing for `stall_timeout_ms` (noticed within twice that time) while something
  * is queued has ended. The process or thread must ignore SIGPIPE, which libuv leaves alone. */
 
 #ifndef HOLDFAST_RPC_STREAM_H
@@ -27,6 +29,16 @@
 /* A frame before stream_established(), header and body together. */
 #define STREAM_HANDSHAKE_FRAME_LEN_MAX (64u * 1024u)
 
+/* The marks of a stream's queue while the budget of all is exceeded: what each may have in any case. */
+#define STREAM_SHARE_HIGH (64u * 1024u)
+#define STREAM_SHARE_LOW (32u * 1024u)
+
+/* A frame that has begun makes progress when so many more bytes of it have come. While others wait for the memory that it
+ * takes, one of which nothing comes any more has only this part of its time. */
+#define STREAM_PROGRESS_LEN (4u * 1024u * 1024u)
+#define STREAM_STOPPED_PART 10u
+
+struct memory_budget;
 struct stream;
 
 struct stream_events {
@@ -53,14 +65,21 @@ struct stream_options {
     uint64_t connect_timeout_ms;   /* [5000] Resolving and connecting. */
     uint64_t handshake_timeout_ms; /* [10000] From connected or accepted to stream_established(). */
     uint64_t idle_timeout_ms;      /* [never] Without a frame from the peer; starts at stream_established(). */
-    uint64_t stall_timeout_ms;     /* [30000] With bytes queued and none taken by the peer. */
-    unsigned unacked_timeout_ms;   /* [the kernel's] TCP_USER_TIMEOUT: bytes sent and not acknowledged for so long mean
-                                    * that the network is gone; without it a connection outlives a partition by minutes. */
-    uint64_t linger_ms;            /* [2000] For stream_finish(): to send the rest and see the peer close. */
-    size_t queue_low;              /* [256 KiB] */
-    size_t queue_high;             /* [1 MiB] */
-    size_t queue_max;              /* [64 MiB] A frame that would exceed it is refused, unless the queue is empty. */
-    size_t frame_len_max;          /* [the limits of a frame] Header and body together. */
+    uint64_t frame_timeout_ms;    /* [never] With a frame begun and neither complete nor STREAM_PROGRESS_LEN further. */
+    uint64_t stall_timeout_ms;    /* [30000] With bytes queued and none taken by the peer. */
+    uint64_t vanished_timeout_ms; /* [never] With bytes sent, and no acknowledgement by the peer's host although it was
+                                    * asked for; noticed within twice that. A program that does not read is not meant:
+                                    * its host answers. */
+    unsigned unacked_timeout_ms;  /* [the kernel's] TCP_USER_TIMEOUT, for a peer that always reads: bytes sent and not
+                                    * acknowledged, or a window closed, for so long mean that it is gone; without it a
+                                    * connection outlives a partition by minutes. */
+    uint64_t linger_ms;           /* [2000] For stream_finish(): to send the rest and see the peer close. */
+    size_t queue_low;             /* [256 KiB] */
+    size_t queue_high;            /* [1 MiB] */
+    size_t queue_max;             /* [64 MiB] A frame that would exceed it is refused, unless the queue is empty. */
+    size_t frame_len_max;         /* [the limits of a frame] Header and body together. */
+    struct memory_budget *receive_budget; /* [none] Borrowed until the stream is gone, as the next. */
+    struct memory_budget *send_budget;    /* [none] */
 };
 
 /* Copies the options and events. ERR_NOMEM, ERR_SYSTEM. */
@@ -87,7 +106,8 @@ int stream_send(struct stream *stream, struct frame_out *frame) NODISCARD;
 /* Writes what is queued now, as far as the socket takes it, rather than at the end of the turn. */
 void stream_flush(struct stream *stream);
 
-/* Stops (true) or resumes (false) reading. While held, no frame() is called and the idle deadline rests. */
+/* Stops (true) or resumes (false) reading. While held, no frame() is called, and the idle deadline and
+ * that of a frame begun rest. */
 void stream_hold(struct stream *stream, bool hold);
 
 /* Bytes queued and not yet taken by the kernel. */

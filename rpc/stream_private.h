@@ -1,4 +1,4 @@
-/* What stream.c and stream_connect.c share. Nobody else includes this. */
+/* What the files of the stream share. Nobody else includes this. */
 
 #ifndef HOLDFAST_RPC_STREAM_PRIVATE_H
 #define HOLDFAST_RPC_STREAM_PRIVATE_H
@@ -17,7 +17,9 @@ struct stream {
     stream_close_cb close_cb;
     enum stream_state state;
     bool held;
-    bool resuming; /* Released since; the loop delivers what is buffered, then reads. */
+    bool starved;    /* A frame waits for room in the budget: nothing is read. */
+    bool keeps_room; /* The owner held from within the frame taken last, which keeps its room in the budget. */
+    bool resuming;   /* Released since; the loop delivers what is buffered, then reads. */
     bool established;
     bool congested;    /* As the owner was told. */
     bool finishing;    /* stream_finish() was called. */
@@ -36,9 +38,13 @@ struct stream {
 
     struct frame_reader reader;
     size_t heard_bytes; /* Since the last sign of life. */
-    char discard[4096]; /* For what arrives while finishing. */
+    bool frame_begun;   /* A part of a frame is here, */
+    size_t frame_seen;  /* with so many bytes when its deadline was set last. */
+    uint64_t frame_began_ms;
+    size_t looked_seen; /* As many bytes of it were here when that was looked at last. */
 
     struct frame_queue queue;
+    size_t accounted; /* Of its bytes, in the budget. */
     uv_write_t write;
     size_t writing_len;
     size_t writing_left; /* As last seen. */
@@ -48,7 +54,10 @@ struct stream {
     uint64_t connect_deadline_ms;
     uint64_t handshake_deadline_ms;
     uint64_t idle_deadline_ms;
+    uint64_t frame_deadline_ms;
+    uint64_t look_deadline_ms; /* UINT64_MAX: the frame takes no room that others could wait for. */
     uint64_t stall_deadline_ms;
+    uint64_t vanish_deadline_ms; /* UINT64_MAX: nothing is watched. */
     uint64_t linger_deadline_ms;
 
     uv_getaddrinfo_t resolve;
@@ -68,14 +77,34 @@ void stream_wake(struct stream *stream);
 __attribute__((format(printf, 3, 4))) void stream_fail(struct stream *stream, int err, const char *format, ...);
 /* The socket is connected. Returns 0 or libuv's error. */
 int stream_opened(struct stream *stream) NODISCARD;
-/* Returns 0 or libuv's error. */
-int stream_read_start(struct stream *stream) NODISCARD;
+/* Whether frames are taken now: deadlines for what the peer should send run only then. */
+bool stream_hears(const struct stream *stream);
 /* One handle or request less; the last one frees the stream. */
 void stream_release(struct stream *stream);
 
 /* Tells the owner of the end, once; a finishing stream has nobody to tell and closes. */
 void stream_report_end(struct stream *stream);
 
+/* stream_read.c. Returns 0 or libuv's error. */
+int stream_read_start(struct stream *stream) NODISCARD;
+/* stream_read.c: hands over what is buffered, then reads. */
+void stream_read_resume(struct stream *stream);
+/* stream_read.c: the budget has room for the frame that waited for it. */
+void stream_memory_granted(struct memory_claim *claim);
+/* stream_read.c: fails the stream when its frame has stopped and others wait for the room that it takes. */
+void stream_frame_look(struct stream *stream, uint64_t now);
+/* stream_read.c: the peer has been heard. */
+void stream_alive(struct stream *stream);
+
+/* stream_socket.c: small frames leave at once, and a peer whose host has vanished is noticed. */
+void stream_socket_prepare(struct stream *stream);
+/* stream_socket.c: bytes were given to the kernel, which should see them acknowledged. */
+void stream_vanish_watch(struct stream *stream);
+/* stream_socket.c: fails the stream when they are not. */
+void stream_vanish_check(struct stream *stream, uint64_t now);
+
+/* stream_write.c: counts the queue in the budget, as long as it is now. */
+void stream_account(struct stream *stream);
 /* stream_write.c: tells the owner when a watermark has been crossed since it was last told. */
 void stream_congestion_check(struct stream *stream);
 /* stream_write.c: half-closes a finishing stream once everything is out. */

@@ -11,6 +11,30 @@
 
 static void on_written(uv_write_t *write, int status);
 
+void stream_account(struct stream *stream)
+{
+    struct memory_budget *budget = stream->options.send_budget;
+    size_t len = stream->queue.len;
+    if (budget == NULL || len == stream->accounted) {
+        return;
+    }
+    if (len > stream->accounted) {
+        memory_budget_add(budget, len - stream->accounted);
+    } else {
+        memory_budget_remove(budget, stream->accounted - len);
+    }
+    stream->accounted = len;
+}
+
+/* `len` bytes of the queue are the kernel's now. */
+static void write_taken(struct stream *stream, size_t len)
+{
+    frame_queue_taken(&stream->queue, len);
+    stream_account(stream);
+    stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+    stream_vanish_watch(stream);
+}
+
 /* Leaves the rest to libuv, which waits for the socket to take more. */
 static int write_start(struct stream *stream)
 {
@@ -40,8 +64,7 @@ static int write_now(struct stream *stream)
         }
         size_t taken = rc < 0 ? 0 : (size_t)rc;
         if (taken > 0) {
-            frame_queue_taken(&stream->queue, taken);
-            stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+            write_taken(stream, taken);
         }
         if (taken < len) {
             return write_start(stream);
@@ -56,10 +79,11 @@ static void write_failed(struct stream *stream, int rc)
     stream_fail(stream, ERR_SYSTEM, "writing failed: %s", uv_strerror(rc));
 }
 
-/* After stream_finish(), with nothing left to send: half-close, so that the peer sees the end after the last word. */
+/* After stream_finish(), with nothing left that can be sent: half-close, so that the peer sees the end after the last word. */
 void stream_finish_step(struct stream *stream)
 {
-    if (!stream->finishing || stream->queue.len > 0 || stream->state != STREAM_OPEN || stream->shut) {
+    bool out = stream->queue.len == 0 || stream->write_broken;
+    if (!stream->finishing || !out || stream->state != STREAM_OPEN || stream->shut) {
         return;
     }
     stream->shut = true;
@@ -81,10 +105,18 @@ void stream_flush(struct stream *stream)
     stream_arm(stream);
 }
 
-/* Tells the owner when a watermark has been crossed since it was last told. */
+/* The mark that the queue must cross next. Its own, or less while all streams together have more than they should. */
+static size_t congestion_mark(const struct stream *stream)
+{
+    const struct memory_budget *budget = stream->options.send_budget;
+    size_t mark = stream->congested ? stream->options.queue_low : stream->options.queue_high;
+    size_t share = stream->congested ? STREAM_SHARE_LOW : STREAM_SHARE_HIGH;
+    return budget != NULL && memory_budget_over(budget) && share < mark ? share : mark;
+}
+
 void stream_congestion_check(struct stream *stream)
 {
-    bool congested = stream->queue.len > (stream->congested ? stream->options.queue_low : stream->options.queue_high);
+    bool congested = stream->queue.len > congestion_mark(stream);
     if (congested == stream->congested || stream->end_reported || stream->finishing) {
         return;
     }
@@ -106,8 +138,7 @@ static void on_written(uv_write_t *write, int status)
         stream_report_end(stream);
         return;
     }
-    frame_queue_taken(&stream->queue, stream->writing_len);
-    stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
+    write_taken(stream, stream->writing_len);
     stream_flush(stream);
     stream_congestion_check(stream);
     stream_finish_step(stream);
@@ -134,6 +165,7 @@ int stream_send(struct stream *stream, struct frame_out *frame)
         stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
         stream_arm(stream);
     }
+    stream_account(stream);
     stream_wake(stream);
     return 0;
 }

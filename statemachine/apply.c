@@ -56,7 +56,9 @@ static int command_decode(struct machine *machine, struct slice header, Holdfast
 static bool command_is_for_nodes(const Holdfast__Command *command)
 {
     return command->kind_case == HOLDFAST__COMMAND__KIND_ATTACH_SESSION ||
-           command->kind_case == HOLDFAST__COMMAND__KIND_EXPIRE_SESSION ||
+           command->kind_case == HOLDFAST__COMMAND__KIND_DETACH_SESSION ||
+           command->kind_case == HOLDFAST__COMMAND__KIND_NODE_PRESENT ||
+           command->kind_case == HOLDFAST__COMMAND__KIND_NODE_LOST ||
            command->kind_case == HOLDFAST__COMMAND__KIND_RAISE_VERSION;
 }
 
@@ -76,25 +78,62 @@ static bool command_check(const struct entry_command *from, const Holdfast__Comm
     return reply->error == 0;
 }
 
-static int command_carry_out(struct machine *machine, struct session *session, const struct entry_command *from,
-                             const Holdfast__Command *command, struct reply *reply)
+static int command_carry_out_of_node(struct machine *machine, const Holdfast__Command *command, struct reply *reply)
 {
-    if (!command_check(from, command, reply)) {
-        return 0;
-    }
     switch (command->kind_case) {
     case HOLDFAST__COMMAND__KIND_ATTACH_SESSION: return command_attach_session(machine, command->attach_session, reply);
-    case HOLDFAST__COMMAND__KIND_EXPIRE_SESSION: return command_expire_session(machine, command->expire_session, reply);
+    case HOLDFAST__COMMAND__KIND_DETACH_SESSION: return command_detach_session(machine, command->detach_session, reply);
+    case HOLDFAST__COMMAND__KIND_NODE_PRESENT: return command_node_present(machine, command->node_present, reply);
+    case HOLDFAST__COMMAND__KIND_NODE_LOST: return command_node_lost(machine, command->node_lost, reply);
     case HOLDFAST__COMMAND__KIND_RAISE_VERSION: return command_raise_version(machine, command->raise_version, reply);
+    default: return 0;
+    }
+}
+
+static int command_carry_out_of_session(struct machine *machine, struct session *session,
+                                        const struct entry_command *from, const Holdfast__Command *command,
+                                        struct reply *reply)
+{
+    switch (command->kind_case) {
     case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE: return command_declare_queue(machine, command->declare_queue, reply);
     case HOLDFAST__COMMAND__KIND_DELETE_QUEUE: return command_delete_queue(machine, command->delete_queue, reply);
+    case HOLDFAST__COMMAND__KIND_PURGE_QUEUE: return command_purge_queue(machine, command->purge_queue, reply);
     case HOLDFAST__COMMAND__KIND_PUBLISH: return command_publish(machine, command->publish, from->bodies, reply);
     case HOLDFAST__COMMAND__KIND_SUBSCRIBE: return command_subscribe(machine, session, command->subscribe, reply);
     case HOLDFAST__COMMAND__KIND_UNSUBSCRIBE: return command_unsubscribe(machine, session, command->unsubscribe, reply);
     case HOLDFAST__COMMAND__KIND_SET_CREDIT: return command_set_credit(machine, session, command->set_credit, reply);
     case HOLDFAST__COMMAND__KIND_SETTLE: return command_settle(machine, session, command->settle, reply);
+    case HOLDFAST__COMMAND__KIND_REFUSED: reply_refuse(reply, command->refused->error); return 0;
     case HOLDFAST__COMMAND__KIND_CLOSE_SESSION: /* Its reply goes out first: see session_apply(). */
     default: return 0;
+    }
+}
+
+static bool command_is_named_publish(const Holdfast__Command *command)
+{
+    return command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH && command->publish->producer[0] != 0;
+}
+
+/* A client that sends several publishes of a producer at a time may have had a later one let in when an earlier one was
+ * refused. It sends the refused one again with the same sequences, which must not be taken for done because the later one
+ * has moved the producer on. So what was sent before the client knew of a failure fails, too. */
+static bool publish_check_failed(const struct session *session, const struct entry_command *from,
+                                 const Holdfast__Command *command, struct reply *reply)
+{
+    if (command_is_named_publish(command) && from->answered < session->failed_publish &&
+        !fault_fires(FAULT_SKIP_FAILED_CHECK)) {
+        reply_fail(reply, ERR_REFUSED, DETAIL_BEHIND_FAILED);
+        return false;
+    }
+    return true;
+}
+
+static void session_note_failure(struct session *session, const struct entry_command *from,
+                                 const Holdfast__Command *command, const struct reply *reply)
+{
+    if (reply->error != 0 && command != NULL &&
+        (command_is_named_publish(command) || command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED)) {
+        session->failed_publish = from->number;
     }
 }
 
@@ -126,20 +165,23 @@ static int session_apply(struct machine *machine, struct session *session, const
 {
     Holdfast__Command *command;
     int err = command_decode(machine, from->header, &command);
+    if (err == 0 && command_check(from, command, reply) && publish_check_failed(session, from, command, reply)) {
+        err = command_carry_out_of_session(machine, session, from, command, reply);
+    }
     if (err == 0) {
-        err = command_carry_out(machine, session, from, command, reply);
+        session_note_failure(session, from, command, reply);
     }
     if (err == 0 && from->number > session->replies.last) {
         err = replies_push(&session->replies, reply);
     }
     if (err == 0) {
-        err = effect_list_reply(&machine->effects, from->session, from->number, at, reply);
+        err = effect_list_reply(&machine->effects, from, at, reply);
     }
     if (err != 0) {
         return err;
     }
     bool close = reply->error == 0 && command->kind_case == HOLDFAST__COMMAND__KIND_CLOSE_SESSION;
-    return close ? state_end_session(machine, session) : 0;
+    return close ? state_end_session(machine, session, false) : 0;
 }
 
 static int command_apply_of_session(struct machine *machine, const struct entry_command *from, uint32_t at)
@@ -153,7 +195,20 @@ static int command_apply_of_session(struct machine *machine, const struct entry_
     } else if (session_admit(machine, session, from, &reply)) {
         return session_apply(machine, session, from, at, &reply);
     }
-    return effect_list_reply(&machine->effects, from->session, from->number, at, &reply);
+    return effect_list_reply(&machine->effects, from, at, &reply);
+}
+
+/* Whose command it was, for the reply, also when it was refused. */
+static struct origin command_origin(const Holdfast__Command *command)
+{
+    const Holdfast__Origin *origin = NULL;
+    if (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_ATTACH_SESSION) {
+        origin = command->attach_session->origin;
+    } else if (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_DETACH_SESSION) {
+        origin = command->detach_session->origin;
+    }
+    return origin == NULL ? (struct origin){0}
+                          : (struct origin){.node = origin->node, .run = origin->run, .tag = origin->tag};
 }
 
 static int command_apply_of_node(struct machine *machine, const struct entry_command *from, uint32_t at)
@@ -161,10 +216,14 @@ static int command_apply_of_node(struct machine *machine, const struct entry_com
     struct reply reply = {0};
     Holdfast__Command *command;
     int err = command_decode(machine, from->header, &command);
-    if (err == 0) {
-        err = command_carry_out(machine, NULL, from, command, &reply);
+    if (err == 0 && command_check(from, command, &reply)) {
+        err = command_carry_out_of_node(machine, command, &reply);
     }
-    return err != 0 ? err : effect_list_reply(&machine->effects, 0, 0, at, &reply);
+    if (err != 0) {
+        return err;
+    }
+    reply.origin = command_origin(command);
+    return effect_list_reply(&machine->effects, from, at, &reply);
 }
 
 /* Whether a command raises the version to one that this build does not know. */
@@ -217,17 +276,21 @@ static int entry_apply(struct machine *machine, struct slice payload, const stru
     if (head->time_ms > machine->time_ms) {
         machine->time_ms = head->time_ms;
     }
+    int err = leases_expire(machine);
+    if (err != 0) {
+        return err;
+    }
     size_t offset = ENTRY_HEAD_LEN;
     for (uint32_t i = 0; i < head->commands; i++) {
         struct entry_command command;
         CHECK(entry_command_decode(payload, &offset, &command) == 0);
-        int err = command.session != 0 ? command_apply_of_session(machine, &command, i)
-                                       : command_apply_of_node(machine, &command, i);
+        err = command.session != 0 ? command_apply_of_session(machine, &command, i)
+                                   : command_apply_of_node(machine, &command, i);
         if (err != 0) {
             return err;
         }
     }
-    int err = deliver_due(machine);
+    err = deliver_due(machine);
     return err != 0 ? err : machine->err;
 }
 

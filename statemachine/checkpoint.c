@@ -80,6 +80,21 @@ static void checkpoint_add_settled(void *arg, uint64_t position)
     settled[checkpoint->settled_len++] = (struct checkpoint_position){.queue = sink->queue, .position = position};
 }
 
+static int checkpoint_add_purged(struct machine_checkpoint *checkpoint, const struct queue *queue)
+{
+    for (size_t i = 0; i < queue->gone.ranges_len; i++) {
+        struct checkpoint_range *purged =
+            array_grow(checkpoint->purged, checkpoint->purged_len, &checkpoint->purged_cap, sizeof *purged);
+        if (purged == NULL) {
+            return ERR_NOMEM;
+        }
+        checkpoint->purged = purged;
+        purged[checkpoint->purged_len++] =
+            (struct checkpoint_range){.queue = queue->id, .range = queue->gone.ranges[i]};
+    }
+    return 0;
+}
+
 static int checkpoint_add_tail(struct machine_checkpoint *checkpoint, const struct queue *queue)
 {
     struct checkpoint_position *tails =
@@ -106,6 +121,9 @@ static int checkpoint_collect_queue(struct machine_checkpoint *checkpoint, struc
     struct settled_sink sink = {.checkpoint = checkpoint, .queue = queue->id};
     gone_each(&queue->gone, checkpoint_add_settled, &sink);
     int err = sink.err;
+    if (err == 0) {
+        err = checkpoint_add_purged(checkpoint, queue);
+    }
     if (err == 0) {
         err = checkpoint_add_tail(checkpoint, queue);
     }
@@ -152,6 +170,24 @@ static int checkpoint_collect_returns(struct machine_checkpoint *checkpoint, str
             return err;
         }
         returned->stored = true;
+        list_remove(node);
+    }
+    return 0;
+}
+
+static int checkpoint_collect_presences(struct machine_checkpoint *checkpoint, struct machine *machine)
+{
+    struct list_node *node;
+    while ((node = list_first(&machine->changed_presences)) != NULL) {
+        struct presence *presence = container_of(node, struct presence, changed);
+        int err = presence_row(presence, &machine->row);
+        if (err == 0) {
+            err = checkpoint_add_row(checkpoint, &machine->row);
+        }
+        if (err != 0) {
+            return err;
+        }
+        presence->stored = true;
         list_remove(node);
     }
     return 0;
@@ -219,6 +255,9 @@ static int checkpoint_collect(struct machine_checkpoint *checkpoint, struct mach
     int err = checkpoint_collect_queues(checkpoint, machine);
     if (err == 0) {
         err = checkpoint_collect_returns(checkpoint, machine);
+    }
+    if (err == 0) {
+        err = checkpoint_collect_presences(checkpoint, machine);
     }
     if (err == 0) {
         err = checkpoint_collect_sessions(checkpoint, machine);
@@ -298,6 +337,7 @@ static void checkpoint_free_one(struct machine_checkpoint *checkpoint)
     free(checkpoint->forgotten);
     free(checkpoint->messages);
     free(checkpoint->settled);
+    free(checkpoint->purged);
     free(checkpoint->rows);
     free(checkpoint->tails);
     bytes_done(&checkpoint->bytes);

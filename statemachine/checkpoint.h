@@ -20,6 +20,11 @@ struct checkpoint_position {
     uint64_t position;
 };
 
+struct checkpoint_range {
+    uint64_t queue;
+    struct gone_range range;
+};
+
 /* A row in the bytes of the checkpoint: key, then value. */
 struct checkpoint_row {
     size_t offset;
@@ -39,6 +44,9 @@ struct machine_checkpoint {
     struct checkpoint_position *settled; /* Rows of messages to delete. */
     size_t settled_len;
     size_t settled_cap;
+    struct checkpoint_range *purged; /* Likewise. */
+    size_t purged_len;
+    size_t purged_cap;
     struct checkpoint_row *rows;
     size_t rows_len;
     size_t rows_cap;

@@ -22,7 +22,7 @@ static size_t checkpoint_changes_max(const struct machine_checkpoint *checkpoint
     size_t count = 0;
     for (; checkpoint != NULL; checkpoint = checkpoint->before) {
         count += CHANGES_PER_FORGOTTEN * checkpoint->forgotten_len + checkpoint->messages_len +
-                 checkpoint->settled_len + checkpoint->rows_len;
+                 checkpoint->settled_len + checkpoint->purged_len + checkpoint->rows_len;
     }
     return count;
 }
@@ -54,11 +54,8 @@ static int changes_add_delete(struct changes *changes, struct row_key key)
     return err;
 }
 
-/* All rows of a kind that belong to a queue. Ids are handed out from 1 upwards, so that id + 1 does not overflow. */
-static int changes_add_delete_all(struct changes *changes, enum row_kind kind, uint64_t queue)
+static int changes_add_delete_range(struct changes *changes, struct row_key first, struct row_key end)
 {
-    struct row_key first = row_key_one(kind, queue);
-    struct row_key end = row_key_one(kind, queue + 1);
     struct slice first_name;
     struct slice end_name;
     int err = changes_add_key(changes, &first, &first_name);
@@ -71,10 +68,16 @@ static int changes_add_delete_all(struct changes *changes, enum row_kind kind, u
     return err;
 }
 
+/* All rows of a kind that belong to a queue. Ids are handed out from 1 upwards, so that id + 1 does not overflow. */
+static int changes_add_delete_all(struct changes *changes, enum row_kind kind, uint64_t queue)
+{
+    return changes_add_delete_range(changes, row_key_one(kind, queue), row_key_one(kind, queue + 1));
+}
+
 static int changes_add_forgotten(struct changes *changes, const struct forgotten_row *forgotten)
 {
-    if (forgotten->kind == ROW_SESSION) {
-        return changes_add_delete(changes, row_key_one(ROW_SESSION, forgotten->a));
+    if (forgotten->kind == ROW_SESSION || forgotten->kind == ROW_PRESENCE) {
+        return changes_add_delete(changes, row_key_one(forgotten->kind, forgotten->a));
     }
     if (forgotten->kind != ROW_QUEUE) {
         return changes_add_delete(changes, row_key_pair(forgotten->kind, forgotten->a, forgotten->b));
@@ -127,6 +130,11 @@ static int changes_add_checkpoint(struct changes *changes, const struct machine_
     for (size_t i = 0; err == 0 && i < checkpoint->settled_len; i++) {
         const struct checkpoint_position *settled = &checkpoint->settled[i];
         err = changes_add_delete(changes, row_key_pair(ROW_MESSAGE, settled->queue, settled->position));
+    }
+    for (size_t i = 0; err == 0 && i < checkpoint->purged_len; i++) {
+        const struct checkpoint_range *purged = &checkpoint->purged[i];
+        err = changes_add_delete_range(changes, row_key_pair(ROW_MESSAGE, purged->queue, purged->range.first),
+                                       row_key_pair(ROW_MESSAGE, purged->queue, purged->range.end));
     }
     for (size_t i = 0; err == 0 && i < checkpoint->rows_len; i++) {
         changes_add_row(changes, &checkpoint->bytes, &checkpoint->rows[i]);

@@ -12,13 +12,16 @@
 
 int command_attach_session(struct machine *machine, const Holdfast__AttachSession *attach,
                            struct reply *reply) NODISCARD;
-int command_expire_session(struct machine *machine, const Holdfast__ExpireSession *expire,
+int command_detach_session(struct machine *machine, const Holdfast__DetachSession *detach,
                            struct reply *reply) NODISCARD;
+int command_node_present(struct machine *machine, const Holdfast__NodePresent *present, struct reply *reply) NODISCARD;
+int command_node_lost(struct machine *machine, const Holdfast__NodeLost *lost, struct reply *reply) NODISCARD;
 int command_raise_version(struct machine *machine, const Holdfast__RaiseVersion *raise, struct reply *reply) NODISCARD;
 
 int command_declare_queue(struct machine *machine, const Holdfast__DeclareQueue *declare,
                           struct reply *reply) NODISCARD;
 int command_delete_queue(struct machine *machine, const Holdfast__DeleteQueue *delete, struct reply *reply) NODISCARD;
+int command_purge_queue(struct machine *machine, const Holdfast__PurgeQueue *purge, struct reply *reply) NODISCARD;
 
 int command_publish(struct machine *machine, const Holdfast__Publish *publish, struct slice bodies,
                     struct reply *reply) NODISCARD;

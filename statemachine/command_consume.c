@@ -13,7 +13,7 @@ static bool subscribe_check(struct session *session, const Holdfast__Subscribe *
         reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
     } else if (consumer_find(session, subscribe->consumer) != NULL) {
         reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
-    } else if (HASH_CNT(by_id, session->consumers) >= SESSION_CONSUMERS_MAX) {
+    } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
     }
     return reply->error == 0;

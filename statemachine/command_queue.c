@@ -1,4 +1,4 @@
-/* Commands about queues: declare, delete. */
+/* Commands about queues: declare, delete, purge. */
 
 #include <string.h>
 
@@ -66,4 +66,15 @@ int command_delete_queue(struct machine *machine, const Holdfast__DeleteQueue *d
     queue_free(machine, queue);
     reply->count = messages;
     return 0;
+}
+
+int command_purge_queue(struct machine *machine, const Holdfast__PurgeQueue *purge, struct reply *reply)
+{
+    struct queue *queue = queue_by_name(machine, purge->queue);
+    if (queue == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_QUEUE);
+        return 0;
+    }
+    reply->count = queue_ready(queue);
+    return reply->count > 0 ? queue_purge(machine, queue) : 0;
 }

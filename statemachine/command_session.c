@@ -1,7 +1,8 @@
-/* Commands about sessions, issued by nodes: attach, expire; and the version of the rules. */
+/* Commands about sessions, issued by nodes: attach, detach; and the version of the rules. */
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command.h"
 
 static uint32_t lease_clamp(uint32_t lease_ms)
@@ -37,10 +38,56 @@ static bool attach_check(const struct machine *machine, const Holdfast__AttachSe
     return reply->error == 0;
 }
 
+static bool origin_is_same(const struct origin *origin, const Holdfast__Origin *other)
+{
+    return origin->node == other->node && origin->run == other->run && origin->tag == other->tag;
+}
+
+static int attach_carry_out(struct machine *machine, const Holdfast__AttachSession *attach, struct presence *place,
+                            struct session *session)
+{
+    int err = session_set_names(session, "/", attach->client);
+    if (err != 0) {
+        return err;
+    }
+    session->attachment++;
+    session->attempt = attach->attempt > session->attempt ? attach->attempt : session->attempt;
+    session->origin =
+        (struct origin){.node = attach->origin->node, .run = attach->origin->run, .tag = attach->origin->tag};
+    session->lease_ms = lease_clamp(attach->lease_ms);
+    session_attach(machine, session, place);
+    return 0;
+}
+
+/* An attachment that arrives once more is known by its origin, of which the tag is another one each time. It is answered
+ * the same even if the session has been detached meanwhile: whoever sends again does not have the connection any more.
+ */
+static int attach_apply(struct machine *machine, const Holdfast__AttachSession *attach, struct presence *place,
+                        struct session *session, struct reply *reply)
+{
+    bool again = origin_is_same(&session->origin, attach->origin);
+    bool overtaken = attach->attempt != 0 && attach->attempt < session->attempt;
+    if (!again && overtaken && !fault_fires(FAULT_SKIP_ATTEMPT_CHECK)) {
+        reply_fail(reply, ERR_DISPLACED, DETAIL_OVERTAKEN);
+        return 0;
+    }
+    int err = again ? 0 : attach_carry_out(machine, attach, place, session);
+    reply->attach_session = session->id;
+    reply->attach_attachment = session->attachment;
+    reply->last_number = session->replies.last;
+    return err;
+}
+
 int command_attach_session(struct machine *machine, const Holdfast__AttachSession *attach, struct reply *reply)
 {
     if (attach->key.len != SESSION_KEY_LEN) {
         reply_fail(reply, ERR_INVALID, DETAIL_KEY);
+        return 0;
+    }
+    const Holdfast__Origin *origin = attach->origin;
+    struct presence *place = origin != NULL ? presence_of_run(machine, origin->node, origin->run) : NULL;
+    if (place == NULL) {
+        reply_fail(reply, ERR_UNAVAILABLE, DETAIL_NODE_ABSENT);
         return 0;
     }
     struct session *session = session_by_key(machine, attach->key.data);
@@ -54,29 +101,19 @@ int command_attach_session(struct machine *machine, const Holdfast__AttachSessio
         }
         machine->next_session++;
     }
-    session->attachment++;
-    session->lease_ms = lease_clamp(attach->lease_ms);
-    memcpy(session->virtual_host, "/", sizeof "/");
-    memcpy(session->client, attach->client, strlen(attach->client) + 1);
-    session_changed(machine, session);
-    reply->attach_session = session->id;
-    reply->attachment = session->attachment;
-    reply->last_number = session->replies.last;
-    return 0;
+    return attach_apply(machine, attach, place, session, reply);
 }
 
-int command_expire_session(struct machine *machine, const Holdfast__ExpireSession *expire, struct reply *reply)
+/* Of an attachment that is over already there is nothing to detach, and its lease does not start again. */
+int command_detach_session(struct machine *machine, const Holdfast__DetachSession *detach, struct reply *reply)
 {
-    struct session *session = session_by_id(machine, expire->session);
-    if (session == NULL) {
-        reply_fail(reply, ERR_NOT_FOUND, DETAIL_SESSION);
+    struct session *session = session_by_id(machine, detach->session);
+    if (session == NULL || session->attachment != detach->attachment) {
+        reply_fail(reply, ERR_STALE, DETAIL_DETACHED);
         return 0;
     }
-    if (session->attachment != expire->attachment) {
-        reply_fail(reply, ERR_DISPLACED, DETAIL_ATTACHMENT);
-        return 0;
-    }
-    return state_end_session(machine, session);
+    session_detach(machine, session);
+    return 0;
 }
 
 int command_raise_version(struct machine *machine, const Holdfast__RaiseVersion *raise, struct reply *reply)

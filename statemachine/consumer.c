@@ -16,7 +16,13 @@ static int consumer_compare(const struct consumer *a, const struct consumer *b)
     return (a->id > b->id) - (a->id < b->id);
 }
 
+static int consumer_compare_ids(const struct consumer *a, const struct consumer *b)
+{
+    return (a->id > b->id) - (a->id < b->id);
+}
+
 RB_GENERATE(queue_consumers, consumer, by_queue, consumer_compare)
+RB_GENERATE(session_consumers, consumer, by_id, consumer_compare_ids)
 
 int consumer_new(struct session *session, struct queue *queue, uint64_t id, struct consumer **ret_consumer)
 {
@@ -32,14 +38,16 @@ int consumer_new(struct session *session, struct queue *queue, uint64_t id, stru
     list_init(&consumer->changed);
     CHECK(RB_INSERT(queue_consumers, &queue->consumers, consumer) == NULL);
     queue->consumers_len++;
-    HASH_ADD(by_id, session->consumers, id, sizeof consumer->id, consumer);
+    CHECK(RB_INSERT(session_consumers, &session->consumers, consumer) == NULL);
+    session->consumers_len++;
     *ret_consumer = consumer;
     return 0;
 }
 
 void consumer_discard(struct consumer *consumer)
 {
-    HASH_DELETE(by_id, consumer->session->consumers, consumer);
+    RB_REMOVE(session_consumers, &consumer->session->consumers, consumer);
+    consumer->session->consumers_len--;
     RB_REMOVE(queue_consumers, &consumer->queue->consumers, consumer);
     consumer->queue->consumers_len--;
     list_remove(&consumer->waiting);
@@ -74,8 +82,10 @@ int consumer_free(struct machine *machine, struct consumer *consumer, enum consu
 
 struct consumer *consumer_find(struct session *session, uint64_t id)
 {
-    struct consumer *consumer = NULL;
-    HASH_FIND(by_id, session->consumers, &id, sizeof id, consumer);
+    struct consumer *consumer = RB_ROOT(&session->consumers);
+    while (consumer != NULL && consumer->id != id) {
+        consumer = id < consumer->id ? RB_LEFT(consumer, by_id) : RB_RIGHT(consumer, by_id);
+    }
     return consumer;
 }
 
@@ -91,6 +101,12 @@ static bool consumer_has_credit(const struct consumer *consumer)
     return consumer->deliveries.held < consumer->credit;
 }
 
+/* Whether it may be given something. */
+static bool consumer_takes(const struct consumer *consumer)
+{
+    return consumer_has_credit(consumer) && consumer->session->place != NULL;
+}
+
 /* To the end of the row of those who wait. */
 static void consumer_queue_up(struct machine *machine, struct consumer *consumer)
 {
@@ -102,7 +118,7 @@ static void consumer_queue_up(struct machine *machine, struct consumer *consumer
 void consumer_update_turn(struct machine *machine, struct consumer *consumer)
 {
     consumer_changed(machine, consumer);
-    if (!consumer_has_credit(consumer)) {
+    if (!consumer_takes(consumer)) {
         list_remove(&consumer->waiting);
         consumer->turn = 0;
     } else if (!list_linked(&consumer->waiting)) {
@@ -170,19 +186,6 @@ static int consumer_load_deliveries(struct consumer *consumer, struct row_reader
     return 0;
 }
 
-/* Puts it among the waiting by its turn. Rows come in the order of sessions, so it is searched for from the end. */
-static void consumer_load_turn(struct consumer *consumer)
-{
-    if (consumer->turn == 0) {
-        return;
-    }
-    struct list_node *after = consumer->queue->waiting.prev;
-    while (after != &consumer->queue->waiting && container_of(after, struct consumer, waiting)->turn > consumer->turn) {
-        after = after->prev;
-    }
-    list_push_front(after, &consumer->waiting);
-}
-
 int consumer_load(struct machine *machine, const struct row_key *key, struct slice value)
 {
     struct row_reader reader;
@@ -211,10 +214,39 @@ int consumer_load(struct machine *machine, const struct row_key *key, struct sli
     if (err != 0) {
         return err;
     }
-    if (row_end(&reader) != 0 || consumer->turn > queue->turns ||
-        (consumer->turn != 0) != consumer_has_credit(consumer)) {
+    if (row_end(&reader) != 0 || consumer->turn > queue->turns || (consumer->turn != 0) != consumer_takes(consumer)) {
         return ERR_CORRUPT;
     }
-    consumer_load_turn(consumer);
+    return 0;
+}
+
+static int consumer_compare_turns(const void *a, const void *b)
+{
+    const struct consumer *const *x = a;
+    const struct consumer *const *y = b;
+    return ((*x)->turn > (*y)->turn) - ((*x)->turn < (*y)->turn);
+}
+
+int consumers_load_turns(struct queue *queue)
+{
+    if (queue->consumers_len == 0) {
+        return 0;
+    }
+    struct consumer **waiting = calloc(queue->consumers_len, sizeof(struct consumer *));
+    if (waiting == NULL) {
+        return ERR_NOMEM;
+    }
+    size_t len = 0;
+    struct consumer *consumer;
+    RB_FOREACH (consumer, queue_consumers, &queue->consumers) {
+        if (consumer->turn != 0) {
+            waiting[len++] = consumer;
+        }
+    }
+    qsort(waiting, len, sizeof(struct consumer *), consumer_compare_turns);
+    for (size_t i = 0; i < len; i++) {
+        list_push_back(&queue->waiting, &waiting[i]->waiting);
+    }
+    free(waiting);
     return 0;
 }

@@ -12,7 +12,6 @@
 
 #include "proto/base/list.h"
 #include "statemachine/delivery.h"
-#include "statemachine/hash.h"
 #include "statemachine/queue.h"
 #include "statemachine/rows.h"
 
@@ -27,14 +26,17 @@ struct consumer {
     uint64_t last_number; /* Of the deliveries made. */
     struct deliveries deliveries;
     uint64_t turn;            /* While waiting: its place among the waiting; else 0. */
-    struct list_node waiting; /* In queue->waiting while it has free credit. */
+    struct list_node waiting; /* In queue->waiting while it has free credit and its session is attached. */
     struct list_node changed; /* In machine->changed_consumers. */
     bool stored;              /* A row for it is in the store or in a checkpoint. */
     RB_ENTRY(consumer) by_queue;
-    UT_hash_handle by_id;
+    RB_ENTRY(consumer) by_id; /* In session->consumers. */
 };
 
+RB_HEAD(session_consumers, consumer);
+
 RB_PROTOTYPE(queue_consumers, consumer, by_queue, consumer_compare)
+RB_PROTOTYPE(session_consumers, consumer, by_id, consumer_compare_ids)
 
 /* ERR_NOMEM. The id must not be in the session yet. */
 int consumer_new(struct session *session, struct queue *queue, uint64_t id, struct consumer **ret_consumer) NODISCARD;
@@ -53,7 +55,7 @@ struct consumer *consumer_find(struct session *session, uint64_t id);
 
 void consumer_changed(struct machine *machine, struct consumer *consumer);
 
-/* After its credit or what it holds has changed: takes its place among the waiting, or leaves. */
+/* After its credit, what it holds, or its session's attachment has changed: takes its place among the waiting, or leaves. */
 void consumer_update_turn(struct machine *machine, struct consumer *consumer);
 
 /* Hands it the next delivery, and passes the turn on. ERR_NOMEM. */
@@ -62,5 +64,7 @@ int consumer_deliver(struct machine *machine, struct consumer *consumer, uint64_
 int consumer_row(const struct consumer *consumer, struct row *row) NODISCARD;
 /* Enters the consumer of a row; queues and sessions are there. ERR_CORRUPT, ERR_VERSION, ERR_NOMEM. */
 int consumer_load(struct machine *machine, const struct row_key *key, struct slice value) NODISCARD;
+/* Once all of a queue are there: puts those with a turn in order. ERR_NOMEM. */
+int consumers_load_turns(struct queue *queue) NODISCARD;
 
 #endif

@@ -47,11 +47,22 @@ static int digest_queue(uint64_t *digest, struct queue *queue, struct row *row)
 static int digest_session(uint64_t *digest, struct session *session, struct row *row)
 {
     int err = digest_add(digest, row, session_row(session, row));
-    for (struct consumer *consumer = session->consumers; err == 0 && consumer != NULL;
-         consumer = consumer->by_id.next) {
-        err = digest_add(digest, row, consumer_row(consumer, row));
+    struct consumer *consumer;
+    RB_FOREACH (consumer, session_consumers, &session->consumers) {
+        err = err != 0 ? err : digest_add(digest, row, consumer_row(consumer, row));
     }
     return err;
+}
+
+static int digest_presences(uint64_t *digest, const struct machine *machine, struct row *row)
+{
+    LIST_FOR_EACH (link, &machine->presences) {
+        int err = digest_add(digest, row, presence_row(container_of(link, struct presence, by_node), row));
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
 }
 
 struct digest_scan {
@@ -118,6 +129,9 @@ int machine_digest(struct machine *machine, uint64_t *ret_digest)
     uint64_t digest = 0;
     struct row *row = &machine->row;
     int err = digest_add(&digest, row, state_row(machine, (struct slice){0}, row));
+    if (err == 0) {
+        err = digest_presences(&digest, machine, row);
+    }
     for (struct queue *queue = machine->queues; err == 0 && queue != NULL; queue = queue->by_id.next) {
         err = digest_queue(&digest, queue, row);
     }

@@ -40,7 +40,7 @@ static int effect_list_push(struct effect_list *list, struct effect **ret_effect
     return 0;
 }
 
-int effect_list_reply(struct effect_list *list, uint64_t session, uint64_t number, uint32_t command,
+int effect_list_reply(struct effect_list *list, const struct entry_command *from, uint32_t at,
                       const struct reply *reply)
 {
     struct effect *effect;
@@ -48,16 +48,23 @@ int effect_list_reply(struct effect_list *list, uint64_t session, uint64_t numbe
     if (err != 0) {
         return err;
     }
-    *effect = (struct effect){.kind = EFFECT_REPLY, .session = session};
-    effect->reply.number = number;
-    effect->reply.command = command;
-    effect->reply.error = reply->error;
-    effect->reply.detail = detail_text((unsigned)reply->detail);
-    effect->reply.count = reply->count;
-    effect->reply.repeated_count = reply->repeated_count;
-    effect->reply.attach_session = reply->attach_session;
-    effect->reply.attachment = reply->attachment;
-    effect->reply.last_number = reply->last_number;
+    effect->kind = EFFECT_REPLY;
+    effect->session = from->session;
+    effect->reply = (struct effect_reply){
+        .number = from->number,
+        .attachment = from->attachment,
+        .command = at,
+        .error = reply->error,
+        .detail = detail_text((unsigned)reply->detail),
+        .count = reply->count,
+        .repeated_count = reply->repeated_count,
+        .origin_node = reply->origin.node,
+        .origin_run = reply->origin.run,
+        .origin_tag = reply->origin.tag,
+        .attach_session = reply->attach_session,
+        .attach_attachment = reply->attach_attachment,
+        .last_number = reply->last_number,
+    };
     return 0;
 }
 
@@ -74,12 +81,25 @@ int effect_list_delivery(struct effect_list *list, uint64_t session, const struc
     return 0;
 }
 
-int effect_list_session_ended(struct effect_list *list, uint64_t session)
+int effect_list_session_ended(struct effect_list *list, uint64_t session, bool expired)
 {
     struct effect *effect;
     int err = effect_list_push(list, &effect);
     if (err == 0) {
         *effect = (struct effect){.kind = EFFECT_SESSION_ENDED, .session = session};
+        effect->session_ended.expired = expired;
+    }
+    return err;
+}
+
+int effect_list_node_lost(struct effect_list *list, uint64_t node, uint64_t run)
+{
+    struct effect *effect;
+    int err = effect_list_push(list, &effect);
+    if (err == 0) {
+        *effect = (struct effect){.kind = EFFECT_NODE_LOST};
+        effect->node_lost.node = node;
+        effect->node_lost.run = run;
     }
     return err;
 }
@@ -95,42 +115,56 @@ int effect_list_consumer_ended(struct effect_list *list, uint64_t session, uint6
     return err;
 }
 
-/* The fields of an effect as bytes, in a fixed order; 0 where a kind has fewer. */
-static void effect_encode(const struct effect *effect, uint8_t out[80])
+#define FIELDS_MAX 14u
+
+/* The fields of an effect, in a fixed order. Returns how many. */
+static size_t effect_fields(const struct effect *effect, uint64_t fields[FIELDS_MAX])
 {
-    uint64_t fields[10] = {(uint64_t)effect->kind, effect->session};
+    size_t len = 0;
+    fields[len++] = (uint64_t)effect->kind;
+    fields[len++] = effect->session;
     switch (effect->kind) {
     case EFFECT_DELIVER:
-        fields[2] = effect->delivery.consumer;
-        fields[3] = effect->delivery.number;
-        fields[4] = effect->delivery.queue;
-        fields[5] = effect->delivery.position;
-        fields[6] = effect->delivery.delivery_count;
+        fields[len++] = effect->delivery.consumer;
+        fields[len++] = effect->delivery.number;
+        fields[len++] = effect->delivery.queue;
+        fields[len++] = effect->delivery.position;
+        fields[len++] = effect->delivery.delivery_count;
         break;
     case EFFECT_REPLY:
-        fields[2] = effect->reply.number;
-        fields[3] = effect->reply.command;
-        fields[4] = effect->reply.error;
-        fields[5] = effect->reply.count;
-        fields[6] = effect->reply.repeated_count;
-        fields[7] = effect->reply.attach_session;
-        fields[8] = effect->reply.attachment;
-        fields[9] = effect->reply.last_number;
+        fields[len++] = effect->reply.number;
+        fields[len++] = effect->reply.attachment;
+        fields[len++] = effect->reply.command;
+        fields[len++] = effect->reply.error;
+        fields[len++] = effect->reply.count;
+        fields[len++] = effect->reply.repeated_count;
+        fields[len++] = effect->reply.origin_node;
+        fields[len++] = effect->reply.origin_run;
+        fields[len++] = effect->reply.origin_tag;
+        fields[len++] = effect->reply.attach_session;
+        fields[len++] = effect->reply.attach_attachment;
+        fields[len++] = effect->reply.last_number;
         break;
-    case EFFECT_CONSUMER_ENDED: fields[2] = effect->consumer_ended.consumer; break;
-    case EFFECT_SESSION_ENDED: break;
+    case EFFECT_CONSUMER_ENDED: fields[len++] = effect->consumer_ended.consumer; break;
+    case EFFECT_SESSION_ENDED: fields[len++] = effect->session_ended.expired; break;
+    case EFFECT_NODE_LOST:
+        fields[len++] = effect->node_lost.node;
+        fields[len++] = effect->node_lost.run;
+        break;
     }
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        put_u64(out + 8 * i, fields[i]);
-    }
+    return len;
 }
 
 uint64_t effect_list_digest(const struct effect_list *list, uint64_t digest)
 {
     for (size_t i = 0; i < list->len; i++) {
-        uint8_t bytes[80];
-        effect_encode(&list->items[i], bytes);
-        digest = XXH3_64bits_withSeed(bytes, sizeof bytes, digest);
+        uint64_t fields[FIELDS_MAX];
+        uint8_t bytes[8 * FIELDS_MAX];
+        size_t len = effect_fields(&list->items[i], fields);
+        for (size_t at = 0; at < len; at++) {
+            put_u64(bytes + 8 * at, fields[at]);
+        }
+        digest = XXH3_64bits_withSeed(bytes, 8 * len, digest);
     }
     return digest;
 }

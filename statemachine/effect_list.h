@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "proto/base/err.h"
+#include "proto/wire/entry.h"
 #include "statemachine/machine.h"
 #include "statemachine/reply.h"
 
@@ -21,10 +22,12 @@ void effect_list_reset(struct effect_list *list);
 void effect_list_done(struct effect_list *list);
 
 /* Each: ERR_NOMEM. */
-int effect_list_reply(struct effect_list *list, uint64_t session, uint64_t number, uint32_t command,
+/* `from` has the session, number and attachment of the command at `at` in its entry. */
+int effect_list_reply(struct effect_list *list, const struct entry_command *from, uint32_t at,
                       const struct reply *reply) NODISCARD;
 int effect_list_delivery(struct effect_list *list, uint64_t session, const struct effect_delivery *delivery) NODISCARD;
-int effect_list_session_ended(struct effect_list *list, uint64_t session) NODISCARD;
+int effect_list_session_ended(struct effect_list *list, uint64_t session, bool expired) NODISCARD;
+int effect_list_node_lost(struct effect_list *list, uint64_t node, uint64_t run) NODISCARD;
 int effect_list_consumer_ended(struct effect_list *list, uint64_t session, uint64_t consumer) NODISCARD;
 
 /* Folds the effects into a digest. */

@@ -41,8 +41,24 @@ int gone_add(struct gone *gone, uint64_t position)
     return 0;
 }
 
+int gone_add_range(struct gone *gone, uint64_t first, uint64_t end)
+{
+    struct gone_range *ranges = realloc(gone->ranges, (gone->ranges_len + 1) * sizeof *ranges);
+    if (ranges == NULL) {
+        return ERR_NOMEM;
+    }
+    ranges[gone->ranges_len++] = (struct gone_range){.first = first, .end = end};
+    gone->ranges = ranges;
+    return 0;
+}
+
 bool gone_has(const struct gone *gone, uint64_t position)
 {
+    for (size_t i = 0; i < gone->ranges_len; i++) {
+        if (position >= gone->ranges[i].first && position < gone->ranges[i].end) {
+            return true;
+        }
+    }
     if (gone->len == 0) {
         return false;
     }
@@ -85,7 +101,7 @@ static void gone_move_one(void *arg, uint64_t position)
 
 int gone_merge(struct gone *to, struct gone *from)
 {
-    if (to->len == 0) {
+    if (to->len == 0 && to->ranges_len == 0) {
         gone_clear(to);
         *to = *from;
         *from = (struct gone){0};
@@ -93,6 +109,9 @@ int gone_merge(struct gone *to, struct gone *from)
     }
     struct gone_moving moving = {.to = to};
     gone_each(from, gone_move_one, &moving);
+    for (size_t i = 0; i < from->ranges_len && moving.err == 0; i++) {
+        moving.err = gone_add_range(to, from->ranges[i].first, from->ranges[i].end);
+    }
     gone_clear(from);
     return moving.err;
 }
@@ -105,5 +124,6 @@ void gone_clear(struct gone *gone)
         HASH_DEL(gone->blocks, block);
         free(block);
     }
+    free(gone->ranges);
     *gone = (struct gone){0};
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proto/base/check.h"
 #include "statemachine/state.h"
 
 uint64_t machine_applied_index(const struct machine *machine)
@@ -31,9 +32,11 @@ uint64_t machine_running_digest(const struct machine *machine)
     return machine->running_digest;
 }
 
-bool machine_due(const struct machine *machine)
+uint64_t machine_due_ms(const struct machine *machine)
 {
-    return machine->due_cursor != 0;
+    uint64_t due_ms = leases_due_ms(machine);
+    bool at_once = machine->due_cursor != 0 || (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
+    return at_once ? 0 : due_ms;
 }
 
 int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, struct slice *ret_body)
@@ -111,6 +114,8 @@ static struct machine_session session_describe(const struct session *session)
         .attachment = session->attachment,
         .last_number = session->replies.last,
         .lease_ms = session->lease_ms,
+        .node = session->place != NULL ? session->place->node : 0,
+        .expires_ms = session->expires_ms,
     };
 }
 
@@ -136,6 +141,78 @@ int machine_session(struct machine *machine, uint64_t session_id, struct machine
     return 0;
 }
 
+uint64_t machine_sessions_len(const struct machine *machine)
+{
+    return HASH_CNT(by_id, machine->sessions);
+}
+
+static struct machine_node presence_describe(const struct presence *presence)
+{
+    return (struct machine_node){.id = presence->node, .run = presence->run, .sessions = presence->sessions_len};
+}
+
+unsigned machine_nodes(const struct machine *machine, struct machine_node ret_nodes[NODES_PRESENT_MAX])
+{
+    unsigned len = 0;
+    LIST_FOR_EACH (link, &machine->presences) {
+        CHECK(len < NODES_PRESENT_MAX);
+        ret_nodes[len++] = presence_describe(container_of(link, struct presence, by_node));
+    }
+    return len;
+}
+
+int machine_node(const struct machine *machine, uint64_t node, struct machine_node *ret_node)
+{
+    const struct presence *presence = presence_find(machine, node);
+    if (presence == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_node = presence_describe(presence);
+    return 0;
+}
+
+static struct machine_queue queue_describe(const struct queue *queue)
+{
+    return (struct machine_queue){
+        .name = queue->name,
+        .id = queue->id,
+        .ready = queue_ready(queue),
+        .unsettled = queue->unsettled,
+        .consumers = queue->consumers_len,
+        .enqueued = queue->tail - 1,
+        .delivered = queue->delivered,
+        .settled = queue->settled,
+        .released = queue->released,
+    };
+}
+
+int machine_queue(struct machine *machine, const char *name, struct machine_queue *ret_queue)
+{
+    const struct queue *queue = queue_by_name(machine, name);
+    if (queue == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_queue = queue_describe(queue);
+    return 0;
+}
+
+int machine_queue_oldest(struct machine *machine, uint64_t queue_id, uint64_t *ret_enqueued_ms)
+{
+    struct queue *queue = queue_by_id(machine, queue_id);
+    if (queue == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    struct message_head head = {0};
+    uint64_t position;
+    uint32_t count;
+    int err = queue_peek(queue, &position, &count) ? state_message_head(machine, queue, position, &head) : 0;
+    if (err != 0) {
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
+    *ret_enqueued_ms = head.enqueued_ms;
+    return 0;
+}
+
 /* The first queue whose name sorts after `name`; NULL when there is none. */
 static struct queue *queue_after(struct machine *machine, const char *name)
 {
@@ -157,12 +234,7 @@ int machine_queues(struct machine *machine, const char *after,
 {
     for (struct queue *queue = queue_after(machine, after); queue != NULL;
          queue = RB_NEXT(queue_names, &machine->queue_names, queue)) {
-        struct machine_queue described = {
-            .name = queue->name,
-            .ready = queue_ready(queue),
-            .unsettled = queue->unsettled,
-            .consumers = queue->consumers_len,
-        };
+        struct machine_queue described = queue_describe(queue);
         int err = each(arg, &described);
         if (err != 0) {
             return err;

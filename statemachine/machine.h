@@ -2,9 +2,9 @@
  *
  * machine_apply(entry) -> effects. It reads and writes only its own state: it has no clock, no randomness, no sockets
  * and does not know whether its node leads. The same entries give the same state on every node. Time passes only
- * through entries. Effects are what the leader's node should do about it; every replica computes them, only the
- * leader's gateway carries them out, and they may be repeated or lost when leadership changes, so nothing depends on
- * them: replies are remembered, and deliveries are numbered and can be asked for again.
+ * through entries. Effects are what there is to do about it; every replica computes them, and a node's gateway carries
+ * out those that concern its own clients. They may be repeated or lost when a node ends, so nothing depends on them:
+ * replies are remembered, and deliveries are numbered and can be asked for again.
  *
  * State lives in memory where it is small (queues, sessions, consumers, unsettled deliveries, producers) and in the
  * store where it is not (messages that survived a checkpoint). What changed since the last checkpoint is in memory: the
@@ -27,10 +27,11 @@ struct machine;
 #define MACHINE_VERSION_MAX 1u
 
 enum effect_kind {
-    EFFECT_REPLY,          /* Answer command (session, number); with session 0, the attach command `tag`. */
+    EFFECT_REPLY,          /* Answer a command: of a session, or of a node's process (session 0, with its origin). */
     EFFECT_DELIVER,        /* Send a delivery to the session. */
     EFFECT_SESSION_ENDED,  /* The session is gone (closed or expired). */
     EFFECT_CONSUMER_ENDED, /* A subscription ended because its queue was deleted. */
+    EFFECT_NODE_LOST,      /* A process of a node is over: what was attached there is not any more. */
 };
 
 struct effect {
@@ -38,14 +39,20 @@ struct effect {
     uint64_t session;
     union {
         struct effect_reply {
-            uint64_t number;    /* 0 for commands of the node itself. */
-            uint32_t command;   /* Position of the command within its entry. */
-            uint32_t error;     /* Positive error number, or 0. */
-            const char *detail; /* Valid until the next apply; "" when all is well. */
+            uint64_t number;     /* 0 for commands of nodes. */
+            uint64_t attachment; /* Under which the command was sent: the answer is for nobody else. */
+            uint32_t command;    /* Position of the command within its entry. */
+            uint32_t error;      /* Positive error number, or 0. */
+            const char *detail;  /* Valid until the next apply; "" when all is well. */
             uint64_t count;
             uint64_t repeated_count;
-            uint64_t attach_session; /* Attach only, as in the Reply message. */
-            uint64_t attachment;
+            /* Attach and detach: whose command it was, as in Origin; else 0. */
+            uint64_t origin_node;
+            uint64_t origin_run;
+            uint64_t origin_tag;
+            /* Attach, when it was carried out: where the session is attached now. An older link to it is displaced. */
+            uint64_t attach_session;
+            uint64_t attach_attachment;
             uint64_t last_number;
         } reply;
         struct effect_delivery {
@@ -58,6 +65,13 @@ struct effect {
         struct {
             uint64_t consumer;
         } consumer_ended;
+        struct {
+            bool expired; /* Otherwise it was closed. */
+        } session_ended;
+        struct {
+            uint64_t node;
+            uint64_t run;
+        } node_lost;
     };
 };
 
@@ -69,7 +83,7 @@ struct effects {
 
 /* Opens the machine on a store, reading back what the last checkpoint wrote. Takes ownership of the store on success.
  * `ret_applied_index` is the index of the last entry in the checkpoint (0: none), and `ret_consensus` the bytes that
- * were given to machine_checkpoint() with it (the caller owns the reference). ERR_VERSION: written by a newer version.
+ * were given to machine_checkpoint() with it (the caller owns the reference). ERR_VERSION: written by another version.
  * ERR_CORRUPT, ERR_IO, ERR_NOMEM; `detail` gets one line. */
 int machine_open(struct store *store, struct machine **ret_machine, uint64_t *ret_applied_index,
                  struct slice *ret_consensus, char *detail, size_t detail_len) NODISCARD;
@@ -89,9 +103,10 @@ uint64_t machine_applied_index(const struct machine *machine);
 uint64_t machine_time_ms(const struct machine *machine);
 uint32_t machine_version(const struct machine *machine);
 
-/* Whether deliveries are due that did not fit the last entry. They come with the next one, whatever is in it: the
- * leader appends an entry without commands when it has nothing else to propose. */
-bool machine_due(const struct machine *machine);
+/* The log time at which something happens by itself: a lease ends. What did not fit the last entry (deliveries, expiries)
+ * is due at once: 0. It comes with the next entry of that time or later, whatever is in it; the leader appends one without
+ * commands when it has nothing else to propose. UINT64_MAX: nothing is due. */
+uint64_t machine_due_ms(const struct machine *machine);
 
 /* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
  * gone. ERR_CHECKSUM: damaged (says so; never delivered). ERR_IO. */
@@ -121,22 +136,60 @@ struct machine_session {
     uint64_t attachment;
     uint64_t last_number;
     uint32_t lease_ms;
+    uint64_t node;       /* Where it is attached; 0: nowhere. */
+    uint64_t expires_ms; /* Log time at which its lease ends; UINT64_MAX while it is attached. */
 };
 int machine_sessions(struct machine *machine, int (*each)(void *arg, const struct machine_session *session),
                      void *arg) NODISCARD;
 /* ERR_NOT_FOUND. */
 int machine_session(struct machine *machine, uint64_t session, struct machine_session *ret_session) NODISCARD;
+uint64_t machine_sessions_len(const struct machine *machine);
+
+/* The nodes that are present, in order of id, at most NODES_PRESENT_MAX. */
+#define NODES_PRESENT_MAX 64u
+struct machine_node {
+    uint64_t id;
+    uint64_t run;      /* Of its process. */
+    uint64_t sessions; /* Attached there. */
+};
+unsigned machine_nodes(const struct machine *machine, struct machine_node ret_nodes[NODES_PRESENT_MAX]);
+/* ERR_NOT_FOUND: it is not present. */
+int machine_node(const struct machine *machine, uint64_t node, struct machine_node *ret_node) NODISCARD;
 
 /* Calls `each` for the queues whose name sorts after `after` (as bytes; "" for all), in order, until it returns
- * non-zero. */
+ * non-zero. The counters count since the queue was declared. */
 struct machine_queue {
     const char *name;
+    uint64_t id;
     uint64_t ready;
     uint64_t unsettled;
     uint32_t consumers;
+    uint64_t enqueued;
+    uint64_t delivered; /* Again and again included. */
+    uint64_t settled;   /* Accepted, rejected or purged. */
+    uint64_t released;  /* Deliveries that went back. */
 };
 int machine_queues(struct machine *machine, const char *after,
                    int (*each)(void *arg, const struct machine_queue *queue), void *arg) NODISCARD;
+/* ERR_NOT_FOUND. */
+int machine_queue(struct machine *machine, const char *name, struct machine_queue *ret_queue) NODISCARD;
+/* Log time at which the oldest ready message of the queue was enqueued; 0: none is ready. ERR_NOT_FOUND, ERR_IO,
+ * ERR_CORRUPT. */
+int machine_queue_oldest(struct machine *machine, uint64_t queue, uint64_t *ret_enqueued_ms) NODISCARD;
+
+/* Calls `each` for the messages of a queue from `position` on, ready or not, in order, until it returns non-zero. Returns
+ * 0, or what `each` returned. `each` must not call the machine: collect, then read bodies with machine_body().
+ * ERR_NOT_FOUND: no such queue. ERR_IO, ERR_CORRUPT. */
+struct machine_message {
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t body_hash;
+    uint32_t body_len;
+    uint32_t delivery_count; /* So far: of a locked one at least 1. */
+    bool locked;             /* Out with a consumer. */
+};
+int machine_browse(struct machine *machine, uint64_t queue, uint64_t position,
+                   int (*each)(void *arg, const struct machine_message *message), void *arg) NODISCARD;
 
 /* Checkpoints. machine_checkpoint() collects what changed since the last one, together with the applied index and the
  * given consensus bytes (copied); the machine goes on meanwhile. The result is written with machine_checkpoint_write(),

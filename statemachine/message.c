@@ -8,7 +8,7 @@
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 
-#define CAP_MIN 64u
+#define CAP_MIN 8u
 
 void messages_init(struct messages *messages, uint64_t base)
 {
@@ -81,12 +81,19 @@ static void messages_pop(struct messages *messages)
     messages->len--;
 }
 
-/* An empty ring that was once long gives its memory back. */
+/* At a checkpoint an empty ring gives its memory back: queues that are idle keep none. */
 static void messages_shrink(struct messages *messages)
 {
-    if (messages->len == 0 && messages->cap > 64 * CAP_MIN) {
+    if (messages->len == 0) {
         free(messages->slots);
         messages_init(messages, messages->base);
+    }
+}
+
+static void messages_pop_settled(struct messages *messages)
+{
+    while (messages->len > 0 && messages_slot(messages, 0)->settled) {
+        messages_pop(messages);
     }
 }
 
@@ -98,9 +105,18 @@ uint64_t messages_settle(struct messages *messages, uint64_t position)
     }
     CHECK(!message->settled);
     uint64_t freed = message_release(message);
-    while (messages->len > 0 && messages_slot(messages, 0)->settled) {
-        messages_pop(messages);
+    messages_pop_settled(messages);
+    return freed;
+}
+
+uint64_t messages_settle_from(struct messages *messages, uint64_t position)
+{
+    uint64_t freed = 0;
+    size_t offset = position > messages->base ? (size_t)(position - messages->base) : 0;
+    for (; offset < messages->len; offset++) {
+        freed += message_release(messages_slot(messages, offset));
     }
+    messages_pop_settled(messages);
     return freed;
 }
 

@@ -49,6 +49,9 @@ struct message *messages_at(const struct messages *messages, uint64_t position);
 /* Lets go of a settled message and of settled slots at the front. Returns the bytes that became free. */
 uint64_t messages_settle(struct messages *messages, uint64_t position);
 
+/* Lets go of the messages from a position on, as settled. Returns the bytes that became free. */
+uint64_t messages_settle_from(struct messages *messages, uint64_t position);
+
 /* Lets go of everything below a position. Returns the bytes that became free. */
 uint64_t messages_forget(struct messages *messages, uint64_t position);
 

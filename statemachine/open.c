@@ -6,6 +6,7 @@
 
 #include "proto/base/check.h"
 #include "statemachine/checkpoint.h"
+#include "statemachine/consumer.h"
 
 /* What a header may unpack to: more than any within its limits. */
 #define DECODED_LEN_MAX (16 * MIB)
@@ -22,8 +23,11 @@ static struct machine *machine_new(struct store *store)
     machine->next_queue = 1;
     RB_INIT(&machine->queue_names);
     RB_INIT(&machine->due_queues);
+    RB_INIT(&machine->leases);
+    list_init(&machine->presences);
     producers_init(&machine->producers);
     list_init(&machine->changed_queues);
+    list_init(&machine->changed_presences);
     list_init(&machine->changed_sessions);
     list_init(&machine->changed_consumers);
     list_init(&machine->unstored_returns);
@@ -38,6 +42,10 @@ static void machine_free(struct machine *machine)
     struct session *next_session;
     HASH_ITER (by_id, machine->sessions, session, next_session) {
         session_discard(machine, session);
+    }
+    struct list_node *presence;
+    while ((presence = list_first(&machine->presences)) != NULL) {
+        presence_discard(container_of(presence, struct presence, by_node));
     }
     struct queue *queue;
     struct queue *next_queue;
@@ -104,6 +112,11 @@ static int load_queue(struct load *load, const struct row_key *key, struct slice
     return queue_load(load->machine, key, value);
 }
 
+static int load_presence(struct load *load, const struct row_key *key, struct slice value)
+{
+    return presence_load(load->machine, key, value);
+}
+
 static int load_session(struct load *load, const struct row_key *key, struct slice value)
 {
     return session_load(load->machine, key, value);
@@ -145,9 +158,8 @@ static const struct {
     const char *what;
     int (*row)(struct load *load, const struct row_key *key, struct slice value);
 } load_kinds[] = {
-    {ROW_QUEUE, "queues", load_queue},
-    {ROW_RETURNED, "returned messages", load_returned},
-    {ROW_SESSION, "sessions", load_session},
+    {ROW_QUEUE, "queues", load_queue},          {ROW_RETURNED, "returned messages", load_returned},
+    {ROW_PRESENCE, "nodes", load_presence},     {ROW_SESSION, "sessions", load_session},
     {ROW_CONSUMER, "consumers", load_consumer},
 };
 
@@ -168,12 +180,17 @@ static int machine_load_rows(struct machine *machine, const char **ret_what)
     return 0;
 }
 
-/* Ids given out must be below the next ones, and every queue looks for something to deliver. */
+/* Ids given out must be below the next ones, consumers wait in their order, and every queue looks for something to
+ * deliver. */
 static int machine_load_finish(struct machine *machine)
 {
     for (struct queue *queue = machine->queues; queue != NULL; queue = queue->by_id.next) {
         if (queue->id == 0 || queue->id >= machine->next_queue) {
             return ERR_CORRUPT;
+        }
+        int err = consumers_load_turns(queue);
+        if (err != 0) {
+            return err;
         }
         queue_due(machine, queue);
     }

@@ -34,7 +34,7 @@ int queue_new(struct machine *machine, uint64_t id, const char *name, size_t nam
     if (queue_by_id(machine, id) != NULL) {
         return ERR_EXISTS;
     }
-    struct queue *queue = calloc(1, sizeof *queue);
+    struct queue *queue = calloc(1, sizeof *queue + name_len + 1);
     if (queue == NULL) {
         return ERR_NOMEM;
     }
@@ -159,6 +159,8 @@ int queue_return(struct machine *machine, struct queue *queue, uint64_t position
     }
     list_push_back(&machine->unstored_returns, &returned->unstored);
     queue->unsettled--;
+    queue->released++;
+    queue_changed(machine, queue);
     queue_due(machine, queue);
     return 0;
 }
@@ -211,6 +213,7 @@ bool queue_take_returned(struct machine *machine, struct queue *queue, uint64_t 
 void queue_take(struct machine *machine, struct queue *queue, uint64_t *ret_position, uint32_t *ret_count)
 {
     CHECK(queue_peek(queue, ret_position, ret_count));
+    queue->delivered++;
     if (queue->returned_len == 0) {
         queue->head++;
         queue->unsettled++;
@@ -221,16 +224,53 @@ void queue_take(struct machine *machine, struct queue *queue, uint64_t *ret_posi
     CHECK(taken);
 }
 
+/* A message is gone: from memory, or, when its row may be in the store, with the next checkpoint. */
+static int queue_drop(struct machine *machine, struct queue *queue, uint64_t position)
+{
+    machine->overlay_bytes -= messages_settle(&queue->messages, position);
+    return position < queue->collected ? gone_add(&queue->gone, position) : 0;
+}
+
 int queue_settle(struct machine *machine, struct queue *queue, uint64_t position)
 {
     CHECK(queue->unsettled > 0);
     queue->unsettled--;
-    machine->overlay_bytes -= messages_settle(&queue->messages, position);
-    if (position >= queue->collected) {
-        return 0;
-    }
+    queue->settled++;
     queue_changed(machine, queue);
-    return gone_add(&queue->gone, position);
+    return queue_drop(machine, queue, position);
+}
+
+static int queue_purge_returned(struct machine *machine, struct queue *queue)
+{
+    struct returned *returned;
+    while ((returned = RB_ROOT(&queue->returned)) != NULL) {
+        int err = queue_drop(machine, queue, returned->position);
+        if (err != 0) {
+            return err;
+        }
+        if (returned->stored) {
+            state_forget_row(machine, ROW_RETURNED, queue->id, returned->position);
+        }
+        returned_free(queue, returned);
+    }
+    return 0;
+}
+
+/* What has never been delivered goes as a range, without a look at what is in the store. */
+int queue_purge(struct machine *machine, struct queue *queue)
+{
+    queue->settled += queue_ready(queue);
+    queue_changed(machine, queue);
+    int err = queue_purge_returned(machine, queue);
+    if (err == 0 && queue->head < queue->collected) {
+        err = gone_add_range(&queue->gone, queue->head, queue->collected);
+    }
+    if (err != 0) {
+        return err;
+    }
+    machine->overlay_bytes -= messages_settle_from(&queue->messages, queue->head);
+    queue->head = queue->tail;
+    return 0;
 }
 
 bool queue_may_have(const struct queue *queue, uint64_t position)
@@ -251,6 +291,9 @@ int queue_row(const struct queue *queue, struct row *row)
     row_put_u64(row, queue->head);
     row_put_u64(row, queue->tail);
     row_put_u64(row, queue->turns);
+    row_put_u64(row, queue->delivered);
+    row_put_u64(row, queue->settled);
+    row_put_u64(row, queue->released);
     row_put_u8(row, (uint8_t)queue->name_len);
     row_put_bytes(row, queue->name, queue->name_len);
     return row_seal(row);
@@ -273,9 +316,13 @@ int queue_load(struct machine *machine, const struct row_key *key, struct slice 
     uint64_t head = row_get_u64(&reader);
     uint64_t tail = row_get_u64(&reader);
     uint64_t turns = row_get_u64(&reader);
+    uint64_t delivered = row_get_u64(&reader);
+    uint64_t settled = row_get_u64(&reader);
+    uint64_t released = row_get_u64(&reader);
     size_t name_len = row_get_u8(&reader);
     const uint8_t *name = row_get_bytes(&reader, name_len);
-    if (key->len != 9 || row_end(&reader) != 0 || name_check(name, name_len) != 0 || head == 0 || head > tail) {
+    if (key->len != ROW_KEY_ONE_LEN || row_end(&reader) != 0 || name_check(name, name_len) != 0 || head == 0 ||
+        head > tail) {
         return ERR_CORRUPT;
     }
     struct queue *queue;
@@ -286,6 +333,9 @@ int queue_load(struct machine *machine, const struct row_key *key, struct slice 
     queue->head = head;
     queue->tail = queue->collected = tail;
     queue->turns = turns;
+    queue->delivered = delivered;
+    queue->settled = settled;
+    queue->released = released;
     queue->stored = true;
     messages_init(&queue->messages, tail);
     return 0;

@@ -4,7 +4,7 @@
  * the head a message is held by a consumer, has come back (`returned`), or is settled. Where a message's content is: at
  * or above messages.base in memory, below it in the store.
  *
- * Row 'Q' queue: u64 head, u64 tail, u64 turns, u8 length of the name, name.
+ * Row 'Q' queue: u64 head, u64 tail, u64 turns, u64 delivered, u64 settled, u64 released, u8 length of the name, name.
  * Row 'R' queue position: u32 earlier deliveries. */
 
 #ifndef HOLDFAST_STATEMACHINE_QUEUE_H
@@ -39,8 +39,6 @@ RB_HEAD(queue_consumers, consumer);
 
 struct queue {
     uint64_t id;
-    char name[NAME_LEN_MAX + 1];
-    size_t name_len;
     uint64_t head;
     uint64_t tail;
     uint64_t collected; /* Positions below were collected by a checkpoint if they were there. */
@@ -48,6 +46,10 @@ struct queue {
     struct returned_tree returned;
     uint64_t returned_len;
     uint64_t unsettled;
+    /* Counted since it was declared; what was enqueued is tail - 1. */
+    uint64_t delivered;
+    uint64_t settled;
+    uint64_t released;
     struct queue_consumers consumers; /* By session and consumer. */
     uint32_t consumers_len;
     struct list_node waiting; /* Consumers with free credit; whose turn is next comes first. */
@@ -60,6 +62,8 @@ struct queue {
     bool due; /* In machine->due_queues. */
     RB_ENTRY(queue) by_due;
     UT_hash_handle by_id;
+    size_t name_len;
+    char name[];
 };
 
 RB_HEAD(queue_names, queue);
@@ -103,6 +107,9 @@ bool queue_peek(struct queue *queue, uint64_t *ret_position, uint32_t *ret_count
 
 /* A delivered message is settled: it is gone. ERR_NOMEM. */
 int queue_settle(struct machine *machine, struct queue *queue, uint64_t position) NODISCARD;
+
+/* Drops all messages that are ready. ERR_NOMEM. */
+int queue_purge(struct machine *machine, struct queue *queue) NODISCARD;
 
 /* Whether a message is (still) in the queue, as far as memory knows: a settled message whose row has been deleted, or
  * was never written, is found to be missing when it is read. */

@@ -2,6 +2,7 @@
 
 #include "statemachine/reply.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "proto/base/check.h"
@@ -24,6 +25,23 @@ void reply_fail(struct reply *reply, int err, enum detail detail)
 {
     CHECK(err < 0 && -err <= UINT16_MAX);
     *reply = (struct reply){.error = (uint32_t)-err, .detail = detail};
+}
+
+static bool error_is_known(uint32_t error)
+{
+    switch (error) {
+#define X(name, number, text) case number:
+        ERR_LIST(X)
+#undef X
+        return true;
+    default: return false;
+    }
+}
+
+void reply_refuse(struct reply *reply, uint32_t error)
+{
+    int err = error_is_known(error) ? -(int)error : ERR_INVALID;
+    reply_fail(reply, err, err == ERR_NO_SPACE ? DETAIL_NO_SPACE : DETAIL_NOT_TAKEN);
 }
 
 static int replies_grow(struct replies *replies)

@@ -43,7 +43,16 @@
     X(RANGES, 29, "a settlement has 1 to 4096 ranges of numbers from 1, first to last")                                \
     X(NOT_DELIVERED, 30, "a delivery of that number has not been made")                                                \
     X(OUTCOME, 31, "no such outcome")                                                                                  \
-    X(VERSION_ZERO, 32, "versions start at 1")
+    X(VERSION_ZERO, 32, "versions start at 1")                                                                         \
+    X(NODE_ABSENT, 33, "the node that asks is not present with this process")                                          \
+    X(OVERTAKEN, 34, "overtaken by a later attachment of the session")                                                 \
+    X(DETACHED, 35, "the session is not attached like that any more")                                                  \
+    X(NODE_ZERO, 36, "a node's process is not 0")                                                                      \
+    X(NODES, 37, "too many nodes")                                                                                     \
+    X(NODE_RUN, 38, "the node is not present with this process")                                                       \
+    X(NO_SPACE, 39, "new messages are refused: the cluster is short of disk or memory")                                \
+    X(NOT_TAKEN, 40, "the leader did not take the command")                                                            \
+    X(BEHIND_FAILED, 41, "a publish before it failed, and its client did not know yet")
 /* clang-format on */
 
 enum detail {
@@ -55,15 +64,27 @@ enum detail {
 /* The text; "" for a number that this build does not know. */
 const char *detail_text(unsigned detail);
 
+/* As in the Origin message. All 0: none. */
+struct origin {
+    uint64_t node;
+    uint64_t run;
+    uint64_t tag;
+};
+
 struct reply {
     uint32_t error; /* Positive error number, or 0. */
     enum detail detail;
     uint64_t count;
     uint64_t repeated_count;
-    uint64_t attach_session; /* Attach only; not remembered. */
-    uint64_t attachment;
+    /* Not remembered: attach and detach only. */
+    struct origin origin;
+    uint64_t attach_session;
+    uint64_t attach_attachment;
     uint64_t last_number;
 };
+
+/* Makes the reply to a command that the leader did not let in; any other number than that of an error is malformed. */
+void reply_refuse(struct reply *reply, uint32_t error);
 
 /* Makes an error reply of it. */
 void reply_fail(struct reply *reply, int err, enum detail detail);

@@ -18,7 +18,7 @@ struct row_key row_key_one(enum row_kind kind, uint64_t a)
 {
     struct row_key key = row_key_plain(kind);
     put_be64(key.data + 1, a);
-    key.len = 9;
+    key.len = ROW_KEY_ONE_LEN;
     return key;
 }
 

@@ -6,6 +6,7 @@
  *   'Q' queue                 a queue: its name and ranges
  *   'R' queue position        a message that was delivered and came back: how often
  *   'M' queue position        a message
+ *   'N' node                  a node that is present
  *   'P' name                  a producer: its last sequence
  *   'S' session               a session and its remembered replies
  *   'C' session consumer      a consumer and its unsettled deliveries
@@ -30,14 +31,17 @@ enum row_kind {
     ROW_QUEUE = 'Q',
     ROW_RETURNED = 'R',
     ROW_MESSAGE = 'M',
+    ROW_PRESENCE = 'N',
     ROW_PRODUCER = 'P',
     ROW_SESSION = 'S',
     ROW_CONSUMER = 'C',
 };
 
-#define ROW_VERSION 1u
+/* 1 had no nodes, no leases and no counters; it was never released, and is refused. */
+#define ROW_VERSION 2u
 #define ROW_CHECKSUM_LEN 8u
 #define ROW_KEY_LEN_MAX (1u + NAME_LEN_MAX)
+#define ROW_KEY_ONE_LEN 9u
 #define ROW_KEY_PAIR_LEN 17u
 
 struct row_key {

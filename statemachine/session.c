@@ -18,18 +18,42 @@ int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_
     session->id = id;
     memcpy(session->key, key, SESSION_KEY_LEN);
     list_init(&session->changed);
+    list_init(&session->at_place);
+    RB_INIT(&session->consumers);
+    session->expires_ms = LEASE_NEVER;
     HASH_ADD(by_id, machine->sessions, id, sizeof session->id, session);
     HASH_ADD(by_key, machine->session_keys, key, SESSION_KEY_LEN, session);
     *ret_session = session;
     return 0;
 }
 
+static void session_enter(struct session *session, struct presence *place)
+{
+    session->place = place;
+    list_push_back(&place->sessions, &session->at_place);
+    place->sessions_len++;
+}
+
+/* Where it is attached, it is not any more. */
+static void session_leave(struct session *session)
+{
+    if (session->place != NULL) {
+        list_remove(&session->at_place);
+        session->place->sessions_len--;
+        session->place = NULL;
+    }
+}
+
 static void session_remove(struct machine *machine, struct session *session)
 {
+    session_leave(session);
+    lease_stop(machine, session);
     HASH_DELETE(by_id, machine->sessions, session);
     HASH_DELETE(by_key, machine->session_keys, session);
     list_remove(&session->changed);
     replies_done(&session->replies);
+    free(session->virtual_host);
+    free(session->client);
     free(session);
 }
 
@@ -37,8 +61,7 @@ int session_free(struct machine *machine, struct session *session)
 {
     enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
     struct consumer *consumer;
-    struct consumer *next;
-    HASH_ITER (by_id, session->consumers, consumer, next) {
+    while ((consumer = RB_ROOT(&session->consumers)) != NULL) {
         int err = consumer_free(machine, consumer, end);
         if (err != 0) {
             return err;
@@ -54,11 +77,64 @@ int session_free(struct machine *machine, struct session *session)
 void session_discard(struct machine *machine, struct session *session)
 {
     struct consumer *consumer;
-    struct consumer *next;
-    HASH_ITER (by_id, session->consumers, consumer, next) {
+    while ((consumer = RB_ROOT(&session->consumers)) != NULL) {
         consumer_discard(consumer);
     }
     session_remove(machine, session);
+}
+
+/* Replaces a text with a copy. */
+static int text_set(char **text, const void *value, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (copy == NULL) {
+        return ERR_NOMEM;
+    }
+    memcpy(copy, value, len);
+    copy[len] = 0;
+    free(*text);
+    *text = copy;
+    return 0;
+}
+
+int session_set_names(struct session *session, const char *virtual_host, const char *client)
+{
+    int err = text_set(&session->virtual_host, virtual_host, strlen(virtual_host));
+    return err != 0 ? err : text_set(&session->client, client, strlen(client));
+}
+
+/* In order of id, which is the same on every node. */
+static void session_update_turns(struct machine *machine, struct session *session)
+{
+    struct consumer *consumer;
+    RB_FOREACH (consumer, session_consumers, &session->consumers) {
+        consumer_update_turn(machine, consumer);
+    }
+}
+
+void session_attach(struct machine *machine, struct session *session, struct presence *place)
+{
+    bool was_attached = session->place != NULL;
+    session_leave(session);
+    if (!fault_fires(FAULT_SKIP_LEASE_STOP)) {
+        lease_stop(machine, session);
+    }
+    session_enter(session, place);
+    if (!was_attached) {
+        session_update_turns(machine, session);
+    }
+    session_changed(machine, session);
+}
+
+void session_detach(struct machine *machine, struct session *session)
+{
+    if (session->place == NULL) {
+        return;
+    }
+    session_leave(session);
+    lease_start(machine, session);
+    session_update_turns(machine, session);
+    session_changed(machine, session);
 }
 
 struct session *session_by_id(struct machine *machine, uint64_t id)
@@ -95,7 +171,13 @@ int session_row(const struct session *session, struct row *row)
     row_begin(row, row_key_one(ROW_SESSION, session->id));
     row_put_bytes(row, session->key, SESSION_KEY_LEN);
     row_put_u64(row, session->attachment);
+    row_put_u64(row, session->attempt);
+    row_put_u64(row, session->origin.node);
+    row_put_u64(row, session->origin.run);
+    row_put_u64(row, session->origin.tag);
+    row_put_u64(row, session->expires_ms);
     row_put_u32(row, session->lease_ms);
+    row_put_u64(row, session->failed_publish);
     row_put_short(row, session->virtual_host);
     row_put_short(row, session->client);
     row_put_u64(row, replies->last);
@@ -110,16 +192,39 @@ int session_row(const struct session *session, struct row *row)
     return row_seal(row);
 }
 
-static int session_load_short(struct row_reader *reader, char out[NAME_LEN_MAX + 1])
+static int session_load_short(struct row_reader *reader, char **text)
 {
     size_t len = row_get_u8(reader);
-    const uint8_t *text = row_get_bytes(reader, len);
-    if (text == NULL || memchr(text, 0, len) != NULL) {
+    const uint8_t *value = row_get_bytes(reader, len);
+    return value == NULL || memchr(value, 0, len) != NULL ? ERR_CORRUPT : text_set(text, value, len);
+}
+
+/* Where it is attached, or when its lease ends. */
+static int session_load_place(struct machine *machine, struct session *session, uint64_t expires_ms)
+{
+    if (expires_ms != LEASE_NEVER) {
+        lease_resume(machine, session, expires_ms);
+        return 0;
+    }
+    struct presence *place = presence_of_run(machine, session->origin.node, session->origin.run);
+    if (place == NULL) {
         return ERR_CORRUPT;
     }
-    memcpy(out, text, len);
-    out[len] = 0;
+    session_enter(session, place);
     return 0;
+}
+
+static int session_load_attachment(struct machine *machine, struct session *session, struct row_reader *reader)
+{
+    session->attachment = row_get_u64(reader);
+    session->attempt = row_get_u64(reader);
+    session->origin.node = row_get_u64(reader);
+    session->origin.run = row_get_u64(reader);
+    session->origin.tag = row_get_u64(reader);
+    uint64_t expires_ms = row_get_u64(reader);
+    session->lease_ms = row_get_u32(reader);
+    session->failed_publish = row_get_u64(reader);
+    return session_load_place(machine, session, expires_ms);
 }
 
 static int session_load_replies(struct session *session, struct row_reader *reader)
@@ -151,7 +256,7 @@ int session_load(struct machine *machine, const struct row_key *key, struct slic
         return err;
     }
     const uint8_t *session_key = row_get_bytes(&reader, SESSION_KEY_LEN);
-    if (key->len != 9 || session_key == NULL || session_by_key(machine, session_key) != NULL) {
+    if (key->len != ROW_KEY_ONE_LEN || session_key == NULL || session_by_key(machine, session_key) != NULL) {
         return ERR_CORRUPT;
     }
     struct session *session;
@@ -160,11 +265,12 @@ int session_load(struct machine *machine, const struct row_key *key, struct slic
         return err;
     }
     session->stored = true;
-    session->attachment = row_get_u64(&reader);
-    session->lease_ms = row_get_u32(&reader);
-    err = session_load_short(&reader, session->virtual_host);
+    err = session_load_attachment(machine, session, &reader);
     if (err == 0) {
-        err = session_load_short(&reader, session->client);
+        err = session_load_short(&reader, &session->virtual_host);
+    }
+    if (err == 0) {
+        err = session_load_short(&reader, &session->client);
     }
     if (err == 0) {
         err = session_load_replies(session, &reader);

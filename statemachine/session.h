@@ -1,8 +1,11 @@
 /* A session: a client's presence, its command numbers with the last replies, and its consumers.
  *
- * Row 'S' session: 16 bytes key, u64 attachment, u32 lease_ms, u8 length of the virtual host, virtual host, u8 length
- * of the client's name, client's name, u64 last number, u32 replies, then each, up to the last number: u64 count, u64
- * repeated count, u16 error, u16 detail. */
+ * It is attached at a process of a node that is present, or its lease runs: nothing is between the two.
+ *
+ * Row 'S' session: 16 bytes key, u64 attachment, u64 highest attempt, u64 node, u64 run and u64 tag of the attachment's
+ * origin, u64 expires_ms, u32 lease_ms, u64 number of the last failed publish, u8 length of the virtual host, virtual
+ * host, u8 length of the client's name, client's name, u64 last number, u32 replies, then each, up to the last number:
+ * u64 count, u64 repeated count, u16 error, u16 detail. */
 
 #ifndef HOLDFAST_STATEMACHINE_SESSION_H
 #define HOLDFAST_STATEMACHINE_SESSION_H
@@ -14,6 +17,8 @@
 #include "proto/base/list.h"
 #include "statemachine/consumer.h"
 #include "statemachine/hash.h"
+#include "statemachine/lease.h"
+#include "statemachine/presence.h"
 #include "statemachine/reply.h"
 #include "statemachine/rows.h"
 
@@ -23,24 +28,40 @@ struct session {
     uint64_t id;
     uint8_t key[SESSION_KEY_LEN];
     uint64_t attachment;
+    uint64_t attempt;     /* The highest seen. */
+    struct origin origin; /* Of the attachment. */
     uint32_t lease_ms;
-    char virtual_host[NAME_LEN_MAX + 1];
-    char client[NAME_LEN_MAX + 1];
-    struct replies replies;     /* replies.last is the number of the last command carried out. */
-    struct consumer *consumers; /* By id. */
-    struct list_node changed;   /* In machine->changed_sessions. */
-    bool stored;                /* A row for it is in the store or in a checkpoint. */
+    bool stored;                        /* A row for it is in the store or in a checkpoint. */
+    char *virtual_host;                 /* Owned, like the client's name. */
+    char *client;                       /* For people. */
+    uint64_t failed_publish;            /* Number of the last command that may have been one and failed; 0: none. */
+    struct replies replies;             /* replies.last is the number of the last command carried out. */
+    struct session_consumers consumers; /* By id. */
+    uint32_t consumers_len;
+    struct list_node changed;    /* In machine->changed_sessions. */
+    struct presence *place;      /* Where it is attached; NULL: nowhere. */
+    struct list_node at_place;   /* In place->sessions. */
+    uint64_t expires_ms;         /* Log time at which its lease ends; LEASE_NEVER while it is attached. */
+    RB_ENTRY(session) by_expiry; /* In machine->leases while its lease runs. */
     UT_hash_handle by_id;
     UT_hash_handle by_key;
 };
 
-/* Makes a session and enters it into the machine. Ids must rise. ERR_NOMEM. */
+/* Makes a session and enters it into the machine; it is to be attached. Ids must rise. ERR_NOMEM. */
 int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_KEY_LEN],
                 struct session **ret_session) NODISCARD;
 /* Ends it: its consumers end, what they hold goes back. ERR_NOMEM. */
 int session_free(struct machine *machine, struct session *session) NODISCARD;
 /* Frees it without any effect on the state, for closing. */
 void session_discard(struct machine *machine, struct session *session);
+
+/* Sets what a client says of itself. ERR_NOMEM. */
+int session_set_names(struct session *session, const char *virtual_host, const char *client) NODISCARD;
+
+/* Attaches it, wherever it was before: its consumers are given deliveries (again). */
+void session_attach(struct machine *machine, struct session *session, struct presence *place);
+/* Detaches it, if it is attached: its lease starts, its consumers keep what they hold and are given nothing new. */
+void session_detach(struct machine *machine, struct session *session);
 
 /* NULL when there is none. */
 struct session *session_by_id(struct machine *machine, uint64_t id);

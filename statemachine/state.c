@@ -75,9 +75,59 @@ int state_message(struct machine *machine, struct queue *queue, uint64_t positio
     return state_read_message(machine, queue->id, position, ret_message);
 }
 
-int state_end_session(struct machine *machine, struct session *session)
+struct head_scan {
+    const struct row_key *key;
+    struct message_head head;
+    bool found;
+};
+
+static int head_found(void *arg, struct slice key, struct slice value)
+{
+    struct head_scan *scan = arg;
+    struct message message;
+    (void)key;
+    int err = message_row_decode(scan->key, value, &message);
+    if (err == 0) {
+        scan->head =
+            (struct message_head){.enqueued_ms = message.enqueued_ms, .hash = message.hash, .len = message.len};
+        scan->found = true;
+    }
+    return err;
+}
+
+/* A scan of one row: unlike a get it does not copy the body. */
+static int state_read_head(struct machine *machine, uint64_t queue, uint64_t position, struct message_head *ret_head)
+{
+    struct row_key key = row_key_pair(ROW_MESSAGE, queue, position);
+    struct row_key end = row_key_pair(ROW_MESSAGE, queue, position + 1);
+    struct head_scan scan = {.key = &key};
+    int err = machine->store->ops->scan(machine->store, row_key_slice(&key), row_key_slice(&end), head_found, &scan);
+    if (err != 0) {
+        return err;
+    }
+    if (!scan.found) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_head = scan.head;
+    return 0;
+}
+
+int state_message_head(struct machine *machine, struct queue *queue, uint64_t position, struct message_head *ret_head)
+{
+    if (!queue_may_have(queue, position)) {
+        return ERR_NOT_FOUND;
+    }
+    const struct message *message = messages_at(&queue->messages, position);
+    if (message == NULL) {
+        return state_read_head(machine, queue->id, position, ret_head);
+    }
+    *ret_head = (struct message_head){.enqueued_ms = message->enqueued_ms, .hash = message->hash, .len = message->len};
+    return 0;
+}
+
+int state_end_session(struct machine *machine, struct session *session, bool expired)
 {
     uint64_t id = session->id;
     int err = session_free(machine, session);
-    return err != 0 ? err : effect_list_session_ended(&machine->effects, id);
+    return err != 0 ? err : effect_list_session_ended(&machine->effects, id, expired);
 }

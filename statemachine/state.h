@@ -13,7 +13,9 @@
 #include "proto/base/list.h"
 #include "statemachine/body_cache.h"
 #include "statemachine/effect_list.h"
+#include "statemachine/lease.h"
 #include "statemachine/machine.h"
+#include "statemachine/presence.h"
 #include "statemachine/producer.h"
 #include "statemachine/queue.h"
 #include "statemachine/rows.h"
@@ -38,7 +40,7 @@ struct machine {
     uint32_t version;
     uint64_t next_session;
     uint64_t next_queue;
-    uint64_t due_cursor; /* The queue whose deliveries did not fit the last entry; 0: none. */
+    uint64_t due_cursor; /* The queue whose turn is next when not all deliveries fitted the last entry; 0: all did. */
     uint64_t running_digest;
 
     struct queue *queues;           /* By id. */
@@ -46,10 +48,14 @@ struct machine {
     struct queue_dues due_queues;   /* That may have something to deliver. */
     struct session *sessions;       /* By id, in order of id. */
     struct session *session_keys;   /* By key. */
+    struct leases leases;           /* Sessions that are attached nowhere, by the end of their lease. */
+    struct list_node presences;     /* Nodes that are present, in order of node. */
+    unsigned presences_len;
     struct producers producers;
 
     /* What the next checkpoint has to write. */
     struct list_node changed_queues;
+    struct list_node changed_presences;
     struct list_node changed_sessions;
     struct list_node changed_consumers;
     struct list_node unstored_returns;
@@ -79,10 +85,19 @@ int state_row(const struct machine *machine, struct slice consensus, struct row 
 int state_message(struct machine *machine, struct queue *queue, uint64_t position,
                   struct message *ret_message) NODISCARD;
 
-/* Hands ready messages to waiting consumers, queue by queue, as far as one entry may. */
+/* What is known of a message without its body. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
+struct message_head {
+    uint64_t enqueued_ms;
+    uint64_t hash;
+    uint32_t len;
+};
+int state_message_head(struct machine *machine, struct queue *queue, uint64_t position,
+                       struct message_head *ret_head) NODISCARD;
+
+/* Hands ready messages to waiting consumers, queues taking turns, as far as one entry may. */
 int deliver_due(struct machine *machine) NODISCARD;
 
 /* Ends the session with its effect. */
-int state_end_session(struct machine *machine, struct session *session) NODISCARD;
+int state_end_session(struct machine *machine, struct session *session, bool expired) NODISCARD;
 
 #endif

@@ -27,7 +27,9 @@ struct store_change {
 
 struct store_ops {
     /* Writes the changes in order, atomically and durably. Runs off the loop's thread, one at a time; reads go on
-     * meanwhile and see none or all of it. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: nothing was written as far as is known. */
+     * meanwhile and see none or all of it. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: nothing was written as far as is known, and
+     * reads may see all of it or none until the next write. After ERR_NO_SPACE a later write succeeds when there is
+     * room; what was there before can be read all the time. */
     int (*write)(struct store *store, const struct store_change *changes, size_t count);
 
     /* Reads a row into a new blob. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */

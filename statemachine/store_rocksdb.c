@@ -3,14 +3,22 @@
  * RocksDB's write-ahead log is off: the Raft log is the log. A checkpoint is one write batch, which goes into one
  * memtable whole, followed by a flush that makes it durable: after a crash RocksDB has whole batches only. There is one
  * column family, because a flush of several is not atomic through the C API. Nothing may flush at closing, which is
- * what avoid_flush_during_shutdown is for; the C API offers it as an option string only. */
+ * what avoid_flush_during_shutdown is for; the C API offers it as an option string only.
+ *
+ * A full disk. After a flush or a compaction that found no space RocksDB refuses all writes. It does recover by itself
+ * (its SstFileManager looks for free space every five seconds), but at a time of its own choosing, and afterwards it says
+ * of flushes that they are done when they have only begun (measured with 7.8). So it is not waited for: a write that
+ * would not fit is not begun, and after one that failed the database is closed and opened anew before the next. While it
+ * is closed, and for as long as it cannot be opened for lack of space, a second one that only reads stands in. */
 
 #include "statemachine/store_rocksdb.h"
 
+#include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
@@ -22,14 +30,26 @@
 #define BLOOM_BITS 10.0
 #define BACKGROUND_JOBS 2
 #define OPEN_FILES_MAX 256
-#define LOG_FILES_KEPT 2
 #define FORMAT_VERSION 5
 #define CHECKSUM_XXH3 4
-#define INFO_LOG_WARN 2
+/* A manifest is some kilobytes; what RocksDB allocates ahead is missing elsewhere when the disk is nearly full. */
+#define OPTIONS_TEXT "avoid_flush_during_shutdown=true;allow_fallocate=false;manifest_preallocation_size=65536"
+/* RocksDB's own log for people stays empty, by a level above all that it has: on a full disk the second line after one
+ * that could not be written is an assertion that fails and ends the process (7.8, as Debian builds it). */
+#define LOG_FILES_KEPT 2
+#define INFO_LOG_NOTHING 6
+/* What a write needs of the disk besides its rows: table index and filter, a manifest, the files of a database that is
+ * opened. */
+#define ROOM_FOR_FILES (4 * MIB)
 
 struct store_rocksdb {
     struct store store;
+    char *path;
+    pthread_rwlock_t
+        lock; /* Around what uses or changes `db` and `read_only`; the writing thread alone changes them. */
     rocksdb_t *db;
+    bool read_only; /* `db` stands in for one that could not be opened for lack of space. */
+    bool failed;    /* A write has failed: nothing is written before the database is opened anew. */
     rocksdb_options_t *options;
     rocksdb_cache_t *cache;
     rocksdb_writeoptions_t *write_options;
@@ -80,9 +100,8 @@ static void store_rocksdb_add(rocksdb_writebatch_t *batch, const struct store_ch
     }
 }
 
-/* What a flush has really done. Once RocksDB 7.8 has recovered from a full disk by itself, it says that a flush is done
- * when it has only begun (measured). A memtable leaves its list after file and manifest are synced: that is what counts.
- * ERR_IO: the process ends, the log has it all, and a RocksDB opened anew waits again. */
+/* Whether a flush is really done: a memtable leaves its list after file and manifest are synced. ERR_BUSY: it is not,
+ * because RocksDB has recovered from an error meanwhile. */
 static int store_rocksdb_check_flushed(struct store_rocksdb *store)
 {
     uint64_t waiting = 1;
@@ -91,28 +110,107 @@ static int store_rocksdb_check_flushed(struct store_rocksdb *store)
         rocksdb_property_int(store->db, "rocksdb.num-entries-active-mem-table", &active) != 0) {
         return ERR_SYSTEM;
     }
-    return waiting == 0 && active == 0 ? 0 : ERR_IO;
+    return waiting == 0 && active == 0 ? 0 : ERR_BUSY;
+}
+
+/* What RocksDB's own threads have met since it was opened, such as a compaction that found no space. */
+static bool store_rocksdb_failed(const struct store_rocksdb *store)
+{
+    uint64_t errors = 0;
+    return store->failed || store->read_only ||
+           rocksdb_property_int(store->db, "rocksdb.background-errors", &errors) != 0 || errors > 0;
+}
+
+/* Puts one that only reads, which needs neither space nor the directory's lock, in the place of the present one. */
+static int store_rocksdb_stand_in(struct store_rocksdb *store)
+{
+    char *error = NULL;
+    rocksdb_t *old = store->db;
+    rocksdb_t *db = rocksdb_open_for_read_only(store->options, store->path, 0, &error);
+    if (error != NULL) {
+        return store_rocksdb_error(error);
+    }
+    pthread_rwlock_wrlock(&store->lock);
+    store->db = db;
+    store->read_only = true;
+    pthread_rwlock_unlock(&store->lock);
+    rocksdb_close(old);
+    return 0;
+}
+
+/* Nobody reads meanwhile: as soon as it is open, RocksDB may compact and delete files that the one that only reads still
+ * uses. */
+static int store_rocksdb_reopen(struct store_rocksdb *store)
+{
+    int err = store->read_only ? 0 : store_rocksdb_stand_in(store);
+    if (err != 0) {
+        return err;
+    }
+    char *error = NULL;
+    rocksdb_t *old = store->db;
+    pthread_rwlock_wrlock(&store->lock);
+    rocksdb_t *db = rocksdb_open(store->options, store->path, &error);
+    if (error == NULL) {
+        store->db = db;
+        store->read_only = false;
+    }
+    pthread_rwlock_unlock(&store->lock);
+    if (error != NULL) {
+        return store_rocksdb_error(error);
+    }
+    rocksdb_close(old);
+    store->failed = false;
+    return 0;
+}
+
+/* Whether there is room for that much; one that cannot be asked has. */
+static bool store_rocksdb_room(const struct store_rocksdb *store, uint64_t len)
+{
+    struct statvfs info;
+    return statvfs(store->path, &info) != 0 || (uint64_t)info.f_bavail * info.f_frsize >= len + ROOM_FOR_FILES;
+}
+
+static int store_rocksdb_attempt(struct store_rocksdb *store, rocksdb_writebatch_t *batch)
+{
+    int err = store_rocksdb_failed(store) ? store_rocksdb_reopen(store) : 0;
+    if (err != 0) {
+        return err;
+    }
+    char *error = NULL;
+    rocksdb_write(store->db, store->write_options, batch, &error);
+    if (error == NULL) {
+        rocksdb_flush(store->db, store->flush_options, &error);
+    }
+    err = error != NULL ? store_rocksdb_error(error) : store_rocksdb_check_flushed(store);
+    store->failed = err != 0;
+    return err;
 }
 
 static int store_rocksdb_write(struct store *base, const struct store_change *changes, size_t count)
 {
     struct store_rocksdb *store = store_rocksdb_of(base);
+    uint64_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        len += changes[i].key.len + changes[i].value.len + changes[i].value2.len;
+    }
+    if (!store_rocksdb_room(store, len)) {
+        return ERR_NO_SPACE;
+    }
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     for (size_t i = 0; i < count; i++) {
         store_rocksdb_add(batch, &changes[i]);
     }
-    char *error = NULL;
-    rocksdb_write(store->db, store->write_options, batch, &error);
-    rocksdb_writebatch_destroy(batch);
-    if (error == NULL) {
-        rocksdb_flush(store->db, store->flush_options, &error);
+    int err = store_rocksdb_attempt(store, batch);
+    if (err == ERR_BUSY) {
+        err = store_rocksdb_attempt(store, batch);
     }
-    return error != NULL ? store_rocksdb_error(error) : store_rocksdb_check_flushed(store);
+    rocksdb_writebatch_destroy(batch);
+    return err == ERR_BUSY ? ERR_IO : err;
 }
 
-static int store_rocksdb_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)
+static int store_rocksdb_get_locked(struct store_rocksdb *store, const void *key, size_t key_len,
+                                    struct slice *ret_value)
 {
-    struct store_rocksdb *store = store_rocksdb_of(base);
     char *error = NULL;
     rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned(store->db, store->read_options, key, key_len, &error);
     if (error != NULL) {
@@ -125,6 +223,15 @@ static int store_rocksdb_get(struct store *base, const void *key, size_t key_len
     const char *data = rocksdb_pinnableslice_value(pinned, &len);
     int err = slice_copy(data, len, ret_value);
     rocksdb_pinnableslice_destroy(pinned);
+    return err;
+}
+
+static int store_rocksdb_get(struct store *base, const void *key, size_t key_len, struct slice *ret_value)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    pthread_rwlock_rdlock(&store->lock);
+    int err = store_rocksdb_get_locked(store, key, key_len, ret_value);
+    pthread_rwlock_unlock(&store->lock);
     return err;
 }
 
@@ -156,10 +263,12 @@ static int store_rocksdb_scan(struct store *base, struct slice first, struct sli
                               int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
     struct store_rocksdb *store = store_rocksdb_of(base);
+    pthread_rwlock_rdlock(&store->lock);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->read_options);
     rocksdb_iter_seek(iterator, (const char *)first.data, first.len);
     int err = store_rocksdb_each(iterator, end, each, arg);
     rocksdb_iter_destroy(iterator);
+    pthread_rwlock_unlock(&store->lock);
     return err;
 }
 
@@ -175,6 +284,8 @@ static void store_rocksdb_free(struct store_rocksdb *store)
         rocksdb_options_destroy(store->options);
     }
     rocksdb_cache_destroy(store->cache);
+    (void)pthread_rwlock_destroy(&store->lock);
+    free(store->path);
     free(store);
 }
 
@@ -210,7 +321,7 @@ static void store_rocksdb_set_options(rocksdb_options_t *options)
     rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
     rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
     rocksdb_options_set_keep_log_file_num(options, LOG_FILES_KEPT);
-    rocksdb_options_set_info_log_level(options, INFO_LOG_WARN);
+    rocksdb_options_set_info_log_level(options, INFO_LOG_NOTHING);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     rocksdb_options_set_is_fd_close_on_exec(options, 1);
@@ -230,7 +341,7 @@ static int store_rocksdb_prepare(struct store_rocksdb *store, uint64_t block_cac
 
     rocksdb_options_t *base = rocksdb_options_create();
     rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_get_options_from_string(base, "avoid_flush_during_shutdown=true", options, ret_error);
+    rocksdb_get_options_from_string(base, OPTIONS_TEXT, options, ret_error);
     rocksdb_options_destroy(base);
     store->options = options;
     if (*ret_error != NULL) {
@@ -241,24 +352,64 @@ static int store_rocksdb_prepare(struct store_rocksdb *store, uint64_t block_cac
     return 0;
 }
 
+/* A full disk must not keep a node from starting: what it has can be read. ERR_NO_SPACE: there is no database yet. */
+static int store_rocksdb_open_db(struct store_rocksdb *store, char *detail, size_t detail_len)
+{
+    char *error = NULL;
+    store->db = rocksdb_open(store->options, store->path, &error);
+    if (error == NULL) {
+        return 0;
+    }
+    (void)snprintf(detail, detail_len, "%s: %s", store->path, error);
+    int err = store_rocksdb_error(error);
+    if (err != ERR_NO_SPACE) {
+        return err;
+    }
+    error = NULL;
+    store->db = rocksdb_open_for_read_only(store->options, store->path, 0, &error);
+    store->read_only = true;
+    if (error != NULL) {
+        rocksdb_free(error);
+        return ERR_NO_SPACE;
+    }
+    return 0;
+}
+
+static int store_rocksdb_new(const struct store_rocksdb_options *options, struct store_rocksdb **ret_store)
+{
+    struct store_rocksdb *store = calloc(1, sizeof *store);
+    char *path = strdup(options->path);
+    if (store == NULL || path == NULL || pthread_rwlock_init(&store->lock, NULL) != 0) {
+        free(store);
+        free(path);
+        return ERR_NOMEM;
+    }
+    store->path = path;
+    *ret_store = store;
+    return 0;
+}
+
 int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
                        size_t detail_len)
 {
-    struct store_rocksdb *store = calloc(1, sizeof *store);
-    if (store == NULL) {
-        (void)snprintf(detail, detail_len, "%s: %s", options->path, err_text(ERR_NOMEM));
-        return ERR_NOMEM;
+    struct store_rocksdb *store;
+    int err = store_rocksdb_new(options, &store);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s: %s", options->path, err_text(err));
+        return err;
     }
     char *error = NULL;
-    int err = store_rocksdb_prepare(store, options->block_cache_len, &error);
-    if (err == 0) {
-        store->db = rocksdb_open(store->options, options->path, &error);
-    }
+    err = store_rocksdb_prepare(store, options->block_cache_len, &error);
     if (error != NULL) {
         (void)snprintf(detail, detail_len, "%s: %s", options->path, error);
-        int open_err = store_rocksdb_error(error);
+        rocksdb_free(error);
+    }
+    if (err == 0) {
+        err = store_rocksdb_open_db(store, detail, detail_len);
+    }
+    if (err != 0) {
         store_rocksdb_free(store);
-        return err != 0 ? err : open_err;
+        return err;
     }
     *ret_store = &store->store;
     return 0;

@@ -10,7 +10,8 @@ struct store_rocksdb_options {
     uint64_t block_cache_len; /* 0: 16 MiB. */
 };
 
-/* ERR_IO, ERR_CORRUPT, ERR_LOCKED; `detail` gets one line. */
+/* ERR_IO, ERR_CORRUPT, ERR_LOCKED, ERR_NOMEM; ERR_NO_SPACE only where there is no store yet: one that is there is opened
+ * on a full disk too, and answers writes with ERR_NO_SPACE until there is room. `detail` gets one line on error. */
 int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
                        size_t detail_len) NODISCARD;
 

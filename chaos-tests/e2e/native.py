@@ -4,7 +4,7 @@ import socket
 import struct
 
 HELLO, ATTACH, COMMAND, QUERY, PING = 1, 2, 3, 4, 5
-WELCOME, ATTACHED, REPLIES, QUERY_RESULT, PONG, GOODBYE = 32, 33, 34, 36, 37, 38
+WELCOME, ATTACHED, REPLIES, DELIVERIES, QUERY_RESULT, PONG, GOODBYE = 32, 33, 34, 35, 36, 37, 38
 HEADER_LEN_MAX = 256 * 1024
 
 
@@ -33,7 +33,7 @@ def field(number, value):
 
 
 def fields(message):
-    """The fields of a message as {number: [values]}; for what the tests read, which has no fixed-width fields."""
+    """The fields of a message as {number: [values]}: integers, and bytes for what is longer."""
     found, at = {}, 0
 
     def read_varint():
@@ -49,11 +49,18 @@ def fields(message):
 
     while at < len(message):
         key = read_varint()
-        value = read_varint()
+        if key & 7 == 1:
+            at, value = at + 8, int.from_bytes(message[at:at + 8], "little")
+        else:
+            value = read_varint()
         if key & 7 == 2:
             at, value = at + value, message[at:at + value]
         found.setdefault(key >> 3, []).append(value)
     return found
+
+
+def fixed64(number, value):
+    return varint(number << 3 | 1) + struct.pack("<Q", value)
 
 
 class Connection:

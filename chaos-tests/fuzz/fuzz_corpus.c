@@ -99,6 +99,16 @@ static void append_queries(struct bytes *bytes)
     query.kind = HOLDFAST__QUERY__KIND__QUEUES;
     query.after = after;
     append_message(bytes, FRAME_QUERY, &query.base);
+    query.kind = HOLDFAST__QUERY__KIND__QUEUE;
+    query.queue = after;
+    append_message(bytes, FRAME_QUERY, &query.base);
+    query.kind = HOLDFAST__QUERY__KIND__BROWSE;
+    query.position = 2;
+    query.max = 30;
+    append_message(bytes, FRAME_QUERY, &query.base);
+    query.kind = HOLDFAST__QUERY__KIND__TRANSFER;
+    query.node = 2;
+    append_message(bytes, FRAME_QUERY, &query.base);
     ping.id = 300;
     append_message(bytes, FRAME_PING, &ping.base);
 }
@@ -111,7 +121,7 @@ static void append_answers(struct bytes *bytes)
     Holdfast__Delivery delivery = HOLDFAST__DELIVERY__INIT;
     Holdfast__ConsumersEnded ended = HOLDFAST__CONSUMERS_ENDED__INIT;
     Holdfast__Goodbye goodbye = HOLDFAST__GOODBYE__INIT;
-    char detail[] = "this node is not the leader", address[] = "node2:7000";
+    char detail[] = "no leader can be reached", address[] = "node2:7000";
     reply.number = 1;
     reply.count = 2;
     struct frame_out frame;
@@ -132,7 +142,7 @@ static void append_answers(struct bytes *bytes)
     ended.error = 4;
     ended.detail = deleted;
     append_message(bytes, FRAME_CONSUMERS_ENDED, &ended.base);
-    goodbye.error = 9;
+    goodbye.error = 25;
     goodbye.detail = detail;
     goodbye.leader = 2;
     goodbye.leader_address = address;
@@ -167,9 +177,9 @@ int main(int argc, char **argv)
 
     append_hello(&bytes);
     append_queries(&bytes);
-    seed("native_session", "queries", "\0\0\0\0\0\0\0\0", 8, &bytes);
+    seed("native_session", "queries", "\0\0\100\0\0\100\100\350", 8, &bytes);
     for (unsigned script = 0; script < 4; script++) {
-        static const char scripts[4][9] = {"\0\1\2\0\1\2\2\0", "\3\3\3\4\7\2\0\0", "\1\2\15\2\5\0\1\306",
+        static const char scripts[4][9] = {"\100\101\2\0\101\2\2\0", "\3\3\3\4\7\2\0\0", "\1\2\15\2\5\0\1\306",
                                            "\216\16\1\2\0\16\2\0"};
         static const char *const names[4] = {"conversation", "busy", "congested_detached", "ended_over_limit"};
         append_hello(&bytes);

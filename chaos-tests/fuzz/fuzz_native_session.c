@@ -61,7 +61,7 @@ static void gateway_act(struct world *world, uint8_t action)
     case 5: native_session_congested(world->session, (action & 8) != 0); break;
     case 6:
         if (action >= 192) {
-            fake_gateway_detach(&world->fake, ERR_NOT_LEADER, "", &world->fake.leader);
+            fake_gateway_detach(&world->fake, ERR_UNAVAILABLE, "", &world->fake.leader);
         } else {
             sink->consumer_ended(sink->arg, action / 8, ERR_NOT_FOUND, action >= 128 ? "deleted" : "");
         }
@@ -74,7 +74,13 @@ static void take(void *arg, struct frame *frame)
 {
     struct world *world = arg;
     native_session_receive(world->session, frame);
+    uint8_t action = world->script[world->step % SCRIPT_LEN];
+    if (action >= 64) { /* Reads may be done now, in vain, or later. */
+        (void)fake_gateway_read_done(&world->fake, action >= 224 ? ERR_UNAVAILABLE : 0);
+    }
+    CHECK(world->fake.looks == 0);
     if (!world->fake.attached) {
+        world->step++;
         return;
     }
     if (!world->answered) {
@@ -92,7 +98,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     struct world world = {.script = data};
     fake_gateway_init(&world.fake);
+    struct blob *body = blob_new(100 * KIB);
+    if (body == NULL) {
+        return 0;
+    }
+    memset(body->data, 'b', body->len);
     world.fake.queues = 10;
+    world.fake.messages = 20;
+    world.fake.body = slice_of_blob(body);
     world.fake.base.body_len_max = data[0] >= 128 ? 5 : 0;
     struct native_session_host host = {.arg = &world, .send = host_send, .hold = host_hold, .close = host_close};
     if (native_session_new(&world.fake.base, &host, &world.session) == 0) {
@@ -101,5 +114,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     CHECK(!world.fake.attached);
     fake_gateway_done(&world.fake);
+    blob_unref(body);
     return 0;
 }

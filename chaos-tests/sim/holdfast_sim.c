@@ -26,7 +26,11 @@ static const char usage[] =
     "  --replay-check    runs every seed twice, and compares\n"
     "  --digests         prints a digest of each run: the same seed gives the same everywhere\n"
     "  --quiet           no table at the end\n"
+    "  --coverage        instead of the table, sums for ops/sim to add up\n"
     "Exit: 0 all is well, 1 a violation (or, with --catch, a fault that was not noticed), 2 usage.\n";
+
+/* Over so many seeds everything must have happened at least once. */
+#define COVERAGE_SEEDS 1000u
 
 struct arguments {
     struct sim_options options;
@@ -38,6 +42,7 @@ struct arguments {
     bool replay_check;
     bool quiet;
     bool digests;
+    bool coverage;
     bool catch;
     enum fault faults[FAULT_COUNT];
     unsigned faults_len;
@@ -79,6 +84,7 @@ static int parse_option(struct arguments *arguments, int option, const char *val
     case 'q': arguments->quiet = true; return 0;
     case 'c': arguments->catch = true; return 0;
     case 'd': arguments->digests = true; return 0;
+    case 'C': arguments->coverage = true; return 0;
     case 'F': arguments->file = value; return 0;
     case 'f':
         if (fault_by_name(value) == FAULT_COUNT || arguments->faults_len == FAULT_COUNT) {
@@ -110,13 +116,21 @@ static int parse_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'm'},  {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
-        {"limit", required_argument, NULL, 'l'}, {"file", required_argument, NULL, 'F'},
-        {"trace", no_argument, NULL, 't'},       {"replay-check", no_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},       {"catch", no_argument, NULL, 'c'},
-        {"digests", no_argument, NULL, 'd'},     {0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},
+        {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'},
+        {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},
+        {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"catch", no_argument, NULL, 'c'},
+        {"digests", no_argument, NULL, 'd'},
+        {"coverage", no_argument, NULL, 'C'},
+        {0},
     };
     int option;
     optind = 1;
@@ -180,9 +194,17 @@ static int run_seeds(const struct arguments *arguments)
             fprintf(stderr, "%" PRIu64 " of %" PRIu64 " seeds\n", i + 1, arguments->seeds);
         }
     }
-    if (!arguments->quiet) {
+    if (arguments->coverage) {
+        sim_stats_table_coverage(&table);
+    } else if (!arguments->quiet) {
         sim_stats_table_print(&table);
+    }
+    if (!arguments->quiet) {
         printf("%zu seeds, %s\n", table.len, status == 0 ? "no violation" : "one violation");
+    }
+    if (status == 0 && !arguments->coverage && arguments->faults_len == 0 && table.len >= COVERAGE_SEEDS &&
+        sim_stats_table_missing(&table) > 0) {
+        status = 1;
     }
     sim_stats_table_done(&table);
     return status;

@@ -22,6 +22,15 @@ static const enum fault known[] = {
     FAULT_SKIP_G2,
     FAULT_SKIP_G5,
     FAULT_SKIP_G9,
+    FAULT_SKIP_READ_ROUND,
+    FAULT_SKIP_READ_APPLY,
+    FAULT_SKIP_ROOM_CHECK,
+    FAULT_SKIP_LEASE_STOP,
+    FAULT_SKIP_RUN_CHECK,
+    FAULT_SKIP_FAILED_CHECK,
+    FAULT_SKIP_RESEND,
+    FAULT_SKIP_REPLY_MATCH,
+    FAULT_SKIP_REDELIVERY,
 };
 
 /* A run in a process of its own, since an engine without its guards may also crash. Gives the complaint, or "". */

@@ -195,6 +195,14 @@ static void count_progress(struct sim_node *node, const struct driver_status *st
     }
 }
 
+static void count_disk(struct sim_node *node, const struct driver_status *status)
+{
+    sim_world_count(node->world, SIM_STAT_LOG_SHORT, status->log_short && !node->log_short);
+    sim_world_count(node->world, SIM_STAT_LOG_FULL, status->log_full && !node->log_full);
+    node->log_short = status->log_short;
+    node->log_full = status->log_full;
+}
+
 /* A leader counts nothing as stored by a follower of its term that is not on that follower's disk. */
 static void check_matches(struct sim_node *node, const struct driver_status *status)
 {
@@ -233,8 +241,12 @@ void sim_checker_turn(struct sim_node *node)
     check_commit(node, &status);
     check_matches(node, &status);
     if (status.applied_index > node->checked_applied) {
+        uint64_t known = node->world->checker.applied_max;
         check_applied(node, &status);
         check_running_digest(node);
+        if (status.applied_index > known) {
+            sim_sessions_applied(node);
+        }
     }
     if (status.applied_index < node->checked_applied) {
         sim_world_violation(node->world, "node %u: the applied index went back from %" PRIu64 " to %" PRIu64,
@@ -242,6 +254,7 @@ void sim_checker_turn(struct sim_node *node)
     }
     check_leader(node, &status);
     count_progress(node, &status);
+    count_disk(node, &status);
 }
 
 void sim_checker_crash(struct sim_node *node)
@@ -285,56 +298,13 @@ void sim_checker_restart(struct sim_node *node)
     check_running_digest(node);
 }
 
-struct queue_sum {
-    uint64_t left;
-    unsigned queues;
-};
-
-static int sum_queue(void *arg, const struct machine_queue *queue)
-{
-    struct queue_sum *sum = arg;
-    sum->left += queue->ready + queue->unsettled;
-    sum->queues++;
-    return 0;
-}
-
-bool sim_checker_drained(struct sim_world *world, char *why, size_t why_len)
-{
-    uint64_t applied = 0;
-    for (unsigned i = 0; i < world->nodes_len; i++) {
-        struct sim_node *node = &world->nodes[i];
-        if (node->shard == NULL) {
-            snprintf(why, why_len, "node %u is down", i + 1);
-            return false;
-        }
-        struct driver_status status;
-        driver_status(shard_driver(node->shard), &status);
-        if (i > 0 && status.applied_index != applied) {
-            snprintf(why, why_len, "node %u has applied %" PRIu64 ", node 1 %" PRIu64, i + 1, status.applied_index,
-                     applied);
-            return false;
-        }
-        applied = status.applied_index;
-        if (status.log_last != applied) {
-            snprintf(why, why_len, "node %u has %" PRIu64 " entries and applied %" PRIu64, i + 1, status.log_last,
-                     applied);
-            return false;
-        }
-        struct queue_sum sum = {0};
-        int err = machine_queues(shard_machine(node->shard), "", sum_queue, &sum);
-        if (err != 0 || sum.left > 0 || sum.queues != world->queues_len) {
-            snprintf(why, why_len, "node %u has %" PRIu64 " messages in %u queues", i + 1, sum.left, sum.queues);
-            return false;
-        }
-    }
-    return true;
-}
-
 void sim_checker_end(struct sim_world *world)
 {
     for (unsigned i = 0; i < world->nodes_len; i++) {
         sim_checker_digest(&world->nodes[i]);
         sim_checker_crash(&world->nodes[i]); /* Its counts. */
+        sim_world_count(world, SIM_STAT_DISK_REFUSED, sim_disk_counters(world->nodes[i].disk)->refused);
+        sim_world_count(world, SIM_STAT_CHECKPOINTS_REFUSED, store_memory_disk_refused(world->nodes[i].rows));
     }
 }
 

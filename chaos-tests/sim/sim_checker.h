@@ -41,7 +41,5 @@ void sim_checker_restart(struct sim_node *node);
 void sim_checker_digest(struct sim_node *node);
 /* At the end: all nodes are equal, and all queues empty. */
 void sim_checker_end(struct sim_world *world);
-/* Whether all nodes are up, have applied the same, and their queues are empty. `why` says what is not. */
-bool sim_checker_drained(struct sim_world *world, char *why, size_t why_len);
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "sim_net.h"
+#include "sim_conn.h"
 #include "sim_world.h"
 
 static const char *const servers[SIM_NODES_MAX] = {"node-1:4100", "node-2:4100", "node-3:4100", "node-4:4100",
@@ -76,16 +76,26 @@ static void client_consumer_ended(void *arg, uint64_t consumer, int err, const c
     struct sim_client *client = arg;
     SIM_TRACE(client->world, "client %u: consumer %lx ended: %s %s", client->index, (unsigned long)consumer,
               err_name(err), detail);
-    sim_world_count(client->world, SIM_STAT_EXPIRED, err == ERR_SESSION_EXPIRED);
+    sim_world_count(client->world, SIM_STAT_LOST, err == ERR_SESSION_EXPIRED);
     sim_consumer_ended(client, consumer);
 }
 
 static void client_attached(void *arg, const char *address, uint64_t session)
 {
     struct sim_client *client = arg;
-    sim_world_count(client->world, SIM_STAT_ATTACHED, 1);
-    sim_world_note(client->world, 4, client->index, session);
-    SIM_TRACE(client->world, "client %u: attached to %s, session %lu", client->index, address, (unsigned long)session);
+    struct sim_world *world = client->world;
+    bool resumed = session == client->session;
+    CHECK(client->conn != NULL);
+    sim_world_count(world, SIM_STAT_ATTACHED, 1);
+    sim_world_count(world, SIM_STAT_RESUMED, resumed);
+    sim_world_count(world, SIM_STAT_RESUMED_ELSEWHERE, resumed && client->attached_node != client->conn->node_index);
+    client->session = session;
+    client->attached_node = client->conn->node_index;
+    client->attached_conn = client->conn->id;
+    sim_sessions_attached(client, session, client->conn->opened_us);
+    sim_world_note(world, 4, client->index, session);
+    SIM_TRACE(world, "client %u: attached to %s, session %lu%s", client->index, address, (unsigned long)session,
+              resumed ? " again" : "");
 }
 
 /* Time. */
@@ -176,15 +186,17 @@ void sim_client_frame(struct sim_client *client, struct frame *frame)
 
 void sim_client_start(struct sim_client *client)
 {
+    client->lease_ms = (uint32_t)sim_random_between(&client->random, 1000, 3000);
     const struct client_core_options options = {
         .servers = servers,
         .servers_len = client->world->nodes_len,
         .client_name = client->name,
-        .lease_ms = (uint32_t)sim_random_between(&client->random, 1000, 3000),
+        .lease_ms = client->lease_ms,
         .window = sim_random_chance(&client->random, 300000) ? 4 : 0,
         .connect_timeout_ms = 500,
         .silence_timeout_ms = 1000,
         .clock = &client->clock,
+        .spread = client->spread,
         .host = {.arg = client,
                  .connect = client_connect,
                  .disconnect = client_disconnect,
@@ -197,6 +209,8 @@ void sim_client_start(struct sim_client *client)
     client->timer_us = UINT64_MAX;
     client->working = false;
     client->declared = false;
+    client->session = 0;
+    client->attached_conn = 0;
     int err = client_core_new(&options, &client->core);
     CHECK(err == 0);
     client->resend = true;
@@ -207,9 +221,39 @@ void sim_client_start(struct sim_client *client)
 static void client_restart(struct sim_event *event)
 {
     struct sim_client *client = event->object;
-    if (client->core == NULL) {
+    if (client->core == NULL && !client->dead) {
         sim_client_start(client);
     }
+}
+
+/* Sometimes the machine goes with the program: the node hears nothing for long. */
+static void client_hang_up(struct sim_client *client, struct sim_conn *conn)
+{
+    struct sim_world *world = client->world;
+    if (conn == NULL) {
+        return;
+    }
+    if (sim_random_chance(&client->random, 300000)) {
+        sim_world_count(world, SIM_STAT_HALF_OPEN, 1);
+        sim_conn_abandon(conn, sim_random_between(&client->random, 500000, 5000000));
+    } else {
+        sim_conn_close(conn);
+    }
+}
+
+static void client_end(struct sim_client *client)
+{
+    struct client_core *core = client->core;
+    struct sim_conn *conn = client->conn;
+    SIM_TRACE(client->world, "client %u: ends", client->index);
+    client->core = NULL;
+    client->conn = NULL;
+    client_core_free(core);
+    client_hang_up(client, conn);
+    client->held_len = 0;
+    client->consumer = 0;
+    client->subscribed = false;
+    client->released_number = 0;
 }
 
 void sim_client_crash(struct sim_client *client, uint64_t down_us)
@@ -217,24 +261,29 @@ void sim_client_crash(struct sim_client *client, uint64_t down_us)
     if (client->core == NULL) {
         return;
     }
-    struct client_core *core = client->core;
     sim_world_count(client->world, SIM_STAT_CLIENT_CRASHES, 1);
-    SIM_TRACE(client->world, "client %u: ends", client->index);
-    client->core = NULL;
-    client_core_free(core);
-    client_disconnect(client);
-    client->held_len = 0;
-    client->consumer = 0;
-    client->subscribed = false;
-    client->released_number = 0;
+    client_end(client);
     sim_queue_push(
         &client->world->queue,
         (struct sim_event){.at_us = sim_world_now(client->world) + down_us, .fire = client_restart, .object = client});
 }
 
+void sim_client_die(struct sim_client *client)
+{
+    sim_world_count(client->world, SIM_STAT_CLIENTS_DEAD, 1);
+    client->dead = true;
+    if (client->core != NULL) {
+        client_end(client);
+    }
+}
+
 bool sim_client_idle(const struct sim_client *client)
 {
-    if (client->core == NULL || client->inflight > 0 || client_core_unanswered(client->core) > 0) {
+    if (client->dead) {
+        return true;
+    }
+    if (client->core == NULL || client->inflight > 0 || client->reading > 0 ||
+        client_core_unanswered(client->core) > 0) {
         return false;
     }
     return client->kind == SIM_PRODUCER ? sim_producer_idle(client) : sim_consumer_idle(client);
@@ -255,6 +304,7 @@ void sim_client_init(struct sim_world *world, unsigned index, enum sim_client_ki
     client->queue = index % world->queues_len;
     client->batch_max = (unsigned)sim_random_between(&client->random, 1, 6);
     client->inflight_max = (unsigned)sim_random_between(&client->random, 1, 12);
+    client->spread = sim_random_chance(&client->random, 850000);
     client->credit = (uint32_t)sim_random_between(&client->random, 1, 40);
     sim_client_start(client);
 }

@@ -36,11 +36,18 @@ struct sim_client {
     struct sim_conn *conn;
     uint64_t life;
     uint64_t timer_us;
+    uint32_t lease_ms;
+    uint64_t session;       /* As last attached; 0: not yet. */
+    uint64_t attached_conn; /* The connection on which it was attached last. */
+    unsigned attached_node;
+    bool dead;         /* Gone for good. */
+    bool spread;       /* Takes any node; otherwise the first that serves. */
     bool working;      /* A work event is pending. */
     uint64_t think_us; /* Mean time between two steps of work. */
     unsigned queue;
     unsigned inflight; /* Commands of the work without an answer. */
     unsigned inflight_max;
+    unsigned reading; /* Questions without an answer. */
     bool declared;
 
     /* Producer. */
@@ -55,6 +62,7 @@ struct sim_client {
     uint64_t consumer; /* Its current subscription; 0: none. */
     bool subscribed;   /* Confirmed, or under way. */
     uint32_t credit;
+    uint64_t last_delivery; /* Number of the last one, of this subscription. */
     struct sim_held held[SIM_HELD_MAX];
     unsigned held_len;
     uint64_t released_consumer; /* A delivery given back, to be settled once more although it is void. */
@@ -68,6 +76,8 @@ void sim_client_done(struct sim_client *client);
 /* Starts the program, or ends it without a word; ended, it starts again after `down_us`. */
 void sim_client_start(struct sim_client *client);
 void sim_client_crash(struct sim_client *client, uint64_t down_us);
+/* Ends it without a word, for ever. */
+void sim_client_die(struct sim_client *client);
 /* Whether it has nothing left to do. */
 bool sim_client_idle(const struct sim_client *client);
 /* After each event that may have changed what is due. */

@@ -1,11 +1,12 @@
 /* Clients' connections: frames in order, until it breaks. */
 
+#include "sim_conn.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
 #include "sim_frame.h"
-#include "sim_net.h"
 #include "sim_world.h"
 
 static void conn_node_over(struct sim_conn *conn)
@@ -62,15 +63,17 @@ static void conn_notice(struct sim_conn *conn, uint64_t mean_us)
     conn_push(conn, now + sim_random_delay(random, mean_us), conn_client_hangup, NULL);
 }
 
-static bool conn_cut(const struct sim_conn *conn)
+bool sim_conn_cut(const struct sim_conn *conn)
 {
-    return conn->world->net.client_cut[conn->client_index][conn->node_index];
+    const struct sim_net *net = &conn->world->net;
+    return net->client_cut[conn->client_index][conn->node_index] ||
+           sim_world_now(conn->world) < net->alone_until_us[conn->client_index];
 }
 
 /* Whether a frame is swallowed. The first one lost takes the connection with it. */
 static bool conn_loses(struct sim_conn *conn)
 {
-    if (!conn->lost && conn_cut(conn)) {
+    if (!conn->lost && sim_conn_cut(conn)) {
         conn->lost = true;
         conn_notice(conn, 1000000);
     }
@@ -100,6 +103,7 @@ static void conn_at_client(struct sim_event *event)
     }
     event->blob = NULL;
     sim_world_note(conn->world, 1, conn->id, frame.header.len + frame.body.len);
+    sim_wire_from_node(conn->world, &conn->wire, &frame);
     sim_client_frame(conn->client, &frame);
 }
 
@@ -169,6 +173,7 @@ static void conn_at_node(struct sim_event *event)
         return;
     }
     event->blob = NULL;
+    sim_wire_from_client(conn->world, &conn->wire, &frame);
     if (!conn->held && conn->waiting_len == 0) {
         conn_take(conn, &frame);
         return;
@@ -195,7 +200,7 @@ static void conn_accept(struct sim_event *event)
     struct sim_conn *conn = event->object;
     struct sim_world *world = conn->world;
     struct sim_node *node = &world->nodes[conn->node_index];
-    if (conn->client == NULL || conn_cut(conn)) {
+    if (conn->client == NULL || sim_conn_cut(conn)) {
         conn->lost = true; /* Silence: the client gives up by itself. */
         return;
     }
@@ -226,6 +231,7 @@ struct sim_conn *sim_conn_open(struct sim_world *world, struct sim_client *clien
     conn->client = client;
     conn->client_index = client->index;
     conn->node_index = node;
+    conn->opened_us = sim_world_now(world);
     conn_push(conn, conn_arrival(conn, &conn->to_node_us), conn_accept, NULL);
     return conn;
 }
@@ -248,6 +254,13 @@ void sim_conn_close(struct sim_conn *conn)
     }
 }
 
+void sim_conn_abandon(struct sim_conn *conn, uint64_t notice_us)
+{
+    conn->client = NULL;
+    conn->lost = true;
+    conn_push(conn, sim_world_now(conn->world) + notice_us, conn_node_hangup, NULL);
+}
+
 void sim_conn_break(struct sim_conn *conn)
 {
     if (!conn->lost) {
@@ -256,7 +269,7 @@ void sim_conn_break(struct sim_conn *conn)
     }
 }
 
-void sim_net_node_gone(struct sim_world *world, struct sim_node *node)
+void sim_conns_node_gone(struct sim_world *world, struct sim_node *node)
 {
     for (struct sim_conn *conn = world->net.conns; conn != NULL; conn = conn->next) {
         if (conn->node == node) {
@@ -265,4 +278,17 @@ void sim_net_node_gone(struct sim_world *world, struct sim_node *node)
             conn_push(conn, conn_arrival(conn, &conn->to_client_us), conn_client_hangup, NULL);
         }
     }
+}
+
+void sim_conns_done(struct sim_world *world)
+{
+    struct sim_conn *conn = world->net.conns;
+    while (conn != NULL) {
+        struct sim_conn *next = conn->next;
+        sim_wire_done(&conn->wire);
+        free(conn->waiting);
+        free(conn);
+        conn = next;
+    }
+    world->net.conns = NULL;
 }

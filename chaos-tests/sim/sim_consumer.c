@@ -49,6 +49,7 @@ static void consumer_subscribe(struct sim_client *client)
 {
     struct subscribe *subscribe = malloc(sizeof *subscribe);
     CHECK(subscribe != NULL);
+    client->last_delivery = 0;
     client->consumer = (uint64_t)(client->index + 1) << 32 | client->world->queue.pushed;
     client->subscribed = true;
     client->held_len = 0;
@@ -128,6 +129,7 @@ static void consumer_settle(struct sim_client *client, unsigned count, enum clie
         }
         settle->items[settle->len++] =
             (struct sim_settled){.message = held->message, .delivery_count = held->delivery_count};
+        sim_history_given_up(client->world, held->message, held->delivery_count);
     }
     if (outcome == CLIENT_RELEASE) {
         client->released_consumer = client->consumer;
@@ -166,6 +168,9 @@ static void unsubscribe_answered(void *arg, const struct client_reply *reply)
 /* What it holds goes back; it subscribes anew at once. */
 static void consumer_unsubscribe(struct sim_client *client)
 {
+    for (unsigned i = 0; i < client->held_len; i++) {
+        sim_history_given_up(client->world, client->held[i].message, client->held[i].delivery_count);
+    }
     client->subscribed = false;
     client->held_len = 0;
     client->released_number = 0;
@@ -201,6 +206,7 @@ void sim_consumer_work(struct sim_client *client)
         sim_client_work_later(client, client->think_us);
         return;
     }
+    sim_reads_work(client);
     if (client->released_number != 0 && client->released_consumer == client->consumer && client->inflight < 16 &&
         sim_random_chance(random, 300000)) {
         consumer_settle_void(client);
@@ -230,7 +236,12 @@ void sim_consumer_delivery(struct sim_client *client, const struct client_delive
                             client->index, delivery->consumer);
         return;
     }
-    sim_history_delivered(world, client->queue, delivery, &message);
+    if (delivery->number != client->last_delivery + 1) {
+        sim_world_violation(world, "client %u got delivery %" PRIu64 " of its subscription after delivery %" PRIu64,
+                            client->index, delivery->number, client->last_delivery);
+    }
+    client->last_delivery = delivery->number;
+    sim_history_delivered(world, client->queue, client->session, delivery, &message);
     if (client->held_len == SIM_HELD_MAX) {
         sim_world_violation(world, "client %u holds more deliveries than its credit of %u", client->index,
                             client->credit);

@@ -4,6 +4,8 @@
  * makes them durable. Names (made, renamed, removed) are durable after sync_dir(). In a crash each unsynced sector is
  * kept, lost or torn on its own, and of the unsynced names a prefix is kept, in the order in which they were changed.
  *
+ * It may have a capacity; then what does not fit is refused.
+ *
  * Nothing completes by itself: appends and offloaded tasks wait in one queue until the caller completes them, which is
  * where simulated time comes in. Everything is deterministic. One thread. */
 
@@ -17,6 +19,7 @@
 #include "proto/base/disk.h"
 
 #define SIM_DISK_SECTOR_LEN 512u
+#define SIM_DISK_NAME_LEN 512u /* What a name takes of the disk, besides the content. */
 
 struct sim_disk;
 
@@ -30,6 +33,7 @@ struct sim_disk_counters {
     uint64_t names_lost; /* Unsynced directory changes that a crash undid. */
     uint64_t appends;    /* Completed. */
     uint64_t syncs;      /* Files made durable, by sync() or by an append. */
+    uint64_t refused;    /* Writes, files and allocations for which there was no space. */
 };
 
 /* An empty disk. NULL when out of memory. */
@@ -41,6 +45,15 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *sim) NODISCARD;
 
 /* What a node is given; borrowed. */
 struct disk *sim_disk_ops(struct sim_disk *sim);
+
+/* Bytes that fit on it; 0, as in the beginning: without end. What is beyond that is refused with ERR_NO_SPACE; bytes that
+ * a file has been given (allocated or written) can be written again for ever. */
+void sim_disk_set_capacity(struct sim_disk *sim, uint64_t capacity);
+/* What others take of the same space, asked for whenever it matters: a store, files of strangers. */
+void sim_disk_share(struct sim_disk *sim, uint64_t (*others)(void *arg), void *arg);
+/* Bytes taken by its own files, and bytes still to be had (UINT64_MAX without a capacity). */
+uint64_t sim_disk_used(const struct sim_disk *sim);
+uint64_t sim_disk_room(const struct sim_disk *sim);
 
 /* Operations waiting to be completed. */
 size_t sim_disk_pending(const struct sim_disk *sim);

@@ -82,8 +82,42 @@ void sim_history_sent(struct sim_world *world, unsigned producer, uint64_t first
         history->messages[i].settled_count = -1;
         history->messages[i].sent = true;
         sim_world_count(world, SIM_STAT_MESSAGES, 1);
+        world->reads.sent[history->queue]++;
     }
     history->len = len > history->len ? len : history->len;
+    for (uint64_t i = first - 1; i < len; i++) {
+        history->messages[i].absent = false;
+        history->messages[i].loose++;
+    }
+}
+
+/* From now on every read must count it. */
+static void message_known(struct sim_world *world, unsigned queue, struct sim_message *message)
+{
+    world->reads.enqueued[queue] += !message->known;
+    message->known = true;
+}
+
+static void message_confirmed(struct sim_world *world, const struct sim_producer_history *history,
+                              struct sim_message *message)
+{
+    sim_world_count(world, SIM_STAT_CONFIRMED, !message->confirmed);
+    sim_world_count(world, SIM_STAT_NO_SPACE_LATER, !message->confirmed && message->was_refused);
+    message->confirmed = true;
+    message_known(world, history->queue, message);
+}
+
+/* A refusal means "not done": by this publish, and by those before it that are known to have been refused. */
+static void message_refused(struct sim_world *world, const struct sim_producer_history *history,
+                            struct sim_message *message, uint64_t id, int err)
+{
+    message->refused = !history->named;
+    message->absent = message->loose == 0 && !message->confirmed;
+    message->was_refused = message->was_refused || err == ERR_NO_SPACE;
+    if (message->absent && message->known) {
+        sim_world_violation(world, "message %" PRIx64 " was delivered, and its publish refused (%s)", id,
+                            err_name(err));
+    }
 }
 
 void sim_history_published(struct sim_world *world, unsigned producer, uint64_t first, uint64_t count, int err,
@@ -99,23 +133,20 @@ void sim_history_published(struct sim_world *world, unsigned producer, uint64_t 
         sim_world_violation(world, "messages without a producer's name were called repeats");
     }
     sim_world_count(world, SIM_STAT_REPEATED, err == 0 ? repeated : 0);
+    sim_world_count(world, SIM_STAT_NO_SPACE, err == ERR_NO_SPACE);
     for (uint64_t sequence = first; sequence < first + count; sequence++) {
         struct sim_message *message = &history->messages[sequence - 1];
+        message->loose -= err != ERR_OUTCOME_UNKNOWN;
         if (err == 0) {
-            sim_world_count(world, SIM_STAT_CONFIRMED, !message->confirmed);
-            message->confirmed = true;
-        } else if (err != ERR_OUTCOME_UNKNOWN && !history->named) {
-            message->refused = true;
-            if (message->position != 0) {
-                sim_world_violation(world, "message %u/%" PRIu64 " was delivered, and its publish refused (%s)",
-                                    producer, sequence, err_name(err));
-            }
+            message_confirmed(world, history, message);
+        } else if (err != ERR_OUTCOME_UNKNOWN) {
+            message_refused(world, history, message, message_id(producer, sequence), err);
         }
     }
 }
 
 /* The deliveries of a message are told apart by their counts. */
-static void token_check(struct sim_world *world, struct sim_message *message, uint64_t id,
+static void token_check(struct sim_world *world, struct sim_message *message, uint64_t id, uint64_t session,
                         const struct client_delivery *delivery)
 {
     uint32_t count = delivery->delivery_count;
@@ -136,7 +167,13 @@ static void token_check(struct sim_world *world, struct sim_message *message, ui
                             " number %" PRIu64 " and consumer %" PRIu64 " number %" PRIu64,
                             id, count, token->consumer, token->number, delivery->consumer, delivery->number);
     }
-    *token = (struct sim_token){.consumer = delivery->consumer, .number = delivery->number};
+    *token = (struct sim_token){.consumer = delivery->consumer, .number = delivery->number, .session = session};
+    const struct sim_token *before = count > 0 ? &message->tokens[count - 1] : NULL;
+    if (before != NULL && before->consumer != 0 && !before->given_up && !sim_sessions_gone(world, before->session)) {
+        sim_world_violation(
+            world, "message %" PRIx64 " was delivered (count %u) although session %" PRIu64 " holds it and lives", id,
+            count, before->session);
+    }
     if (message->settled_count >= 0 && count > message->settled_count) {
         sim_world_violation(world,
                             "message %" PRIx64
@@ -146,8 +183,8 @@ static void token_check(struct sim_world *world, struct sim_message *message, ui
     }
 }
 
-void sim_history_delivered(struct sim_world *world, unsigned queue, const struct client_delivery *delivery,
-                           uint64_t *ret_message)
+void sim_history_delivered(struct sim_world *world, unsigned queue, uint64_t session,
+                           const struct client_delivery *delivery, uint64_t *ret_message)
 {
     uint64_t id = delivery->body.len >= SIM_BODY_LEN_MIN ? get_u64(delivery->body.data) : 0;
     struct sim_message *message = message_find(world, id);
@@ -162,9 +199,10 @@ void sim_history_delivered(struct sim_world *world, unsigned queue, const struct
     if (world->history.producers[id >> 48].queue != queue) {
         sim_world_violation(world, "message %" PRIx64 " came from the wrong queue", id);
     }
-    if (message->refused) {
+    if (message->refused || message->absent) {
         sim_world_violation(world, "message %" PRIx64 " was refused and delivered", id);
     }
+    message_known(world, queue, message);
     if (delivery->position == 0) {
         sim_world_violation(world, "message %" PRIx64 " has position 0", id);
     }
@@ -173,7 +211,33 @@ void sim_history_delivered(struct sim_world *world, unsigned queue, const struct
                             message->position, delivery->position);
     }
     message->position = delivery->position;
-    token_check(world, message, id, delivery);
+    token_check(world, message, id, session, delivery);
+}
+
+void sim_history_given_up(struct sim_world *world, uint64_t id, uint32_t delivery_count)
+{
+    struct sim_message *message = message_find(world, id);
+    if (message != NULL && delivery_count < message->tokens_len) {
+        message->tokens[delivery_count].given_up = true;
+    }
+}
+
+void sim_history_browsed(struct sim_world *world, unsigned queue, uint64_t position, struct slice body,
+                         uint64_t asked_us)
+{
+    uint64_t id = body.len >= SIM_BODY_LEN_MIN ? get_u64(body.data) : 0;
+    const struct sim_message *message = message_find(world, id);
+    if (message == NULL || !body_whole(world, id, body) || world->history.producers[id >> 48].queue != queue) {
+        sim_world_violation(world, "a look into a queue found, at position %" PRIu64 ", what nobody sent there",
+                            position);
+    } else if (message->refused || message->absent) {
+        sim_world_violation(world, "message %" PRIx64 " was refused and is in its queue", id);
+    } else if (message->position != 0 && message->position != position) {
+        sim_world_violation(world, "message %" PRIx64 " is in its queue at %" PRIu64 " and at %" PRIu64, id,
+                            message->position, position);
+    } else if (message->settled_count >= 0 && message->settled_us < asked_us) {
+        sim_world_violation(world, "message %" PRIx64 " is in its queue although its acceptance was confirmed", id);
+    }
 }
 
 static void settled_one(struct sim_world *world, struct sim_message *message, const struct sim_settled *item)
@@ -187,6 +251,8 @@ static void settled_one(struct sim_world *world, struct sim_message *message, co
                             item->message, item->delivery_count, message->tokens_len - 1);
     }
     message->settled_count = item->delivery_count;
+    message->settled_us = sim_world_now(world);
+    world->reads.settled[world->history.producers[item->message >> 48].queue]++;
     sim_world_count(world, SIM_STAT_ACCEPTED, 1);
 }
 
@@ -215,10 +281,24 @@ void sim_history_settled(struct sim_world *world, const struct sim_settled *item
     }
 }
 
+/* In the queue that is purged, as many may be missing as were purged. */
+static void history_end_purged(struct sim_world *world)
+{
+    unsigned queue = world->purged_queue;
+    if (queue < SIM_QUEUES_MAX && !world->reads.purges_unknown[queue] &&
+        world->history.missing > world->reads.purged[queue]) {
+        sim_world_violation(world, "%" PRIu64 " confirmed messages are gone, and %" PRIu64 " were purged",
+                            world->history.missing, world->reads.purged[queue]);
+    }
+}
+
 static void history_end_message(struct sim_world *world, const struct sim_producer_history *history, uint64_t id,
                                 const struct sim_message *message, uint64_t *last_position)
 {
-    if (message->confirmed && message->settled_count < 0 && !message->maybe_settled) {
+    bool missing = message->confirmed && message->settled_count < 0 && !message->maybe_settled;
+    if (missing && history->queue == world->purged_queue) {
+        world->history.missing++;
+    } else if (missing) {
         sim_world_violation(world, "message %" PRIx64 " is lost: confirmed, %s", id,
                             message->position == 0 ? "never delivered" : "delivered, not settled by anybody, and gone");
     }
@@ -243,6 +323,7 @@ void sim_history_end(struct sim_world *world)
             history_end_message(world, history, message_id(p, i + 1), &history->messages[i], &last_position);
         }
     }
+    history_end_purged(world);
 }
 
 void sim_history_done(struct sim_history *history)

@@ -5,7 +5,9 @@
  *     enqueued twice);
  *   - sequences of a producer have rising positions;
  *   - the deliveries of a message are counted: two tokens with the same count would be two valid holders;
- *   - once an acceptance is confirmed there is no delivery with a higher count, before or after. */
+ *   - once an acceptance is confirmed there is no delivery with a higher count, before or after;
+ *   - a message that its holder has not given up is delivered to nobody else while the holder's session lives;
+ *   - a message whose publish was refused is in no queue, unless it was sent once more. */
 
 #ifndef HOLDFAST_CHAOS_SIM_HISTORY_H
 #define HOLDFAST_CHAOS_SIM_HISTORY_H
@@ -25,12 +27,19 @@ struct sim_world;
 struct sim_token {
     uint64_t consumer;
     uint64_t number;
+    uint64_t session;
+    bool given_up; /* Its holder has settled it or ended the subscription. */
 };
 
 struct sim_message {
     bool sent;
     bool confirmed;
-    bool refused;             /* Never in a queue. */
+    bool refused; /* Never in a queue. */
+    bool absent;  /* Refused, and not sent again yet. */
+    bool was_refused;
+    bool known;               /* Confirmed or delivered: counted for reads. */
+    unsigned loose;           /* Publishes of it whose outcome is not known. */
+    uint64_t settled_us;      /* When its acceptance was confirmed. */
     bool maybe_settled;       /* A settlement of it has an unknown outcome. */
     int64_t settled_count;    /* Delivery count of the token whose settlement was confirmed; -1: none. */
     uint64_t position;        /* 0: not delivered yet. */
@@ -48,6 +57,7 @@ struct sim_producer_history {
 
 struct sim_history {
     struct sim_producer_history producers[8];
+    uint64_t missing; /* At the end, of the queue that is purged: confirmed, and accepted by nobody. */
 };
 
 void sim_history_done(struct sim_history *history);
@@ -60,8 +70,13 @@ void sim_history_published(struct sim_world *world, unsigned producer, uint64_t 
                            uint64_t enqueued, uint64_t repeated);
 
 /* A delivery arrived. Gives the message it is of. */
-void sim_history_delivered(struct sim_world *world, unsigned queue, const struct client_delivery *delivery,
-                           uint64_t *ret_message);
+void sim_history_delivered(struct sim_world *world, unsigned queue, uint64_t session,
+                           const struct client_delivery *delivery, uint64_t *ret_message);
+/* The holder lets go of a delivery. */
+void sim_history_given_up(struct sim_world *world, uint64_t message, uint32_t delivery_count);
+/* A look into the queue, asked for at that time, found it. */
+void sim_history_browsed(struct sim_world *world, unsigned queue, uint64_t position, struct slice body,
+                         uint64_t asked_us);
 /* A settlement ended; `message` is what sim_history_delivered() gave, for each delivery named. */
 struct sim_settled {
     uint64_t message;

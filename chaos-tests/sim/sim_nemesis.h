@@ -29,16 +29,25 @@ enum sim_trouble {
     SIM_CONGEST,
     SIM_TRANSFER,
     SIM_CLOCK_JUMP,
+    SIM_FILL,
+    SIM_FILL_LEADER,
+    SIM_FILL_ALL,
+    SIM_STALL,
+    SIM_STALL_LEADER,
+    SIM_MEMORY,
     SIM_TROUBLE_COUNT
 };
+
+#define SIM_PLAN_LEN 5u
 
 struct sim_nemesis {
     struct sim_random random;
     uint64_t every_us;                   /* Mean time between two troubles. */
     unsigned weights[SIM_TROUBLE_COUNT]; /* Each seed has its own temper. */
     unsigned weights_sum;
-    unsigned planned; /* Of the troubles that every run has, how many have been. */
-    uint64_t cuts;    /* Numbers partitions: only the last one is mended by its own event. */
+    enum sim_trouble plan[SIM_PLAN_LEN]; /* What happens in any case. */
+    unsigned planned;                    /* Of the troubles that every run has, how many have been. */
+    uint64_t cuts;                       /* Numbers partitions: only the last one is mended by its own event. */
 };
 
 void sim_nemesis_init(struct sim_world *world);

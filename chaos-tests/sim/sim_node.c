@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "sim_conn.h"
+#include "sim_forward.h"
 #include "sim_world.h"
 
 #define WALL_BASE_MS UINT64_C(1700000000000)
+#define MEMORY_MAX (UINT64_C(64) << 20)
 #define BUSY_WINDOW_US 10000u
 #define BUSY_TURNS_MAX 80u
 
@@ -51,11 +54,17 @@ static void node_journal(struct journal *journal, enum journal_level level, cons
 
 /* What the shard calls. */
 
-static void node_send(void *arg, uint64_t to, struct frame_out *frame)
+static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
 {
     struct sim_node *node = arg;
     CHECK(to >= 1 && to <= node->world->nodes_len && to != node->id);
-    sim_net_send(node->world, node->index, (unsigned)to - 1, frame);
+    return sim_net_send(node->world, node->index, (unsigned)to - 1, frame);
+}
+
+static uint64_t node_memory_used(void *arg)
+{
+    const struct sim_node *node = arg;
+    return node->memory_short ? 2 * MEMORY_MAX : MEMORY_MAX / 4;
 }
 
 static void node_wake(void *arg)
@@ -102,6 +111,10 @@ static void node_complete(struct sim_event *event)
     if (node_event_void(node, event)) {
         return;
     }
+    if (node->stalled) {
+        node->unanswered++; /* Its turn comes when the disk answers again. */
+        return;
+    }
     node->completions--;
     enum sim_disk_kind first = sim_random_chance(&node->disk_random, 500000) ? SIM_DISK_APPEND : SIM_DISK_OFFLOAD;
     enum sim_disk_kind second = first == SIM_DISK_APPEND ? SIM_DISK_OFFLOAD : SIM_DISK_APPEND;
@@ -109,6 +122,20 @@ static void node_complete(struct sim_event *event)
         (void)sim_disk_complete_kind(node->disk, second);
     }
     sim_node_wake(node);
+}
+
+void sim_node_unstall(struct sim_node *node)
+{
+    node->stalled = false;
+    while (node->unanswered > 0) {
+        node->unanswered--;
+        node_push(node, sim_world_now(node->world) + sim_random_delay(&node->disk_random, 1000), node_complete);
+    }
+}
+
+struct sim_disk *sim_node_disk(struct sim_node *node)
+{
+    return node->disk;
 }
 
 static void node_schedule_disk(struct sim_node *node)
@@ -211,6 +238,7 @@ void sim_node_wake(struct sim_node *node)
 void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *frame)
 {
     sim_world_note(node->world, 11, from << 8 | node->id, frame->header.len + frame->body.len);
+    sim_forward_count(node->world, from, frame);
     int err = shard_receive(node->shard, from, frame);
     if (err != 0) {
         sim_world_violation(node->world, "node %u calls a frame of node %" PRIu64 " broken: %s", node->index + 1, from,
@@ -251,17 +279,11 @@ void sim_node_crash(struct sim_node *node, uint64_t down_us)
               losses > 0 ? " and loses writes" : "", node->said_stored, node->said_term);
     sim_world_note(world, 12, node->id, losses);
     struct shard *shard = node->shard;
-    sim_net_node_gone(world, node);
+    sim_conns_node_gone(world, node);
+    sim_net_node_down(world, node->index);
     node->shard = NULL;
     node->life++;
     shard_close(shard);
-    for (unsigned i = 0; i < world->nodes_len; i++) {
-        sim_net_break(world, i, node->index);
-        sim_net_break(world, node->index, i);
-        if (world->nodes[i].shard != NULL) {
-            shard_peer_changed(world->nodes[i].shard, node->id, false, node->address);
-        }
-    }
     node_push(node, sim_world_now(world) + down_us, node_restart);
 }
 
@@ -287,6 +309,12 @@ void sim_node_start(struct sim_node *node)
                                           .segment_len = node->segment_len,
                                           .cache_len_max = 64 << 10,
                                           .window = node->window,
+                                          .disk_free_min = node->disk_free_min,
+                                          .memory_max = MEMORY_MAX,
+                                          .memory_used = node_memory_used,
+                                          .presence_timeout_ms = node->presence_timeout_ms,
+                                          .isolation_timeout_ms = node->isolation_timeout_ms,
+                                          .disk_stall_ms = node->disk_stall_ms,
                                           .arg = node,
                                           .send = node_send,
                                           .wake = node_wake,
@@ -295,6 +323,7 @@ void sim_node_start(struct sim_node *node)
     node->turn_pending = false;
     node->timer_us = UINT64_MAX;
     node->completions = 0;
+    node->unanswered = 0;
     node->disk_free_us = 0;
     node->paused_until_us = 0;
     node->crash_when_dirty = false;
@@ -306,13 +335,11 @@ void sim_node_start(struct sim_node *node)
     }
     shard_set_client_address(node->shard, node->address);
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        struct sim_node *other = &world->nodes[i];
-        if (i == node->index || other->shard == NULL) {
-            continue;
+        if (i != node->index) {
+            shard_peer_changed(node->shard, i + 1, false, world->nodes[i].address);
         }
-        shard_peer_changed(node->shard, other->id, true, other->address);
-        shard_peer_changed(other->shard, node->id, true, node->address);
     }
+    sim_net_node_up(world, node->index);
     SIM_TRACE(world, "node %u is up", node->index + 1);
     if (node->life > 1) {
         sim_world_count(world, SIM_STAT_RESTARTS, 1);
@@ -332,6 +359,30 @@ void sim_node_pause(struct sim_node *node, uint64_t until_us)
     node->paused_until_us = until_us;
 }
 
+/* What else takes of the disk that the log is on: the store, and strangers. */
+static uint64_t node_others_len(void *arg)
+{
+    const struct sim_node *node = arg;
+    return node->strangers_len + store_memory_disk_bytes(node->rows);
+}
+
+static uint64_t node_store_room(void *arg)
+{
+    const struct sim_node *node = arg;
+    return sim_disk_room(node->disk);
+}
+
+static void node_init_limits(struct sim_node *node)
+{
+    struct sim_random *random = &node->random;
+    node->capacity = UINT64_C(64) << 20;
+    node->disk_free_min = sim_random_chance(random, 700000) ? sim_random_between(random, 16, 256) << 10 : 0;
+    node->presence_timeout_ms = sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 800, 3000);
+    node->isolation_timeout_ms =
+        sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 800, 3000);
+    node->disk_stall_ms = (unsigned)sim_random_between(random, 500, 2500);
+}
+
 void sim_node_init(struct sim_world *world, unsigned index)
 {
     struct sim_node *node = &world->nodes[index];
@@ -346,6 +397,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
     sim_random_init(random, world->options.seed, 10 + index);
     sim_random_init(&node->disk_random, world->options.seed, 20 + index);
     snprintf(node->address, sizeof node->address, "node-%u:4100", index + 1);
+    node_init_limits(node);
     node->disk_mean_us = sim_random_between(random, 100, 3000);
     node->drift_ppm = (int64_t)sim_random_between(random, 0, 20000) - 10000;
     node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
@@ -355,6 +407,9 @@ void sim_node_init(struct sim_world *world, unsigned index)
     node->disk = sim_disk_new();
     node->rows = store_memory_disk_new();
     CHECK(node->disk != NULL && node->rows != NULL);
+    sim_disk_set_capacity(node->disk, node->capacity);
+    sim_disk_share(node->disk, node_others_len, node);
+    store_memory_disk_share(node->rows, node_store_room, node);
     /* The data directory is there for good before a node runs: making directories is durable on a real disk. */
     struct disk *disk = sim_disk_ops(node->disk);
     int err = disk->ops->make_dir(disk, "shard-0");
@@ -368,7 +423,7 @@ void sim_node_done(struct sim_node *node)
 {
     struct shard *shard = node->shard;
     if (shard != NULL) {
-        sim_net_node_gone(node->world, node);
+        sim_conns_node_gone(node->world, node);
         sim_disk_kill(node->disk);
         node->shard = NULL;
         shard_close(shard);

@@ -33,7 +33,20 @@ struct sim_node {
     bool turn_pending;
     uint64_t timer_us; /* Of the earliest timer event pending; UINT64_MAX: none. */
     uint64_t paused_until_us;
-    uint64_t disk_mean_us; /* How long a write and sync takes. */
+    uint64_t disk_mean_us;  /* How long a write and sync takes. */
+    bool stalled;           /* The disk answers nothing, */
+    unsigned unanswered;    /* and owes so many answers. */
+    uint64_t stalls;        /* Counted, so that each ends by its own event. */
+    uint64_t capacity;      /* Of the disk. */
+    uint64_t strangers_len; /* Taken by others than the node. */
+    uint64_t fills;
+    uint64_t disk_free_min; /* Watermark; 0: none. */
+    bool memory_short;
+    unsigned presence_timeout_ms;
+    unsigned isolation_timeout_ms;
+    unsigned disk_stall_ms;
+    bool log_short; /* As last seen. */
+    bool log_full;
     uint64_t disk_free_us; /* When the disk has done what it was given. */
     unsigned completions;  /* Completion events pending. */
     bool crash_when_dirty; /* At the next moment at which there is something to lose. */
@@ -67,6 +80,11 @@ void sim_node_start(struct sim_node *node);
 void sim_node_crash(struct sim_node *node, uint64_t down_us);
 /* A node that is up takes part in nothing until then. */
 void sim_node_pause(struct sim_node *node, uint64_t until_us);
+
+/* The disk, for who fills it. */
+struct sim_disk *sim_node_disk(struct sim_node *node);
+/* The disk answers again, if it did not. */
+void sim_node_unstall(struct sim_node *node);
 
 /* Something came in: a turn of the loop is due. */
 void sim_node_wake(struct sim_node *node);

@@ -1,15 +1,22 @@
 /* A producer: publishes batches of numbered messages, several at a time, and repeats what was not confirmed. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "sim_client.h"
+#include "sim_conn.h"
 #include "sim_world.h"
+
+/* A program that was refused for want of space does not ask again at once. */
+#define REFUSED_PAUSE_US 30000u
 
 struct publish {
     struct sim_client *client;
     uint64_t first;
     uint64_t count;
+    uint64_t conn;    /* On which it was issued, */
+    uint64_t leaders; /* and how often leadership had changed by then. */
 };
 
 static void declare_answered(void *arg, const struct client_reply *reply)
@@ -42,6 +49,14 @@ static void producer_confirmed(struct sim_client *client)
     }
 }
 
+/* With which errors a publish of a named producer may end while its program runs: refused for want of space, or behind one
+ * that was. When the session was another at first, it may have been done there: then the outcome is unknown. */
+static bool publish_may_end(const struct sim_client *client, const struct client_reply *reply)
+{
+    return reply->err == ERR_NO_SPACE || reply->err == ERR_REFUSED ||
+           (reply->err == ERR_OUTCOME_UNKNOWN && (client->resend || strstr(reply->detail, "refused") != NULL));
+}
+
 static void publish_answered(void *arg, const struct client_reply *reply)
 {
     struct publish *publish = arg;
@@ -55,16 +70,19 @@ static void publish_answered(void *arg, const struct client_reply *reply)
     if (reply->err != 0) {
         SIM_TRACE(world, "client %u: publish of %lu: %s %s", client->index, (unsigned long)publish->first,
                   err_name(reply->err), reply->detail);
-        if (client->named && client->core != NULL) {
+        if (client->named && client->core != NULL && !publish_may_end(client, reply)) {
             sim_world_violation(world, "a named producer's publish without a time limit ended with %s: %s",
                                 err_name(reply->err), reply->detail);
         }
         client->resend = true;
+    } else if (client->conn != NULL && client->conn->id == publish->conn) {
+        sim_world_count(world, SIM_STAT_ACROSS, world->stats.counts[SIM_STAT_LEADERS] > publish->leaders);
     }
     producer_confirmed(client);
     free(publish);
     if (client->core != NULL) {
-        sim_client_work_later(client, sim_random_delay(&client->random, client->think_us));
+        uint64_t pause_us = reply->err == ERR_NO_SPACE ? REFUSED_PAUSE_US : client->think_us;
+        sim_client_work_later(client, sim_random_delay(&client->random, pause_us));
     }
 }
 
@@ -79,7 +97,11 @@ static void publish(struct sim_client *client, uint64_t first, uint64_t count)
     }
     struct publish *publish = malloc(sizeof *publish);
     CHECK(publish != NULL);
-    *publish = (struct publish){.client = client, .first = first, .count = count};
+    *publish = (struct publish){.client = client,
+                                .first = first,
+                                .count = count,
+                                .conn = client->conn == NULL ? 0 : client->conn->id,
+                                .leaders = world->stats.counts[SIM_STAT_LEADERS]};
     sim_history_sent(world, client->index, first, count);
     uint64_t timeout_ms = client->named || sim_random_chance(&client->random, 700000)
                               ? 0
@@ -125,6 +147,7 @@ void sim_producer_work(struct sim_client *client)
     if (client->resend && producer_repeats(client)) {
         return; /* The next answer calls again. */
     }
+    sim_reads_work(client);
     bool again = client->named && client->next_sequence <= sent;
     if (!again && world->phase != SIM_WORK) {
         return;

@@ -9,7 +9,13 @@
 #include "proto/base/check.h"
 
 static const char *const texts[SIM_STAT_COUNT] = {
-#define X(name, text) text,
+#define X(name, text, required) text,
+    SIM_STAT_LIST(X)
+#undef X
+};
+
+static const bool required[SIM_STAT_COUNT] = {
+#define X(name, text, required) (required) != 0,
     SIM_STAT_LIST(X)
 #undef X
 };
@@ -50,6 +56,34 @@ void sim_stats_table_print(const struct sim_stats_table *table)
                column[table->len / 2], column[table->len - 1], sum);
     }
     free(column);
+}
+
+static uint64_t table_sum(const struct sim_stats_table *table, int stat)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < table->len; i++) {
+        sum += table->runs[i].counts[stat];
+    }
+    return sum;
+}
+
+void sim_stats_table_coverage(const struct sim_stats_table *table)
+{
+    for (int stat = 0; stat < SIM_STAT_COUNT; stat++) {
+        printf("coverage %d %" PRIu64 " %s\n", required[stat], table_sum(table, stat), texts[stat]);
+    }
+}
+
+unsigned sim_stats_table_missing(const struct sim_stats_table *table)
+{
+    unsigned missing = 0;
+    for (int stat = 0; stat < SIM_STAT_COUNT; stat++) {
+        if (required[stat] && table_sum(table, stat) == 0) {
+            printf("never in %zu seeds: %s\n", table->len, texts[stat]);
+            missing++;
+        }
+    }
+    return missing;
 }
 
 void sim_stats_table_done(struct sim_stats_table *table)

@@ -3,62 +3,96 @@
 #ifndef HOLDFAST_CHAOS_SIM_STATS_H
 #define HOLDFAST_CHAOS_SIM_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(name, text) */
-#define SIM_STAT_LIST(X)                                                                                               \
-    X(OPS, "client operations")                                                                                        \
-    X(MESSAGES, "messages published")                                                                                  \
-    X(CONFIRMED, "messages confirmed")                                                                                 \
-    X(DELIVERED, "deliveries")                                                                                         \
-    X(REDELIVERED, "deliveries of a message that had been delivered")                                                  \
-    X(ACCEPTED, "messages accepted, confirmed")                                                                        \
-    X(UNKNOWN, "commands with unknown outcome")                                                                        \
-    X(REPEATED, "messages found to be repeats")                                                                        \
-    X(STALE, "settlements found to be stale")                                                                          \
-    X(EXPIRED, "sessions lost")                                                                                        \
-    X(ATTACHED, "attachments")                                                                                         \
-    X(LEADERS, "leader changes")                                                                                       \
-    X(CRASHES, "crashes")                                                                                              \
-    X(DIRTY_CRASHES, "crashes that lost unsynced bytes")                                                               \
-    X(TORN, "sectors torn in crashes")                                                                                 \
-    X(RESTARTS, "restarts")                                                                                            \
-    X(REPLAYED, "entries replayed after restarts")                                                                     \
-    X(CHECKPOINTS, "checkpoints")                                                                                      \
-    X(ENTRIES_DROPPED, "log entries dropped behind checkpoints")                                                       \
-    X(PAUSES, "pauses of a node")                                                                                      \
-    X(SLOW_DISKS, "periods of a slow disk")                                                                            \
-    X(PARTITIONS, "partitions")                                                                                        \
-    X(LEADERS_CUT_OFF, "leaders cut off")                                                                              \
-    X(TRANSFERS, "leadership handed over")                                                                             \
-    X(PEER_FRAMES, "frames between nodes")                                                                             \
-    X(PEER_LOST, "frames between nodes lost")                                                                          \
-    X(PEER_REPEATED, "frames between nodes repeated")                                                                  \
-    X(PEER_REORDERED, "frames between nodes out of order")                                                             \
-    X(PEER_BREAKS, "connections between nodes broken")                                                                 \
-    X(CLIENT_BREAKS, "connections of clients broken")                                                                  \
-    X(CLIENTS_CUT_OFF, "clients cut off for long")                                                                     \
-    X(CLIENT_CRASHES, "clients started anew")                                                                          \
-    X(CONGESTIONS, "connections congested")                                                                            \
-    X(CLOCK_JUMPS, "jumps of a wall clock")                                                                            \
-    X(DIGESTS, "digests of the whole state compared")                                                                  \
-    X(RUNNING_DIGESTS, "running digests compared")                                                                     \
-    X(GUARD_1, "guard 1 acted")                                                                                        \
-    X(GUARD_2, "guard 2 acted")                                                                                        \
-    X(GUARD_3, "guard 3 acted")                                                                                        \
-    X(GUARD_4, "guard 4 acted")                                                                                        \
-    X(GUARD_5, "guard 5 acted")                                                                                        \
-    X(GUARD_6, "guard 6 acted")                                                                                        \
-    X(GUARD_7, "guard 7 acted")                                                                                        \
-    X(GUARD_8, "guard 8 acted")                                                                                        \
-    X(GUARD_9, "guard 9 acted")                                                                                        \
-    X(GUARD_10, "guard 10 acted")                                                                                      \
-    X(EVENTS, "events")                                                                                                \
-    X(VIRTUAL_MS, "virtual milliseconds")
+/* X(name, text, required): a required count that is 0 over many runs means that something is not tested any more. */
+/* clang-format off */
+#define SIM_STAT_LIST(X) \
+    X(OPS, "client operations", 1) \
+    X(MESSAGES, "messages published", 1) \
+    X(CONFIRMED, "messages confirmed", 1) \
+    X(DELIVERED, "deliveries", 1) \
+    X(REDELIVERED, "deliveries of a message that had been delivered", 1) \
+    X(ACCEPTED, "messages accepted, confirmed", 1) \
+    X(UNKNOWN, "commands with unknown outcome", 1) \
+    X(REPEATED, "messages found to be repeats", 1) \
+    X(STALE, "settlements found to be stale", 1) \
+    X(PURGES, "purges", 1) \
+    X(PURGED, "messages purged", 1) \
+    X(READS, "reads of a queue answered", 1) \
+    X(READS_BEHIND, "reads answered by a node that does not lead", 1) \
+    X(READS_FAILED, "reads without an answer", 1) \
+    X(BROWSES, "looks into a queue answered", 1) \
+    X(BROWSED, "messages seen there", 1) \
+    X(ATTACHED, "attachments", 1) \
+    X(RESUMED, "sessions resumed", 1) \
+    X(RESUMED_ELSEWHERE, "sessions resumed on another node", 1) \
+    X(LOST, "sessions found to be lost by their clients", 1) \
+    X(EXPIRED, "sessions expired", 1) \
+    X(EXPIRED_DEAD, "sessions of clients gone for good expired", 1) \
+    X(NODES_LOST, "nodes taken for lost", 1) \
+    X(NODES_REPLACED, "processes replaced by a later one of their node", 1) \
+    X(FORWARDED, "commands forwarded to the leader", 1) \
+    X(RESENT, "commands forwarded again", 1) \
+    X(ACROSS, "commands answered without an error across a change of leader", 1) \
+    X(LEADERS, "leader changes", 1) \
+    X(CRASHES, "crashes", 1) \
+    X(DIRTY_CRASHES, "crashes that lost unsynced bytes", 1) \
+    X(TORN, "sectors torn in crashes", 1) \
+    X(RESTARTS, "restarts", 1) \
+    X(REPLAYED, "entries replayed after restarts", 1) \
+    X(CHECKPOINTS, "checkpoints", 1) \
+    X(ENTRIES_DROPPED, "log entries dropped behind checkpoints", 1) \
+    X(PAUSES, "pauses of a node", 1) \
+    X(SLOW_DISKS, "periods of a slow disk", 1) \
+    X(STALLS, "stalls of a disk", 1) \
+    X(STALLS_LEADER, "stalls of a leader's disk", 1) \
+    X(FILLS, "disks filled", 1) \
+    X(FILLS_ALL, "all disks filled", 1) \
+    X(DISK_REFUSED, "writes for which a disk had no space, asked for all the same", 0) \
+    X(LOG_SHORT, "logs that wanted more of a full disk", 1) \
+    X(LOG_FULL, "logs that could take no more entries", 1) \
+    X(CHECKPOINTS_REFUSED, "checkpoints for which there was no space", 1) \
+    X(MEMORY_SHORT, "nodes short of memory", 1) \
+    X(NO_SPACE, "publishes refused for want of space", 1) \
+    X(NO_SPACE_LATER, "messages refused once and confirmed later", 1) \
+    X(PARTITIONS, "partitions", 1) \
+    X(LEADERS_CUT_OFF, "leaders cut off", 1) \
+    X(TRANSFERS, "leadership handed over", 1) \
+    X(PEER_FRAMES, "frames between nodes", 1) \
+    X(PEER_LOST, "frames between nodes lost", 1) \
+    X(PEER_REFUSED, "frames between nodes not taken: no connection", 1) \
+    X(PEER_REPEATED, "frames of consensus repeated", 1) \
+    X(PEER_REORDERED, "frames of consensus out of order", 1) \
+    X(PEER_BREAKS, "connections between nodes broken", 1) \
+    X(PEER_ENDS, "connections between nodes that ended", 1) \
+    X(CLIENT_BREAKS, "connections of clients broken", 1) \
+    X(CLIENTS_CUT_OFF, "clients cut off for long", 1) \
+    X(CLIENT_CRASHES, "clients started anew", 1) \
+    X(CLIENTS_DEAD, "clients gone for good", 1) \
+    X(HALF_OPEN, "clients gone, and their node not told for long", 1) \
+    X(CONGESTIONS, "connections congested", 1) \
+    X(CLOCK_JUMPS, "jumps of a wall clock", 1) \
+    X(DIGESTS, "digests of the whole state compared", 1) \
+    X(RUNNING_DIGESTS, "running digests compared", 1) \
+    X(GUARD_1, "guard 1 acted", 0) \
+    X(GUARD_2, "guard 2 acted", 1) \
+    X(GUARD_3, "guard 3 acted", 0) \
+    X(GUARD_4, "guard 4 acted", 1) \
+    X(GUARD_5, "guard 5 acted", 1) \
+    X(GUARD_6, "guard 6 acted", 0) \
+    X(GUARD_7, "guard 7 acted", 1) \
+    X(GUARD_8, "guard 8 acted", 1) \
+    X(GUARD_9, "guard 9 acted", 1) \
+    X(GUARD_10, "guard 10 acted", 0) \
+    X(EVENTS, "events", 1) \
+    X(VIRTUAL_MS, "virtual milliseconds", 1)
+/* clang-format on */
 
 enum sim_stat {
-#define X(name, text) SIM_STAT_##name,
+#define X(name, text, required) SIM_STAT_##name,
     SIM_STAT_LIST(X)
 #undef X
         SIM_STAT_COUNT
@@ -78,6 +112,10 @@ struct sim_stats_table {
 void sim_stats_table_add(struct sim_stats_table *table, const struct sim_stats *stats);
 /* Prints minimum, median, maximum and sum of each count. */
 void sim_stats_table_print(const struct sim_stats_table *table);
+/* Prints the sums, one a line, for ops/sim to add up: "coverage REQUIRED SUM TEXT". */
+void sim_stats_table_coverage(const struct sim_stats_table *table);
+/* How many of the required counts are 0 over all runs; names them. */
+unsigned sim_stats_table_missing(const struct sim_stats_table *table);
 void sim_stats_table_done(struct sim_stats_table *table);
 
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "sim_conn.h"
+#include "sim_drain.h"
 
 #define WORK_US_MAX UINT64_C(300000000)
 /* Without any message confirmed or accepted; a slow consumer with little credit may take long over its backlog. */
@@ -44,13 +46,35 @@ void sim_world_trace(struct sim_world *world, const char *format, ...)
     va_end(args);
 }
 
+struct sim_node *sim_world_leader(struct sim_world *world)
+{
+    struct sim_node *found = NULL;
+    uint64_t term = 0;
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct driver_status status;
+        if (world->nodes[i].shard == NULL) {
+            continue;
+        }
+        driver_status(shard_driver(world->nodes[i].shard), &status);
+        if (status.role == DRIVER_LEADER && status.term > term) {
+            found = &world->nodes[i];
+            term = status.term;
+        }
+    }
+    return found;
+}
+
 static void world_people(struct sim_world *world)
 {
     struct sim_random *random = &world->random;
     unsigned producers = (unsigned)sim_random_between(random, 2, 4);
     unsigned consumers = (unsigned)sim_random_between(random, 2, 3);
     world->queues_len = (unsigned)sim_random_between(random, 1, consumers);
-    world->clients_len = producers + consumers;
+    world->purged_queue = SIM_QUEUES_MAX;
+    if (sim_random_chance(random, 400000)) {
+        world->purged_queue = world->queues_len - 1;
+    }
+    world->clients_len = producers + consumers + 1; /* The last one is a consumer that will not live to see the end. */
     /* Together they should do the work in about the time given to the faults. */
     uint64_t think_us = world->work_us * world->clients_len / (world->options.ops + 1);
     for (unsigned i = 0; i < world->clients_len; i++) {
@@ -97,23 +121,11 @@ static void world_compare(struct sim_world *world)
     }
 }
 
-static bool world_idle(struct sim_world *world, char *why, size_t why_len)
-{
-    for (unsigned i = 0; i < world->clients_len; i++) {
-        if (!sim_client_idle(&world->clients[i])) {
-            snprintf(why, why_len, "client %u (%s) is not done: %u commands under way", i,
-                     world->clients[i].kind == SIM_PRODUCER ? "producer" : "consumer", world->clients[i].inflight);
-            return false;
-        }
-    }
-    return sim_checker_drained(world, why, why_len);
-}
-
 /* Once a virtual tenth of a second: are we done with this part? */
 static void world_look(struct sim_world *world)
 {
     uint64_t now = sim_world_now(world);
-    char why[200] = "";
+    char why[400] = "";
     if (world->phase == SIM_WORK) {
         if (world->stats.counts[SIM_STAT_OPS] >= world->options.ops && now >= world->work_us &&
             sim_nemesis_done(world)) {
@@ -135,7 +147,7 @@ static void world_look(struct sim_world *world)
         world->drain_done = done;
         world->drain_since_us = now;
     }
-    if (world_idle(world, why, sizeof why)) {
+    if (sim_drain_done(world, why, sizeof why)) {
         world->phase = SIM_END;
     } else if (now - world->drain_since_us > DRAIN_US_MAX) {
         sim_world_violation(world, "nothing done for %" PRIu64 " virtual seconds after the faults ended: %s",
@@ -155,6 +167,7 @@ static void world_events(struct sim_world *world)
             return;
         }
         sim_queue_fire(&world->queue);
+        sim_sessions_look(world);
         if (sim_world_now(world) >= look_us) {
             look_us = sim_world_now(world) + 100000;
             world_look(world);
@@ -187,9 +200,10 @@ static void world_done(struct sim_world *world)
         sim_node_done(&world->nodes[i]);
     }
     sim_queue_done(&world->queue);
-    sim_net_done(world);
+    sim_conns_done(world);
     sim_checker_done(&world->checker);
     sim_history_done(&world->history);
+    sim_sessions_done(&world->sessions);
 }
 
 void sim_world_run(const struct sim_options *options, struct sim_result *ret_result)

@@ -12,12 +12,15 @@
 
 #include "sim_checker.h"
 #include "sim_client.h"
+#include "sim_forward.h"
 #include "sim_history.h"
 #include "sim_nemesis.h"
 #include "sim_net.h"
 #include "sim_node.h"
 #include "sim_queue.h"
 #include "sim_random.h"
+#include "sim_reads.h"
+#include "sim_sessions.h"
 #include "sim_stats.h"
 
 #define SIM_NODES_MAX 5u
@@ -50,10 +53,14 @@ struct sim_world {
     struct sim_client clients[SIM_CLIENTS_MAX];
     unsigned clients_len;
     unsigned queues_len;
+    unsigned purged_queue; /* In which clients may purge; SIM_QUEUES_MAX: in none. */
     struct sim_net net;
     struct sim_nemesis nemesis;
     struct sim_checker checker;
     struct sim_history history;
+    struct sim_forwards forwards;
+    struct sim_reads reads;
+    struct sim_sessions sessions;
 
     uint64_t digest; /* Of everything that happened: two runs of a seed must agree. */
     bool failed;
@@ -80,6 +87,9 @@ void sim_world_note(struct sim_world *world, uint64_t what, uint64_t a, uint64_t
 /* Prints a line of the trace. */
 __attribute__((format(printf, 2, 3))) void sim_world_trace(struct sim_world *world, const char *format, ...);
 #define SIM_TRACE(world, ...) ((world)->options.trace ? sim_world_trace(world, __VA_ARGS__) : (void)0)
+
+/* Who leads the latest term that anybody leads, by its own account; NULL: nobody does. */
+struct sim_node *sim_world_leader(struct sim_world *world);
 
 static inline uint64_t sim_world_now(const struct sim_world *world)
 {

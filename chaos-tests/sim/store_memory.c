@@ -22,6 +22,10 @@ RB_HEAD(store_memory_rows, memory_row);
 struct store_memory_disk {
     struct store_memory_rows rows;
     size_t rows_len;
+    uint64_t bytes;
+    uint64_t (*room)(void *arg); /* NULL: without end. */
+    void *room_arg;
+    uint64_t refused;
     bool in_use;
     int fail_write;
 };
@@ -82,6 +86,7 @@ static void disk_remove(struct store_memory_disk *disk, struct memory_row *row)
 {
     RB_REMOVE(store_memory_rows, &disk->rows, row);
     disk->rows_len--;
+    disk->bytes -= row->key_len + row->value_len;
     free(row);
 }
 
@@ -93,6 +98,7 @@ static void disk_insert(struct store_memory_disk *disk, struct memory_row *row)
     }
     RB_INSERT(store_memory_rows, &disk->rows, row);
     disk->rows_len++;
+    disk->bytes += row->key_len + row->value_len;
 }
 
 static void disk_remove_range(struct store_memory_disk *disk, struct slice first, struct slice end)
@@ -114,6 +120,20 @@ static void disk_remove_key(struct store_memory_disk *disk, struct slice key)
     }
 }
 
+/* What is deleted makes room only after what is new has been written, as in a store that writes new files. */
+static bool disk_fits(struct store_memory_disk *disk, const struct store_change *changes, size_t count)
+{
+    uint64_t more = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].kind == STORE_PUT) {
+            more += changes[i].key.len + changes[i].value.len + changes[i].value2.len;
+        }
+    }
+    bool fits = disk->room == NULL || more <= disk->room(disk->room_arg);
+    disk->refused += !fits;
+    return fits;
+}
+
 /* All new rows are made before any change is carried out, so that a write that fails has changed nothing. */
 static int store_memory_write(struct store *base, const struct store_change *changes, size_t count)
 {
@@ -122,6 +142,9 @@ static int store_memory_write(struct store *base, const struct store_change *cha
         int err = disk->fail_write;
         disk->fail_write = 0;
         return err;
+    }
+    if (!disk_fits(disk, changes, count)) {
+        return ERR_NO_SPACE;
     }
     struct memory_row **rows = calloc(count + 1, sizeof *rows);
     if (rows == NULL) {
@@ -243,6 +266,22 @@ int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_d
 void store_memory_disk_fail_write(struct store_memory_disk *disk, int err)
 {
     disk->fail_write = err;
+}
+
+void store_memory_disk_share(struct store_memory_disk *disk, uint64_t (*room)(void *arg), void *arg)
+{
+    disk->room = room;
+    disk->room_arg = arg;
+}
+
+uint64_t store_memory_disk_bytes(const struct store_memory_disk *disk)
+{
+    return disk->bytes;
+}
+
+uint64_t store_memory_disk_refused(const struct store_memory_disk *disk)
+{
+    return disk->refused;
 }
 
 int store_memory_disk_flip(struct store_memory_disk *disk, uint64_t nth)

@@ -30,6 +30,12 @@ int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_d
 /* The next write fails with `err` and changes nothing. */
 void store_memory_disk_fail_write(struct store_memory_disk *disk, int err);
 
+/* Where its space comes from: a write that adds more than `room` gives fails with ERR_NO_SPACE and changes nothing. */
+void store_memory_disk_share(struct store_memory_disk *disk, uint64_t (*room)(void *arg), void *arg);
+/* What the rows take, and how often there was no space. */
+uint64_t store_memory_disk_bytes(const struct store_memory_disk *disk);
+uint64_t store_memory_disk_refused(const struct store_memory_disk *disk);
+
 /* Flips a bit of the value of the `nth` row (modulo their number). ERR_NOT_FOUND when there are no rows. */
 int store_memory_disk_flip(struct store_memory_disk *disk, uint64_t nth) NODISCARD;
 

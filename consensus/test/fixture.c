@@ -50,7 +50,8 @@ static void host_send(void *arg, uint64_t node, struct frame_out *frame)
     if (message.raft.type == RAFT_APPEND_ENTRIES) {
         message.raft.append_entries.n_entries = message.entries_len;
     }
-    f->sent[f->sent_len++] = (struct fixture_sent){.node = node, .raft = message.raft};
+    f->sent[f->sent_len++] = (struct fixture_sent){
+        .node = node, .kind = message.kind, .term = message.term, .round = message.round, .raft = message.raft};
     arena_done(&arena);
     blob_unref(whole);
     frame_out_done(frame);
@@ -74,6 +75,15 @@ static void host_role_changed(void *arg, enum driver_role role, uint64_t leader,
     f->leader = leader;
 }
 
+static void host_read_ready(void *arg, uint64_t round, uint64_t index)
+{
+    struct fixture *f = arg;
+    cr_assert_gt(round, f->read_round, "rounds are answered once, in order");
+    f->read_round = round;
+    f->read_index = index;
+    f->reads++;
+}
+
 static void host_fatal(void *arg, int err, const char *what)
 {
     (void)arg;
@@ -94,8 +104,12 @@ static void open_driver(struct fixture *f)
         .retain_len = 16 * KIB,
         .applied_index = f->applied_start,
         .checkpoint = f->position,
-        .host =
-            {.arg = f, .send = host_send, .apply = host_apply, .role_changed = host_role_changed, .fatal = host_fatal},
+        .host = {.arg = f,
+                 .send = host_send,
+                 .apply = host_apply,
+                 .role_changed = host_role_changed,
+                 .read_ready = host_read_ready,
+                 .fatal = host_fatal},
     };
     char detail[512];
     int err = driver_open(&options, &f->driver, detail, sizeof detail);
@@ -193,7 +207,9 @@ static int deliver(struct fixture *f, uint64_t from, struct frame_out *out)
     size_t at = prefix.header_len;
     memcpy(whole->data, out->head->data + FRAME_PREFIX_LEN, at);
     for (unsigned i = 0; i < out->parts_len; i++) {
-        memcpy(whole->data + at, out->parts[i].data, out->parts[i].len);
+        if (out->parts[i].len > 0) {
+            memcpy(whole->data + at, out->parts[i].data, out->parts[i].len);
+        }
         at += out->parts[i].len;
     }
     struct frame in = {.type = prefix.type,
@@ -238,6 +254,23 @@ int fixture_result(struct fixture *f, uint64_t from, uint64_t term, uint64_t rej
     return fixture_say(f, from, &message);
 }
 
+const struct fixture_sent *fixture_last_read(const struct fixture *f, uint64_t node, enum message_kind kind)
+{
+    for (unsigned i = f->sent_len; i > 0; i--) {
+        if (f->sent[i - 1].node == node && f->sent[i - 1].kind == kind) {
+            return &f->sent[i - 1];
+        }
+    }
+    return NULL;
+}
+
+int fixture_say_read(struct fixture *f, uint64_t from, enum message_kind kind, uint64_t term, uint64_t round)
+{
+    struct frame_out out;
+    cr_assert_eq(message_encode_read(0, kind, term, round, &out), 0);
+    return deliver(f, from, &out);
+}
+
 static void grant(struct fixture *f, bool pre_vote)
 {
     const struct raft_message *asked = fixture_last(f, 2, RAFT_REQUEST_VOTE);
@@ -246,13 +279,29 @@ static void grant(struct fixture *f, bool pre_vote)
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
     vote.request_vote_result =
         (struct raft_request_vote_result){.term = asked->request_vote.term, .vote_granted = true, .pre_vote = pre_vote};
-    cr_assert_eq(fixture_say(f, 2, &vote), 0);
+    for (uint64_t node = 2; node <= 1 + f->members_len / 2; node++) {
+        cr_assert_eq(fixture_say(f, node, &vote), 0);
+    }
+}
+
+void fixture_until_due(struct fixture *f)
+{
+    uint64_t due_ms = driver_deadline_ms(f->driver);
+    cr_assert_neq(due_ms, UINT64_MAX);
+    f->now_ms = due_ms > f->now_ms ? due_ms : f->now_ms;
+    driver_step(f->driver);
+}
+
+void fixture_time_out(struct fixture *f)
+{
+    uint64_t due_ms = raft_timeout(&f->driver->raft);
+    f->now_ms = due_ms > f->now_ms ? due_ms : f->now_ms;
+    driver_step(f->driver);
 }
 
 void fixture_lead(struct fixture *f)
 {
-    f->now_ms += 1000;
-    driver_step(f->driver);
+    fixture_time_out(f);
     grant(f, true);
     grant(f, false);
     driver_step(f->driver);
@@ -264,4 +313,30 @@ void fixture_lead(struct fixture *f)
     }
     driver_step(f->driver);
     cr_assert_eq(raft_commit_index(&f->driver->raft), log_last_index(f->driver->log));
+}
+
+uint64_t fixture_submit(struct fixture *f, const char *text)
+{
+    struct log_entry entry = fixture_entry(0, text);
+    uint64_t index;
+    uint64_t term;
+    cr_assert_eq(driver_submit(f->driver, entry.payload, &index, &term), 0);
+    slice_unref(&entry.payload);
+    return index;
+}
+
+void fixture_acknowledge(struct fixture *f)
+{
+    uint64_t term = raft_current_term(&f->driver->raft);
+    for (uint64_t node = 2; node <= f->members_len; node++) {
+        cr_assert_eq(fixture_result(f, node, term, 0, log_last_index(f->driver->log)), 0);
+    }
+    driver_step(f->driver);
+}
+
+struct driver_status fixture_status(const struct fixture *f)
+{
+    struct driver_status status;
+    driver_status(f->driver, &status);
+    return status;
 }

@@ -16,6 +16,9 @@ struct sim_disk;
 
 struct fixture_sent {
     uint64_t node;
+    enum message_kind kind;
+    uint64_t term;
+    uint64_t round;
     struct raft_message raft; /* For AppendEntries: n_entries is set, entries is NULL. */
 };
 
@@ -34,6 +37,9 @@ struct fixture {
     struct slice position;
     enum driver_role role;
     uint64_t leader;
+    uint64_t read_round; /* The last round that was answered, its index, and how many were. */
+    uint64_t read_index;
+    unsigned reads;
 };
 
 /* Opens node 1 of `members` on an empty disk. */
@@ -61,7 +67,23 @@ int fixture_append(struct fixture *fixture, uint64_t from, uint64_t term, uint64
 int fixture_say(struct fixture *fixture, uint64_t from, const struct raft_message *message);
 int fixture_result(struct fixture *fixture, uint64_t from, uint64_t term, uint64_t rejected, uint64_t last_index);
 
+/* The last message of that kind to the node, or NULL; and a peer says so. */
+const struct fixture_sent *fixture_last_read(const struct fixture *fixture, uint64_t node, enum message_kind kind);
+int fixture_say_read(struct fixture *fixture, uint64_t from, enum message_kind kind, uint64_t term, uint64_t round);
+
+/* Lets time pass until the driver is due, and gives it its turn. */
+void fixture_until_due(struct fixture *fixture);
+
+/* The same for the engine's timeout. */
+void fixture_time_out(struct fixture *fixture);
+
 /* Makes node 1 the leader, with node 2's votes and acknowledgement of whatever it sends; its disk is completed. */
 void fixture_lead(struct fixture *fixture);
+
+/* The leader proposes; gives the index. */
+uint64_t fixture_submit(struct fixture *fixture, const char *text);
+/* All other members have stored everything; and the driver has its turn. */
+void fixture_acknowledge(struct fixture *fixture);
+struct driver_status fixture_status(const struct fixture *fixture);
 
 #endif

@@ -42,6 +42,7 @@ int log_fixture_open(struct log_fixture *fixture)
         .disk = sim_disk_ops(fixture->sim),
         .dir = LOG_DIR,
         .segment_len = fixture->segment_len,
+        .reserve_len = fixture->reserve_len,
         .cache_len_max = fixture->cache_len_max,
         .arg = fixture,
         .stored = fixture_stored,

@@ -10,26 +10,6 @@
 #include "fixture.h"
 #include "proto/base/fault.h"
 
-static uint64_t submit(struct fixture *f, const char *text)
-{
-    struct log_entry entry = fixture_entry(0, text);
-    uint64_t index;
-    uint64_t term;
-    cr_assert_eq(driver_submit(f->driver, entry.payload, &index, &term), 0);
-    slice_unref(&entry.payload);
-    return index;
-}
-
-/* Both other members have stored everything. */
-static void acknowledge(struct fixture *f)
-{
-    uint64_t term = raft_current_term(&f->driver->raft);
-    for (uint64_t node = 2; node <= f->members_len; node++) {
-        cr_assert_eq(fixture_result(f, node, term, 0, log_last_index(f->driver->log)), 0);
-    }
-    driver_step(f->driver);
-}
-
 Test(driver, the_engine_is_the_one_that_the_guards_were_written_for)
 {
     cr_assert_eq(RAFT_VERSION_NUMBER, 2201);
@@ -54,7 +34,7 @@ Test(driver, nothing_is_applied_before_a_majority_has_stored_it)
     struct fixture f;
     fixture_init(&f, 3);
     fixture_lead(&f);
-    uint64_t index = submit(&f, "x");
+    uint64_t index = fixture_submit(&f, "x");
     const struct raft_message *sent = fixture_last(&f, 2, RAFT_APPEND_ENTRIES);
     cr_assert_eq(sent->append_entries.n_entries, 1u, "sent while our own disk writes");
     driver_step(f.driver);
@@ -74,8 +54,8 @@ Test(driver, what_others_have_stored_is_applied_here_only_when_it_is_stored_here
     struct fixture f;
     fixture_init(&f, 3);
     fixture_lead(&f);
-    uint64_t index = submit(&f, "x");
-    acknowledge(&f);
+    uint64_t index = fixture_submit(&f, "x");
+    fixture_acknowledge(&f);
     cr_assert_eq(raft_commit_index(&f.driver->raft), index);
     cr_assert_eq(f.applied_len, 0u);
     fixture_disk(&f);
@@ -142,7 +122,7 @@ Test(driver, the_window_bounds_what_is_in_flight)
     fixture_lead(&f);
     for (int i = 0; i < 4; i++) {
         cr_assert(driver_ready(f.driver));
-        submit(&f, "x");
+        fixture_submit(&f, "x");
     }
     cr_assert_not(driver_ready(f.driver));
     struct log_entry entry = fixture_entry(0, "y");
@@ -150,7 +130,7 @@ Test(driver, the_window_bounds_what_is_in_flight)
     uint64_t term;
     cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), ERR_BUSY);
     fixture_disk(&f);
-    acknowledge(&f);
+    fixture_acknowledge(&f);
     cr_assert(driver_ready(f.driver));
     slice_unref(&entry.payload);
     fixture_done(&f);
@@ -175,9 +155,9 @@ Test(driver, a_restart_replays_what_is_not_in_the_checkpoint)
     fixture_init(&f, 3);
     fixture_lead(&f);
     for (int i = 0; i < 10; i++) {
-        submit(&f, "x");
+        fixture_submit(&f, "x");
         fixture_disk(&f);
-        acknowledge(&f);
+        fixture_acknowledge(&f);
     }
     uint64_t last = log_last_index(f.driver->log);
     fixture_reopen(&f, true);
@@ -202,9 +182,9 @@ Test(driver, after_a_checkpoint_the_log_before_it_goes_and_is_not_replayed)
     big[sizeof big - 1] = '\0';
     uint64_t checkpoint = 0;
     for (int i = 0; i < 700; i++) {
-        uint64_t index = submit(&f, big);
+        uint64_t index = fixture_submit(&f, big);
         fixture_disk(&f);
-        acknowledge(&f);
+        fixture_acknowledge(&f);
         f.applied_len = 0;
         if (i == 690) {
             struct slice position;
@@ -234,7 +214,7 @@ Test(driver, a_follower_behind_gets_old_entries_from_disk)
     fixture_init(&f, 3);
     fixture_lead(&f);
     for (int i = 0; i < 50; i++) {
-        submit(&f, "payload");
+        fixture_submit(&f, "payload");
         fixture_disk(&f);
         cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, log_last_index(f.driver->log)), 0);
         driver_step(f.driver);
@@ -293,89 +273,13 @@ Test(driver, one_member_leads_at_once)
     cr_assert_eq(f.role, DRIVER_LEADER);
     fixture_disk(&f);
     driver_step(f.driver);
-    uint64_t index = submit(&f, "x");
+    uint64_t index = fixture_submit(&f, "x");
     driver_step(f.driver);
     cr_assert_eq(f.applied_len, 0u);
     fixture_disk(&f);
     driver_step(f.driver);
     cr_assert_eq(f.applied_len, 1u);
     cr_assert_eq(f.applied[0], index);
-    fixture_done(&f);
-}
-
-Test(driver, leadership_is_handed_over)
-{
-    struct fixture f;
-    fixture_init(&f, 3);
-    fixture_lead(&f);
-    fixture_forget(&f);
-    cr_assert_eq(driver_transfer(f.driver, 9), ERR_NOT_FOUND);
-    cr_assert_eq(driver_transfer(f.driver, 2), 0);
-    const struct raft_message *now = fixture_last(&f, 2, RAFT_TIMEOUT_NOW);
-    cr_assert_not_null(now);
-    cr_assert_eq(now->timeout_now.last_log_index, log_last_index(f.driver->log));
-    cr_assert_not(driver_ready(f.driver));
-    struct log_entry entry = fixture_entry(0, "y");
-    uint64_t index;
-    uint64_t term;
-    cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), ERR_NOT_LEADER);
-    slice_unref(&entry.payload);
-    fixture_done(&f);
-}
-
-/* A follower of `leader` that has stored two entries of its. */
-static void follow(struct fixture *f, uint64_t leader)
-{
-    fixture_init(f, 3);
-    struct log_entry entries[] = {fixture_entry(2, "a"), fixture_entry(2, "b")};
-    cr_assert_eq(fixture_append(f, leader, 2, 1, 1, 1, entries, 2), 0);
-    fixture_disk(f);
-    driver_step(f->driver);
-    fixture_forget(f);
-}
-
-Test(driver, a_lost_leader_is_replaced_without_waiting_for_the_timeout)
-{
-    struct fixture f;
-    follow(&f, 2);
-    driver_peer_lost(f.driver, 3);
-    driver_step(f.driver);
-    cr_assert_eq(f.sent_len, 0u, "node 3 does not lead");
-    driver_peer_lost(f.driver, 2);
-    cr_assert_leq(driver_deadline_ms(f.driver), f.now_ms);
-    driver_step(f.driver);
-    const struct raft_message *asked = fixture_last(&f, 3, RAFT_REQUEST_VOTE);
-    cr_assert_not_null(asked);
-    cr_assert(asked->request_vote.disrupt_leader, "node 3 may still believe in node 2");
-    cr_assert_not(asked->request_vote.pre_vote);
-    fixture_done(&f);
-}
-
-Test(driver, a_leader_that_is_heard_again_is_not_replaced)
-{
-    struct fixture f;
-    follow(&f, 2);
-    driver_peer_lost(f.driver, 2);
-    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
-    fixture_forget(&f);
-    driver_step(f.driver);
-    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
-    fixture_done(&f);
-}
-
-Test(driver, entries_that_are_being_written_are_stored_before_an_election)
-{
-    struct fixture f;
-    follow(&f, 2);
-    struct log_entry entries[] = {fixture_entry(2, "c")};
-    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, entries, 1), 0);
-    driver_peer_lost(f.driver, 2);
-    driver_step(f.driver);
-    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
-    fixture_disk(&f);
-    driver_step(f.driver);
-    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
-    cr_assert_eq(fixture_last(&f, 3, RAFT_REQUEST_VOTE)->request_vote.last_log_index, 4u);
     fixture_done(&f);
 }
 

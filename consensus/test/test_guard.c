@@ -118,8 +118,7 @@ static bool change_waits_for_own_term(void)
     struct fixture f;
     fixture_init(&f, 3);
     follow(&f, 1, 1);
-    f.now_ms += 10000;
-    driver_step(f.driver);
+    fixture_time_out(&f);
     fixture_disk(&f);
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
     vote.request_vote_result = (struct raft_request_vote_result){.term = 3, .vote_granted = true, .pre_vote = true};

@@ -120,3 +120,31 @@ Test(message, random_bytes_are_refused_or_understood_but_do_no_harm)
         blob_unref(blob);
     }
 }
+
+Test(message, read_pings_and_pongs_survive_the_wire)
+{
+    Holdfast__PeerRaft header = HOLDFAST__PEER_RAFT__INIT;
+    Holdfast__ReadPing ping = HOLDFAST__READ_PING__INIT;
+    Holdfast__ReadPong pong = HOLDFAST__READ_PONG__INIT;
+    header.term = 7;
+    header.kind_case = HOLDFAST__PEER_RAFT__KIND_READ_PING;
+    header.read_ping = &ping;
+    cr_assert_eq(decode(&header, ""), ERR_BROKEN, "rounds begin with 1");
+    ping.round = 12;
+    cr_assert_eq(decode(&header, "x"), ERR_BROKEN);
+    cr_assert_eq(decode(&header, ""), 0);
+    cr_assert_eq(message.kind, MESSAGE_READ_PING);
+    cr_assert_eq(message.term, 7u);
+    cr_assert_eq(message.round, 12u);
+    header.kind_case = HOLDFAST__PEER_RAFT__KIND_READ_PONG;
+    header.read_pong = &pong;
+    cr_assert_eq(decode(&header, ""), ERR_BROKEN);
+    pong.round = 13;
+    cr_assert_eq(decode(&header, ""), 0);
+    cr_assert_eq(message.kind, MESSAGE_READ_PONG);
+    cr_assert_eq(message.round, 13u);
+    struct append a;
+    append_init(&a);
+    cr_assert_eq(decode(&a.header, "abcdef"), 0);
+    cr_assert_eq(message.kind, MESSAGE_ENGINE);
+}

@@ -9,15 +9,12 @@
 
 #define RING_CAP_FIRST 64u
 
-static struct batch_command *batch_slot(const struct batch *batch, size_t at)
+/* The field of Command that is a Publish, as the tag that begins it (protobuf encoding guide). */
+#define PUBLISH_TAG 0x32u
+
+static struct entry_command *batch_slot(const struct batch *batch, size_t at)
 {
     return &batch->ring[(batch->first + at) & (batch->cap - 1)];
-}
-
-const struct batch_command *batch_at(const struct batch *batch, size_t at)
-{
-    CHECK(at < batch->len);
-    return batch_slot(batch, at);
 }
 
 uint64_t batch_command_len(const struct entry_command *command)
@@ -28,7 +25,7 @@ uint64_t batch_command_len(const struct entry_command *command)
 static int batch_grow(struct batch *batch)
 {
     size_t cap = batch->cap == 0 ? RING_CAP_FIRST : batch->cap * 2;
-    struct batch_command *ring = malloc(cap * sizeof *ring);
+    struct entry_command *ring = malloc(cap * sizeof *ring);
     if (ring == NULL) {
         return ERR_NOMEM;
     }
@@ -42,7 +39,7 @@ static int batch_grow(struct batch *batch)
     return 0;
 }
 
-int batch_push(struct batch *batch, const struct entry_command *command, uint64_t link)
+int batch_push(struct batch *batch, const struct entry_command *command)
 {
     if (command->header.len > HEADER_LEN_MAX || command->bodies.len > COMMAND_BODIES_LEN_MAX) {
         return ERR_TOO_BIG;
@@ -56,10 +53,10 @@ int batch_push(struct batch *batch, const struct entry_command *command, uint64_
             return err;
         }
     }
-    struct batch_command *slot = batch_slot(batch, batch->len);
-    *slot = (struct batch_command){.command = *command, .link = link};
-    slot->command.header = slice_ref(command->header);
-    slot->command.bodies = slice_ref(command->bodies);
+    struct entry_command *slot = batch_slot(batch, batch->len);
+    *slot = *command;
+    slot->header = slice_ref(command->header);
+    slot->bodies = slice_ref(command->bodies);
     batch->len++;
     batch->bytes += batch_command_len(command);
     return 0;
@@ -71,7 +68,7 @@ static uint32_t batch_cut(const struct batch *batch, size_t *ret_len)
     uint64_t len = ENTRY_HEAD_LEN;
     uint32_t count = 0;
     while (count < batch->len && count < ENTRY_COMMANDS_MAX) {
-        uint64_t more = batch_command_len(&batch_slot(batch, count)->command);
+        uint64_t more = batch_command_len(batch_slot(batch, count));
         if (count > 0 && len + more > ENTRY_LEN_TARGET) {
             break;
         }
@@ -89,6 +86,34 @@ static uint8_t *put_slice(uint8_t *out, struct slice slice)
         memcpy(out, slice.data, slice.len);
     }
     return out + slice.len;
+}
+
+uint8_t *batch_command_encode(const struct entry_command *command, uint8_t *out)
+{
+    entry_command_head_encode(command, out);
+    out = put_slice(out + ENTRY_COMMAND_HEAD_LEN, command->header);
+    return put_slice(out, command->bodies);
+}
+
+bool batch_command_publishes(const struct entry_command *command)
+{
+    /* A Publish in another encoding brings no more than empty messages past this. */
+    return command->bodies.len > 0 || (command->header.len > 0 && command->header.data[0] == PUBLISH_TAG);
+}
+
+void batch_refuse_publishes(struct batch *batch, struct slice header)
+{
+    for (size_t i = 0; i < batch->len; i++) {
+        struct entry_command *slot = batch_slot(batch, i);
+        if (!batch_command_publishes(slot)) {
+            continue;
+        }
+        batch->bytes -= batch_command_len(slot);
+        slice_unref(&slot->header);
+        slice_unref(&slot->bodies);
+        slot->header = header;
+        batch->bytes += batch_command_len(slot);
+    }
 }
 
 int batch_build(const struct batch *batch, uint32_t machine_version, uint64_t time_ms, struct slice *ret_entry,
@@ -109,10 +134,7 @@ int batch_build(const struct batch *batch, uint32_t machine_version, uint64_t ti
     entry_head_encode(&head, blob->data);
     uint8_t *out = blob->data + ENTRY_HEAD_LEN;
     for (uint32_t i = 0; i < count; i++) {
-        const struct entry_command *command = &batch_slot(batch, i)->command;
-        entry_command_head_encode(command, out);
-        out = put_slice(out + ENTRY_COMMAND_HEAD_LEN, command->header);
-        out = put_slice(out, command->bodies);
+        out = batch_command_encode(batch_slot(batch, i), out);
     }
     CHECK(out == blob->data + len);
     *ret_entry = slice_of_blob(blob);
@@ -124,10 +146,10 @@ void batch_pop(struct batch *batch, size_t count)
 {
     CHECK(count <= batch->len);
     for (size_t i = 0; i < count; i++) {
-        struct batch_command *slot = batch_slot(batch, 0);
-        batch->bytes -= batch_command_len(&slot->command);
-        slice_unref(&slot->command.header);
-        slice_unref(&slot->command.bodies);
+        struct entry_command *slot = batch_slot(batch, 0);
+        batch->bytes -= batch_command_len(slot);
+        slice_unref(&slot->header);
+        slice_unref(&slot->bodies);
         batch->first = (batch->first + 1) & (batch->cap - 1);
         batch->len--;
     }

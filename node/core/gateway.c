@@ -7,29 +7,40 @@
 
 #include "proto/base/check.h"
 
-static struct gateway_core *core_of(struct gateway *gateway)
-{
-    return container_of(gateway, struct gateway_core, base);
-}
+/* How long a link whose messages were refused for want of space waits with the next ones. */
+#define SLOW_MS 100u
 
 static struct link *link_of(struct gateway_link *link)
 {
     return container_of(link, struct link, base);
 }
 
+uint64_t gateway_now_ms(const struct gateway_core *core)
+{
+    return core->clock->monotonic_ms(core->clock);
+}
+
 static struct gateway_leader gateway_where(const struct gateway_core *core)
 {
     return (struct gateway_leader){
         .node = core->leader,
-        .address = core->leader == 0 ? "" : peers_client_address(core->peers, core->leader),
+        .address = core->leader == 0 ? "" : peers_client_address(core->options.peers, core->leader),
     };
 }
 
 static int gateway_leader(struct gateway *gateway, struct gateway_leader *ret_leader)
 {
-    struct gateway_core *core = core_of(gateway);
+    struct gateway_core *core = gateway_core_of(gateway);
     *ret_leader = gateway_where(core);
-    return core->leading && !core->stopping ? 0 : ERR_NOT_LEADER;
+    return core->leader != 0 ? 0 : ERR_UNAVAILABLE;
+}
+
+/* Whether attachments can be hoped to be answered. Without a leader they wait for the next one, as everything does, until
+ * this node counts as cut off. */
+static bool gateway_serves(const struct gateway_core *core)
+{
+    return !core->stopping && !core->stalled && gateway_now_ms(core) >= core->stuck_until_ms &&
+           (core->leader != 0 || gateway_now_ms(core) < core->leaderless_since_ms + core->options.isolation_timeout_ms);
 }
 
 /* Notes what the client says to have seen, so that the rest is sent again. */
@@ -50,14 +61,24 @@ static int gateway_note_seen(struct link *link, const struct gateway_attach *att
     return 0;
 }
 
+/* Frees a link in no callback's hands, with the commands that nobody waits for any more. */
+static void gateway_link_free(struct gateway_core *core, struct link *link)
+{
+    struct list_node *node;
+    while ((node = list_first(&link->pending)) != NULL) {
+        outgoing_drop(&core->outgoing, container_of(node, struct outgoing_command, of_link));
+    }
+    links_remove(&core->links, link);
+}
+
 static int gateway_attach(struct gateway *gateway, const struct gateway_attach *attach, const struct gateway_sink *sink,
                           struct gateway_link **ret_link)
 {
-    struct gateway_core *core = core_of(gateway);
-    if (!core->leading || core->stopping) {
-        return ERR_NOT_LEADER;
+    struct gateway_core *core = gateway_core_of(gateway);
+    if (!gateway_serves(core)) {
+        return ERR_UNAVAILABLE;
     }
-    if (core->batch.len >= GATEWAY_PENDING_COMMANDS_MAX) {
+    if (core->outgoing.len >= OUTGOING_COMMANDS_MAX) {
         return ERR_LIMIT;
     }
     struct link *link;
@@ -65,38 +86,80 @@ static int gateway_attach(struct gateway *gateway, const struct gateway_attach *
     if (err != 0) {
         return err;
     }
+    struct outgoing_command *command = NULL;
     link->base.gateway = gateway;
     err = gateway_note_seen(link, attach);
     if (err == 0) {
-        err = gateway_submit_attach(core, attach, link->id);
+        err = gateway_farewell_new(&link->farewell);
+    }
+    if (err == 0) {
+        err = gateway_attach_command(core, attach, link->id, &command);
     }
     if (err != 0) {
-        links_remove(&core->links, link);
+        gateway_link_free(core, link);
         return err;
     }
+    outgoing_push(&core->outgoing, command);
     *ret_link = &link->base;
     return 0;
 }
 
-static bool gateway_has_room(const struct gateway_core *core, const struct link *link, uint64_t len)
+static bool gateway_has_room(const struct gateway_core *core, const struct link *link,
+                             const struct entry_command *command)
 {
-    if (core->batch.len >= GATEWAY_PENDING_COMMANDS_MAX || core->batch.bytes >= GATEWAY_PENDING_BYTES_MAX) {
+    if (core->outgoing.len >= OUTGOING_COMMANDS_MAX || core->outgoing.bytes >= OUTGOING_BYTES_MAX) {
         return false;
     }
-    return link->pending_commands == 0 ||
-           (link->pending_commands < LINK_PENDING_COMMANDS_MAX && link->pending_bytes + len <= LINK_PENDING_BYTES_MAX);
+    if (link->slow_until_ms != 0 && batch_command_publishes(command) && gateway_now_ms(core) < link->slow_until_ms) {
+        return false;
+    }
+    return link->pending_commands == 0 || (link->pending_commands < LINK_PENDING_COMMANDS_MAX &&
+                                           link->pending_bytes + batch_command_len(command) <= LINK_PENDING_BYTES_MAX);
 }
 
-static int gateway_submit_command(struct gateway_link *base, uint64_t number, uint64_t answered, struct slice header,
-                                  struct slice bodies)
+/* When a busy link is to be looked at again, if nothing of its own brings it back. */
+static void gateway_resume_at(struct gateway_core *core, const struct link *link)
+{
+    uint64_t now_ms = gateway_now_ms(core);
+    uint64_t at_ms = UINT64_MAX;
+    if (link->slow_until_ms > now_ms) {
+        at_ms = link->slow_until_ms;
+    } else if (link->pending_commands == 0) {
+        at_ms = now_ms + SLOW_MS;
+    }
+    core->resume_ms = at_ms < core->resume_ms ? at_ms : core->resume_ms;
+}
+
+static int gateway_take_command(struct gateway_core *core, struct link *link, const struct entry_command *command)
+{
+    struct outgoing_command *made = gateway_has_room(core, link, command) ? outgoing_command_new(command) : NULL;
+    if (made == NULL) {
+        if (!list_linked(&link->busy)) {
+            list_push_back(&core->busy, &link->busy);
+        }
+        gateway_resume_at(core, link);
+        return ERR_BUSY;
+    }
+    list_push_back(&link->pending, &made->of_link);
+    outgoing_push(&core->outgoing, made);
+    link->last_number = command->number;
+    link->pending_commands++;
+    link->pending_bytes += batch_command_len(command);
+    return 0;
+}
+
+static int gateway_submit(struct gateway_link *base, uint64_t number, uint64_t answered, struct slice header,
+                          struct slice bodies)
 {
     struct link *link = link_of(base);
-    struct gateway_core *core = core_of(base->gateway);
     if (header.len > HEADER_LEN_MAX || bodies.len > COMMAND_BODIES_LEN_MAX) {
         return ERR_TOO_BIG;
     }
     if (link->state != LINK_ATTACHED) {
         return ERR_BUSY; /* It is over, and will be told so at the end of the turn. */
+    }
+    if (number <= link->last_number) {
+        return ERR_INVALID;
     }
     struct entry_command command = {
         .session = link->session,
@@ -106,22 +169,22 @@ static int gateway_submit_command(struct gateway_link *base, uint64_t number, ui
         .header = header,
         .bodies = bodies,
     };
-    uint64_t len = batch_command_len(&command);
-    if (!gateway_has_room(core, link, len) || batch_push(&core->batch, &command, link->id) != 0) {
-        if (!list_linked(&link->busy)) {
-            list_push_back(&core->busy, &link->busy);
-        }
-        return ERR_BUSY;
-    }
-    link->pending_commands++;
-    link->pending_bytes += len;
-    return 0;
+    return gateway_take_command(gateway_core_of(base->gateway), link, &command);
+}
+
+void gateway_link_answered(struct gateway_core *core, struct link *link, struct outgoing_command *command)
+{
+    CHECK(link->pending_commands > 0);
+    core->answers++;
+    link->pending_commands--;
+    link->pending_bytes -= batch_command_len(&command->command);
+    outgoing_drop(&core->outgoing, command);
 }
 
 static void gateway_pause(struct gateway_link *base, bool paused)
 {
     struct link *link = link_of(base);
-    struct gateway_core *core = core_of(base->gateway);
+    struct gateway_core *core = gateway_core_of(base->gateway);
     link->paused = paused;
     if (!paused && link->state == LINK_ATTACHED && !list_empty(&link->consumers_behind) &&
         !list_linked(&link->behind)) {
@@ -130,75 +193,149 @@ static void gateway_pause(struct gateway_link *base, bool paused)
     }
 }
 
+void gateway_link_farewell(struct gateway_core *core, struct link *link, uint64_t session, uint64_t attachment)
+{
+    struct outgoing_command *farewell = link->farewell;
+    if (farewell != NULL) {
+        link->farewell = NULL;
+        gateway_farewell_fill(core, farewell, session, attachment, ++core->links.id_last);
+        outgoing_push(&core->outgoing, farewell);
+        core->more = true;
+    }
+}
+
+/* Whether the answer to its attach command has to be waited for: the session may be attached by then. */
+static bool gateway_attach_may_come(struct gateway_core *core, struct link *link)
+{
+    struct outgoing_command *command = outgoing_find(&core->outgoing, link->id);
+    if (link->state != LINK_ATTACHING || command == NULL) {
+        return false;
+    }
+    if (!command->tried) {
+        outgoing_drop(&core->outgoing, command);
+        return false;
+    }
+    return true;
+}
+
 static void gateway_detach(struct gateway_link *base)
 {
     struct link *link = link_of(base);
-    struct gateway_core *core = core_of(base->gateway);
+    struct gateway_core *core = gateway_core_of(base->gateway);
     if (link->session != 0) {
-        gateway_lease_start(core, link->session, link->attachment);
+        gateway_link_farewell(core, link, link->session, link->attachment);
+        links_unbind(&core->links, link);
     }
-    if (!core->in_turn) {
-        links_remove(&core->links, link);
+    list_remove(&link->touched);
+    list_remove(&link->behind);
+    list_remove(&link->busy);
+    if (link->doom_orphans || gateway_attach_may_come(core, link)) {
+        link->state = LINK_ORPHAN;
         return;
     }
-    links_unbind(&core->links, link);
-    list_remove(&link->touched);
-    if (!list_linked(&link->ending)) {
+    link->state = LINK_GONE;
+    if (!core->in_turn) {
+        gateway_link_free(core, link);
+    } else if (!list_linked(&link->ending)) {
         list_push_back(&core->ending, &link->ending);
     }
-    link->state = LINK_GONE;
 }
 
 static const struct gateway_ops gateway_core_ops = {
     .leader = gateway_leader,
     .attach = gateway_attach,
-    .submit = gateway_submit_command,
+    .submit = gateway_submit,
     .pause = gateway_pause,
     .detach = gateway_detach,
-    .queues = gateway_list_queues,
+    .read = gateway_read,
+    .read_cancel = gateway_read_cancel,
+    .queues = gateway_queues,
+    .queue = gateway_queue,
+    .browse = gateway_browse,
+    .transfer = gateway_transfer,
     .status = gateway_fill_status,
 };
+
+static uint64_t gateway_draw_run(struct clock *clock)
+{
+    uint64_t run;
+    do {
+        run = clock->random(clock);
+    } while (run == 0);
+    return run;
+}
 
 void gateway_core_init(struct gateway_core *core, const struct gateway_core_options *options)
 {
     *core = (struct gateway_core){
         .base = {.ops = &gateway_core_ops, .body_len_max = options->body_len_max},
+        .options = *options,
         .machine = options->machine,
-        .driver = options->driver,
         .clock = options->clock,
         .journal = options->journal,
-        .peers = options->peers,
-        .cluster = options->cluster,
-        .version = options->version,
         .node = options->node,
-        .fatal_arg = options->fatal_arg,
-        .fatal = options->fatal,
+        .run = gateway_draw_run(options->clock),
+        .resume_ms = UINT64_MAX,
     };
-    proposals_init(&core->proposals);
+    core->leaderless_since_ms = gateway_now_ms(core);
+    outgoing_init(&core->outgoing);
+    reads_init(&core->reads, core->run >> 16); /* Not what an earlier process of this node has asked. */
+    arena_init(&core->arena, PEER_HEADER_UNPACKED_MAX);
     list_init(&core->touched);
     list_init(&core->behind);
     list_init(&core->busy);
     list_init(&core->ending);
 }
 
+void gateway_core_set_driver(struct gateway_core *core, struct driver *driver)
+{
+    core->driver = driver;
+}
+
 void gateway_core_done(struct gateway_core *core)
 {
-    links_done(&core->links);
-    leases_clear(&core->leases);
-    proposals_clear(&core->proposals);
+    for (struct link *link = links_first(&core->links); link != NULL; link = links_first(&core->links)) {
+        gateway_link_free(core, link);
+    }
+    outgoing_done(&core->outgoing);
     batch_done(&core->batch);
+    arena_done(&core->arena);
+}
+
+/* Whether the session stays attached here in the machine although its link ends. */
+static bool doom_leaves_attached(int err)
+{
+    return err != ERR_DISPLACED && err != ERR_SESSION_EXPIRED && err != ERR_CLOSED;
 }
 
 void gateway_link_doom(struct gateway_core *core, struct link *link, int err, const char *detail)
 {
-    if (link->state == LINK_DOOMED || link->state == LINK_GONE) {
+    if (link->state == LINK_DOOMED || link->state == LINK_GONE || link->state == LINK_ORPHAN) {
         return;
     }
+    if (link->session != 0 && doom_leaves_attached(err)) {
+        gateway_link_farewell(core, link, link->session, link->attachment);
+    }
+    link->doom_orphans = gateway_attach_may_come(core, link);
     links_unbind(&core->links, link);
     link->state = LINK_DOOMED;
     link->doom_err = err;
     (void)snprintf(link->doom_detail, sizeof link->doom_detail, "%s", detail == NULL ? "" : detail);
     list_push_back(&core->ending, &link->ending);
+}
+
+void gateway_doom_all(struct gateway_core *core, const char *detail)
+{
+    for (struct link *link = links_first(&core->links); link != NULL; link = links_next(link)) {
+        gateway_link_doom(core, link, ERR_UNAVAILABLE, detail);
+    }
+}
+
+void gateway_core_stop(struct gateway_core *core)
+{
+    core->stopping = true;
+    gateway_doom_all(core, "this node is stopping");
+    core->more = true;
 }
 
 void gateway_link_touch(struct gateway_core *core, struct link *link)
@@ -218,8 +355,20 @@ void gateway_consumer_behind(struct gateway_core *core, struct link *link, struc
     }
 }
 
+static bool gateway_may_resume(struct gateway_core *core, const struct link *link, uint64_t now_ms)
+{
+    if (link->slow_until_ms > now_ms) {
+        gateway_resume_at(core, link);
+        return false;
+    }
+    return core->outgoing.len < OUTGOING_COMMANDS_MAX / 2 && core->outgoing.bytes < OUTGOING_BYTES_MAX / 2 &&
+           link->pending_commands <= LINK_PENDING_COMMANDS_MAX / 2 && link->pending_bytes <= LINK_PENDING_BYTES_MAX / 2;
+}
+
 static void gateway_resume(struct gateway_core *core)
 {
+    uint64_t now_ms = gateway_now_ms(core);
+    core->resume_ms = UINT64_MAX;
     struct list_node later;
     list_init(&later);
     struct list_node *node;
@@ -229,17 +378,14 @@ static void gateway_resume(struct gateway_core *core)
         if (link->state != LINK_ATTACHED) {
             continue;
         }
-        bool room = core->batch.len < GATEWAY_PENDING_COMMANDS_MAX / 2 &&
-                    core->batch.bytes < GATEWAY_PENDING_BYTES_MAX / 2 &&
-                    link->pending_commands <= LINK_PENDING_COMMANDS_MAX / 2 &&
-                    link->pending_bytes <= LINK_PENDING_BYTES_MAX / 2;
-        if (!room) {
+        if (!gateway_may_resume(core, link, now_ms)) {
             list_push_back(&later, &link->busy);
             continue;
         }
         /* It may submit, and be busy again, from within: once more in this round at most is enough for everybody. */
+        link->slow_until_ms = 0;
         link->sink.resume(link->sink.arg);
-        core->more = core->more || core->batch.len > 0;
+        core->more = core->more || outgoing_next(&core->outgoing) != NULL;
         if (list_linked(&link->busy)) {
             list_remove(&link->busy);
             list_push_back(&later, &link->busy);
@@ -269,27 +415,21 @@ static void gateway_bury(struct gateway_core *core)
         list_remove(&link->ending);
         if (link->state == LINK_DOOMED) {
             struct gateway_leader where = gateway_where(core);
-            link->state = LINK_GONE;
+            link->state = link->doom_orphans ? LINK_ORPHAN : LINK_GONE;
             link->sink.detached(link->sink.arg, link->doom_err, link->doom_detail, &where);
         }
-        links_remove(&core->links, link);
+        if (link->state != LINK_ORPHAN) {
+            gateway_link_free(core, link);
+        }
     }
 }
 
 void gateway_core_turn(struct gateway_core *core)
 {
-    gateway_end_leases(core);
+    gateway_presence_turn(core);
+    gateway_reads_turn(core);
     gateway_deliver(core);
     gateway_flush(core);
     gateway_resume(core);
     gateway_bury(core);
-}
-
-uint64_t gateway_core_deadline_ms(const struct gateway_core *core)
-{
-    if (core->more || (core->serving && core->batch.len > 0 && driver_ready(core->driver))) {
-        return 0;
-    }
-    const struct lease *lease = core->serving ? leases_first(&core->leases) : NULL;
-    return lease == NULL ? UINT64_MAX : lease->deadline_ms;
 }

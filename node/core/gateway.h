@@ -1,12 +1,16 @@
-/* The gateway: the port of rpc/gateway.h, before a machine and a driver.
+/* The gateway: the port of rpc/gateway.h, before a machine and a driver. Every node has one and serves clients.
  *
- * Only the leader serves. An attachment is a command in the log like any other, so that when it is answered this node
- * has applied everything that was committed before: what the answer says is never stale. Commands gather in a batch;
- * replies go to the link that submitted the command, and to no other; deliveries go to the link that the session is
- * bound to, in the order of their numbers, read back from the machine from the last one sent. Nothing is queued for a
- * link that cannot take it: it is only remembered that it is behind.
+ * Commands of clients wait in `outgoing` until they are answered. They go to the leader: into the batch when this node
+ * leads, in peer frames otherwise. What comes of them is seen here as everywhere: every node applies the log, and its
+ * gateway carries out the effects that concern its own links. An entry that is applied is committed, so a reply says the
+ * same whoever leads; a change of leader only means that what is unanswered is sent once more.
  *
- * Sink callbacks are made from within shard_step() alone. */
+ * Replies are matched by (session, attachment, number), so that an answer to what an earlier connection sent cannot be
+ * taken for the answer to the same number of a later one; attachments by the tag that this process gave them. Deliveries
+ * go to the link that the session is bound to, in the order of their numbers, read from the machine from the last one
+ * sent. Nothing is queued for a link that cannot take it: it is only remembered that it is behind.
+ *
+ * Sink and read callbacks are made from within shard_step() alone. */
 
 #ifndef HOLDFAST_NODE_CORE_GATEWAY_H
 #define HOLDFAST_NODE_CORE_GATEWAY_H
@@ -16,64 +20,46 @@
 
 #include "consensus/driver.h"
 #include "node/core/batch.h"
-#include "node/core/leases.h"
 #include "node/core/links.h"
 #include "node/core/log_time.h"
+#include "node/core/outgoing.h"
 #include "node/core/peers.h"
-#include "node/core/proposals.h"
+#include "node/core/pressure.h"
+#include "node/core/reads.h"
+#include "node/core/roster.h"
+#include "proto/base/arena.h"
+#include "proto/base/check.h"
+#include "proto/wire/peer.pb-c.h"
 #include "rpc/gateway.h"
 #include "statemachine/machine.h"
 
-/* Commands that wait to be proposed: of one link, and of all. The first command of a link is always taken while there
- * is room in the whole, whatever its size. */
+/* Unanswered commands: of one link, and of all. The first command of a link is always taken while there is room in the
+ * whole, whatever its size. */
 #define LINK_PENDING_COMMANDS_MAX SESSION_WINDOW_MAX
 #define LINK_PENDING_BYTES_MAX (4 * MIB)
-#define GATEWAY_PENDING_COMMANDS_MAX 32768u
-#define GATEWAY_PENDING_BYTES_MAX (64 * MIB)
+#define OUTGOING_COMMANDS_MAX 32768u
+#define OUTGOING_BYTES_MAX (64 * MIB)
 
-_Static_assert(GATEWAY_PENDING_COMMANDS_MAX < BATCH_COMMANDS_MAX, "the node's own commands find room in a full batch");
+/* Sent to the leader and unanswered: what each node may make the leader keep. One command is always let through. */
+#define FORWARD_COMMANDS_MAX 8192u
+#define FORWARD_BYTES_MAX (16 * MIB)
+
+/* What the leader keeps for all nodes together before it closes the connection of one that sends more. */
+#define BATCH_BYTES_MAX (256 * MIB)
+
+_Static_assert(BATCH_COMMANDS_MAX >= OUTGOING_COMMANDS_MAX, "a leader's own commands fit the batch");
+/* What the header of a frame between gateways may unpack to. */
+#define PEER_HEADER_UNPACKED_MAX (16 * KIB)
 
 /* What one link is sent in a turn of the loop; the rest waits for the next turn, so that one link cannot hold up the
  * others. */
 #define TURN_DELIVERIES_MAX 4096u
 #define TURN_BYTES_MAX (4 * MIB)
 
-struct gateway_core {
-    struct gateway base;
-    /* Borrowed for the life of the gateway. */
-    struct machine *machine;
-    struct driver *driver;
-    struct clock *clock;
-    struct journal *journal;
-    const struct peers *peers;
-    const char *cluster;
-    const char *version;
-    uint64_t node;
-    void *fatal_arg;
-    void (*fatal)(void *arg, int err, const char *what);
-
-    bool leading;  /* Commands are taken. */
-    bool serving;  /* And proposed: everything of earlier terms has been applied. */
-    bool stopping; /* No new attachments. */
-    bool in_turn;  /* Callbacks are being made: links are freed at the end of the turn. */
-    bool more;     /* Something is left to be done in the next turn at once. */
-    uint64_t leader;
-    uint64_t term;
-    struct log_time time;
-    struct batch batch;
-    struct proposals proposals;
-    struct leases leases;
-    struct links links;
-    struct list_node touched;
-    struct list_node behind;
-    struct list_node busy;
-    struct list_node ending;
-    struct driver_status status; /* Holds the addresses that status() gives out. */
-};
-
 struct gateway_core_options {
     struct machine *machine;
     struct driver *driver;
+    struct disk *disk;
     struct clock *clock;
     struct journal *journal;
     const struct peers *peers;
@@ -81,52 +67,165 @@ struct gateway_core_options {
     const char *version;
     uint64_t node;
     uint64_t body_len_max; /* As in struct gateway. */
-    void *fatal_arg;
+    struct pressure_limits limits;
+    unsigned presence_timeout_ms;
+    unsigned isolation_timeout_ms;
+    unsigned disk_stall_ms;
+    void *arg; /* For the callbacks, which are those of shard_options. */
+    bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
+    uint64_t (*memory_used)(void *arg);
+};
+
+struct gateway_core {
+    struct gateway base;
+    struct gateway_core_options options; /* Everything in it is borrowed for the life of the gateway. */
+    /* Shortcuts to the above. */
+    struct machine *machine;
+    struct driver *driver;
+    struct clock *clock;
+    struct journal *journal;
+    uint64_t node;
+    uint64_t run; /* Of this process: drawn at random, not 0. */
+
+    bool leading;  /* Commands are taken into the batch. */
+    bool serving;  /* And proposed: everything of earlier terms has been applied. */
+    bool stopping; /* No new attachments. */
+    bool in_turn;  /* Callbacks are being made: links are freed at the end of the turn. */
+    bool more;     /* Something is left to be done in the next turn at once. */
+    bool stalled;  /* The disk does not answer, or takes nothing. */
+    uint64_t leader;
+    uint64_t term;
+    uint64_t leaderless_since_ms; /* While `leader` is 0. */
+    uint64_t applied_index;
+    uint64_t proposed_index; /* The last entry that this leadership proposed. */
+    uint64_t retry_ms;       /* Until then nothing is forwarded: a frame was dropped. */
+    uint64_t propose_ms;     /* Until then nothing is proposed: the driver refused. */
+    uint64_t answers;        /* Commands of this node answered so far, and as of the last look. */
+    uint64_t answers_seen;
+    uint64_t stuck_since_ms; /* Commands wait, and none has been answered since. */
+    uint64_t stuck_until_ms; /* Until then no attachments are taken: this node was found to be stuck. */
+    uint64_t hand_over_ms;   /* When handing leadership over may be tried again. */
+    uint64_t resume_ms;      /* When a link that was slowed down may go on; UINT64_MAX: none. */
+    struct log_time time;
+    struct batch batch;
+    struct outgoing outgoing;
+    struct links links;
+    struct roster roster;
+    struct pressure pressure;
+    struct reads reads;
+    struct arena arena; /* For the header of a frame from a peer. */
+    struct list_node touched;
+    struct list_node behind;
+    struct list_node busy;
+    struct list_node ending;
+    struct driver_status status; /* Holds the addresses that status() gives out. */
+    char refusing[256];          /* Why new messages are refused. */
 };
 
 void gateway_core_init(struct gateway_core *core, const struct gateway_core_options *options);
+/* The driver is there: nothing else may be called before, but gateway_core_role_changed(). */
+void gateway_core_set_driver(struct gateway_core *core, struct driver *driver);
 /* Forgets all links. */
 void gateway_core_done(struct gateway_core *core);
 
-/* From the driver, possibly in the middle of its work: notes it; the links are told at the end of the turn. */
+/* From the driver, possibly in the middle of its work: notes it. */
 void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t leader, uint64_t term);
+/* Frames to the node can be sent, or no longer. */
+void gateway_core_peer_changed(struct gateway_core *core, uint64_t node, bool connected);
+/* A PEER_GATEWAY frame. Borrows. ERR_BROKEN: malformed, or more than this node takes: close the connection; what was sent
+ * over it is sent again over the next. */
+int gateway_core_receive(struct gateway_core *core, uint64_t from, const struct frame *frame) NODISCARD;
+/* A frame of consensus came from the node: it is there. */
+void gateway_core_heard(struct gateway_core *core, uint64_t node);
+/* From the driver: see driver_host.read_ready. */
+void gateway_core_read_ready(struct gateway_core *core, uint64_t round, uint64_t index);
 
-/* From the driver: the entry has been applied, with these effects. Makes no call to the machine. */
-void gateway_core_applied(struct gateway_core *core, uint64_t index, uint64_t term, const struct effects *effects);
+/* From the driver: the entry has been applied, with these effects. Makes no call that changes the machine. */
+void gateway_core_applied(struct gateway_core *core, uint64_t index, const struct effects *effects);
 
-/* Proposes what has gathered, as far as the driver takes it. Whether anything was proposed. */
+/* Sends what has gathered towards the leader; proposes as far as the driver takes it. Whether anything was proposed. */
 bool gateway_core_propose(struct gateway_core *core);
 
-/* Ends a turn: leases, deliveries, flushes, resumes, and the farewell to links that are over. */
+/* Ends a turn: presence, deliveries, flushes, resumes, and the farewell to links that are over. */
 void gateway_core_turn(struct gateway_core *core);
 
 /* When gateway_core_turn() is due again at the latest, by the monotonic clock. */
 uint64_t gateway_core_deadline_ms(const struct gateway_core *core);
 
+/* Tells all clients to go elsewhere, and takes no new ones. */
+void gateway_core_stop(struct gateway_core *core);
+
 /* For the gateway's own files. */
 
-/* Appends a command of the node itself to the batch. ERR_NOMEM, ERR_LIMIT, ERR_TOO_BIG. */
-int gateway_submit_attach(struct gateway_core *core, const struct gateway_attach *attach, uint64_t link) NODISCARD;
-int gateway_submit_expire(struct gateway_core *core, uint64_t session, uint64_t attachment) NODISCARD;
+uint64_t gateway_now_ms(const struct gateway_core *core);
+
+/* gateway_command.c: commands of nodes. */
+
+/* The encoded attach command with its tag, ready to be pushed. ERR_NOMEM. */
+int gateway_attach_command(struct gateway_core *core, const struct gateway_attach *attach, uint64_t tag,
+                           struct outgoing_command **ret_command) NODISCARD;
+/* A detach command without content yet, and its content. ERR_NOMEM. */
+int gateway_farewell_new(struct outgoing_command **ret_command) NODISCARD;
+void gateway_farewell_fill(struct gateway_core *core, struct outgoing_command *command, uint64_t session,
+                           uint64_t attachment, uint64_t tag);
+/* As leader, into the batch. ERR_NOMEM, ERR_LIMIT. */
+int gateway_push_node_present(struct gateway_core *core, uint64_t node, uint64_t run) NODISCARD;
+int gateway_push_node_lost(struct gateway_core *core, uint64_t node, uint64_t run) NODISCARD;
+/* What stands for a command that is refused for want of space. Static memory. */
+struct slice gateway_refused_header(void);
+
+/* gateway.c */
 
 /* The link is over, with `err` and a line for the protocol's side. Harmless when it is already. */
 void gateway_link_doom(struct gateway_core *core, struct link *link, int err, const char *detail);
+/* All of them, with UNAVAILABLE. */
+void gateway_doom_all(struct gateway_core *core, const char *detail);
+/* Sends the link's detach command, once. `session` is given for a link that is not bound. */
+void gateway_link_farewell(struct gateway_core *core, struct link *link, uint64_t session, uint64_t attachment);
+/* One of the link's commands is answered. */
+void gateway_link_answered(struct gateway_core *core, struct link *link, struct outgoing_command *command);
 /* The link is to be flushed at the end of the turn. */
 void gateway_link_touch(struct gateway_core *core, struct link *link);
 /* Deliveries of the consumer above what was sent are to be caught up. */
 void gateway_consumer_behind(struct gateway_core *core, struct link *link, struct link_consumer *consumer);
-/* The session has no such consumer any more, its queue was deleted: forgets it and tells the link's protocol. */
-void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64_t id);
-/* Sends what links that are behind can take now. */
-void gateway_deliver(struct gateway_core *core);
-/* Starts the lease of a session that has no link. */
-void gateway_lease_start(struct gateway_core *core, uint64_t session, uint64_t attachment);
-/* Submits the expiry of sessions whose lease has run out. */
-void gateway_end_leases(struct gateway_core *core);
 
+/* gateway_effects.c: the session has no such consumer any more, its queue was deleted: forgets it, tells the protocol. */
+void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64_t id);
+/* gateway_deliver.c: sends what links that are behind can take now. */
+void gateway_deliver(struct gateway_core *core);
+
+/* gateway_forward.c: towards the leader, and from other nodes. */
+void gateway_route(struct gateway_core *core);
+/* Into the batch, as leader. ERR_NOMEM, ERR_LIMIT. */
+int gateway_batch_push(struct gateway_core *core, const struct entry_command *command) NODISCARD;
+/* Sends a frame to a node. Whether it was taken. `body` is borrowed. */
+bool gateway_send(struct gateway_core *core, uint64_t to, Holdfast__PeerGateway *message, struct slice body);
+
+/* gateway_presence.c: who is there; whether this node is cut off; whether its disk answers. */
+void gateway_presence_turn(struct gateway_core *core);
+uint64_t gateway_presence_deadline_ms(const struct gateway_core *core);
+/* As leader: that process of the node was heard of, or the log says that it is over. */
+void gateway_presence_heard(struct gateway_core *core, uint64_t node, uint64_t run);
+void gateway_presence_ended(struct gateway_core *core, uint64_t node);
+
+/* gateway_read.c */
+void gateway_read(struct gateway *gateway, struct gateway_read *read);
+void gateway_read_cancel(struct gateway *gateway, struct gateway_read *read);
+void gateway_reads_turn(struct gateway_core *core);
+
+/* gateway_look.c, gateway_status.c: what operators ask. */
+int gateway_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
+                   void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
+int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue);
+int gateway_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
+                   bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+int gateway_transfer(struct gateway *gateway, uint64_t node);
 void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_status);
-int gateway_list_queues(struct gateway *gateway, const char *after, size_t max, const struct gateway_query_sink *sink,
-                        bool *ret_more);
+
+static inline struct gateway_core *gateway_core_of(struct gateway *gateway)
+{
+    return container_of(gateway, struct gateway_core, base);
+}
 
 #endif

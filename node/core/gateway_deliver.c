@@ -30,8 +30,8 @@ static bool link_takes(const struct link *link, const struct allowance *allowanc
 }
 
 /* ERR_BUSY: try again in the next turn. */
-static int gateway_send(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
-                        const struct machine_delivery *delivery, struct allowance *allowance)
+static int gateway_send_delivery(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
+                                 const struct machine_delivery *delivery, struct allowance *allowance)
 {
     struct slice body;
     int err = machine_body(core->machine, delivery->queue, delivery->position, &body);
@@ -40,7 +40,7 @@ static int gateway_send(struct gateway_core *core, struct link *link, struct lin
     }
     if (err != 0) {
         /* It is unsettled, so it must be there: this replica is damaged, and another can lead. */
-        core->fatal(core->fatal_arg, err, "the body of an unsettled message cannot be read");
+        core->options.fatal(core->options.arg, err, "the body of an unsettled message cannot be read");
         return ERR_BUSY;
     }
     struct gateway_delivery out = {
@@ -86,11 +86,12 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
         }
         consumer->named = false;
         if (err < 0) {
-            core->fatal(core->fatal_arg, err, "the deliveries of a consumer cannot be read");
+            core->options.fatal(core->options.arg, err, "the deliveries of a consumer cannot be read");
             return false;
         }
         for (unsigned i = 0; i < chunk.len; i++) {
-            if (!link_takes(link, allowance) || gateway_send(core, link, consumer, &chunk.items[i], allowance) != 0) {
+            if (!link_takes(link, allowance) ||
+                gateway_send_delivery(core, link, consumer, &chunk.items[i], allowance) != 0) {
                 return false;
             }
         }

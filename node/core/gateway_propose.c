@@ -1,26 +1,48 @@
 /* From a change of leadership to the proposal of what has gathered. */
 
 #include "node/core/gateway.h"
-#include "proto/base/check.h"
+#include "proto/base/fault.h"
 
-/* What this leader had in hand is over: the commands are dropped, their outcome is for the next leader to tell. */
+/* After an entry that the driver would not take, though it said that it was ready. */
+#define PROPOSE_RETRY_MS 50u
+
+/* What this leader had in hand is over. Our own commands are still among the outgoing; other nodes send theirs again. */
 static void gateway_lost(struct gateway_core *core)
 {
-    for (struct link *link = links_first(&core->links); link != NULL; link = links_next(link)) {
-        gateway_link_doom(core, link, ERR_NOT_LEADER, "this node is no longer the leader");
-    }
-    proposals_clear(&core->proposals);
-    leases_clear(&core->leases);
     batch_done(&core->batch);
+    core->refusing[0] = '\0';
+}
+
+/* What was sent may be lost: it is sent again, to whoever leads now. */
+static void gateway_begin_again(struct gateway_core *core)
+{
+    if (!fault_fires(FAULT_SKIP_RESEND)) {
+        outgoing_rewind(&core->outgoing);
+    }
+    reads_lost(&core->reads);
+    core->roster.due_ms = 0;
+    core->retry_ms = 0;
 }
 
 void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t leader, uint64_t term)
 {
+    bool same = core->leading == leading && core->leader == leader && core->term == term;
     if (core->leading && (!leading || core->term != term)) {
         gateway_lost(core);
     }
     if (!leading || core->term != term) {
         core->serving = false;
+    }
+    if (leading && (!core->leading || core->term != term)) {
+        roster_begin(&core->roster);
+        core->proposed_index = 0;
+        core->hand_over_ms = 0;
+    }
+    if (!same) {
+        gateway_begin_again(core);
+    }
+    if (leader == 0 && core->leader != 0) {
+        core->leaderless_since_ms = gateway_now_ms(core);
     }
     core->leading = leading;
     core->leader = leader;
@@ -28,52 +50,32 @@ void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t
     core->more = true;
 }
 
-static int gateway_lease_each(void *arg, const struct machine_session *session)
+void gateway_core_peer_changed(struct gateway_core *core, uint64_t node, bool connected)
 {
-    struct gateway_core *core = arg;
-    uint64_t deadline_ms = core->clock->monotonic_ms(core->clock) + session->lease_ms;
-    return leases_start(&core->leases, session->id, session->attachment, deadline_ms);
+    if (connected && node == core->leader && !core->leading) {
+        gateway_begin_again(core);
+    }
 }
 
-/* Everything of earlier terms has been applied: log time can go on from it, and sessions are known. */
+/* Everything of earlier terms has been applied: log time can go on from it, and it is known who is present. */
 static bool gateway_begin(struct gateway_core *core)
 {
     driver_status(core->driver, &core->status);
     if (!core->status.term_committed || core->status.applied_index < core->status.commit_index) {
         return false;
     }
-    int err = machine_sessions(core->machine, gateway_lease_each, core);
-    if (err != 0) {
-        core->fatal(core->fatal_arg, err, "the leases of the sessions cannot be started");
-        return false;
-    }
-    log_time_start(&core->time, machine_time_ms(core->machine), core->clock->monotonic_ms(core->clock),
+    log_time_start(&core->time, machine_time_ms(core->machine), gateway_now_ms(core),
                    core->clock->wall_ms(core->clock));
     core->serving = true;
+    core->roster.due_ms = 0; /* Nodes with clients are prompted from here on. */
+    core->more = true;
     return true;
-}
-
-/* The first `count` commands of the batch have been proposed: notes who is to be answered, and lets them go. */
-static void gateway_proposed(struct gateway_core *core, struct proposal *proposal)
-{
-    for (uint32_t i = 0; i < proposal->len; i++) {
-        const struct batch_command *waiting = batch_at(&core->batch, i);
-        proposal->links[i] = waiting->link;
-        struct link *link = waiting->link == 0 ? NULL : links_find(&core->links, waiting->link);
-        if (link != NULL && waiting->command.session != 0) {
-            CHECK(link->pending_commands > 0);
-            link->pending_commands--;
-            link->pending_bytes -= batch_command_len(&waiting->command);
-        }
-    }
-    batch_pop(&core->batch, proposal->len);
 }
 
 /* 0, or why nothing was proposed: ERR_BUSY and the like. */
 static int gateway_propose_one(struct gateway_core *core)
 {
-    uint64_t time_ms =
-        log_time_stamp(&core->time, core->clock->monotonic_ms(core->clock), core->clock->wall_ms(core->clock));
+    uint64_t time_ms = log_time_stamp(&core->time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
     struct slice entry;
     uint32_t commands;
     uint64_t index;
@@ -82,38 +84,45 @@ static int gateway_propose_one(struct gateway_core *core)
     if (err != 0) {
         return err;
     }
-    struct proposal *proposal = proposal_new(commands);
-    if (proposal == NULL) {
-        err = ERR_NOMEM;
-        goto out;
-    }
     err = driver_submit(core->driver, entry, &index, &term);
-    if (err != 0) {
-        proposal_free(proposal);
-        goto out;
+    if (err == 0) {
+        batch_pop(&core->batch, commands);
+        core->proposed_index = index;
     }
-    gateway_proposed(core, proposal);
-    proposals_record(&core->proposals, proposal, index, term);
-out:
     slice_unref(&entry);
     return err;
 }
 
-/* The machine bounds what one entry delivers; the rest is due with the next, which needs no command to be there. One of
- * these at a time: whether there is still something due shows when it has been applied. */
-static bool gateway_wants_entry(struct gateway_core *core)
+/* Log time now, as the next entry would be stamped. */
+static uint64_t gateway_log_time_ms(const struct gateway_core *core)
 {
-    return core->batch.len > 0 || (machine_due(core->machine) && list_empty(&core->proposals.list));
+    struct log_time time = core->time;
+    return log_time_stamp(&time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
+}
+
+/* When something happens by itself it needs an entry, which needs no command to be in it. One at a time: whether something
+ * is still due shows when it has been applied. */
+static bool gateway_wants_tick(const struct gateway_core *core)
+{
+    uint64_t due_ms = machine_due_ms(core->machine);
+    return due_ms != UINT64_MAX && core->applied_index >= core->proposed_index && gateway_log_time_ms(core) >= due_ms;
+}
+
+static bool gateway_may_propose(const struct gateway_core *core)
+{
+    return gateway_now_ms(core) >= core->propose_ms && driver_ready(core->driver);
 }
 
 bool gateway_core_propose(struct gateway_core *core)
 {
+    gateway_route(core);
     if (!core->leading || (!core->serving && !gateway_begin(core))) {
         return false;
     }
     bool proposed = false;
-    while (gateway_wants_entry(core) && driver_ready(core->driver)) {
+    while (gateway_may_propose(core) && (core->batch.len > 0 || gateway_wants_tick(core))) {
         if (gateway_propose_one(core) != 0) {
+            core->propose_ms = gateway_now_ms(core) + PROPOSE_RETRY_MS;
             break;
         }
         proposed = true;
@@ -122,4 +131,36 @@ bool gateway_core_propose(struct gateway_core *core)
         }
     }
     return proposed;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the next tick is due. Log time may run a little slower than ours: then this comes early, and again. */
+static uint64_t gateway_tick_deadline_ms(const struct gateway_core *core)
+{
+    uint64_t due_ms = machine_due_ms(core->machine);
+    if (!core->serving || due_ms == UINT64_MAX || core->applied_index < core->proposed_index ||
+        !gateway_may_propose(core)) {
+        return UINT64_MAX;
+    }
+    uint64_t log_ms = gateway_log_time_ms(core);
+    return due_ms <= log_ms ? 0 : gateway_now_ms(core) + (due_ms - log_ms);
+}
+
+uint64_t gateway_core_deadline_ms(const struct gateway_core *core)
+{
+    if (core->more || (core->serving && core->batch.len > 0 && gateway_may_propose(core))) {
+        return 0;
+    }
+    uint64_t deadline_ms = earlier(gateway_presence_deadline_ms(core), core->resume_ms);
+    if (core->serving && gateway_now_ms(core) < core->propose_ms) {
+        deadline_ms = earlier(deadline_ms, core->propose_ms);
+    }
+    if (core->retry_ms != 0) {
+        deadline_ms = earlier(deadline_ms, core->retry_ms);
+    }
+    return earlier(deadline_ms, gateway_tick_deadline_ms(core));
 }

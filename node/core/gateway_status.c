@@ -1,41 +1,7 @@
-/* What operators ask the gateway: queues and status. */
+/* What operators ask of a node: how it sees the cluster, and that another should lead. */
 
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
-
-struct queue_listing {
-    const struct gateway_query_sink *sink;
-    size_t left;
-    bool more;
-};
-
-static int list_queue(void *arg, const struct machine_queue *queue)
-{
-    struct queue_listing *listing = arg;
-    if (listing->left == 0) {
-        listing->more = true;
-        return 1;
-    }
-    listing->left--;
-    listing->sink->queue(listing->sink->arg, queue->name, queue->ready, queue->unsettled, queue->consumers);
-    return 0;
-}
-
-int gateway_list_queues(struct gateway *gateway, const char *after, size_t max, const struct gateway_query_sink *sink,
-                        bool *ret_more)
-{
-    struct gateway_core *core = container_of(gateway, struct gateway_core, base);
-    if (!core->leading) {
-        return ERR_NOT_LEADER;
-    }
-    struct queue_listing listing = {.sink = sink, .left = max};
-    int err = machine_queues(core->machine, after, list_queue, &listing);
-    if (err < 0) {
-        return err;
-    }
-    *ret_more = listing.more;
-    return 0;
-}
 
 static const char *gateway_role(const struct gateway_core *core, uint64_t node)
 {
@@ -45,30 +11,77 @@ static const char *gateway_role(const struct gateway_core *core, uint64_t node)
     return core->node == node && core->status.role == DRIVER_CANDIDATE ? "candidate" : "follower";
 }
 
+/* What an operator should know of a member; the leader knows most. */
+static const char *gateway_detail(const struct gateway_core *core, const struct driver_status_member *member)
+{
+    const struct roster_node *node = core->leading ? roster_find(&core->roster, member->id) : NULL;
+    bool own = member->id == core->node;
+    if (own && core->stalled) {
+        return "its disk does not answer";
+    }
+    if (own ? core->pressure.disk_low : node != NULL && node->disk_low) {
+        return "its disk is nearly full";
+    }
+    if (own ? core->pressure.memory_low : node != NULL && node->memory_low) {
+        return "its memory is nearly used up";
+    }
+    if (member->needs_rebuild) {
+        return "needs a rebuild: what it lacks is no longer in the leader's log";
+    }
+    return member->voter ? "" : "does not vote";
+}
+
 static struct gateway_status_member gateway_member(const struct gateway_core *core,
                                                    const struct driver_status_member *member)
 {
-    const struct peer *peer = peers_find(core->peers, member->id);
+    const struct peer *peer = peers_find(core->options.peers, member->id);
     return (struct gateway_status_member){
         .id = member->id,
         .peer_address = member->address,
-        .client_address = peers_client_address(core->peers, member->id),
+        .client_address = peers_client_address(core->options.peers, member->id),
         .role = gateway_role(core, member->id),
         .connected = member->id == core->node || (peer != NULL && peer->connected),
         .match_index = member->id == core->node ? core->status.log_stored : member->match_index,
-        .detail = member->needs_rebuild ? "needs a rebuild: what it lacks is no longer in the leader's log"
-                  : member->voter       ? ""
-                                        : "does not vote",
+        .detail = gateway_detail(core, member),
     };
+}
+
+static bool gateway_is_member(struct gateway_core *core, uint64_t node)
+{
+    driver_status(core->driver, &core->status);
+    for (unsigned i = 0; i < core->status.members_len; i++) {
+        if (core->status.members[i].id == node) {
+            return true;
+        }
+    }
+    return node == 0;
+}
+
+int gateway_transfer(struct gateway *gateway, uint64_t node)
+{
+    struct gateway_core *core = gateway_core_of(gateway);
+    if (!gateway_is_member(core, node)) {
+        return ERR_NOT_FOUND;
+    }
+    if (core->leading) {
+        core->more = true;
+        return node == core->node ? 0 : driver_transfer(core->driver, node);
+    }
+    Holdfast__TransferLeadership transfer = HOLDFAST__TRANSFER_LEADERSHIP__INIT;
+    Holdfast__PeerGateway message = HOLDFAST__PEER_GATEWAY__INIT;
+    message.kind_case = HOLDFAST__PEER_GATEWAY__KIND_TRANSFER_LEADERSHIP;
+    message.transfer_leadership = &transfer;
+    transfer.node = node;
+    return core->leader != 0 && gateway_send(core, core->leader, &message, (struct slice){0}) ? 0 : ERR_UNAVAILABLE;
 }
 
 void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_status)
 {
-    struct gateway_core *core = container_of(gateway, struct gateway_core, base);
+    struct gateway_core *core = gateway_core_of(gateway);
     driver_status(core->driver, &core->status);
     const struct driver_status *status = &core->status;
     *ret_status = (struct gateway_status){
-        .cluster = core->cluster,
+        .cluster = core->options.cluster,
         .node = core->node,
         .leader = status->leader,
         .term = status->term,
@@ -79,8 +92,10 @@ void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_sta
         .checkpoint_index = status->checkpoint_index,
         .log_time_ms = machine_time_ms(core->machine),
         .machine_version = machine_version(core->machine),
-        .version = core->version,
+        .version = core->options.version,
         .entries_replayed = status->replayed,
+        .sessions = machine_sessions_len(core->machine),
+        .refusing = core->refusing,
     };
     for (unsigned i = 0; i < status->members_len && i < ARRAY_LEN(ret_status->members); i++) {
         ret_status->members[ret_status->members_len++] = gateway_member(core, &status->members[i]);

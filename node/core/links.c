@@ -47,6 +47,7 @@ int links_add(struct links *links, const struct gateway_sink *sink, struct link 
     list_init(&link->busy);
     list_init(&link->ending);
     list_init(&link->consumers_behind);
+    list_init(&link->pending);
     RB_INSERT(links_by_id, &links->by_id, link);
     links->len++;
     *ret_link = link;
@@ -55,7 +56,9 @@ int links_add(struct links *links, const struct gateway_sink *sink, struct link 
 
 void links_remove(struct links *links, struct link *link)
 {
+    CHECK(list_empty(&link->pending));
     links_unbind(links, link);
+    outgoing_command_free(link->farewell);
     RB_REMOVE(links_by_id, &links->by_id, link);
     links->len--;
     list_remove(&link->touched);
@@ -89,6 +92,17 @@ struct link *links_first(struct links *links)
 struct link *links_next(struct link *link)
 {
     return RB_NEXT(links_by_id, NULL, link);
+}
+
+struct outgoing_command *links_pending(struct link *link, uint64_t number)
+{
+    LIST_FOR_EACH (node, &link->pending) {
+        struct outgoing_command *command = container_of(node, struct outgoing_command, of_link);
+        if (command->command.number >= number) {
+            return command->command.number == number ? command : NULL;
+        }
+    }
+    return NULL;
 }
 
 void links_bind(struct links *links, struct link *link, uint64_t session, uint64_t attachment)

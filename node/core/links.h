@@ -1,4 +1,4 @@
-/* Links: the connections attached to this leader, and what of each session's deliveries they have been sent. */
+/* Links: the connections attached at this node, and what of each session's deliveries they have been sent. */
 
 #ifndef HOLDFAST_NODE_CORE_LINKS_H
 #define HOLDFAST_NODE_CORE_LINKS_H
@@ -10,6 +10,7 @@
 /* The ordered sets are macros of this header alone. */
 #include <bsd/sys/tree.h>
 
+#include "node/core/outgoing.h"
 #include "proto/base/err.h"
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
@@ -21,8 +22,9 @@
 enum link_state {
     LINK_ATTACHING, /* The attach command is on its way through the log. */
     LINK_ATTACHED,
+    LINK_ORPHAN, /* Its connection went while the attach command was on its way: waits for the answer, to detach. */
     LINK_DOOMED, /* Is told so at the end of the turn, and freed. */
-    LINK_GONE,   /* Detached from within a callback; freed at the end of the turn. */
+    LINK_GONE,   /* Is freed at the end of the turn. */
 };
 
 /* A subscription, as far as deliveries over this link go. */
@@ -46,15 +48,20 @@ struct link {
     struct list_node behind;  /* In the gateway's list: deliveries are to be caught up. */
     struct list_node busy;    /* In the gateway's list: was told BUSY and waits for resume(). */
     struct list_node ending;  /* In the gateway's list: doomed or gone. */
-    uint64_t id;              /* Unique in this gateway; unlike the pointer it is never used again. */
+    uint64_t id;              /* Unique in this gateway, and the tag of its attach command. */
     uint64_t session;         /* The one bound to it; 0 when there is none. */
     uint64_t attachment;
     bool paused;
-    uint64_t pending_bytes; /* Of commands that wait to be proposed. */
+    uint64_t last_number;     /* Of the commands submitted over this link. */
+    struct list_node pending; /* Its outgoing commands of the session, in order. */
+    uint64_t pending_bytes;
     uint32_t pending_commands;
+    uint64_t slow_until_ms;            /* No new messages are taken before: some were refused just now. */
+    struct outgoing_command *farewell; /* Its detach command, made ahead so that a session is never left attached. */
     struct link_consumers consumers;
     uint32_t consumers_len;
     struct list_node consumers_behind;
+    bool doom_orphans; /* An attach command of it is still on its way when it ends. */
     int doom_err;
     char doom_detail[LINK_DETAIL_LEN];
 };
@@ -82,6 +89,9 @@ struct link *links_find(struct links *links, uint64_t id);
 struct link *links_find_session(struct links *links, uint64_t session);
 struct link *links_first(struct links *links);
 struct link *links_next(struct link *link);
+
+/* Its command of that number that has no answer yet, or NULL. Answers come in order: it is nearly always the first. */
+struct outgoing_command *links_pending(struct link *link, uint64_t number);
 
 /* From here on the session's deliveries go over this link. No other link may have the session. */
 void links_bind(struct links *links, struct link *link, uint64_t session, uint64_t attachment);

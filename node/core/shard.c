@@ -12,6 +12,10 @@
 
 #define CHECKPOINT_LEN_DEFAULT (64 * MIB)
 
+#define ELECTION_TIMEOUT_MS_DEFAULT 300u
+#define PRESENCE_ELECTIONS 5u
+#define DISK_STALL_MS_DEFAULT 2000u
+
 /* Rounds of one turn: what a round makes possible is done at once, but the loop must come round as well. */
 #define ROUNDS_MAX 8u
 
@@ -36,10 +40,23 @@ static void shard_fatal(void *arg, int err, const char *what)
     shard->options.fatal(shard->options.arg, err, what);
 }
 
-static void shard_send(void *arg, uint64_t node, struct frame_out *frame)
+/* Consensus sends again what was dropped. */
+static void shard_send_raft(void *arg, uint64_t node, struct frame_out *frame)
 {
     struct shard *shard = arg;
-    shard->options.send(shard->options.arg, node, frame);
+    (void)shard->options.send(shard->options.arg, node, frame);
+}
+
+static bool shard_send(void *arg, uint64_t node, struct frame_out *frame)
+{
+    struct shard *shard = arg;
+    return shard->options.send(shard->options.arg, node, frame);
+}
+
+static uint64_t shard_memory_used(void *arg)
+{
+    struct shard *shard = arg;
+    return shard->options.memory_used == NULL ? 0 : shard->options.memory_used(shard->options.arg);
 }
 
 static void shard_wake(void *arg)
@@ -63,7 +80,8 @@ static int shard_apply(void *arg, uint64_t index, uint64_t term, struct slice pa
         shard_fatal(shard, err, what);
         return err;
     }
-    gateway_core_applied(&shard->gateway, index, term, &effects);
+    (void)term;
+    gateway_core_applied(&shard->gateway, index, &effects);
     return 0;
 }
 
@@ -74,6 +92,12 @@ static void shard_role_changed(void *arg, enum driver_role role, uint64_t leader
     journal_info(shard->options.journal, "role", "%s in term %llu; leader: %llu", text, (unsigned long long)term,
                  (unsigned long long)leader);
     gateway_core_role_changed(&shard->gateway, role == DRIVER_LEADER, leader, term);
+}
+
+static void shard_read_ready(void *arg, uint64_t round, uint64_t index)
+{
+    struct shard *shard = arg;
+    gateway_core_read_ready(&shard->gateway, round, index);
 }
 
 static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct slice checkpoint, char *detail,
@@ -89,15 +113,17 @@ static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct
         .journal = options->journal,
         .dir = options->dir,
         .host = {.arg = shard,
-                 .send = shard_send,
+                 .send = shard_send_raft,
                  .apply = shard_apply,
                  .role_changed = shard_role_changed,
+                 .read_ready = shard_read_ready,
                  .fatal = shard_fatal},
         .election_timeout_ms = options->election_timeout_ms,
         .heartbeat_ms = options->heartbeat_ms,
         .window = options->window,
         .segment_len = options->segment_len,
         .cache_len_max = options->cache_len_max,
+        .reserve_len = options->reserve_len,
         .retain_len = options->retain_len,
         .applied_index = applied_index,
         .checkpoint = checkpoint,
@@ -108,7 +134,7 @@ static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct
 static void shard_connect(struct shard *shard)
 {
     const struct shard_options *options = &shard->options;
-    shard->gateway.driver = shard->driver;
+    gateway_core_set_driver(&shard->gateway, shard->driver);
     shard->checkpointer = (struct checkpointer){
         .disk = options->disk,
         .machine = shard->machine,
@@ -120,6 +146,38 @@ static void shard_connect(struct shard *shard)
         .fatal = shard_fatal,
         .checkpoint_len = options->checkpoint_len != 0 ? options->checkpoint_len : CHECKPOINT_LEN_DEFAULT,
     };
+}
+
+static unsigned or_default(unsigned value, unsigned otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void shard_init_gateway(struct shard *shard)
+{
+    const struct shard_options *options = &shard->options;
+    unsigned election_ms = or_default(options->election_timeout_ms, ELECTION_TIMEOUT_MS_DEFAULT);
+    unsigned presence_ms = or_default(options->presence_timeout_ms, PRESENCE_ELECTIONS * election_ms);
+    struct gateway_core_options gateway_options = {
+        .machine = shard->machine,
+        .disk = options->disk,
+        .clock = options->clock,
+        .journal = options->journal,
+        .peers = &shard->peers,
+        .cluster = options->cluster,
+        .version = options->version,
+        .node = options->node,
+        .body_len_max = options->body_len_max,
+        .limits = {.disk_free_min = options->disk_free_min, .memory_max = options->memory_max},
+        .presence_timeout_ms = presence_ms,
+        .isolation_timeout_ms = or_default(options->isolation_timeout_ms, presence_ms),
+        .disk_stall_ms = or_default(options->disk_stall_ms, DISK_STALL_MS_DEFAULT),
+        .arg = shard,
+        .send = shard_send,
+        .memory_used = shard_memory_used,
+        .fatal = shard_fatal,
+    };
+    gateway_core_init(&shard->gateway, &gateway_options);
 }
 
 int shard_open(const struct shard_options *options, struct shard **ret_shard, char *detail, size_t detail_len)
@@ -138,19 +196,7 @@ int shard_open(const struct shard_options *options, struct shard **ret_shard, ch
         options->store->ops->close(options->store);
         goto fail_machine;
     }
-    /* Before the driver: it may report its role while it opens. */
-    gateway_core_init(&shard->gateway, &(struct gateway_core_options){
-                                           .machine = shard->machine,
-                                           .clock = options->clock,
-                                           .journal = options->journal,
-                                           .peers = &shard->peers,
-                                           .cluster = options->cluster,
-                                           .version = options->version,
-                                           .node = options->node,
-                                           .body_len_max = options->body_len_max,
-                                           .fatal_arg = shard,
-                                           .fatal = shard_fatal,
-                                       });
+    shard_init_gateway(shard); /* Before the driver: it may report its role while it opens. */
     err = shard_open_driver(shard, applied_index, checkpoint, detail, detail_len);
     slice_unref(&checkpoint);
     if (err != 0) {
@@ -187,6 +233,10 @@ struct gateway *shard_gateway(struct shard *shard)
 
 int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame)
 {
+    if (frame->type == FRAME_PEER_GATEWAY) {
+        return gateway_core_receive(&shard->gateway, from, frame);
+    }
+    gateway_core_heard(&shard->gateway, from);
     return driver_receive(shard->driver, from, frame);
 }
 
@@ -247,6 +297,7 @@ uint64_t shard_deadline_ms(const struct shard *shard)
 void shard_peer_changed(struct shard *shard, uint64_t node, bool connected, const char *client_address)
 {
     peers_set(&shard->peers, node, connected, client_address);
+    gateway_core_peer_changed(&shard->gateway, node, connected);
     if (!connected) {
         driver_peer_lost(shard->driver, node);
     }
@@ -260,13 +311,18 @@ void shard_set_client_address(struct shard *shard, const char *client_address)
 void shard_stop(struct shard *shard)
 {
     shard->stopping = true;
-    shard->gateway.stopping = true;
+    gateway_core_stop(&shard->gateway);
 }
 
 bool shard_stopped(const struct shard *shard)
 {
     return shard->stopping && (!shard->gateway.leading || shard->alone) && driver_idle(shard->driver) &&
            checkpointer_idle(&shard->checkpointer);
+}
+
+size_t shard_unanswered(const struct shard *shard)
+{
+    return shard->gateway.outgoing.len + reads_len(&shard->gateway.reads);
 }
 
 struct driver *shard_driver(struct shard *shard)

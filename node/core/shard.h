@@ -35,13 +35,22 @@ struct shard_options {
     uint64_t retain_len;     /* As in driver_options. */
     uint64_t segment_len;    /* As in driver_options. */
     uint64_t cache_len_max;  /* As in driver_options. */
+    uint64_t reserve_len;    /* As in driver_options. */
+    uint64_t disk_free_min;  /* Below it new messages are refused; 0: no such watermark. */
+    uint64_t memory_max;     /* Above it new messages are refused; 0: no such watermark. */
     uint64_t body_len_max;   /* Of one message, at most BODY_LEN_MAX; 0: that. For the protocols: see gateway.h. */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned window;
-    void *arg; /* For the callbacks. */
-    /* Sends a PEER_RAFT frame to a node, or drops it. Takes ownership. */
-    void (*send)(void *arg, uint64_t node, struct frame_out *frame);
+    unsigned presence_timeout_ms;  /* A node not heard of for so long is taken for lost; 0: 5 election timeouts. */
+    unsigned isolation_timeout_ms; /* Without a leader for so long, clients are told to go elsewhere; 0: the same. */
+    unsigned disk_stall_ms;        /* A write that the disk has not answered for so long; 0: 2000. */
+    void *arg;                     /* For the callbacks. */
+    /* Sends a frame to a node. Takes ownership. False: it was dropped. What was taken arrives, in order, or the connection
+     * ends and shard_peer_changed() says so. */
+    bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
+    /* Bytes of memory that this process uses. NULL: not known. */
+    uint64_t (*memory_used)(void *arg);
     /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
      * NULL. */
     void (*wake)(void *arg);
@@ -59,7 +68,7 @@ void shard_close(struct shard *shard);
 /* The port for the protocols. */
 struct gateway *shard_gateway(struct shard *shard);
 
-/* A PEER_RAFT frame from a node whose identity has been proven. Borrows. ERR_BROKEN: close the connection. */
+/* A PEER_RAFT or PEER_GATEWAY frame from a node whose identity has been proven. Borrows. ERR_BROKEN: close the connection. */
 int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame) NODISCARD;
 
 /* The end of a turn of the loop: proposes what gathered, drives consensus, applies, carries out effects, starts a
@@ -79,5 +88,7 @@ bool shard_stopped(const struct shard *shard);
 /* For checkers and status. */
 struct driver *shard_driver(struct shard *shard);
 struct machine *shard_machine(struct shard *shard);
+/* Commands of this node and its clients, and reads, that have no answer yet. */
+size_t shard_unanswered(const struct shard *shard);
 
 #endif

@@ -17,7 +17,7 @@ static void push(struct batch *batch, uint64_t number, size_t bodies_len)
     }
     struct entry_command command = {
         .session = 7, .number = number, .attachment = 3, .answered = number - 1, .header = header, .bodies = bodies};
-    cr_assert_eq(batch_push(batch, &command, 100 + number), 0);
+    cr_assert_eq(batch_push(batch, &command), 0);
     slice_unref(&header);
     slice_unref(&bodies);
 }
@@ -42,7 +42,6 @@ static uint32_t build(struct batch *batch, uint64_t first)
         cr_assert_eq(command.answered, first + i - 1);
         cr_assert_eq(memcmp(command.header.data, &command.number, sizeof command.number), 0);
         cr_assert(command.bodies.len == 0 || command.bodies.data[command.bodies.len - 1] == (uint8_t)(first + i));
-        cr_assert_eq(batch_at(batch, i)->link, 100 + first + i);
     }
     cr_assert_eq(offset, entry.len);
     cr_assert_leq(entry.len, ENTRY_LEN_MAX);
@@ -112,10 +111,10 @@ Test(batch, what_is_too_big_is_refused)
     struct batch batch = {0};
     struct entry_command command = {.session = 1};
     command.bodies.len = COMMAND_BODIES_LEN_MAX + 1;
-    cr_assert_eq(batch_push(&batch, &command, 0), ERR_TOO_BIG);
+    cr_assert_eq(batch_push(&batch, &command), ERR_TOO_BIG);
     command.bodies.len = 0;
     command.header.len = HEADER_LEN_MAX + 1;
-    cr_assert_eq(batch_push(&batch, &command, 0), ERR_TOO_BIG);
+    cr_assert_eq(batch_push(&batch, &command), ERR_TOO_BIG);
     cr_assert_eq(batch.len, 0u);
     batch_done(&batch);
 }
@@ -125,8 +124,78 @@ Test(batch, is_bounded)
     struct batch batch = {0};
     struct entry_command command = {.session = 1};
     for (unsigned i = 0; i < BATCH_COMMANDS_MAX; i++) {
-        cr_assert_eq(batch_push(&batch, &command, 0), 0);
+        cr_assert_eq(batch_push(&batch, &command), 0);
     }
-    cr_assert_eq(batch_push(&batch, &command, 0), ERR_LIMIT);
+    cr_assert_eq(batch_push(&batch, &command), ERR_LIMIT);
     batch_done(&batch);
+}
+
+/* A command whose header is a Publish, as its first byte says. */
+static void push_publish(struct batch *batch, uint64_t number, size_t bodies_len)
+{
+    struct slice header;
+    struct slice bodies = {0};
+    cr_assert_eq(slice_copy("\x32\x02\x0a\x00", 4, &header), 0);
+    if (bodies_len > 0) {
+        bodies = slice_of_blob(blob_new(bodies_len));
+        cr_assert_not_null(bodies.blob);
+        memset(bodies.blob->data, 'x', bodies_len);
+    }
+    struct entry_command command = {
+        .session = 7, .number = number, .attachment = 3, .answered = number - 1, .header = header, .bodies = bodies};
+    cr_assert(batch_command_publishes(&command));
+    cr_assert_eq(batch_push(batch, &command), 0);
+    slice_unref(&header);
+    slice_unref(&bodies);
+}
+
+static struct entry_command nth(struct slice entry, unsigned at)
+{
+    struct entry_command command = {0};
+    size_t offset = ENTRY_HEAD_LEN;
+    for (unsigned i = 0; i <= at; i++) {
+        cr_assert_eq(entry_command_decode(entry, &offset, &command), 0);
+    }
+    return command;
+}
+
+Test(batch, refused_publishes_keep_their_place_and_nothing_else)
+{
+    static const uint8_t refusal[] = {0x7a, 2, 0x08, 12};
+    struct slice header = {.data = refusal, .len = sizeof refusal};
+    struct batch batch = {0};
+    struct slice entry;
+    uint32_t commands;
+    push_publish(&batch, 1, 100000);
+    push(&batch, 2, 0);
+    push_publish(&batch, 3, 0); /* Empty messages are messages. */
+    batch_refuse_publishes(&batch, header);
+    batch_refuse_publishes(&batch, header); /* Harmless. */
+    cr_assert_eq(batch_build(&batch, 1, 1, &entry, &commands), 0);
+    cr_assert_eq(commands, 3u);
+    for (unsigned i = 0; i < 3; i++) {
+        struct entry_command command = nth(entry, i);
+        cr_assert_eq(command.session, 7u);
+        cr_assert_eq(command.number, i + 1);
+        cr_assert_eq(command.attachment, 3u);
+        cr_assert_eq(command.answered, i);
+        cr_assert_eq(command.bodies.len, 0u);
+        bool refused = command.header.len == sizeof refusal && memcmp(command.header.data, refusal, sizeof refusal) == 0;
+        cr_assert_eq(refused, i != 1);
+    }
+    slice_unref(&entry);
+    batch_pop(&batch, 3);
+    cr_assert_eq(batch.bytes, 0u, "what was let go is not counted any more");
+    batch_done(&batch);
+}
+
+Test(batch, what_brings_no_message_is_no_publish)
+{
+    static const uint8_t settle[] = {0x4a, 0};
+    struct entry_command command = {.session = 1, .header = {.data = settle, .len = sizeof settle}};
+    cr_assert_not(batch_command_publishes(&command));
+    command.header.len = 0;
+    cr_assert_not(batch_command_publishes(&command));
+    command.bodies = (struct slice){.data = settle, .len = 1};
+    cr_assert(batch_command_publishes(&command));
 }

@@ -70,7 +70,14 @@ Test(config, is_complete_with_defaults)
     cr_assert_eq(config->segment_bytes, CONFIG_SEGMENT_BYTES_DEFAULT);
     cr_assert_eq(config->cache_bytes, CONFIG_CACHE_BYTES_DEFAULT);
     cr_assert_eq(config->body_bytes_max, BODY_LEN_MAX);
-    cr_assert_eq(config->connections_max, CONFIG_CONNECTIONS_MAX_DEFAULT);
+    cr_assert_eq(config->connections_max, 16384u);
+    cr_assert_eq(config->reserve_bytes, 128 * MIB);
+    cr_assert_eq(config->disk_free_bytes_min, 512 * MIB);
+    cr_assert_eq(config->memory_bytes_max, 0u);
+    cr_assert_eq(config->client_memory_bytes, 256 * MIB);
+    cr_assert_eq(config->presence_timeout_ms, 1500u);
+    cr_assert_eq(config->isolation_timeout_ms, 1500u);
+    cr_assert_eq(config->disk_stall_ms, 2000u);
     cr_assert_eq(config_member(config, 3), &config->members[2]);
     cr_assert_null(config_member(config, 4));
     config_free(config);
@@ -81,7 +88,9 @@ Test(config, takes_every_option)
     struct loaded loaded = load_text(GOOD "listen_client: 0.0.0.0:1\nlisten_peer: 0.0.0.0:2\nlog_level: debug\n"
                                           "election_timeout_ms: 300\nheartbeat_ms: 100\ncheckpoint_mib: 2\n"
                                           "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
-                                          "connections_max: 7\n");
+                                          "connections_max: 7\nreserve_mib: 8\ndisk_free_mib: 9\nmemory_mib: 100\n"
+                                          "client_memory_mib: 24\npresence_timeout_ms: 700\n"
+                                          "isolation_timeout_ms: 800\ndisk_stall_ms: 900\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     struct config *config = loaded.config;
     cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
@@ -95,6 +104,13 @@ Test(config, takes_every_option)
     cr_assert_eq(config->cache_bytes, 5 * MIB);
     cr_assert_eq(config->body_bytes_max, 6 * MIB);
     cr_assert_eq(config->connections_max, 7u);
+    cr_assert_eq(config->reserve_bytes, 8 * MIB);
+    cr_assert_eq(config->disk_free_bytes_min, 9 * MIB);
+    cr_assert_eq(config->memory_bytes_max, 100 * MIB);
+    cr_assert_eq(config->client_memory_bytes, 24 * MIB);
+    cr_assert_eq(config->presence_timeout_ms, 700u);
+    cr_assert_eq(config->isolation_timeout_ms, 800u);
+    cr_assert_eq(config->disk_stall_ms, 900u);
     config_free(config);
 }
 
@@ -107,6 +123,27 @@ Test(config, heartbeat_is_a_tenth_of_a_short_election_timeout)
     loaded = load_text(GOOD "election_timeout_ms: 60000\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     cr_assert_eq(loaded.config->heartbeat_ms, CONFIG_HEARTBEAT_MS_DEFAULT);
+    config_free(loaded.config);
+}
+
+Test(config, what_is_not_said_follows_from_what_is)
+{
+    struct loaded loaded = load_text(GOOD "election_timeout_ms: 2000\nsegment_mib: 256\npresence_timeout_ms: 0\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_eq(loaded.config->presence_timeout_ms, 10000u);
+    cr_assert_eq(loaded.config->isolation_timeout_ms, 10000u);
+    cr_assert_eq(loaded.config->reserve_bytes, 512 * MIB);
+    config_free(loaded.config);
+}
+
+Test(config, small_disks_are_allowed)
+{
+    struct loaded loaded = load_text(GOOD "segment_mib: 1\nreserve_mib: 2\ndisk_free_mib: 0\ncheckpoint_mib: 1\n"
+                                          "memory_mib: 0\nbody_mib: 1\nclient_memory_mib: 4\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_eq(loaded.config->reserve_bytes, 2 * MIB);
+    cr_assert_eq(loaded.config->disk_free_bytes_min, 0u);
+    cr_assert_eq(loaded.config->client_memory_bytes, 4 * MIB);
     config_free(loaded.config);
 }
 
@@ -157,6 +194,16 @@ Test(config, names_line_and_range_of_a_number_out_of_range)
     refused(GOOD "cache_mib: -1\n", 10, "cache_mib: must be");
     refused(GOOD "retain_mib: 18446744073709551615\n", 10, "retain_mib: must be");
     refused(GOOD "body_mib: 17\n", 10, "body_mib: must be from 1 to 16");
+    refused(GOOD "reserve_mib: 1\nsegment_mib: 1\n", 10, "reserve_mib: must be from 2 to 16384");
+    refused(GOOD "segment_mib: 65\nreserve_mib: 64\n", 11, "reserve_mib: must be from 65 to");
+    refused(GOOD "disk_free_mib: -1\n", 10, "disk_free_mib: must be");
+    refused(GOOD "client_memory_mib: 63\n", 10, "client_memory_mib: must be from 64 to");
+    refused(GOOD "cache_mib: 100\nmemory_mib: 356\n", 11, "memory_mib: must be from 357 to");
+    refused(GOOD "presence_timeout_ms: 599\n", 10, "presence_timeout_ms: must be from 600 to 600000");
+    refused(GOOD "election_timeout_ms: 1000\nisolation_timeout_ms: 1999\n", 11,
+            "isolation_timeout_ms: must be from 2000 to 600000");
+    refused(GOOD "disk_stall_ms: 99\n", 10, "disk_stall_ms: must be from 100 to 600000");
+    refused(GOOD "connections_max: 65537\n", 10, "connections_max: must be from 1 to 65536");
     refused(GOOD "# cache_mib: 0 is not read\nconnections_max: 0\n", 11, "connections_max: must be");
 }
 

@@ -4,14 +4,17 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
+#include "proto/base/limits.h"
 #include "temp_dir.h"
 
 static struct temp_dir dir;
@@ -132,6 +135,54 @@ Test(posix_disk, allocates_zeroes_and_never_shrinks)
     cr_assert_eq(disk->ops->read(file, 0, bytes, 5, &got), 0);
     cr_assert_eq(memcmp(bytes, "hello", 5), 0);
     disk->ops->close(file);
+}
+
+/* A disk of 8 MiB in the place of the test's directory, which this process alone sees. The kernel unmounts it when the
+ * process is gone. */
+static struct posix_disk *small_disk_open(const char *path)
+{
+    struct posix_disk *small;
+    struct posix_disk_options options = {.loop = &loop, .journal = &journal.base, .root = path};
+    cr_assert_eq(unshare(CLONE_NEWNS), 0, "a mount namespace is needed (CAP_SYS_ADMIN)");
+    cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    cr_assert_eq(mount("none", path, "tmpfs", 0, "size=8m"), 0);
+    cr_assert_eq(posix_disk_open(&options, &small), 0);
+    return small;
+}
+
+static uint64_t free_of(struct disk *of)
+{
+    uint64_t len;
+    cr_assert_eq(of->ops->free_space(of, &len), 0);
+    return len;
+}
+
+Test(posix_disk, what_does_not_fit_is_not_reserved)
+{
+    uint64_t size;
+    struct disk_file *file;
+    struct posix_disk *small_posix = small_disk_open(dir.path);
+    struct disk *small = posix_disk_base(small_posix);
+    cr_assert_eq(small->ops->open(small, "a", DISK_CREATE, &file), 0);
+    uint64_t free_len = free_of(small);
+    cr_assert_leq(free_len, 8 * MIB);
+    cr_assert_geq(free_len, 7 * MIB);
+    cr_assert_eq(small->ops->allocate(file, MIB), 0);
+    cr_assert_eq(free_of(small), free_len - MIB);
+    journal.text[0] = 0;
+    cr_assert_eq(small->ops->allocate(file, 9 * MIB), ERR_NO_SPACE);
+    cr_assert(strstr(journal.text, "allocate ") != NULL && strstr(journal.text, "/a: ") != NULL, "%s", journal.text);
+    cr_assert_eq(small->ops->size(file, &size), 0);
+    cr_assert_eq(size, MIB);
+    cr_assert_eq(free_of(small), free_len - MIB, "what was taken is given back");
+    journal.text[0] = 0;
+    cr_assert_eq(small->ops->allocate(file, 9 * MIB), ERR_NO_SPACE);
+    cr_assert_str_eq(journal.text, "", "said once, not at every attempt");
+    cr_assert_eq(small->ops->allocate(file, 7 * MIB), 0);
+    small->ops->close(file);
+    posix_disk_close(small_posix);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    cr_assert_eq(umount2(dir.path, MNT_DETACH), 0);
 }
 
 struct test_append {

@@ -14,8 +14,8 @@ static struct client two;
 static void setup(void)
 {
     one_node_start(&node, NULL);
-    client_init(&one, &node, 1);
-    client_init(&two, &node, 2);
+    client_init(&one, &node.home, 1);
+    client_init(&two, &node.home, 2);
 }
 
 static void teardown(void)
@@ -27,23 +27,6 @@ static void teardown(void)
 
 TestSuite(shard, .init = setup, .fini = teardown);
 
-static void expect_queue(uint64_t ready, uint64_t unsettled)
-{
-    uint64_t found_ready;
-    uint64_t found_unsettled;
-    one_node_queue(&node, "q", &found_ready, &found_unsettled);
-    cr_assert_eq(found_ready, ready, "ready: %llu", (unsigned long long)found_ready);
-    cr_assert_eq(found_unsettled, unsettled, "unsettled: %llu", (unsigned long long)found_unsettled);
-}
-
-static void expect_reply(const struct client *client, unsigned at, uint64_t number, int err)
-{
-    cr_assert_lt(at, client->replies);
-    cr_assert_eq(client->reply[at].number, number);
-    cr_assert_eq(client->reply[at].error, (uint32_t)-err, "reply %llu: %s", (unsigned long long)number,
-                 err_name(-(int)client->reply[at].error));
-}
-
 static void publish_many(struct client *client, unsigned count)
 {
     for (unsigned i = 1; i <= count; i++) {
@@ -52,6 +35,16 @@ static void publish_many(struct client *client, unsigned count)
         cr_assert_eq(client_publish(client, "q", body), 0);
     }
     one_node_settle(&node);
+}
+
+/* Back over a new connection, under the number before the last command. */
+static void come_back_before_the_last(void)
+{
+    client_detach(&one);
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.attached, 2u);
+    one.number--;
 }
 
 Test(shard, confirms_only_what_is_on_disk)
@@ -69,10 +62,10 @@ Test(shard, confirms_only_what_is_on_disk)
     cr_assert_eq(one.replies, 0u, "callbacks are made from shard_step() alone");
     shard_step(node.shard);
     cr_assert_eq(one.replies, 1u);
-    expect_reply(&one, 0, 2, 0);
+    client_expect_reply(&one, 0, 2, 0);
     cr_assert_eq(one.reply[0].count, 1u);
     cr_assert_eq(one.flushes, flushes + 1);
-    expect_queue(1, 0);
+    home_expect_queue(&node.home, 1, 0);
 }
 
 Test(shard, delivers_and_settles)
@@ -88,10 +81,10 @@ Test(shard, delivers_and_settles)
         cr_assert_eq(one.delivery[i].number, i + 1);
         cr_assert_str_eq(one.delivery[i].body, body);
     }
-    expect_queue(0, 3);
+    home_expect_queue(&node.home, 0, 3);
     cr_assert_eq(client_accept(&one, 1, 1, 2), 0);
     one_node_settle(&node);
-    expect_queue(0, 1);
+    home_expect_queue(&node.home, 0, 1);
     cr_assert_eq(one.reply[one.replies - 1].count, 2u);
     cr_assert_eq(one.deliveries, 3u, "nothing twice");
 }
@@ -101,17 +94,15 @@ Test(shard, a_lease_that_runs_out_gives_messages_back)
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&one, 3);
-    node.gateway->ops->detach(one.link);
-    one.link = NULL;
+    client_detach(&one);
     one_node_wait(&node, 4900);
     client_attach(&two);
-    expect_queue(0, 3);
+    home_expect_queue(&node.home, 0, 3);
     one_node_wait(&node, 200);
-    expect_queue(3, 0);
+    home_expect_queue(&node.home, 3, 0);
     cr_assert_eq(client_attach_only(&one, true, 3), 0);
     one_node_settle(&node);
-    cr_assert(one.detached);
-    cr_assert_eq(one.detached_err, ERR_SESSION_EXPIRED);
+    client_expect_detached(&one, ERR_SESSION_EXPIRED);
 }
 
 Test(shard, a_client_that_comes_back_is_sent_what_it_has_not_seen)
@@ -119,8 +110,7 @@ Test(shard, a_client_that_comes_back_is_sent_what_it_has_not_seen)
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&one, 5);
-    node.gateway->ops->detach(one.link);
-    one.link = NULL;
+    client_detach(&one);
     one.deliveries = 0;
     one_node_wait(&node, 4000);
     cr_assert_eq(client_attach_only(&one, true, 2), 0);
@@ -131,7 +121,7 @@ Test(shard, a_client_that_comes_back_is_sent_what_it_has_not_seen)
     cr_assert_eq(one.delivery[0].number, 3u);
     cr_assert_eq(one.delivery[2].number, 5u);
     one_node_wait(&node, 6000);
-    expect_queue(0, 5);
+    home_expect_queue(&node.home, 0, 5);
     cr_assert_not(one.detached, "the lease of a session with a connection does not run");
 }
 
@@ -143,8 +133,7 @@ static void miss_the_end(void)
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&two, 2);
     cr_assert_eq(one.deliveries, 2u);
-    node.gateway->ops->detach(one.link);
-    one.link = NULL;
+    client_detach(&one);
     one.deliveries = 0;
     cr_assert_eq(client_delete(&two, "q"), 0);
     one_node_settle(&node);
@@ -217,8 +206,7 @@ Test(shard, what_was_not_lost_is_not_told_as_ended)
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&one, 2);
-    node.gateway->ops->detach(one.link);
-    one.link = NULL;
+    client_detach(&one);
     cr_assert_eq(client_attach_only(&one, true, 2), 0);
     one_node_settle(&node);
     cr_assert_eq(one.ended, 0u);
@@ -237,15 +225,15 @@ Test(shard, what_stands_for_a_publish_over_the_limit_is_refused_and_keeps_its_nu
 {
     client_ready(&one);
     cr_assert_eq(client_submit_refused(&one), 0);
+    one_node_settle(&node);
+    client_expect_reply(&one, 0, 2, ERR_TOO_BIG);
+    come_back_before_the_last();
+    cr_assert_eq(client_publish(&one, "q", "small enough by now"), 0); /* Its number has been answered. */
     cr_assert_eq(client_publish(&one, "q", "next"), 0);
     one_node_settle(&node);
-    expect_reply(&one, 0, 2, ERR_TOO_BIG);
-    expect_reply(&one, 1, 3, 0);
-    one.number = 1;
-    cr_assert_eq(client_publish(&one, "q", "small enough by now"), 0); /* Its number has been answered. */
-    one_node_settle(&node);
-    expect_reply(&one, 2, 2, ERR_TOO_BIG);
-    expect_queue(1, 0);
+    client_expect_reply(&one, 1, 2, ERR_TOO_BIG);
+    client_expect_reply(&one, 2, 3, 0);
+    home_expect_queue(&node.home, 1, 0);
 }
 
 Test(shard_alone, tells_the_protocols_the_limit_of_a_body)
@@ -260,26 +248,40 @@ Test(shard, a_command_sent_again_is_answered_the_same)
 {
     client_ready(&one);
     publish_many(&one, 1);
-    cr_assert_eq(client_publish_again(&one, "q", "m1"), 0);
+    come_back_before_the_last();
+    cr_assert_eq(client_publish(&one, "q", "m1"), 0);
     one_node_settle(&node);
     cr_assert_eq(one.replies, 2u);
-    expect_reply(&one, 0, 2, 0);
-    expect_reply(&one, 1, 2, 0);
+    client_expect_reply(&one, 0, 2, 0);
+    client_expect_reply(&one, 1, 2, 0);
     cr_assert_eq(one.reply[1].count, 1u);
-    expect_queue(1, 0);
+    home_expect_queue(&node.home, 1, 0);
+}
+
+Test(shard, numbers_rise)
+{
+    client_ready(&one);
+    publish_many(&one, 1);
+    one.number--;
+    cr_assert_eq(client_publish(&one, "q", "m1"), ERR_INVALID);
+    one.number++;
+    cr_assert_eq(client_publish(&one, "q", "m2"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(one.replies, 2u);
+    home_expect_queue(&node.home, 2, 0);
 }
 
 Test(shard, a_later_attachment_displaces_an_earlier_one)
 {
     struct client again;
     client_ready(&one);
-    client_init(&again, &node, 1);
+    client_init(&again, &node.home, 1);
+    again.attempt = one.attempt;
     cr_assert_eq(client_attach_only(&again, true, 0), 0);
     /* Behind the attachment in the log: refused, and the refusal must not reach the new connection. */
     cr_assert_eq(client_publish(&one, "q", "late"), 0);
     one_node_settle(&node);
-    cr_assert(one.detached);
-    cr_assert_eq(one.detached_err, ERR_DISPLACED);
+    client_expect_detached(&one, ERR_DISPLACED);
     cr_assert_eq(again.attached, 1u);
     cr_assert_eq(again.session, one.session);
     cr_assert_eq(again.replies, 0u);
@@ -287,8 +289,8 @@ Test(shard, a_later_attachment_displaces_an_earlier_one)
     cr_assert_eq(client_publish(&again, "q", "new"), 0);
     one_node_settle(&node);
     cr_assert_eq(again.replies, 1u);
-    expect_reply(&again, 0, 2, 0);
-    expect_queue(1, 0);
+    client_expect_reply(&again, 0, 2, 0);
+    home_expect_queue(&node.home, 1, 0);
     client_done(&again);
 }
 
@@ -297,13 +299,12 @@ Test(shard, a_closed_session_is_answered_then_detached)
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&one, 2);
-    expect_queue(0, 2);
+    home_expect_queue(&node.home, 0, 2);
     cr_assert_eq(client_close_session(&one), 0);
     one_node_settle(&node);
-    expect_reply(&one, one.replies - 1, one.number, 0);
-    cr_assert(one.detached);
-    cr_assert_eq(one.detached_err, ERR_CLOSED);
-    expect_queue(2, 0);
+    client_expect_reply(&one, one.replies - 1, one.number, 0);
+    client_expect_detached(&one, ERR_CLOSED);
+    home_expect_queue(&node.home, 2, 0);
 }
 
 Test(shard, a_paused_link_is_caught_up_in_order)
@@ -348,14 +349,14 @@ Test(shard, what_one_entry_may_not_deliver_the_next_ones_do)
     for (unsigned i = 0; i < MESSAGES / AT_ONCE; i++) {
         publish_many(&two, AT_ONCE);
     }
-    expect_queue(MESSAGES, 0);
+    home_expect_queue(&node.home, MESSAGES, 0);
     cr_assert_eq(client_subscribe(&one, "q", 1, CREDIT_MAX), 0);
     one_node_settle(&node);
     cr_assert_eq(one.deliveries, (unsigned)MESSAGES);
     for (unsigned i = 0; i < MESSAGES; i++) {
         cr_assert_eq(one.delivery[i].number, i + 1);
     }
-    cr_assert_not(machine_due(shard_machine(node.shard)));
+    cr_assert_eq(machine_due_ms(shard_machine(node.shard)), UINT64_MAX);
 }
 
 Test(shard, what_gathers_while_the_window_is_full_goes_out_together)
@@ -372,7 +373,7 @@ Test(shard, what_gathers_while_the_window_is_full_goes_out_together)
     one_node_settle(&node);
     cr_assert_eq(one.replies, 500u);
     for (unsigned i = 0; i < 500; i++) {
-        expect_reply(&one, i, 2 + i, 0);
+        client_expect_reply(&one, i, 2 + i, 0);
     }
     node.gateway->ops->status(node.gateway, &after);
     cr_assert_leq(after.log_last - before.log_last, 6u, "%llu entries",
@@ -399,9 +400,9 @@ Test(shard, says_busy_and_resumes)
     cr_assert_eq(client_publish_large(&one, "q", 8000), 0);
     one_node_settle(&node);
     for (unsigned i = 0; i < one.replies; i++) {
-        expect_reply(&one, i, 2 + i, 0);
+        client_expect_reply(&one, i, 2 + i, 0);
     }
-    expect_queue(sent + 2, 0);
+    home_expect_queue(&node.home, sent + 2, 0);
 }
 
 Test(shard, one_client_cannot_take_the_room_of_another)
@@ -415,7 +416,7 @@ Test(shard, one_client_cannot_take_the_room_of_another)
     cr_assert_eq(client_publish(&two, "q", "x"), ERR_BUSY);
     one_node_settle(&node);
     cr_assert_eq(two.replies, 1u);
-    expect_reply(&two, 0, 2, 0);
+    client_expect_reply(&two, 0, 2, 0);
     cr_assert_eq(two.resumes, 1u);
 }
 
@@ -425,7 +426,7 @@ Test(shard, what_is_too_big_is_refused)
     cr_assert_eq(client_publish_large(&one, "q", COMMAND_BODIES_LEN_MAX + 1), ERR_TOO_BIG);
     cr_assert_eq(client_publish_large(&one, "q", COMMAND_BODIES_LEN_MAX), 0);
     one_node_settle(&node);
-    expect_reply(&one, 0, 2, 0);
+    client_expect_reply(&one, 0, 2, 0);
 }
 
 Test(shard, a_crash_keeps_what_was_confirmed)
@@ -435,12 +436,12 @@ Test(shard, a_crash_keeps_what_was_confirmed)
     publish_many(&one, 3);
     cr_assert_eq(client_publish(&one, "q", "lost"), 0);
     shard_step(node.shard);
-    one.link = NULL;
+    client_cut(&one);
     one_node_crash(&node);
     struct gateway_status status;
     node.gateway->ops->status(node.gateway, &status);
     cr_assert_gt(status.entries_replayed, 0u);
-    expect_queue(0, 3);
+    home_expect_queue(&node.home, 0, 3);
     one.deliveries = 0;
     cr_assert_eq(client_attach_only(&one, true, 1), 0);
     one_node_settle(&node);
@@ -448,17 +449,34 @@ Test(shard, a_crash_keeps_what_was_confirmed)
     cr_assert_eq(one.last_number, one.number - 1, "what was not on disk was not carried out");
 }
 
-Test(shard, a_new_leader_starts_the_leases_afresh)
+Test(shard, the_lease_begins_when_the_process_that_had_the_connection_is_over)
 {
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     publish_many(&one, 3);
-    one.link = NULL;
+    client_cut(&one);
     one_node_crash(&node);
     one_node_wait(&node, 4000);
-    expect_queue(0, 3);
+    home_expect_queue(&node.home, 0, 3);
     one_node_wait(&node, 1100);
-    expect_queue(3, 0);
+    home_expect_queue(&node.home, 3, 0);
+}
+
+Test(shard, a_crash_keeps_what_remains_of_a_lease)
+{
+    client_ready(&one);
+    client_ready(&two);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 3), 0);
+    publish_many(&one, 3);
+    client_detach(&one);
+    one_node_wait(&node, 3000);
+    publish_many(&two, 1); /* So that the log knows the time. */
+    client_cut(&two);
+    one_node_crash(&node);
+    one_node_wait(&node, 1700);
+    home_expect_queue(&node.home, 1, 3);
+    one_node_wait(&node, 500);
+    home_expect_queue(&node.home, 4, 0);
 }
 
 Test(shard, log_time_does_not_follow_a_wall_clock_that_jumps)
@@ -481,37 +499,68 @@ Test(shard, stops_when_it_is_alone)
     client_ready(&one);
     cr_assert_not(shard_stopped(node.shard));
     shard_stop(node.shard);
+    cr_assert_not(one.detached, "never from within the call");
     one_node_settle(&node);
+    client_expect_detached(&one, ERR_UNAVAILABLE);
     cr_assert(shard_stopped(node.shard));
-    cr_assert_eq(client_attach_only(&two, false, 0), ERR_NOT_LEADER);
+    cr_assert_eq(client_attach_only(&two, false, 0), ERR_UNAVAILABLE);
+}
+
+static uint64_t sessions_len(void)
+{
+    struct gateway_status status;
+    node.gateway->ops->status(node.gateway, &status);
+    return status.sessions;
 }
 
 Test(shard, detaching_while_attaching_leaves_a_lease)
 {
     cr_assert_eq(client_attach_only(&one, false, 0), 0);
-    node.gateway->ops->detach(one.link);
-    one.link = NULL;
+    shard_step(node.shard); /* It is proposed. */
+    client_detach(&one);
     one_node_settle(&node);
     cr_assert_eq(one.attached, 0u);
-    one_node_wait(&node, 6000);
-    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    one_node_wait(&node, CLIENT_LEASE_MS - 500);
+    cr_assert_eq(sessions_len(), 1u);
+    one_node_wait(&node, 600);
+    cr_assert_eq(sessions_len(), 0u);
+    cr_assert_eq(shard_unanswered(node.shard), 0u);
+}
+
+Test(shard, detaching_before_anything_was_sent_leaves_nothing)
+{
+    cr_assert_eq(client_attach_only(&one, false, 0), 0);
+    client_detach(&one);
     one_node_settle(&node);
-    cr_assert_eq(one.detached_err, ERR_SESSION_EXPIRED);
+    cr_assert_eq(one.attached, 0u);
+    cr_assert_eq(sessions_len(), 0u);
+    cr_assert_eq(shard_unanswered(node.shard), 0u);
 }
 
 Test(shard_alone, without_a_majority_nobody_is_served)
 {
     static const struct driver_member members[] = {{1, "a:1"}, {2, "b:1"}, {3, "c:1"}};
-    struct shard_options options = {.members = members, .members_len = 3};
+    struct shard_options options = {.members = members, .members_len = 3, .isolation_timeout_ms = 2000};
     one_node_start(&node, &options);
-    client_init(&one, &node, 1);
-    for (int i = 0; i < 50; i++) {
+    client_init(&one, &node.home, 1);
+    struct reading reading;
+    cr_assert_eq(client_attach_only(&one, false, 0), 0, "a leader may be found yet");
+    reading_start(&reading, &node.home);
+    for (int i = 0; i < 19; i++) {
+        one_node_wait(&node, 100);
+        cr_assert_not(one.detached);
+    }
+    for (int i = 0; i < 5; i++) {
         one_node_wait(&node, 100);
     }
-    bool more;
-    struct gateway_query_sink sink = {0};
-    cr_assert_eq(client_attach_only(&one, false, 0), ERR_NOT_LEADER);
-    cr_assert_eq(node.gateway->ops->queues(node.gateway, "", 1, &sink, &more), ERR_NOT_LEADER);
+    client_expect_detached(&one, ERR_UNAVAILABLE);
+    cr_assert_eq(client_attach_only(&one, false, 0), ERR_UNAVAILABLE);
+    cr_assert_eq(reading.done, 0u);
+    for (int i = 0; i < 30; i++) {
+        one_node_wait(&node, 100);
+    }
+    cr_assert_eq(reading.done, 1u);
+    cr_assert_eq(reading.err, ERR_UNAVAILABLE);
     client_done(&one);
     one_node_stop(&node);
 }
@@ -529,19 +578,19 @@ Test(shard_checkpoint, bytes_of_log_make_checkpoints_and_shorten_replay)
     struct gateway_status status;
     struct shard_options options = {.checkpoint_len = 64 * 1024, .segment_len = 64 * 1024, .retain_len = 1};
     one_node_start(&node, &options);
-    client_init(&one, &node, 1);
+    client_init(&one, &node.home, 1);
     client_ready(&one);
     publish_volume(100);
     node.gateway->ops->status(node.gateway, &status);
     cr_assert_gt(status.checkpoint_index, 50u);
     uint64_t last = status.log_last;
-    one.link = NULL;
+    client_cut(&one);
     one_node_crash(&node);
     node.gateway->ops->status(node.gateway, &status);
     cr_assert_gt(status.entries_replayed, 0u);
     cr_assert_leq(status.entries_replayed, last - status.checkpoint_index);
     cr_assert_lt(status.entries_replayed, 40u);
-    expect_queue(100, 0);
+    home_expect_queue(&node.home, 100, 0);
     client_done(&one);
     one_node_stop(&node);
 }
@@ -551,7 +600,7 @@ Test(shard_checkpoint, without_space_it_is_tried_again)
     struct gateway_status status;
     struct shard_options options = {.checkpoint_len = 64 * 1024, .segment_len = 1 << 20};
     one_node_start(&node, &options);
-    client_init(&one, &node, 1);
+    client_init(&one, &node.home, 1);
     client_ready(&one);
     publish_volume(10);
     while (sim_disk_pending(node.disk) > 0) {
@@ -564,7 +613,7 @@ Test(shard_checkpoint, without_space_it_is_tried_again)
     one_node_wait(&node, 11000);
     node.gateway->ops->status(node.gateway, &status);
     cr_assert_gt(status.checkpoint_index, 0u);
-    expect_queue(20, 0);
+    home_expect_queue(&node.home, 20, 0);
     client_done(&one);
     one_node_stop(&node);
 }

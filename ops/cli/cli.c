@@ -65,13 +65,24 @@ int cli_fail(const char *what, int err, const char *detail)
     return cli_exit_code(err);
 }
 
-int cli_open(const struct cli *cli, uint32_t window, struct hf **ret_hf)
+static int client_open(const struct cli *cli, const struct hf_options *options, struct hf **ret_hf)
 {
-    struct hf_options options = {.servers = cli->servers, .client_name = "holdfast", .window = window};
-    int err = hf_open(&options, ret_hf);
+    int err = hf_open(options, ret_hf);
     if (err == ERR_INVALID) {
         fprintf(stderr, "holdfast: --servers takes host:port,host:port..., not \"%s\"\n", cli->servers);
         return EXIT_USAGE;
     }
     return err == 0 ? 0 : cli_fail("cannot start", err, NULL);
+}
+
+int cli_open(const struct cli *cli, uint32_t window, struct hf **ret_hf)
+{
+    struct hf_options options = {.servers = cli->servers, .client_name = "holdfast", .window = window};
+    return client_open(cli, &options, ret_hf);
+}
+
+int cli_open_query(const struct cli *cli, struct hf **ret_hf)
+{
+    struct hf_options options = {.servers = cli->servers, .client_name = "holdfast", .query_only = true};
+    return client_open(cli, &options, ret_hf);
 }

@@ -43,6 +43,8 @@ int cli_usage(const char *text, const char *help);
 
 /* Opens the client; on failure says why and returns an exit code. */
 int cli_open(const struct cli *cli, uint32_t window, struct hf **ret_hf);
+/* The same without a session, for queries. */
+int cli_open_query(const struct cli *cli, struct hf **ret_hf);
 
 /* Says what failed and returns the exit code for the error. `detail` may be NULL. */
 int cli_fail(const char *what, int err, const char *detail);

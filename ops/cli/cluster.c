@@ -1,4 +1,4 @@
-/* holdfast cluster status: what every node says of itself. */
+/* holdfast cluster status: what every node says of itself; transfer is in a file of its own. */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,12 +12,15 @@
 #define NODE_TIMEOUT_MS 3000u
 
 static const char help[] =
-    "Usage: holdfast cluster status\n"
+    "Usage: holdfast cluster status | transfer [NODE]\n"
+    "\n"
+    "transfer hands leadership to another node: see holdfast cluster transfer --help. status:\n"
     "\n"
     "Asks every server of --servers, and the members that they name, and prints a row for each: its id, role, term, "
     "the\n"
     "last committed and applied entry, the entries in its log, that of its last checkpoint, and how many entries it\n"
-    "replayed when it started. A member that does not answer is shown as the others see it.\n"
+    "replayed when it started, and what an operator should know of it. A member that does not answer is shown as the\n"
+    "others see it. Above them: who leads, how many sessions are open, and why new messages are refused, if they are.\n"
     "Exits with 3 when no node answers.\n"
     "\n"
     "Example: holdfast --servers node1:7470,node2:7470,node3:7470 cluster status\n";
@@ -31,6 +34,7 @@ struct node_row {
     char cluster[64];
     char version[32];
     char detail[128];
+    char refusing[160];
     struct client_cluster info; /* Its pointers are void. */
 };
 
@@ -96,6 +100,7 @@ static void cluster_note(void *arg, const struct client_cluster *cluster)
     row->info = *cluster;
     snprintf(row->cluster, sizeof row->cluster, "%s", cluster->cluster);
     snprintf(row->version, sizeof row->version, "%s", cluster->version);
+    snprintf(row->refusing, sizeof row->refusing, "%s", cluster->refusing);
     row->role[0] = '\0';
     row->detail[0] = '\0';
     for (size_t i = 0; i < cluster->members_len; i++) {
@@ -161,12 +166,18 @@ static int status_print(struct status *status)
         const struct node_row *row = &status->rows[i];
         if (row->answered && row->info.node != 0 && !any) {
             any = true;
-            printf("cluster %s, leader %llu, version %s\n", row->cluster, (unsigned long long)row->info.leader,
-                   row->version);
+            printf("cluster %s, leader %llu, version %s, sessions %llu\n", row->cluster,
+                   (unsigned long long)row->info.leader, row->version, (unsigned long long)row->info.sessions);
         }
     }
-    printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s\n", "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED",
-           "LOG", "CHECKPOINT", "REPLAYED");
+    for (size_t i = 0; i < status->len; i++) {
+        const struct node_row *row = &status->rows[i];
+        if (row->answered && row->info.node != 0 && row->refusing[0] != '\0') {
+            printf("new messages are refused, says node %llu: %s\n", (unsigned long long)row->id, row->refusing);
+        }
+    }
+    printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED",
+           "LOG", "CHECKPOINT", "REPLAYED", "DETAIL");
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
         if (!row->answered || row->info.node != 0) {
@@ -209,6 +220,9 @@ out:
 int cmd_cluster(struct cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {CLI_OPTIONS};
+    if (argc > 1 && strcmp(argv[1], "transfer") == 0) {
+        return cmd_cluster_transfer(cli, argc - 1, argv + 1);
+    }
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         int result = cli_option(cli, option, help);
@@ -217,7 +231,7 @@ int cmd_cluster(struct cli *cli, int argc, char **argv)
         }
     }
     if (argc - optind != 1 || strcmp(argv[optind], "status") != 0) {
-        return cli_usage("cluster: status?", help);
+        return cli_usage("cluster: status or transfer?", help);
     }
     return status_run(cli);
 }

@@ -6,9 +6,13 @@
 struct cli;
 
 int cmd_queue(struct cli *cli, int argc, char **argv);
+int cmd_queue_show(struct cli *cli, int argc, char **argv);
 int cmd_publish(struct cli *cli, int argc, char **argv);
 int cmd_consume(struct cli *cli, int argc, char **argv);
+int cmd_browse(struct cli *cli, int argc, char **argv);
 int cmd_cluster(struct cli *cli, int argc, char **argv);
+int cmd_cluster_transfer(struct cli *cli, int argc, char **argv);
+int cmd_bench(struct cli *cli, int argc, char **argv);
 int cmd_version(struct cli *cli, int argc, char **argv);
 /* Reads a stopped node's log; needs no cluster. */
 int cmd_log(int argc, char **argv);

@@ -1,4 +1,4 @@
-/* holdfast consume QUEUE: messages to standard output, accepted only after they are written. */
+/* holdfast consume QUEUE: messages to standard output, accepted only after they are written; or before, with --no-ack. */
 
 #include <errno.h>
 #include <signal.h>
@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "proto/base/bytes.h"
 
 /* Unsettled deliveries at a time, and what is written between two flushes at most. */
 #define CREDIT 1024u
@@ -18,8 +19,11 @@
 /* How often a wait looks whether it was interrupted. */
 #define SLICE_MS 100u
 
+/* One attempt to subscribe again. */
+#define RESUME_MS 2000u
+
 static const char help[] =
-    "Usage: holdfast consume QUEUE [--count N] [--lines] [--idle MS]\n"
+    "Usage: holdfast consume QUEUE [--count N | --follow] [--lines] [--idle MS] [--no-ack]\n"
     "\n"
     "Writes the bodies of messages to standard output, one after the other, and acknowledges each only after it has "
     "been\n"
@@ -28,6 +32,11 @@ static const char help[] =
     "  --count N   ends after N messages; if none arrives for --timeout seconds before that, exits with 3\n"
     "  --lines     writes a newline after every message\n"
     "  --idle MS   without --count: ends when the queue has been empty for so long (default: 1000; 0: never)\n"
+    "  --follow    goes on until it is interrupted; what was written is acknowledged then, and the exit code is 0. "
+    "When the\n"
+    "              session is lost, subscribes again, and says so\n"
+    "  --no-ack    acknowledges messages before they are written: at most once. What it has taken and cannot write is "
+    "lost\n"
     "\n"
     "Example: holdfast consume jobs --count 1 > job\n";
 
@@ -39,14 +48,16 @@ struct consume {
     const char *queue;
     uint64_t count; /* 0: no limit. */
     bool lines;
+    bool follow;
+    bool no_ack;
     uint64_t idle_ms;
     uint64_t taken;
     struct hf_message written[WRITTEN_MESSAGES_MAX]; /* Not accepted yet. Their bodies are gone. */
     size_t written_len;
     size_t written_bytes;
+    struct bytes held; /* With --no-ack: bodies (and newlines) that have been accepted, to be written after that. */
     int exit_code;
     uint64_t ready; /* Of the queue, as last asked. */
-    bool found;     /* Whether there was such a queue then. */
 };
 
 static uint64_t now_ms(void)
@@ -77,9 +88,33 @@ static enum consume_end output_fail(struct consume *consume)
     return CONSUME_FAILED;
 }
 
+/* With --no-ack: writes what was taken once the cluster has confirmed that it is settled, so that nothing is written that
+ * could be delivered to somebody else. */
+static enum consume_end held_write(struct consume *consume)
+{
+    int err = hf_flush(consume->hf, consume->cli->timeout_ms);
+    size_t len = consume->held.len;
+    consume->held.len = 0;
+    if (err != 0) {
+        fprintf(stderr, "holdfast: %zu messages that may have been acknowledged are not written\n",
+                consume->written_len);
+        consume->written_len = 0;
+        return fail(consume, err);
+    }
+    consume->written_len = 0;
+    consume->written_bytes = 0;
+    if ((len > 0 && fwrite(consume->held.data, 1, len, stdout) != len) || fflush(stdout) != 0) {
+        return output_fail(consume);
+    }
+    return CONSUME_ON;
+}
+
 /* What was written is safe in the hands of the next program: acknowledges it. */
 static enum consume_end written_accept(struct consume *consume)
 {
+    if (consume->no_ack) {
+        return held_write(consume);
+    }
     if (fflush(stdout) != 0) {
         return output_fail(consume);
     }
@@ -95,10 +130,28 @@ static enum consume_end written_accept(struct consume *consume)
     return err == 0 ? CONSUME_ON : fail(consume, err);
 }
 
+static enum consume_end message_hold(struct consume *consume, const struct hf_message *message)
+{
+    int err = bytes_append(&consume->held, message->body.data, message->body.len);
+    if (err == 0 && consume->lines) {
+        err = bytes_append(&consume->held, "\n", 1);
+    }
+    if (err == 0) {
+        err = hf_accept(consume->hf, message);
+    }
+    return err == 0 ? CONSUME_ON : fail(consume, err);
+}
+
 static enum consume_end message_write(struct consume *consume, const struct hf_message *message)
 {
-    if ((message->body.len > 0 && fwrite(message->body.data, 1, message->body.len, stdout) != message->body.len) ||
-        (consume->lines && putchar('\n') == EOF)) {
+    if (consume->no_ack) {
+        enum consume_end end = message_hold(consume, message);
+        if (end != CONSUME_ON) {
+            return end;
+        }
+    } else if ((message->body.len > 0 &&
+                fwrite(message->body.data, 1, message->body.len, stdout) != message->body.len) ||
+               (consume->lines && putchar('\n') == EOF)) {
         return output_fail(consume);
     }
     consume->written[consume->written_len++] = *message;
@@ -115,10 +168,7 @@ static enum consume_end message_write(struct consume *consume, const struct hf_m
 static void queue_look(void *arg, const struct client_queue *queue)
 {
     struct consume *consume = arg;
-    if (strcmp(queue->name, consume->queue) == 0) {
-        consume->ready = queue->ready;
-        consume->found = true;
-    }
+    consume->ready = queue->ready;
 }
 
 /* Nothing came for a while: is the queue empty, or is the cluster busy with itself? */
@@ -127,11 +177,7 @@ static enum consume_end idle_end(struct consume *consume)
     int err = hf_flush(consume->hf, consume->cli->timeout_ms);
     if (err == 0) {
         consume->ready = 0;
-        consume->found = false;
-        err = hf_queues(consume->hf, consume->cli->timeout_ms, queue_look, consume);
-    }
-    if (err == 0 && !consume->found) {
-        err = ERR_NOT_FOUND;
+        err = hf_queue(consume->hf, consume->queue, consume->cli->timeout_ms, queue_look, consume);
     }
     if (err != 0) {
         return fail(consume, err);
@@ -159,6 +205,29 @@ static enum consume_end waited(struct consume *consume, uint64_t *quiet_since_ms
     return CONSUME_ON;
 }
 
+static int subscribe(struct consume *consume, uint64_t timeout_ms)
+{
+    uint64_t consumer;
+    uint32_t credit = consume->count > 0 && consume->count < CREDIT ? (uint32_t)consume->count : CREDIT;
+    return hf_subscribe(consume->hf, consume->queue, credit, timeout_ms, &consumer);
+}
+
+/* With --follow: the session was lost, for the cluster could not be reached for long. Begins a new one. */
+static enum consume_end resume(struct consume *consume)
+{
+    fprintf(stderr, "holdfast: %s: %s; subscribing again\n", consume->queue, err_text(ERR_SESSION_EXPIRED));
+    consume->written_len = 0; /* Not theirs any more: they are delivered again. */
+    consume->written_bytes = 0;
+    consume->held.len = 0;
+    int void_err = hf_flush(consume->hf, RESUME_MS); /* Of settlements that ended with the session. */
+    (void)void_err;
+    int err;
+    do {
+        err = subscribe(consume, RESUME_MS);
+    } while ((err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_OUTCOME_UNKNOWN) && !interrupted());
+    return err == 0 ? CONSUME_ON : interrupted() ? CONSUME_FINISHED : fail(consume, err);
+}
+
 static enum consume_end consume_loop(struct consume *consume)
 {
     uint64_t last_message_ms = now_ms();
@@ -173,6 +242,8 @@ static enum consume_end consume_loop(struct consume *consume)
             if (end == CONSUME_ON && interrupted()) {
                 end = CONSUME_FINISHED;
             }
+        } else if (err == ERR_SESSION_EXPIRED && consume->follow) {
+            end = resume(consume);
         } else if (err != ERR_TIMEOUT) {
             end = fail(consume, err);
         } else if (consume->written_len > 0) {
@@ -186,9 +257,7 @@ static enum consume_end consume_loop(struct consume *consume)
 
 static int consume_run(struct consume *consume)
 {
-    uint64_t consumer;
-    uint32_t credit = consume->count > 0 && consume->count < CREDIT ? (uint32_t)consume->count : CREDIT;
-    int err = hf_subscribe(consume->hf, consume->queue, credit, consume->cli->timeout_ms, &consumer);
+    int err = subscribe(consume, consume->cli->timeout_ms);
     if (err != 0) {
         return cli_fail(consume->queue, err, hf_error_detail(consume->hf));
     }
@@ -213,10 +282,9 @@ static int consume_run(struct consume *consume)
 
 int cmd_consume(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"count", required_argument, NULL, 1},
-                                            {"lines", no_argument, NULL, 2},
-                                            {"idle", required_argument, NULL, 3},
-                                            CLI_OPTIONS};
+    static const struct option options[] = {{"count", required_argument, NULL, 1}, {"lines", no_argument, NULL, 2},
+                                            {"idle", required_argument, NULL, 3},  {"follow", no_argument, NULL, 4},
+                                            {"no-ack", no_argument, NULL, 5},      CLI_OPTIONS};
     struct consume *consume = calloc(1, sizeof *consume);
     if (consume == NULL) {
         return cli_fail("consume", ERR_NOMEM, NULL);
@@ -230,6 +298,8 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
         case 1: exit_code = cli_number("count", optarg, 1, UINT64_MAX, &consume->count); break;
         case 2: consume->lines = true; break;
         case 3: exit_code = cli_number("idle", optarg, 0, 86400000, &consume->idle_ms); break;
+        case 4: consume->follow = true; break;
+        case 5: consume->no_ack = true; break;
         default: exit_code = cli_option(cli, option, help); break;
         }
     }
@@ -237,6 +307,11 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
         exit_code = cli_option_exit(exit_code);
         goto out;
     }
+    if (consume->follow && consume->count > 0) {
+        exit_code = cli_usage("consume: --count ends by itself, --follow does not", help);
+        goto out;
+    }
+    consume->idle_ms = consume->follow ? 0 : consume->idle_ms;
     if (argc - optind != 1) {
         exit_code = cli_usage("consume takes the name of a queue", help);
         goto out;
@@ -253,6 +328,7 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
         (void)hf_close(consume->hf, exit_code == EXIT_UNSURE ? 1000 : cli->timeout_ms);
     }
 out:
+    bytes_done(&consume->held);
     free(consume);
     return exit_code;
 }

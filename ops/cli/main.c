@@ -11,11 +11,13 @@
 static const char help[] =
     "Usage: holdfast [--servers HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
     "\n"
-    "  queue declare|list|delete   queues\n"
-    "  publish QUEUE               messages from a file or standard input\n"
-    "  consume QUEUE               messages to standard output\n"
-    "  cluster status              the nodes and what they know\n"
-    "  log ...                     reads the log of a stopped node\n"
+    "  queue declare|list|show|purge|delete   queues\n"
+    "  publish QUEUE                          messages from a file or standard input\n"
+    "  consume QUEUE                          messages to standard output\n"
+    "  browse QUEUE                           messages, looked at without taking them\n"
+    "  cluster status|transfer                the nodes and what they know; who leads\n"
+    "  bench publish|consume|both|latency     how fast it is\n"
+    "  log ...                                reads the log of a stopped node\n"
     "  version\n"
     "\n"
     "  --servers   any of the cluster's nodes (default: $HOLDFAST_SERVERS, else 127.0.0.1:7470)\n"
@@ -43,11 +45,8 @@ static int command_run(struct cli *cli, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
-    } commands[] = {{"queue", cmd_queue},
-                    {"publish", cmd_publish},
-                    {"consume", cmd_consume},
-                    {"cluster", cmd_cluster},
-                    {"version", cmd_version}};
+    } commands[] = {{"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume}, {"browse", cmd_browse},
+                    {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version}};
     if (strcmp(argv[0], "log") == 0) {
         return cmd_log(argc, argv);
     }

@@ -1,4 +1,4 @@
-/* holdfast queue declare|list|delete */
+/* holdfast queue declare|list|show|purge|delete */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -7,13 +7,16 @@
 #include "cli.h"
 #include "commands.h"
 
-static const char help[] = "Usage: holdfast queue declare QUEUE | list | delete QUEUE [--if-empty]\n"
-                           "\n"
-                           "  declare   makes a queue; one that exists stays as it is\n"
-                           "  list      name, ready messages, unsettled deliveries and consumers of every queue\n"
-                           "  delete    deletes a queue and its messages; with --if-empty only if it holds none\n"
-                           "\n"
-                           "Example: holdfast queue declare jobs\n";
+static const char help[] =
+    "Usage: holdfast queue declare QUEUE | list | show QUEUE | purge QUEUE | delete QUEUE [--if-empty]\n"
+    "\n"
+    "  declare   makes a queue; one that exists stays as it is\n"
+    "  list      name, ready messages, unsettled deliveries and consumers of every queue\n"
+    "  show      all that is known of one queue, and its rates: see holdfast queue show --help\n"
+    "  purge     drops the messages that are ready; those that are out with consumers stay\n"
+    "  delete    deletes a queue and its messages; with --if-empty only if it holds none\n"
+    "\n"
+    "Example: holdfast queue declare jobs\n";
 
 static int declare(struct hf *hf, const struct cli *cli, const char *queue)
 {
@@ -25,6 +28,17 @@ static int delete (struct hf *hf, const struct cli *cli, const char *queue, bool
 {
     uint64_t dropped = 0;
     int err = hf_delete(hf, queue, if_empty, cli->timeout_ms, &dropped);
+    if (err != 0) {
+        return cli_fail(queue, err, hf_error_detail(hf));
+    }
+    fprintf(stderr, "%llu messages dropped\n", (unsigned long long)dropped);
+    return EXIT_DONE;
+}
+
+static int purge(struct hf *hf, const struct cli *cli, const char *queue)
+{
+    uint64_t dropped = 0;
+    int err = hf_purge(hf, queue, cli->timeout_ms, &dropped);
     if (err != 0) {
         return cli_fail(queue, err, hf_error_detail(hf));
     }
@@ -48,6 +62,9 @@ static int list(struct hf *hf, const struct cli *cli)
 
 int cmd_queue(struct cli *cli, int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "show") == 0) {
+        return cmd_queue_show(cli, argc - 1, argv + 1);
+    }
     static const struct option options[] = {{"if-empty", no_argument, NULL, 1}, CLI_OPTIONS};
     bool if_empty = false;
     int option;
@@ -60,25 +77,29 @@ int cmd_queue(struct cli *cli, int argc, char **argv)
         }
     }
     const char *what = optind < argc ? argv[optind] : "";
-    bool takes_queue = strcmp(what, "declare") == 0 || strcmp(what, "delete") == 0;
-    if (!takes_queue && strcmp(what, "list") != 0) {
-        return cli_usage("queue: declare, list or delete?", help);
+    bool lists = strcmp(what, "list") == 0;
+    bool takes_queue = strcmp(what, "declare") == 0 || strcmp(what, "purge") == 0 || strcmp(what, "delete") == 0;
+    if (!takes_queue && !lists) {
+        return cli_usage("queue: declare, list, show, purge or delete?", help);
     }
     if (argc - optind != (takes_queue ? 2 : 1) || (if_empty && strcmp(what, "delete") != 0)) {
         return cli_usage("queue: wrong arguments", help);
     }
     struct hf *hf;
-    int exit_code = cli_open(cli, 0, &hf);
+    int exit_code = lists ? cli_open_query(cli, &hf) : cli_open(cli, 0, &hf);
     if (exit_code != 0) {
         return exit_code;
     }
-    if (strcmp(what, "list") == 0) {
+    if (lists) {
         exit_code = list(hf, cli);
+    } else if (strcmp(what, "purge") == 0) {
+        exit_code = purge(hf, cli, argv[optind + 1]);
     } else if (strcmp(what, "declare") == 0) {
         exit_code = declare(hf, cli, argv[optind + 1]);
     } else {
         exit_code = delete (hf, cli, argv[optind + 1], if_empty);
     }
-    (void)hf_close(hf, exit_code == EXIT_UNSURE ? 0 : 1000); /* It holds nothing: its lease would end it as well. */
+    (void)hf_close(
+        hf, lists || exit_code == EXIT_UNSURE ? 0 : 1000); /* It holds nothing: its lease would end it as well. */
     return exit_code;
 }

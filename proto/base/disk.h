@@ -46,6 +46,7 @@ struct disk_ops {
     int (*rename)(struct disk *disk, const char *from, const char *to); /* Atomic; durable after sync_dir(). */
     int (*remove)(struct disk *disk, const char *path);
     int (*sync_dir)(struct disk *disk, const char *path);
+    int (*free_space)(struct disk *disk, uint64_t *ret_free); /* Bytes that files of this disk may still take. */
 
     /* Asynchronous: the vectors are written one after the other at the offset and then synced, off the loop; `done` is
      * called on the loop, never from within the call. The file, the vectors and what they point to must live until

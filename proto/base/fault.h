@@ -28,7 +28,18 @@
     X(SKIP_PRODUCER_CHECK, "machine: a repeated producer sequence is enqueued again")                  \
     X(SKIP_SESSION_RETURN, "machine: what an ended session held stays away")                           \
     X(SKIP_NUMBER_CHECK, "machine: a repeated command number is carried out again")                    \
-    X(SKIP_TOKEN_CHECK, "machine: a stale settlement is carried out")
+    X(SKIP_TOKEN_CHECK, "machine: a stale settlement is carried out")                                  \
+    X(SKIP_READ_ROUND, "consensus: a read index is given without asking a majority")                   \
+    X(SKIP_READ_TERM, "consensus: a read index is given before an entry of the own term is committed") \
+    X(SKIP_ROOM_CHECK, "consensus: a follower takes entries for which its log has no room")            \
+    X(SKIP_LEASE_STOP, "machine: attaching again does not stop the lease")                             \
+    X(SKIP_RUN_CHECK, "machine: a NodeLost for an earlier run is carried out")                         \
+    X(SKIP_ATTEMPT_CHECK, "machine: an overtaken attachment displaces the later one")                  \
+    X(SKIP_FAILED_CHECK, "machine: a named publish behind a refused one is carried out")               \
+    X(SKIP_RESEND, "gateway: unanswered commands are not sent again to a new leader")                  \
+    X(SKIP_REPLY_MATCH, "gateway: a reply is matched without its attachment")                          \
+    X(SKIP_READ_APPLY, "gateway: a read does not wait until its index is applied")                     \
+    X(SKIP_REDELIVERY, "gateway: what an earlier connection may not have seen is not sent again")
 /* clang-format on */
 
 enum fault {

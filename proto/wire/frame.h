@@ -44,6 +44,7 @@ enum frame_type {
     /* Node to node. */
     FRAME_PEER_HELLO = 64,
     FRAME_PEER_RAFT = 65,
+    FRAME_PEER_GATEWAY = 66,
 };
 
 struct frame_prefix {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
@@ -9,8 +10,8 @@
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
 
-static int ask_add(struct client_core *core, int kind, const char *after, uint64_t timeout_ms, client_query_cb cb,
-                   void *arg)
+/* Takes what `wanted` asks for; its list node, id and deadline are made here. */
+static int ask_add(struct client_core *core, const struct client_ask *wanted, const char *name, uint64_t timeout_ms)
 {
     if (core->phase == CLIENT_ENDED) {
         return ERR_CLOSED;
@@ -18,24 +19,22 @@ static int ask_add(struct client_core *core, int kind, const char *after, uint64
     if (core->asks_len >= CLIENT_QUERIES_MAX) {
         return ERR_BUSY;
     }
-    size_t after_len = strlen(after);
-    if (after_len > NAME_LEN_MAX) {
+    size_t name_len = strlen(name);
+    if (name_len > NAME_LEN_MAX) {
         return ERR_NAME;
     }
-    if (!bytes_are_utf8(after, after_len)) {
+    if (!bytes_are_utf8(name, name_len)) {
         return ERR_UTF8;
     }
-    struct client_ask *ask = calloc(1, sizeof *ask);
+    struct client_ask *ask = malloc(sizeof *ask);
     if (ask == NULL) {
         return ERR_NOMEM;
     }
+    *ask = *wanted;
     ask->id = ++core->ask_id;
-    ask->kind = kind;
-    memcpy(ask->after, after, after_len + 1);
+    memcpy(ask->name, name, name_len + 1);
     ask->deadline_ms = client_deadline(core, timeout_ms);
-    ask->cb = cb;
-    ask->arg = arg;
-    list_push_back(&core->asks, &ask->node);
+    list_push_back(&core->asks, &ask->node_in_list);
     core->asks_len++;
     if (ask->deadline_ms < core->timeout_ms) {
         core->timeout_ms = ask->deadline_ms;
@@ -47,12 +46,59 @@ static int ask_add(struct client_core *core, int kind, const char *after, uint64
 int client_core_query_queues(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
                              void *arg)
 {
-    return ask_add(core, HOLDFAST__QUERY__KIND__QUEUES, after == NULL ? "" : after, timeout_ms, cb, arg);
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__QUEUES, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, after == NULL ? "" : after, timeout_ms);
+}
+
+int client_core_query_queue(struct client_core *core, const char *queue, uint64_t timeout_ms, client_query_cb cb,
+                            void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__QUEUE, .cb = cb, .arg = arg};
+    return queue[0] == '\0' ? ERR_NAME : ask_add(core, &ask, queue, timeout_ms);
+}
+
+int client_core_query_browse(struct client_core *core, const char *queue, uint64_t position, uint32_t max,
+                             uint64_t timeout_ms, client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {
+        .kind = HOLDFAST__QUERY__KIND__BROWSE, .position = position, .max = max, .cb = cb, .arg = arg};
+    if (queue[0] == '\0' || max == 0) {
+        return max == 0 ? ERR_INVALID : ERR_NAME;
+    }
+    return ask_add(core, &ask, queue, timeout_ms);
+}
+
+int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__TRANSFER, .node = node, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, "", timeout_ms);
 }
 
 int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg)
 {
-    return ask_add(core, HOLDFAST__QUERY__KIND__CLUSTER, "", timeout_ms, cb, arg);
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__CLUSTER, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, "", timeout_ms);
+}
+
+/* What `ask` asks, on this connection. */
+static int ask_send(struct client_core *core, struct client_ask *ask)
+{
+    Holdfast__Query query = HOLDFAST__QUERY__INIT;
+    query.id = ask->id;
+    query.kind = (Holdfast__Query__Kind)ask->kind;
+    bool listing = ask->kind == HOLDFAST__QUERY__KIND__QUEUES;
+    query.after = listing ? ask->name : query.after;
+    query.queue = listing ? query.queue : ask->name;
+    query.position = ask->position;
+    query.max = ask->max;
+    query.node = ask->node;
+    struct frame_out frame;
+    int err = native_frame_encode(FRAME_QUERY, &query.base, NULL, 0, &frame);
+    if (err == 0) {
+        client_connection_send(core, &frame);
+        ask->sent = true;
+    }
+    return err;
 }
 
 void client_ask_pump(struct client_core *core)
@@ -61,35 +107,18 @@ void client_ask_pump(struct client_core *core)
         return;
     }
     LIST_FOR_EACH (node, &core->asks) {
-        struct client_ask *ask = container_of(node, struct client_ask, node);
-        if (ask->sent) {
-            continue;
-        }
-        Holdfast__Query query = HOLDFAST__QUERY__INIT;
-        query.id = ask->id;
-        query.kind = (Holdfast__Query__Kind)ask->kind;
-        query.after = ask->after;
-        struct frame_out frame;
-        if (native_frame_encode(FRAME_QUERY, &query.base, NULL, 0, &frame) != 0) {
+        struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
+        if (!ask->sent && ask_send(core, ask) != 0) {
             core->broken = true;
             return;
         }
-        client_connection_send(core, &frame);
-        ask->sent = true;
-    }
-}
-
-void client_ask_unsent(struct client_core *core)
-{
-    LIST_FOR_EACH (node, &core->asks) {
-        container_of(node, struct client_ask, node)->sent = false;
     }
 }
 
 bool client_ask_sent(const struct client_core *core)
 {
     LIST_FOR_EACH (node, &core->asks) {
-        if (container_of(node, struct client_ask, node)->sent) {
+        if (container_of(node, struct client_ask, node_in_list)->sent) {
             return true;
         }
     }
@@ -99,7 +128,7 @@ bool client_ask_sent(const struct client_core *core)
 static void ask_end(struct client_core *core, struct client_ask *ask, int err, const char *detail,
                     const struct client_query_result *result)
 {
-    list_remove(&ask->node);
+    list_remove(&ask->node_in_list);
     core->asks_len--;
     client_query_cb cb = ask->cb;
     void *arg = ask->arg;
@@ -116,13 +145,52 @@ static int queues_read(struct client_core *core, const Holdfast__QueryResult *me
     }
     for (size_t i = 0; i < message->n_queues; i++) {
         const Holdfast__QueueInfo *info = message->queues[i];
-        queues[i] = (struct client_queue){
-            .name = info->name, .ready = info->ready, .unsettled = info->unsettled, .consumers = info->consumers};
+        queues[i] = (struct client_queue){.name = info->name,
+                                          .ready = info->ready,
+                                          .unsettled = info->unsettled,
+                                          .consumers = info->consumers,
+                                          .enqueued = info->enqueued,
+                                          .delivered = info->delivered,
+                                          .settled = info->settled,
+                                          .released = info->released,
+                                          .oldest_ms = info->oldest_ms,
+                                          .log_time_ms = info->log_time_ms};
     }
     ret_result->queues = queues;
     ret_result->queues_len = message->n_queues;
-    ret_result->more = message->more;
     return 0;
+}
+
+/* Bodies follow each other in the frame's body: all of it, and each as its checksum says. */
+static int messages_read(struct client_core *core, const Holdfast__QueryResult *message, const struct frame *frame,
+                         struct client_query_result *ret_result)
+{
+    struct client_message *messages = arena_alloc(&core->arena, message->n_messages * sizeof *messages);
+    if (messages == NULL) {
+        return ERR_NOMEM;
+    }
+    struct slice rest = frame->body;
+    rest.blob = frame->header.blob; /* Whose reference holds the frame's body, too. */
+    for (size_t i = 0; i < message->n_messages; i++) {
+        const Holdfast__BrowsedMessage *browsed = message->messages[i];
+        if (browsed->body_len > rest.len) {
+            return ERR_INVALID;
+        }
+        struct slice body = slice_part(rest, 0, browsed->body_len);
+        rest = slice_part(rest, browsed->body_len, rest.len - browsed->body_len);
+        if (XXH3_64bits(body.data, body.len) != browsed->body_hash) {
+            return ERR_CHECKSUM;
+        }
+        messages[i] = (struct client_message){.position = browsed->position,
+                                              .enqueued_ms = browsed->enqueued_ms,
+                                              .body_hash = browsed->body_hash,
+                                              .delivery_count = browsed->delivery_count,
+                                              .locked = browsed->locked,
+                                              .body = body};
+    }
+    ret_result->messages = messages;
+    ret_result->messages_len = message->n_messages;
+    return rest.len == 0 ? 0 : ERR_INVALID;
 }
 
 static int cluster_read(struct client_core *core, const Holdfast__ClusterInfo *info,
@@ -156,10 +224,39 @@ static int cluster_read(struct client_core *core, const Holdfast__ClusterInfo *i
                                        .machine_version = info->machine_version,
                                        .version = info->version,
                                        .entries_replayed = info->entries_replayed,
+                                       .refusing = info->refusing,
+                                       .sessions = info->sessions,
                                        .members = members,
                                        .members_len = info->n_members};
     ret_result->cluster = cluster;
     return 0;
+}
+
+/* The query that a result answers; NULL when it has run out of time meanwhile. */
+static struct client_ask *ask_find(struct client_core *core, uint64_t id)
+{
+    LIST_FOR_EACH (node, &core->asks) {
+        struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
+        if (ask->id == id && ask->sent) {
+            return ask;
+        }
+    }
+    return NULL;
+}
+
+static int result_read(struct client_core *core, int kind, const Holdfast__QueryResult *message,
+                       const struct frame *frame, struct client_query_result *ret_result)
+{
+    ret_result->more = message->more;
+    switch (kind) {
+    case HOLDFAST__QUERY__KIND__CLUSTER:
+        return message->cluster == NULL ? ERR_INVALID : cluster_read(core, message->cluster, ret_result);
+    case HOLDFAST__QUERY__KIND__QUEUE:
+        return message->n_queues != 1 ? ERR_INVALID : queues_read(core, message, ret_result);
+    case HOLDFAST__QUERY__KIND__QUEUES: return queues_read(core, message, ret_result);
+    case HOLDFAST__QUERY__KIND__BROWSE: return messages_read(core, message, frame, ret_result);
+    default: return 0;
+    }
 }
 
 int client_ask_result(struct client_core *core, struct frame *frame)
@@ -170,32 +267,19 @@ int client_ask_result(struct client_core *core, struct frame *frame)
         return err;
     }
     const Holdfast__QueryResult *message = (const Holdfast__QueryResult *)(void *)base;
-    struct client_ask *ask = NULL;
-    LIST_FOR_EACH (node, &core->asks) {
-        struct client_ask *candidate = container_of(node, struct client_ask, node);
-        if (candidate->id == message->id && candidate->sent) {
-            ask = candidate;
-            break;
-        }
-    }
+    struct client_ask *ask = ask_find(core, message->id);
     if (ask == NULL) {
-        return 0; /* It has run out of time meanwhile. */
-    }
-    int refused = message->error > INT32_MAX ? ERR_INVALID : -(int)message->error;
-    if (refused == ERR_NOT_LEADER && !core->options.query_only) {
-        return ERR_NOT_LEADER;
-    }
-    if (refused != 0) {
-        ask_end(core, ask, refused, message->detail, NULL);
         return 0;
     }
-    struct client_query_result result = {0};
-    if (ask->kind == HOLDFAST__QUERY__KIND__QUEUES) {
-        err = queues_read(core, message, &result);
-    } else {
-        err = message->cluster == NULL ? ERR_INVALID : cluster_read(core, message->cluster, &result);
+    int refused = message->error > INT32_MAX ? ERR_INVALID : -(int)message->error;
+    if (refused == ERR_UNAVAILABLE) {
+        ask->sent = false; /* It was not done: another node may. */
+        return ERR_UNAVAILABLE;
     }
-    if (err == 0) {
+    struct client_query_result result = {0};
+    if (refused != 0) {
+        ask_end(core, ask, refused, message->detail[0] != '\0' ? message->detail : err_text(refused), NULL);
+    } else if ((err = result_read(core, ask->kind, message, frame, &result)) == 0) {
         ask_end(core, ask, 0, "", &result);
     }
     return err;
@@ -205,9 +289,25 @@ static void asks_end(struct client_core *core, struct list_node *dead, int err)
 {
     struct list_node *node;
     while ((node = list_first(dead)) != NULL) {
-        ask_end(core, container_of(node, struct client_ask, node), err,
+        ask_end(core, container_of(node, struct client_ask, node_in_list), err,
                 err == ERR_UNAVAILABLE && core->trouble[0] != '\0' ? core->trouble : err_text(err), NULL);
     }
+}
+
+void client_ask_unsent(struct client_core *core)
+{
+    struct list_node dead;
+    list_init(&dead);
+    for (struct list_node *node = core->asks.next, *next; node != &core->asks; node = next) {
+        struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
+        next = node->next;
+        if (ask->sent && ask->kind == HOLDFAST__QUERY__KIND__TRANSFER) {
+            list_remove(node); /* Asked twice, it could take leadership away from where it has just gone. */
+            list_push_back(&dead, node);
+        }
+        ask->sent = false;
+    }
+    asks_end(core, &dead, ERR_OUTCOME_UNKNOWN);
 }
 
 void client_ask_expire(struct client_core *core, uint64_t now)
@@ -215,7 +315,7 @@ void client_ask_expire(struct client_core *core, uint64_t now)
     struct list_node dead;
     list_init(&dead);
     for (struct list_node *node = core->asks.next, *next; node != &core->asks; node = next) {
-        struct client_ask *ask = container_of(node, struct client_ask, node);
+        struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
         next = node->next;
         if (ask->deadline_ms <= now) {
             list_remove(node);

@@ -7,7 +7,7 @@
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
-#include "rpc/client/hf.h"
+#include "rpc/client/client_blocking.h"
 #include "rpc/native/native_limit.h"
 
 /* Settlements that gather before they leave by themselves. */
@@ -43,7 +43,7 @@ struct hf {
     char late[512]; /* Of submit_err, settle_err or ended_err. */
 };
 
-static int fail(struct hf *hf, int err, const char *detail)
+int hf_fail(struct hf *hf, int err, const char *detail)
 {
     snprintf(hf->detail, sizeof hf->detail, "%s", detail == NULL || detail[0] == '\0' ? err_text(err) : detail);
     return err;
@@ -62,7 +62,7 @@ static int late_take(struct hf *hf, int *slot)
 {
     int err = *slot;
     *slot = 0;
-    return err == 0 ? 0 : fail(hf, err, hf->late);
+    return err == 0 ? 0 : hf_fail(hf, err, hf->late);
 }
 
 static void turn(struct hf *hf)
@@ -150,27 +150,14 @@ int hf_open(const struct hf_options *options, struct hf **ret_hf)
     return 0;
 }
 
-/* One command that is waited for. */
-struct call {
-    struct hf *hf;
-    bool done;
-    int err;
-    uint64_t count;
-    void (*each_queue)(void *arg, const struct client_queue *queue);
-    void (*each_cluster)(void *arg, const struct client_cluster *cluster);
-    void *each_arg;
-    bool more;
-    char after[NAME_LEN_MAX + 1];
-};
-
 static void on_reply(void *arg, const struct client_reply *reply)
 {
-    struct call *call = arg;
+    struct hf_call *call = arg;
     call->done = true;
     call->err = reply->err;
     call->count = reply->count;
     if (reply->err != 0) {
-        (void)fail(call->hf, reply->err, reply->detail);
+        (void)hf_fail(call->hf, reply->err, reply->detail);
     }
 }
 
@@ -179,14 +166,13 @@ static int publish_fail(struct hf *hf, int err)
 {
     char words[NATIVE_LIMIT_TEXT_LEN];
     native_limit_text(client_core_body_len_max(hf->core), words);
-    return fail(hf, err, err == ERR_TOO_BIG ? words : NULL);
+    return hf_fail(hf, err, err == ERR_TOO_BIG ? words : NULL);
 }
 
-/* Waits for the call, whose issuing returned `err`. */
-static int call_wait(struct call *call, int err)
+int hf_call_wait(struct hf_call *call, int err)
 {
     if (err != 0) {
-        return fail(call->hf, err, NULL);
+        return hf_fail(call->hf, err, NULL);
     }
     while (!call->done) {
         turn(call->hf);
@@ -202,8 +188,8 @@ int hf_close(struct hf *hf, uint64_t timeout_ms)
     int err = 0;
     if (timeout_ms > 0) {
         err = hf_flush(hf, timeout_ms);
-        struct call call = {.hf = hf};
-        int close_err = call_wait(&call, client_core_close_session(hf->core, timeout_ms, on_reply, &call));
+        struct hf_call call = {.hf = hf};
+        int close_err = hf_call_wait(&call, client_core_close_session(hf->core, timeout_ms, on_reply, &call));
         err = err == 0 && close_err != ERR_CLOSED ? close_err : err;
     }
     hf_client_free(hf->client, NULL, NULL);
@@ -216,6 +202,11 @@ int hf_close(struct hf *hf, uint64_t timeout_ms)
     return err;
 }
 
+struct client_core *hf_core(struct hf *hf)
+{
+    return hf->core;
+}
+
 const char *hf_error_detail(const struct hf *hf)
 {
     return hf->detail;
@@ -223,14 +214,24 @@ const char *hf_error_detail(const struct hf *hf)
 
 int hf_declare(struct hf *hf, const char *queue, uint64_t timeout_ms)
 {
-    struct call call = {.hf = hf};
-    return call_wait(&call, client_core_declare(hf->core, queue, timeout_ms, on_reply, &call));
+    struct hf_call call = {.hf = hf};
+    return hf_call_wait(&call, client_core_declare(hf->core, queue, timeout_ms, on_reply, &call));
+}
+
+int hf_purge(struct hf *hf, const char *queue, uint64_t timeout_ms, uint64_t *ret_dropped)
+{
+    struct hf_call call = {.hf = hf};
+    int err = hf_call_wait(&call, client_core_purge(hf->core, queue, timeout_ms, on_reply, &call));
+    if (err == 0 && ret_dropped != NULL) {
+        *ret_dropped = call.count;
+    }
+    return err;
 }
 
 int hf_delete(struct hf *hf, const char *queue, bool if_empty, uint64_t timeout_ms, uint64_t *ret_dropped)
 {
-    struct call call = {.hf = hf};
-    int err = call_wait(&call, client_core_delete(hf->core, queue, if_empty, timeout_ms, on_reply, &call));
+    struct hf_call call = {.hf = hf};
+    int err = hf_call_wait(&call, client_core_delete(hf->core, queue, if_empty, timeout_ms, on_reply, &call));
     if (err == 0 && ret_dropped != NULL) {
         *ret_dropped = call.count;
     }
@@ -240,10 +241,10 @@ int hf_delete(struct hf *hf, const char *queue, bool if_empty, uint64_t timeout_
 int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t sequence, struct hf_body body,
                uint64_t timeout_ms)
 {
-    struct call call = {.hf = hf};
+    struct hf_call call = {.hf = hf};
     struct slice slice = {.data = body.data, .len = body.len};
     int err = client_core_publish(hf->core, queue, producer, sequence, &slice, 1, timeout_ms, on_reply, &call);
-    return err == ERR_TOO_BIG ? publish_fail(hf, err) : call_wait(&call, err);
+    return err == ERR_TOO_BIG ? publish_fail(hf, err) : hf_call_wait(&call, err);
 }
 
 /* A submitted publish: it outlives the call. */
@@ -267,7 +268,7 @@ int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t f
               const struct hf_body *bodies, size_t bodies_len, uint64_t timeout_ms)
 {
     if (bodies_len == 0 || bodies_len > PUBLISH_MESSAGES_MAX) {
-        return fail(hf, bodies_len == 0 ? ERR_INVALID : ERR_TOO_BIG, NULL);
+        return hf_fail(hf, bodies_len == 0 ? ERR_INVALID : ERR_TOO_BIG, NULL);
     }
     struct submit *submit = malloc(sizeof *submit);
     struct slice *slices = malloc(bodies_len * sizeof *slices);
@@ -304,9 +305,10 @@ int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitte
 
 int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms, uint64_t *ret_consumer)
 {
-    struct call call = {.hf = hf};
+    struct hf_call call = {.hf = hf};
     uint64_t consumer = hf->consumers + 1;
-    int err = call_wait(&call, client_core_subscribe(hf->core, queue, consumer, credit, timeout_ms, on_reply, &call));
+    int err =
+        hf_call_wait(&call, client_core_subscribe(hf->core, queue, consumer, credit, timeout_ms, on_reply, &call));
     hf->consumers = consumer;
     if (err == 0) {
         *ret_consumer = consumer;
@@ -317,8 +319,8 @@ int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t tim
 int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms)
 {
     int err = hf_settle(hf, timeout_ms);
-    struct call call = {.hf = hf};
-    int end_err = call_wait(&call, client_core_unsubscribe(hf->core, consumer, timeout_ms, on_reply, &call));
+    struct hf_call call = {.hf = hf};
+    int end_err = hf_call_wait(&call, client_core_unsubscribe(hf->core, consumer, timeout_ms, on_reply, &call));
     items_drop(hf, consumer);
     return end_err != 0 ? end_err : err;
 }
@@ -346,7 +348,7 @@ int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message)
         return late_take(hf, &hf->ended_err);
     }
     if (list_empty(&hf->items)) {
-        return fail(hf, ERR_TIMEOUT, "no message");
+        return hf_fail(hf, ERR_TIMEOUT, "no message");
     }
     hf->shown = container_of(hf->items.next, struct hf_item, node);
     list_remove(&hf->shown->node);
@@ -384,7 +386,7 @@ int hf_settle(struct hf *hf, uint64_t timeout_ms)
     hf->ranges_len = 0;
     hf->settle_messages = 0;
     if (err != 0) {
-        return fail(hf, err, NULL);
+        return hf_fail(hf, err, NULL);
     }
     hf->settles++;
     return 0;
@@ -437,51 +439,4 @@ int hf_flush(struct hf *hf, uint64_t timeout_ms)
     }
     int late = late_take(hf, &hf->settle_err);
     return late != 0 ? late : err;
-}
-
-static void on_query(void *arg, int err, const char *detail, const struct client_query_result *result)
-{
-    struct call *call = arg;
-    call->done = true;
-    call->err = err;
-    if (err != 0) {
-        (void)fail(call->hf, err, detail);
-        return;
-    }
-    for (size_t i = 0; i < result->queues_len; i++) {
-        call->each_queue(call->each_arg, &result->queues[i]);
-    }
-    const char *after = result->queues_len > 0 ? result->queues[result->queues_len - 1].name : "";
-    call->more = result->more && after[0] != '\0' && strlen(after) <= NAME_LEN_MAX && strcmp(after, call->after) > 0;
-    snprintf(call->after, sizeof call->after, "%s", after);
-    if (result->cluster != NULL && call->each_cluster != NULL) {
-        call->each_cluster(call->each_arg, result->cluster);
-    }
-}
-
-static void each_queue_ignore(void *arg, const struct client_queue *queue)
-{
-    (void)arg;
-    (void)queue;
-}
-
-int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue), void *arg)
-{
-    struct call call = {.hf = hf, .each_queue = each, .each_arg = arg};
-    int err;
-    do {
-        char after[NAME_LEN_MAX + 1];
-        memcpy(after, call.after, sizeof after);
-        call.done = false;
-        call.more = false;
-        err = call_wait(&call, client_core_query_queues(hf->core, after, timeout_ms, on_query, &call));
-    } while (err == 0 && call.more);
-    return err;
-}
-
-int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_cluster *cluster),
-               void *arg)
-{
-    struct call call = {.hf = hf, .each_queue = each_queue_ignore, .each_cluster = each, .each_arg = arg};
-    return call_wait(&call, client_core_query_cluster(hf->core, timeout_ms, on_query, &call));
 }

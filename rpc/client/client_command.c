@@ -1,4 +1,4 @@
-/* Commands of a client: encoding, numbering, the window, answers, timeouts, and sending again. */
+/* Commands of a client: encoding, numbering, the window, answers, and sending again. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 /* OUT_OF_ORDER without progress after which the session is given up. */
 #define STRIKES_MAX 3u
 
-static struct client_command **ring_slot(struct client_core *core, uint64_t number)
+struct client_command **client_command_slot(struct client_core *core, uint64_t number)
 {
     return &core->ring[number % SESSION_WINDOW_MAX];
 }
@@ -31,7 +31,7 @@ static void command_free(struct client_core *core, struct client_command *comman
     free(command);
 }
 
-static void command_tell(struct client_core *core, struct client_command *command, const struct client_reply *reply)
+void client_command_tell(struct client_core *core, struct client_command *command, const struct client_reply *reply)
 {
     if (command->told) {
         return;
@@ -54,12 +54,11 @@ static void command_end(struct client_core *core, struct client_command *command
         native_limit_text(core->body_len_max, line);
         detail = line;
     }
-    command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
+    client_command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
     command_free(core, command);
 }
 
-/* Ends the commands of a list; their callbacks may add others elsewhere. */
-static void commands_end(struct client_core *core, struct list_node *list)
+void client_command_end_list(struct client_core *core, struct list_node *list)
 {
     struct list_node *node;
     while ((node = list_first(list)) != NULL) {
@@ -171,7 +170,7 @@ fail:
 static int command_send(struct client_core *core, struct client_command *command)
 {
     struct frame_out frame;
-    int err = native_frame_encode_command(command->number, core->floor, command->header, command->bodies,
+    int err = native_frame_encode_command(command->number, command->answered, command->header, command->bodies,
                                           command->bodies_len, &frame);
     if (err != 0) {
         return err;
@@ -187,6 +186,8 @@ void client_command_pump(struct client_core *core)
            core->last_number - core->floor < core->window && (node = list_first(&core->waiting)) != NULL) {
         struct client_command *command = container_of(node, struct client_command, node);
         command->number = core->last_number + 1;
+        /* Also when it is sent again: it tells the machine which refusals were known when it was issued. */
+        command->answered = core->floor;
         if (client_ring_empty(core)) {
             core->progress_ms = client_now(core);
         }
@@ -198,8 +199,8 @@ void client_command_pump(struct client_core *core)
         core->waiting_len--;
         core->last_number++;
         command->sent = true;
-        CHECK(*ring_slot(core, command->number) == NULL);
-        *ring_slot(core, command->number) = command;
+        CHECK(*client_command_slot(core, command->number) == NULL);
+        *client_command_slot(core, command->number) = command;
         struct client_consumer *consumer = NULL;
         if (command->kind == CLIENT_SUBSCRIBE && (consumer = client_consumer_find(core, command->consumer)) != NULL) {
             consumer->sent = true;
@@ -209,7 +210,7 @@ void client_command_pump(struct client_core *core)
 
 static void floor_advance(struct client_core *core)
 {
-    while (core->floor < core->last_number && *ring_slot(core, core->floor + 1) == NULL) {
+    while (core->floor < core->last_number && *client_command_slot(core, core->floor + 1) == NULL) {
         core->floor++;
         core->strikes = 0;
     }
@@ -237,10 +238,10 @@ static void command_answered(struct client_core *core, const struct client_comma
 /* Takes a numbered command out of the ring, tells its caller, and frees it. */
 static void command_finish(struct client_core *core, struct client_command *command, const struct client_reply *reply)
 {
-    *ring_slot(core, command->number) = NULL;
+    *client_command_slot(core, command->number) = NULL;
     floor_advance(core);
     command_answered(core, command, reply);
-    command_tell(core, command, reply);
+    client_command_tell(core, command, reply);
     uint64_t id = command->kind == CLIENT_SUBSCRIBE ? command->consumer : 0;
     command_free(core, command);
     struct client_consumer *consumer = client_consumer_find(core, id);
@@ -255,7 +256,7 @@ static void command_finish(struct client_core *core, struct client_command *comm
 bool client_command_subscribed_before(struct client_core *core, uint64_t consumer)
 {
     for (uint64_t number = core->floor + 1; number <= core->carried_out && number <= core->last_number; number++) {
-        const struct client_command *command = *ring_slot(core, number);
+        const struct client_command *command = *client_command_slot(core, number);
         if (command != NULL && command->kind == CLIENT_SUBSCRIBE && command->consumer == consumer) {
             return true;
         }
@@ -263,17 +264,39 @@ bool client_command_subscribed_before(struct client_core *core, uint64_t consume
     return false;
 }
 
+/* A named producer's publish was refused: what it numbered later and is not on its way must not go, because a later
+ * sequence number would make the machine take the refused one for a repetition when it is published again. */
+static void producer_refuse(struct client_core *core, uint64_t producer, struct list_node *dead)
+{
+    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
+        struct client_command *command = *client_command_slot(core, number);
+        if (command != NULL && command->producer == producer) {
+            command->behind = true; /* On its way: left to the node, but not for another session. */
+        }
+    }
+    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
+        struct client_command *command = container_of(node, struct client_command, node);
+        next = node->next;
+        if (command->producer == producer) {
+            command->end_err = command->sent ? ERR_OUTCOME_UNKNOWN : ERR_REFUSED;
+            list_remove(node);
+            list_push_back(dead, node);
+            core->waiting_len--;
+        }
+    }
+}
+
 static int command_reply(struct client_core *core, const Holdfast__Reply *message)
 {
     if (message->number <= core->floor || message->number > core->last_number) {
         return 0; /* An answer that was sent again. */
     }
-    struct client_command *command = *ring_slot(core, message->number);
+    struct client_command *command = *client_command_slot(core, message->number);
     if (command == NULL) {
         return 0;
     }
     int err = message->error > INT32_MAX ? ERR_INVALID : -(int)message->error;
-    if (err == ERR_DISPLACED || err == ERR_SESSION_EXPIRED || err == ERR_NOT_LEADER) {
+    if (err == ERR_DISPLACED || err == ERR_SESSION_EXPIRED) {
         return err;
     }
     if (err == ERR_OUT_OF_ORDER) {
@@ -282,10 +305,19 @@ static int command_reply(struct client_core *core, const Holdfast__Reply *messag
         return ++core->strikes > STRIKES_MAX ? ERR_SESSION_EXPIRED : ERR_OUT_OF_ORDER;
     }
     bool closed = command->kind == CLIENT_CLOSE && err == 0;
+    struct list_node dead;
+    list_init(&dead);
+    if (err != 0 && command->producer != 0) {
+        producer_refuse(core, command->producer, &dead);
+    }
+    if (err == ERR_NO_SPACE && command->again) {
+        err = ERR_OUTCOME_UNKNOWN; /* Refused unseen, and done perhaps in the session before. */
+    }
     command_finish(
         core, command,
         &(struct client_reply){
             .err = err, .detail = message->detail, .count = message->count, .repeated_count = message->repeated_count});
+    client_command_end_list(core, &dead);
     return closed ? ERR_CLOSED : 0;
 }
 
@@ -307,217 +339,11 @@ int client_command_replies(struct client_core *core, struct frame *frame)
 void client_command_resend(struct client_core *core)
 {
     for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
-        struct client_command *command = *ring_slot(core, number);
+        struct client_command *command = *client_command_slot(core, number);
         if (command != NULL && command_send(core, command) != 0) {
             core->broken = true;
             return;
         }
     }
     core->progress_ms = client_now(core);
-}
-
-/* What becomes of a command that was sent in a session that is gone: true when it is sent again in the next. */
-static bool command_survives(struct client_core *core, struct client_command *command)
-{
-    const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
-    switch (command->kind) {
-    case CLIENT_DECLARE:
-    case CLIENT_PUBLISH_NAMED: return true; /* Doing it twice is doing it once. */
-    case CLIENT_SUBSCRIBE:
-        command->end_err = ERR_SESSION_EXPIRED;
-        return consumer != NULL && consumer->seen == 0 && !consumer->ending; /* Nobody has noticed that it ended. */
-    case CLIENT_UNSUBSCRIBE:
-    case CLIENT_CLOSE:
-        command->end_err = 0; /* The end of the session has done it. */
-        return false;
-    case CLIENT_DELETE:
-    case CLIENT_PUBLISH:
-    case CLIENT_SETTLE: break;
-    }
-    command->end_err = ERR_OUTCOME_UNKNOWN;
-    return false;
-}
-
-void client_command_session_lost(struct client_core *core)
-{
-    struct list_node again;
-    struct list_node dead;
-    list_init(&again);
-    list_init(&dead);
-    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
-        struct client_command *command = *ring_slot(core, number);
-        *ring_slot(core, number) = NULL;
-        if (command == NULL) {
-            continue;
-        }
-        command->number = 0;
-        /* Even when its time is up: what its producer numbered after it must not come before it. */
-        bool survives = (!command->told || command->kind == CLIENT_PUBLISH_NAMED) && command_survives(core, command);
-        list_push_back(survives ? &again : &dead, &command->node);
-        core->waiting_len += survives;
-    }
-    core->floor = 0;
-    core->last_number = 0;
-    core->strikes = 0;
-    /* Settlements that wait are void: their deliveries have gone back. So have those of what is to be unsubscribed. */
-    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
-        struct client_command *command = container_of(node, struct client_command, node);
-        next = node->next;
-        const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
-        bool unsubscribe = command->kind == CLIENT_UNSUBSCRIBE && (consumer == NULL || consumer->sent);
-        if (command->kind == CLIENT_SETTLE || unsubscribe) {
-            command->end_err = unsubscribe ? 0 : ERR_SESSION_EXPIRED;
-            list_remove(node);
-            list_push_back(&dead, node);
-            core->waiting_len--;
-        }
-    }
-    while (!list_empty(&again)) { /* Before what waits, in their order. */
-        struct list_node *node = again.prev;
-        list_remove(node);
-        list_push_front(&core->waiting, node);
-    }
-    client_consumer_session_lost(core);
-    commands_end(core, &dead);
-}
-
-/* A command that waits has run out of time. */
-static void waiting_expire(struct client_core *core, struct client_command *command)
-{
-    struct client_consumer *consumer = client_consumer_find(core, command->consumer);
-    if (consumer != NULL && command->kind == CLIENT_SUBSCRIBE) {
-        client_consumer_remove(core, consumer);
-    } else if (consumer != NULL && command->kind == CLIENT_UNSUBSCRIBE) {
-        consumer->ending = false;
-    } else if (command->kind == CLIENT_CLOSE) {
-        core->closing = false;
-    }
-    command->end_err = command->sent                 ? ERR_OUTCOME_UNKNOWN
-                       : core->phase == CLIENT_READY ? ERR_TIMEOUT
-                                                     : ERR_UNAVAILABLE;
-}
-
-/* Publishes of named producers that wait to be sent again: they are told, but go on waiting, so that what their producer
- * numbered after them does not come before them. Callbacks may change the list: begin anew after each. */
-static void resent_expire(struct client_core *core, uint64_t now)
-{
-    struct client_command *command = NULL;
-    do {
-        command = NULL;
-        LIST_FOR_EACH (node, &core->waiting) {
-            struct client_command *candidate = container_of(node, struct client_command, node);
-            if (candidate->kind == CLIENT_PUBLISH_NAMED && candidate->sent && !candidate->told &&
-                candidate->deadline_ms <= now) {
-                command = candidate;
-                break;
-            }
-        }
-        if (command != NULL) {
-            int err = ERR_OUTCOME_UNKNOWN;
-            command_tell(core, command, &(struct client_reply){.err = err, .detail = err_text(err)});
-        }
-    } while (command != NULL);
-}
-
-/* What a producer numbered after a message that will not be sent must not be sent either: a later sequence number would
- * make the machine take the earlier one for a repetition. */
-static bool producer_is_dead(struct list_node *dead, const struct client_command *command)
-{
-    if (command->producer == 0) {
-        return false;
-    }
-    LIST_FOR_EACH (node, dead) {
-        if (container_of(node, struct client_command, node)->producer == command->producer) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void client_command_refuse(struct client_core *core)
-{
-    struct list_node dead;
-    list_init(&dead);
-    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
-        struct client_command *command = container_of(node, struct client_command, node);
-        next = node->next;
-        if (command->sent) {
-            continue; /* It may have been done: the node tells. */
-        }
-        if (command->body_len > core->body_len_max || producer_is_dead(&dead, command)) {
-            command->end_err = command->body_len > core->body_len_max ? ERR_TOO_BIG : ERR_REFUSED;
-            list_remove(node);
-            list_push_back(&dead, node);
-            core->waiting_len--;
-        }
-    }
-    commands_end(core, &dead);
-}
-
-void client_command_expire(struct client_core *core, uint64_t now)
-{
-    struct list_node dead;
-    list_init(&dead);
-    resent_expire(core, now);
-    for (struct list_node *node = core->waiting.next, *next; node != &core->waiting; node = next) {
-        struct client_command *command = container_of(node, struct client_command, node);
-        next = node->next;
-        if (command->told) {
-            continue;
-        }
-        if (command->deadline_ms <= now || producer_is_dead(&dead, command)) {
-            waiting_expire(core, command);
-            list_remove(node);
-            list_push_back(&dead, node);
-            core->waiting_len--;
-        } else if (command->deadline_ms < core->timeout_ms) {
-            core->timeout_ms = command->deadline_ms;
-        }
-    }
-    /* Those that were sent keep their numbers, so that there is no hole when they have to be sent again. Callbacks may
-     * add to the ring's end, but nothing leaves it meanwhile. */
-    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
-        struct client_command *command = *ring_slot(core, number);
-        if (command == NULL || command->told) {
-            continue;
-        }
-        if (command->deadline_ms <= now) {
-            int err = ERR_OUTCOME_UNKNOWN;
-            command_tell(core, command, &(struct client_reply){.err = err, .detail = err_text(err)});
-        } else if (command->deadline_ms < core->timeout_ms) {
-            core->timeout_ms = command->deadline_ms;
-        }
-    }
-    commands_end(core, &dead);
-}
-
-void client_command_end_all(struct client_core *core, int sent_err, int unsent_err)
-{
-    struct list_node dead;
-    list_init(&dead);
-    for (uint64_t number = core->floor + 1; number <= core->last_number; number++) {
-        struct client_command *command = *ring_slot(core, number);
-        *ring_slot(core, number) = NULL;
-        if (command != NULL) {
-            command->end_err = sent_err;
-            list_push_back(&dead, &command->node);
-        }
-    }
-    core->floor = core->last_number;
-    struct list_node *node;
-    while ((node = list_first(&core->waiting)) != NULL) {
-        struct client_command *command = container_of(node, struct client_command, node);
-        command->end_err = command->kind == CLIENT_CLOSE && unsent_err == 0 ? 0 : command->sent ? sent_err : unsent_err;
-        list_remove(node);
-        list_push_back(&dead, node);
-    }
-    core->waiting_len = 0;
-    commands_end(core, &dead);
-}
-
-bool client_command_only_close_waits(struct client_core *core)
-{
-    struct list_node *node = list_first(&core->waiting);
-    return node != NULL && client_ring_empty(core) &&
-           container_of(node, struct client_command, node)->kind == CLIENT_CLOSE;
 }

@@ -9,18 +9,15 @@
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_limit.h"
 
-#define BACKOFF_MS_MIN 20u
-#define BACKOFF_MS_MAX 200u
-#define REDIRECTS_MAX 3u
-
 /* An idle connection is pinged, so that its end is noticed: soon when deliveries may be missing. */
 #define PING_SUBSCRIBED_MS 2000u
 #define PING_IDLE_MS 10000u
 
+/* When something is unanswered, after this part of the silence that would end the connection. */
+#define PING_EXPECTING_PART 3u
+
 /* Something arrives, but no reply for this many times the silence: attach again and ask again. */
 #define PROGRESS_FACTOR 3u
-
-enum next { NEXT_SAME, NEXT_OTHER };
 
 bool client_connection_expects(const struct client_core *core)
 {
@@ -42,64 +39,56 @@ void client_connection_new_key(struct client_core *core)
     put_u64(core->key, core->clock->random(core->clock));
     put_u64(core->key + 8, core->clock->random(core->clock));
     core->resumable = false;
+    core->attempt = 0;
 }
 
 static uint64_t backoff_next(struct client_core *core)
 {
     uint64_t delay = core->backoff_ms;
-    core->backoff_ms = delay * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : delay * 2;
+    core->backoff_ms = delay * 2 > CLIENT_BACKOFF_MS_MAX ? CLIENT_BACKOFF_MS_MAX : delay * 2;
     return delay / 2 + core->clock->random(core->clock) % (delay / 2 + 1); /* So that clients do not come in step. */
 }
 
 static void trouble_set(struct client_core *core, const char *detail)
 {
-    snprintf(core->trouble, sizeof core->trouble, "%s: %s", core->address, detail);
+    snprintf(core->trouble, sizeof core->trouble, "%s: %s", core->servers[core->server], detail);
 }
 
-/* Leaves the connection, if there is one, and plans the next attempt. */
-static void connection_leave(struct client_core *core, bool connected, enum next next, uint64_t delay_ms)
+/* Leaves the connection, if there is one; the next attempt is at core->phase_deadline_ms. */
+static void connection_leave(struct client_core *core, bool connected, uint64_t delay_ms)
 {
-    if (core->phase == CLIENT_ENDED) {
-        return;
-    }
     bool leave = connected && core->phase != CLIENT_PAUSED;
     core->phase = CLIENT_PAUSED;
     core->phase_deadline_ms = client_now(core) + delay_ms;
-    core->address_fixed = next == NEXT_SAME;
     core->broken = false;
     core->pinging = false;
-    client_ask_unsent(core);
     if (leave) {
         core->host.disconnect(core->host.arg);
     }
+    client_ask_unsent(core);
 }
 
-static void connection_retry(struct client_core *core, enum next next, const char *detail)
+/* The same server once more: what went wrong was the connection, or ourselves. */
+static void connection_again(struct client_core *core, const char *detail)
 {
     trouble_set(core, detail);
-    connection_leave(core, true, next, backoff_next(core));
+    connection_leave(core, true, backoff_next(core));
 }
 
-/* Goes to the leader, if somebody said where it is. */
-static void connection_redirect(struct client_core *core, const char *address, const char *detail)
+/* The next server: at once, unless each has been tried since one was of use. */
+static void connection_next(struct client_core *core, bool connected, const char *detail)
 {
-    size_t len = strlen(address);
-    bool known = len > 0 && len <= ADDRESS_LEN_MAX && strcmp(address, core->address) != 0;
-    if (!known || core->redirects >= REDIRECTS_MAX) {
-        core->redirects = 0;
-        connection_retry(core, NEXT_OTHER, detail);
-        return;
-    }
-    core->redirects++;
-    memcpy(core->address, address, len + 1);
-    connection_leave(core, true, NEXT_SAME, 0);
+    trouble_set(core, detail);
+    core->server = (core->server + 1) % core->servers_len;
+    bool round = ++core->failures % core->servers_len == 0;
+    connection_leave(core, connected, round ? backoff_next(core) : 0);
 }
 
 static void session_lost(struct client_core *core)
 {
     client_connection_new_key(core);
     trouble_set(core, err_text(ERR_SESSION_EXPIRED));
-    connection_leave(core, true, NEXT_SAME, core->strikes == 0 ? 0 : backoff_next(core));
+    connection_leave(core, true, core->strikes == 0 ? 0 : backoff_next(core));
     client_command_session_lost(core);
 }
 
@@ -118,17 +107,9 @@ static void session_closed(struct client_core *core)
 
 static void connection_start(struct client_core *core)
 {
-    if (!core->address_fixed) {
-        if (core->servers_len > 1 && strcmp(core->servers[core->server], core->address) == 0) {
-            core->server = (core->server + 1) % core->servers_len;
-        }
-        snprintf(core->address, sizeof core->address, "%s", core->servers[core->server]);
-        core->server = (core->server + 1) % core->servers_len;
-    }
-    core->address_fixed = false;
     core->phase = CLIENT_CONNECTING;
     core->phase_deadline_ms = client_now(core) + core->options.connect_timeout_ms;
-    core->host.connect(core->host.arg, core->address);
+    core->host.connect(core->host.arg, core->servers[core->server]);
 }
 
 static void message_send(struct client_core *core, enum frame_type type, const ProtobufCMessage *message)
@@ -162,8 +143,7 @@ void client_core_disconnected_because(struct client_core *core, int err, const c
     if (core->phase == CLIENT_PAUSED || core->phase == CLIENT_ENDED) {
         return;
     }
-    trouble_set(core, detail[0] == '\0' ? err_text(err) : detail);
-    connection_leave(core, false, NEXT_OTHER, backoff_next(core));
+    connection_next(core, false, detail[0] == '\0' ? err_text(err) : detail);
 }
 
 static void attach_send(struct client_core *core)
@@ -185,8 +165,18 @@ static void attach_send(struct client_core *core)
     attach.consumer = ids;
     attach.seen = seen;
     attach.n_seen = attach.n_consumer;
+    attach.attempt = ++core->attempt;
     core->phase = CLIENT_ATTACHING;
     message_send(core, FRAME_ATTACH, &attach.base);
+}
+
+static void leader_note(struct client_core *core, const Holdfast__Welcome *welcome)
+{
+    size_t len = strlen(welcome->leader_address);
+    core->node = welcome->node;
+    core->leader = welcome->leader;
+    memcpy(core->leader_address, len <= ADDRESS_LEN_MAX ? welcome->leader_address : "",
+           len <= ADDRESS_LEN_MAX ? len + 1 : 1);
 }
 
 static int welcome_receive(struct client_core *core, struct frame *frame)
@@ -197,19 +187,16 @@ static int welcome_receive(struct client_core *core, struct frame *frame)
         return ERR_INVALID;
     }
     const Holdfast__Welcome *welcome = (const Holdfast__Welcome *)(void *)base;
+    leader_note(core, welcome);
     if (core->options.query_only) {
         core->phase = CLIENT_READY;
         core->trouble[0] = '\0';
         client_ask_pump(core);
         return 0;
     }
-    if (welcome->leader == 0 || welcome->leader != welcome->node) {
-        connection_redirect(core, welcome->leader == 0 ? "" : welcome->leader_address, "it knows of no leader");
-        return 0;
-    }
     core->body_len_max = native_limit_of(welcome->body_len_max);
     client_command_refuse(core);
-    attach_send(core);
+    attach_send(core); /* Also when it knows of no leader: it says itself whether it serves. */
     return 0;
 }
 
@@ -226,10 +213,9 @@ static int attached_receive(struct client_core *core, struct frame *frame)
     }
     core->carried_out = attached->last_number;
     core->resumable = true;
-    core->redirects = 0;
     core->trouble[0] = '\0';
     if (core->host.attached != NULL) {
-        core->host.attached(core->host.arg, core->address, attached->session);
+        core->host.attached(core->host.arg, core->servers[core->server], attached->session);
     }
     client_command_resend(core); /* Before anything new may be sent. */
     core->phase = CLIENT_READY;
@@ -247,16 +233,16 @@ static int goodbye_receive(struct client_core *core, struct frame *frame)
     const Holdfast__Goodbye *goodbye = (const Holdfast__Goodbye *)(void *)base;
     int err = goodbye->error > INT32_MAX ? ERR_INVALID : -(int)goodbye->error;
     const char *detail = goodbye->detail[0] != '\0' ? goodbye->detail : err_text(err);
-    switch (err) {
-    case ERR_NOT_LEADER: connection_redirect(core, goodbye->leader_address, detail); return 0;
-    case ERR_SESSION_EXPIRED: return err;
-    case ERR_DISPLACED:
-        /* Nobody else knows the key: an attachment of our own that we had given up came in late. */
-        connection_retry(core, NEXT_SAME, detail);
-        return 0;
-    default: break;
+    if (err == ERR_SESSION_EXPIRED) {
+        return err;
     }
-    connection_retry(core, NEXT_OTHER, detail);
+    if (err == ERR_DISPLACED) {
+        /* Nobody else knows the key: an attempt of our own that we had given up was overtaken, or came in late. The next
+         * one counts higher. */
+        connection_again(core, detail);
+        return 0;
+    }
+    connection_next(core, true, detail);
     return 0;
 }
 
@@ -271,7 +257,8 @@ static int frame_receive(struct client_core *core, struct frame *frame)
     if (core->phase != CLIENT_READY) {
         return ERR_INVALID;
     }
-    core->backoff_ms = BACKOFF_MS_MIN; /* It is of use. */
+    core->backoff_ms = CLIENT_BACKOFF_MS_MIN; /* It is of use. */
+    core->failures = 0;
     switch (frame->type) {
     case FRAME_REPLIES: return client_command_replies(core, frame);
     case FRAME_DELIVERIES: return client_consumer_deliveries(core, frame);
@@ -293,11 +280,11 @@ void client_core_frame(struct client_core *core, struct frame *frame)
         case 0: client_command_pump(core); break;
         case ERR_SESSION_EXPIRED: session_lost(core); break;
         case ERR_CLOSED: session_closed(core); break;
-        case ERR_NOT_LEADER: connection_retry(core, NEXT_OTHER, err_text(ERR_NOT_LEADER)); break;
-        case ERR_DISPLACED: connection_retry(core, NEXT_SAME, err_text(ERR_DISPLACED)); break;
-        case ERR_OUT_OF_ORDER: connection_retry(core, NEXT_SAME, err_text(ERR_OUT_OF_ORDER)); break;
-        case ERR_CHECKSUM: connection_retry(core, NEXT_SAME, "a message arrived damaged"); break;
-        default: connection_retry(core, NEXT_OTHER, err_text(ERR_BROKEN)); break;
+        case ERR_DISPLACED: connection_again(core, err_text(ERR_DISPLACED)); break;
+        case ERR_OUT_OF_ORDER: connection_again(core, err_text(ERR_OUT_OF_ORDER)); break;
+        case ERR_UNAVAILABLE: connection_next(core, true, err_text(ERR_UNAVAILABLE)); break;
+        case ERR_CHECKSUM: connection_next(core, true, "a message arrived damaged"); break;
+        default: connection_next(core, true, err_text(ERR_BROKEN)); break;
         }
     }
     slice_unref(&taken.header);
@@ -305,9 +292,14 @@ void client_core_frame(struct client_core *core, struct frame *frame)
 
 static uint64_t ping_deadline(const struct client_core *core)
 {
+    if (core->pinging) {
+        return UINT64_MAX;
+    }
+    if (client_connection_expects(core)) {
+        return core->heard_ms + core->options.silence_timeout_ms / PING_EXPECTING_PART;
+    }
     uint64_t interval = HASH_COUNT(core->consumers) > 0 ? PING_SUBSCRIBED_MS : PING_IDLE_MS;
-    uint64_t since = core->heard_ms < core->sent_ms ? core->heard_ms : core->sent_ms;
-    return core->pinging ? UINT64_MAX : since + interval;
+    return (core->heard_ms < core->sent_ms ? core->heard_ms : core->sent_ms) + interval;
 }
 
 static uint64_t silence_deadline(const struct client_core *core)
@@ -340,7 +332,7 @@ uint64_t client_core_deadline_ms(const struct client_core *core)
 static void ready_tick(struct client_core *core, uint64_t now)
 {
     if (silence_deadline(core) <= now) {
-        connection_retry(core, NEXT_OTHER, "it has fallen silent");
+        connection_next(core, true, "it has fallen silent");
     } else if (ping_deadline(core) <= now) {
         Holdfast__Ping ping = HOLDFAST__PING__INIT;
         ping.id = ++core->pings;
@@ -361,7 +353,7 @@ void client_core_tick(struct client_core *core)
         client_ask_expire(core, now);
     }
     if (core->broken) {
-        connection_retry(core, NEXT_OTHER, err_text(ERR_NOMEM));
+        connection_next(core, true, err_text(ERR_NOMEM));
     }
     if (!core->resumable && core->phase < CLIENT_READY && client_command_only_close_waits(core)) {
         client_command_end_all(core, 0, 0); /* There is no session: it is as good as closed. */
@@ -373,6 +365,6 @@ void client_core_tick(struct client_core *core)
     } else if (core->phase_deadline_ms <= now && core->phase == CLIENT_PAUSED) {
         connection_start(core);
     } else if (core->phase_deadline_ms <= now) {
-        connection_retry(core, NEXT_OTHER, "no answer in time");
+        connection_next(core, true, "no answer in time");
     }
 }

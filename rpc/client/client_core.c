@@ -12,7 +12,7 @@
 
 #define WINDOW_DEFAULT 256u
 #define CONNECT_TIMEOUT_MS_DEFAULT 2000u
-#define SILENCE_TIMEOUT_MS_DEFAULT 5000u
+#define SILENCE_TIMEOUT_MS_DEFAULT 3000u
 
 /* What the header of one frame may unpack to: the largest, of smallest deliveries, stays below it. */
 #define ARENA_LEN_MAX (16 * MIB)
@@ -40,6 +40,17 @@ static int servers_copy(struct client_core *core, const struct client_core_optio
         core->servers_len++;
     }
     return 0;
+}
+
+/* Fisher and Yates: so that many clients with the same list spread over its servers. */
+static void servers_shuffle(struct client_core *core)
+{
+    for (size_t i = core->servers_len; i > 1; i--) {
+        size_t other = core->clock->random(core->clock) % i;
+        char *server = core->servers[i - 1];
+        core->servers[i - 1] = core->servers[other];
+        core->servers[other] = server;
+    }
 }
 
 static void core_dispose(struct client_core *core)
@@ -81,7 +92,7 @@ int client_core_new(const struct client_core_options *options, struct client_cor
     }
     core->phase = CLIENT_PAUSED;
     core->phase_deadline_ms = client_now(core);
-    core->backoff_ms = 20;
+    core->backoff_ms = CLIENT_BACKOFF_MS_MIN;
     core->timeout_ms = UINT64_MAX;
     core->body_len_max = BODY_LEN_MAX;
     list_init(&core->waiting);
@@ -94,6 +105,9 @@ int client_core_new(const struct client_core_options *options, struct client_cor
     if (err != 0) {
         core_dispose(core);
         return err;
+    }
+    if (options->spread) {
+        servers_shuffle(core);
     }
     *ret_core = core;
     return 0;
@@ -117,6 +131,11 @@ void client_core_free(struct client_core *core)
 uint64_t client_core_body_len_max(const struct client_core *core)
 {
     return core->body_len_max;
+}
+
+struct client_leader client_core_leader(const struct client_core *core)
+{
+    return (struct client_leader){.node = core->node, .leader = core->leader, .address = core->leader_address};
 }
 
 size_t client_core_unanswered(const struct client_core *core)
@@ -163,6 +182,20 @@ int client_core_delete(struct client_core *core, const char *queue, bool if_empt
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
     command.delete_queue = &delete;
     return command_issue(core, CLIENT_DELETE, &command, 0, timeout_ms, cb, arg);
+}
+
+int client_core_purge(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
+{
+    int err = name_string_check(queue);
+    if (err != 0) {
+        return err;
+    }
+    Holdfast__PurgeQueue purge = HOLDFAST__PURGE_QUEUE__INIT;
+    purge.queue = (char *)queue;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
+    command.purge_queue = &purge;
+    return command_issue(core, CLIENT_PURGE, &command, 0, timeout_ms, cb, arg);
 }
 
 static int publish_check(const struct client_core *core, const char *queue, const char *producer,

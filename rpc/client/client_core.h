@@ -1,4 +1,4 @@
-/* The client without its sockets: finds the leader, numbers commands, sends again what is unanswered under the same
+/* The client without its sockets: finds a node that serves, numbers commands, sends again what is unanswered under the same
  * numbers, drops deliveries that it has seen, and tells "refused" from "outcome unknown".
  *
  * The asynchronous library puts libuv under it; the simulator puts its own network and clock. One thread.
@@ -9,6 +9,9 @@
  *   not sent    ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_REFUSED...: it cannot have been done.
  * A publish of a named producer is never unknown while time is left: when the session is lost, it is sent again in the
  * next one, and the machine knows its sequence.
+ *
+ * Any node serves. The client stays with one until it says that it cannot (GOODBYE), the connection is lost, or it falls
+ * silent; then it resumes its session on the next one, at once. When all have been tried, it waits, from 50 ms up to 1 s.
  *
  * Callbacks come from within the events, never from within a command; commands may be issued from within callbacks. A
  * connection begins with the first client_core_tick(). */
@@ -71,12 +74,13 @@ struct client_core_options {
     uint32_t lease_ms;           /* 0: the default. */
     uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t connect_timeout_ms; /* For connecting and attaching to one node; 0: 2000. */
-    uint64_t silence_timeout_ms; /* With unanswered commands and nothing heard: another node is tried; 0: 5000. */
+    uint64_t
+        silence_timeout_ms; /* With something unanswered and nothing heard: another node is tried; 0: 3000. A third of
+                                  * it before, the node is asked whether it is there. */
     struct clock *clock;
     struct client_core_host host;
-    /* For operators: no session, no commands, no redirects. Queries go to whichever of the servers answers, leader or
-     * not. */
-    bool query_only;
+    bool query_only; /* No session and no commands. Queries go to whichever of the servers answers. */
+    bool spread;     /* The servers are tried in an order of its own, for one of many clients; else as listed. */
 };
 
 int client_core_new(const struct client_core_options *options, struct client_core **ret_core) NODISCARD;
@@ -94,12 +98,16 @@ uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64
 
 /* Commands. `timeout_ms` 0 means for ever. The bodies are copied or referenced, never borrowed. An error return means
  * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
- * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the leader's limit of a body becomes known, and is over
- * it, ends with ERR_TOO_BIG without having been sent; what its producer numbered after it, with ERR_REFUSED. */
+ * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the node's limit of a body becomes known, and is over
+ * it, ends with ERR_TOO_BIG without having been sent. When a publish of a named producer is refused, what its producer
+ * numbered after it and has not been sent yet ends with ERR_REFUSED: a later number would hide the refused one. */
 int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb,
                         void *arg) NODISCARD;
 int client_core_delete(struct client_core *core, const char *queue, bool if_empty, uint64_t timeout_ms,
                        client_reply_cb cb, void *arg) NODISCARD;
+/* Drops the messages that are ready; those that are out with consumers stay. */
+int client_core_purge(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb,
+                      void *arg) NODISCARD;
 int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,
                         const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
                         void *arg) NODISCARD;
@@ -120,16 +128,36 @@ int client_core_settle(struct client_core *core, uint64_t consumer, enum client_
 /* Ends the session: what it holds goes back. */
 int client_core_close_session(struct client_core *core, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 
-/* Queries are not numbered and not remembered: after a reconnection they are asked again. */
+/* Queries are not numbered and not remembered: after a reconnection they are asked again. Those about queues are
+ * linearizable. Results live during the callback. */
 struct client_query_result; /* Declared in client_query.h: the decoded QueryResult. */
 typedef void (*client_query_cb)(void *arg, int err, const char *detail, const struct client_query_result *result);
 int client_core_query_queues(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
                              void *arg) NODISCARD;
+/* One queue, in result->queues. ERR_NOT_FOUND. */
+int client_core_query_queue(struct client_core *core, const char *queue, uint64_t timeout_ms, client_query_cb cb,
+                            void *arg) NODISCARD;
+/* Messages from `position` on (0: from the first), at most `max`, in result->messages. Takes nothing. ERR_NOT_FOUND. */
+int client_core_query_browse(struct client_core *core, const char *queue, uint64_t position, uint32_t max,
+                             uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+/* Asks for leadership to go to `node`, or with 0 to whoever is most advanced. 0: asked for; whether it is done shows in
+ * the cluster's status. Never asked twice: ERR_OUTCOME_UNKNOWN when the connection is lost meanwhile. ERR_NOT_FOUND. */
+int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb,
+                         void *arg) NODISCARD;
 /* Of the node that the client is connected to. */
 int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
 
-/* What the leader last attached to takes as one message body, in bytes; BODY_LEN_MAX before any has said. */
+/* What the node last attached to takes as one message body, in bytes; BODY_LEN_MAX before any has said. */
 uint64_t client_core_body_len_max(const struct client_core *core);
+
+/* Who leads, and where clients reach it, as the node knew that greeted last; for information. 0 and "": not known. The
+ * address lives until the next event. */
+struct client_leader {
+    uint64_t node; /* That said so; 0: none has. */
+    uint64_t leader;
+    const char *address;
+};
+struct client_leader client_core_leader(const struct client_core *core);
 
 /* Commands that have no answer yet. */
 size_t client_core_unanswered(const struct client_core *core);

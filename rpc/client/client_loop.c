@@ -201,6 +201,7 @@ static int core_new(struct hf_client *client, const struct hf_options *options)
         .connect_timeout_ms = options->connect_timeout_ms,
         .silence_timeout_ms = options->silence_timeout_ms,
         .query_only = options->query_only,
+        .spread = options->spread,
         .clock = &client->clock,
         .host = {.arg = client,
                  .connect = host_connect,

@@ -7,11 +7,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/blob.h"
+
 struct client_queue {
     const char *name;
     uint64_t ready;
     uint64_t unsettled;
     uint32_t consumers;
+    uint64_t enqueued;    /* Counted since the queue was declared: messages that came in, */
+    uint64_t delivered;   /* deliveries made, again and again included, */
+    uint64_t settled;     /* messages accepted, rejected or purged, */
+    uint64_t released;    /* deliveries that went back. */
+    uint64_t oldest_ms;   /* Log time at which the oldest ready message was enqueued; 0: none is ready. */
+    uint64_t log_time_ms; /* As of which all this is. */
+};
+
+/* A message that was looked at where it is. */
+struct client_message {
+    uint64_t position;
+    uint64_t enqueued_ms; /* Log time. */
+    uint64_t body_hash;   /* Has been checked against the body. */
+    uint32_t delivery_count;
+    bool locked;       /* Out with a consumer. */
+    struct slice body; /* Borrowed; slice_ref() to keep it. */
 };
 
 struct client_member {
@@ -39,6 +57,8 @@ struct client_cluster {
     uint32_t machine_version;
     const char *version;
     uint64_t entries_replayed;
+    const char *refusing; /* Why new messages are refused; "" when they are not. */
+    uint64_t sessions;    /* Open ones, in the whole cluster. */
     const struct client_member *members;
     size_t members_len;
 };
@@ -46,8 +66,10 @@ struct client_cluster {
 struct client_query_result {
     const struct client_queue *queues; /* Sorted by name. */
     size_t queues_len;
-    bool more;                            /* Ask again with `after` set to the last name. */
-    const struct client_cluster *cluster; /* NULL when queues were asked for. */
+    const struct client_message *messages; /* In order. */
+    size_t messages_len;
+    bool more;                            /* Ask again: after the last name, or from behind the last position. */
+    const struct client_cluster *cluster; /* NULL unless it was asked for. */
 };
 
 #endif

@@ -1,10 +1,11 @@
 /* What is inside a client_core, shared by the files that it is made of and by nobody else.
  *
- *   client_core.c        life and the commands' public functions
- *   client_command.c     a command: encoding, numbering, window, answers, timeouts, sending again
- *   client_connection.c  where the client is connected and what it is waiting for there
- *   client_delivery.c    subscriptions and what arrives for them
- *   client_ask.c         queries
+ *   client_core.c         life and the commands' public functions
+ *   client_command.c      a command: encoding, numbering, window, answers, sending again
+ *   client_command_end.c  commands that end without an answer
+ *   client_connection.c   where the client is connected and what it is waiting for there
+ *   client_delivery.c     subscriptions and what arrives for them
+ *   client_ask.c          queries
  *
  * Numbers: a command gets its number when it is first sent, so that what is numbered has been sent and what waits has
  * not (in this session). The ring holds the numbered ones from `floor` + 1 to `last_number`; a hole is an answered one. */
@@ -28,6 +29,10 @@
 #define CLIENT_BYTES_MAX (48 * MIB)
 #define CLIENT_QUERIES_MAX 64u
 
+/* The pause after every server has been tried in vain. */
+#define CLIENT_BACKOFF_MS_MIN 50u
+#define CLIENT_BACKOFF_MS_MAX 1000u
+
 enum client_phase {
     CLIENT_PAUSED,     /* No connection; the next attempt is at `phase_deadline_ms`. */
     CLIENT_CONNECTING, /* Until `phase_deadline_ms`, as the next two. */
@@ -45,6 +50,7 @@ enum client_command_kind {
     CLIENT_SUBSCRIBE,
     CLIENT_UNSUBSCRIBE,
     CLIENT_SETTLE,
+    CLIENT_PURGE,
     CLIENT_CLOSE,
 };
 
@@ -52,9 +58,12 @@ struct client_command {
     struct list_node node; /* In `waiting`, or in none while it is in the ring. */
     enum client_command_kind kind;
     uint64_t number;
+    uint64_t answered; /* Numbers up to here had been answered when it was first sent under this number. */
     uint64_t consumer;
     uint64_t producer; /* Hash of the name of a named producer; else 0. */
     bool sent;         /* Once, in this session or an earlier one: it may have been done. */
+    bool again;        /* Sent in an earlier session, in which it may have been done. */
+    bool behind;       /* An earlier number of its producer was refused. */
     bool told;         /* The callback has been called; what is left only holds its number until the answer. */
     int end_err;       /* Set when it is about to be ended without an answer. */
     uint64_t deadline_ms;
@@ -78,10 +87,13 @@ struct client_consumer {
 };
 
 struct client_ask {
-    struct list_node node;
+    struct list_node node_in_list;
     uint64_t id;
-    int kind; /* Holdfast__Query__Kind. */
-    char after[NAME_LEN_MAX + 1];
+    int kind;                    /* Holdfast__Query__Kind. */
+    char name[NAME_LEN_MAX + 1]; /* Of a queue: asked about, or listed after. */
+    uint64_t position;
+    uint32_t max;
+    uint64_t node;
     bool sent; /* On this connection. */
     uint64_t deadline_ms;
     client_query_cb cb;
@@ -92,7 +104,8 @@ struct client_core {
     struct client_core_options options;
     char **servers;
     size_t servers_len;
-    size_t server; /* The next to be tried. */
+    size_t server;   /* The one in use, or to be tried next. */
+    size_t failures; /* Attempts and connections that came to nothing, one after the other. */
     char *client_name;
     char *virtual_host;
     struct client_core_host host;
@@ -100,9 +113,6 @@ struct client_core {
 
     enum client_phase phase;
     uint64_t phase_deadline_ms;
-    char address[ADDRESS_LEN_MAX + 1]; /* Of this attempt, or of the next when `address_fixed`. */
-    bool address_fixed;
-    unsigned redirects; /* Followed since the last attachment. */
     uint64_t backoff_ms;
     bool broken;          /* The connection cannot be used any more; the next tick drops it. */
     char trouble[320];    /* Why there is no connection, for people. */
@@ -114,6 +124,7 @@ struct client_core {
 
     uint8_t key[16];
     bool resumable;   /* The session of this key has been seen. */
+    uint64_t attempt; /* Attachments of this key that have been asked for. */
     unsigned strikes; /* OUT_OF_ORDER without progress. */
 
     uint32_t window;
@@ -128,7 +139,10 @@ struct client_core {
     bool closing;        /* client_core_close_session() was called. */
     uint64_t timeout_ms; /* No command or query times out before. */
 
-    uint64_t body_len_max; /* Of the leader last attached to. */
+    uint64_t body_len_max; /* Of the node last attached to. */
+    uint64_t node;         /* That greeted last; 0: none has. */
+    uint64_t leader;       /* As it knew then; 0: not known. */
+    char leader_address[ADDRESS_LEN_MAX + 1];
 
     struct client_consumer *consumers;
     struct list_node asks;
@@ -159,20 +173,27 @@ static inline bool client_ring_empty(const struct client_core *core)
 int client_command_add(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *message,
                        uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len,
                        uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+/* Where the command of a number is, from `floor` + 1 to `last_number`. */
+struct client_command **client_command_slot(struct client_core *core, uint64_t number);
+/* Calls back, once. */
+void client_command_tell(struct client_core *core, struct client_command *command, const struct client_reply *reply);
+/* Ends and frees the commands of a list, each with its `end_err`. Their callbacks may add others elsewhere. */
+void client_command_end_list(struct client_core *core, struct list_node *list);
 /* Sends what the window allows. */
 void client_command_pump(struct client_core *core);
 /* A new connection to the same session: sends everything unanswered again, in order. */
 void client_command_resend(struct client_core *core);
-/* A Replies frame. ERR_INVALID: not one. ERR_OUT_OF_ORDER, ERR_DISPLACED, ERR_NOT_LEADER: attach again.
+/* A Replies frame. ERR_INVALID: not one. ERR_OUT_OF_ORDER, ERR_DISPLACED: attach again.
  * ERR_SESSION_EXPIRED: the session is gone. ERR_CLOSED: it was closed as asked. */
 int client_command_replies(struct client_core *core, struct frame *frame) NODISCARD;
-/* The session is gone: what can be sent again waits for the next one, the rest ends. */
+
+/* client_command_end.c. The session is gone: what can be sent again waits for the next one, the rest ends. */
 void client_command_session_lost(struct client_core *core);
 /* Ends what is over its time. */
 void client_command_expire(struct client_core *core, uint64_t now);
 /* Ends everything: what was sent with `sent_err`, the rest with `unsent_err`. */
 void client_command_end_all(struct client_core *core, int sent_err, int unsent_err);
-/* The leader takes bodies up to core->body_len_max: what waits, has never been sent and is over it ends. */
+/* The node takes bodies up to core->body_len_max: what waits, has never been sent and is over it ends. */
 void client_command_refuse(struct client_core *core);
 /* Whether the consumer's Subscribe has a number, is not answered, and was carried out before this attachment. */
 bool client_command_subscribed_before(struct client_core *core, uint64_t consumer);
@@ -199,9 +220,9 @@ void client_consumer_free_all(struct client_core *core);
 
 /* client_ask.c */
 void client_ask_pump(struct client_core *core);
-/* The connection is gone: they will be asked again. */
+/* The connection is gone: they will be asked again, but for what must not be done twice. Calls back. */
 void client_ask_unsent(struct client_core *core);
-/* ERR_INVALID; ERR_NOT_LEADER: another node has to be asked. */
+/* ERR_INVALID; ERR_UNAVAILABLE: another node has to be asked. */
 int client_ask_result(struct client_core *core, struct frame *frame) NODISCARD;
 void client_ask_expire(struct client_core *core, uint64_t now);
 void client_ask_end_all(struct client_core *core, int err);

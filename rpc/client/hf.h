@@ -1,15 +1,21 @@
 /* libholdfast: the client library.
  *
+ * Any node of a cluster serves. The client connects to one of its servers and stays; when that node goes away, says that it
+ * cannot serve, or falls silent, the client resumes its session on the next one and sends again what is unanswered, under
+ * the same numbers: whatever was done already is answered the same.
+ *
  * Two ways to use it. hf_client_* is asynchronous, on a libuv loop of the caller. hf_* is blocking and has a loop of its
  * own. Either serves one thread at a time; use one per thread. Functions return 0 or a negative ERR_*.
  *
  * How a command may end, in both: 0, done. ERR_OUTCOME_UNKNOWN: it was sent, and nobody can say whether it was done.
  * ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_BUSY: it was not done. Anything else: the cluster refused it, and it was
- * not done.
+ * not done; among these ERR_NO_SPACE: the disks are too full for new messages. Nothing is lost, consuming and settling go
+ * on, and publishing succeeds again when there is room.
  *
  * A publish that names its producer and numbers its messages can be repeated after any failure, by any process: what is
- * in already is counted as repeated. Numbers of one producer must rise in the order of publishing; after a failure, do not
- * go on with later numbers before the failed ones have been published again. */
+ * in already is counted as repeated. Numbers of one producer must rise in the order of publishing; after a failure, wait for
+ * what is in flight, and begin again with the first number that failed: a later number that is in hides an earlier one that
+ * is not. */
 
 #ifndef HOLDFAST_RPC_CLIENT_HF_H
 #define HOLDFAST_RPC_CLIENT_HF_H
@@ -24,14 +30,18 @@
 #include "rpc/client/client_query.h"
 
 struct hf_options {
-    const char *servers;         /* "host:port,host:port,...": any of the cluster's nodes. Copied, as all strings. */
+    const char *servers; /* "host:port,host:port,...": any of the cluster's nodes, tried in this order. Copied, as all
+                                  * strings. */
     const char *client_name;     /* For people; NULL: "". */
     const char *virtual_host;    /* NULL: "/". */
     uint32_t lease_ms;           /* How long the session outlives its connection; 0: 10 s. */
     uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t connect_timeout_ms; /* To reach one node; 0: 2 s. */
-    uint64_t silence_timeout_ms; /* After which another node is tried; 0: 5 s. */
-    bool query_only;             /* No session: queries only, to whichever server answers. */
+    uint64_t
+        silence_timeout_ms; /* With something unanswered and nothing heard, another node is tried; 0: 3 s. The node is
+                                  * asked for a sign of life after a third of it. */
+    bool query_only;        /* No session: queries only, to whichever server answers. */
+    bool spread;            /* Tries the servers in a random order: for many clients with one list. */
 };
 
 /* The asynchronous library. Callbacks are called by the loop, never from within a function of ours. All commands that
@@ -78,6 +88,8 @@ const char *hf_error_detail(const struct hf *hf);
 int hf_declare(struct hf *hf, const char *queue, uint64_t timeout_ms) NODISCARD;
 /* `ret_dropped` may be NULL. */
 int hf_delete(struct hf *hf, const char *queue, bool if_empty, uint64_t timeout_ms, uint64_t *ret_dropped) NODISCARD;
+/* Drops the messages that are ready; those that are out with consumers stay. `ret_dropped` may be NULL. */
+int hf_purge(struct hf *hf, const char *queue, uint64_t timeout_ms, uint64_t *ret_dropped) NODISCARD;
 
 struct hf_body {
     const void *data;
@@ -138,6 +150,19 @@ int hf_settle(struct hf *hf, uint64_t timeout_ms) NODISCARD;
  * returned one. ERR_STALE: some messages had been given to others meanwhile. */
 int hf_flush(struct hf *hf, uint64_t timeout_ms) NODISCARD;
 
+/* Queries about queues are linearizable: the answer holds all that was confirmed, to anybody, before the call. What `each`
+ * gets lives until it returns; it must not call the library. */
+
+/* Calls `each` for one queue. ERR_NOT_FOUND. */
+int hf_queue(struct hf *hf, const char *queue, uint64_t timeout_ms,
+             void (*each)(void *arg, const struct client_queue *queue), void *arg) NODISCARD;
+
+/* Looks at messages where they are, from `position` on (0: from the first), in order: takes nothing, changes nothing.
+ * Calls `each` for some of them, at most `max`. When *ret_more is set there are others: ask again from behind the last
+ * position. ERR_NOT_FOUND. */
+int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
+              void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more) NODISCARD;
+
 /* Calls `each` for every queue, in order of name. */
 int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue),
               void *arg) NODISCARD;
@@ -145,5 +170,9 @@ int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const 
 /* Calls `each` with what the connected node says about itself and the others. */
 int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_cluster *cluster),
                void *arg) NODISCARD;
+
+/* Asks for leadership to go to the member `node`, or with 0 to whoever is most advanced. Returns when it is asked for;
+ * hf_cluster() shows what comes of it. ERR_NOT_FOUND: no such member. ERR_OUTCOME_UNKNOWN: the connection was lost. */
+int hf_transfer(struct hf *hf, uint64_t node, uint64_t timeout_ms) NODISCARD;
 
 #endif

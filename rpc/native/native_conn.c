@@ -93,6 +93,9 @@ static void on_congested(void *arg, bool congested)
     conn->held_by_congestion = congested;
     conn_hold(conn);
     native_session_congested(conn->session, congested);
+    if (!congested && conn->owner.received != NULL) {
+        conn->owner.received(conn->owner.arg); /* Deliveries that were paused are due. */
+    }
 }
 
 static void on_ended(void *arg, int err, const char *detail)

@@ -15,7 +15,7 @@ struct native_conn_owner {
     void *arg;
     struct gateway *gateway;
     struct journal *journal;
-    void (*received)(void *arg); /* A frame was given to the session. */
+    void (*received)(void *arg); /* The gateway was asked for something. */
     void (*closed)(void *arg);   /* The connection is gone, and freed when this returns. */
 };
 

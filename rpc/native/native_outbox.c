@@ -106,6 +106,17 @@ bool native_outbox_full(const struct native_outbox *outbox, size_t body_len)
            (outbox->bodies_len > 0 && outbox->bodies_bytes + body_len > NATIVE_DELIVERIES_LEN_MAX);
 }
 
+/* Nothing is in it: of ten thousand connections most are idle, and should cost little. */
+static void outbox_shrink(struct native_outbox *outbox)
+{
+    bytes_done(&outbox->replies);
+    bytes_done(&outbox->deliveries);
+    free(outbox->bodies);
+    free(outbox->ended);
+    outbox->bodies = NULL;
+    outbox->ended = NULL;
+}
+
 int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame_out *ret_frame)
 {
     struct frame_out frame;
@@ -122,6 +133,7 @@ int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame
         err = ended_encode(outbox, &frame);
         outbox->ended_len = 0;
     } else {
+        outbox_shrink(outbox);
         *ret_got = false;
         return 0;
     }

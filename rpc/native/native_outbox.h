@@ -49,7 +49,8 @@ bool native_outbox_full(const struct native_outbox *outbox, size_t body_len);
 bool native_outbox_ended_full(const struct native_outbox *outbox, int err, const char *detail);
 
 /* Takes the next frame to send: replies first, so that a subscription is confirmed before its first delivery; then
- * deliveries; then what has ended after them. Nothing is left when *ret_got is false. ERR_NOMEM, ERR_TOO_BIG. */
+ * deliveries; then what has ended after them. Nothing is left when *ret_got is false, and
+ * no memory is kept. ERR_NOMEM, ERR_TOO_BIG. */
 int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame_out *ret_frame) NODISCARD;
 
 #endif

@@ -1,127 +1,106 @@
-/* Encoding of query results. */
+/* Queries that wait for a read. */
 
 #include "rpc/native/native_query.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "proto/base/limits.h"
 
-/* The numbers of the repeated fields in QueryResult and ClusterInfo. */
-enum { RESULT_QUEUES_FIELD = 4, RESULT_CLUSTER_FIELD = 6 };
-
-_Static_assert(NATIVE_QUERY_QUEUES_MAX *(NAME_LEN_MAX + 40) + 1024 < FRAME_HEADER_LEN_MAX, "a full result fits");
-
-struct collector {
-    struct bytes header;
-    int err;
+struct query {
+    struct list_node node;
+    struct native_question question;
+    char name[]; /* Its. */
 };
 
-/* protobuf-c does not write to what it packs; its type has no const. */
-static char *text(const char *string)
+static void on_read(struct gateway_read *read, int err);
+
+void native_queries_init(struct native_queries *queries, struct gateway *gateway)
 {
-    return (char *)(uintptr_t)(string != NULL ? string : "");
+    *queries = (struct native_queries){.gateway = gateway, .read = {.done = on_read}};
+    list_init(&queries->waiting);
+    list_init(&queries->read.node);
 }
 
-static void on_queue(void *arg, const char *name, uint64_t ready, uint64_t unsettled, uint32_t consumers)
+/* Asks for a read when some wait and none is on its way. */
+static void queries_go(struct native_queries *queries)
 {
-    struct collector *collector = arg;
-    Holdfast__QueueInfo info = HOLDFAST__QUEUE_INFO__INIT;
-    info.name = text(name);
-    info.ready = ready;
-    info.unsettled = unsettled;
-    info.consumers = consumers;
-    if (collector->err == 0) {
-        collector->err = native_frame_append(&collector->header, RESULT_QUEUES_FIELD, &info.base);
+    if (queries->reading || queries->paused || queries->waiting_len == 0) {
+        return;
     }
+    queries->reading = true;
+    queries->covered = queries->waiting_len;
+    queries->gateway->ops->read(queries->gateway, &queries->read);
 }
 
-static int queues_collect(struct gateway *gateway, const Holdfast__Query *query, struct collector *collector,
-                          Holdfast__QueryResult *result)
+static struct query *queries_pop(struct native_queries *queries)
 {
-    size_t after_len = strlen(query->after);
-    int err = after_len > 0 ? name_check(query->after, after_len) : 0;
-    bool more = false;
+    struct query *query = container_of(list_first(&queries->waiting), struct query, node);
+    list_remove(&query->node);
+    queries->waiting_len--;
+    return query;
+}
+
+/* Answers the oldest; adds the length of the answer. */
+static int queries_answer(struct native_queries *queries, int read_err, size_t *len)
+{
+    struct query *query = queries_pop(queries);
+    struct frame_out frame;
+    int err = native_result_make(queries->gateway, &query->question, read_err, &frame);
+    free(query);
     if (err == 0) {
-        struct gateway_query_sink sink = {.arg = collector, .queue = on_queue};
-        err = gateway->ops->queues(gateway, query->after, NATIVE_QUERY_QUEUES_MAX, &sink, &more);
+        *len += frame.len;
+        queries->answer(queries->arg, &frame);
     }
-    if (collector->err != 0) {
-        return collector->err;
+    return err;
+}
+
+static void on_read(struct gateway_read *read, int read_err)
+{
+    struct native_queries *queries = container_of(read, struct native_queries, read);
+    int err = 0;
+    size_t len = 0;
+    queries->reading = false;
+    for (; err == 0 && queries->covered > 0 && len < NATIVE_QUERY_TURN_LEN && !queries->paused; queries->covered--) {
+        err = queries_answer(queries, read_err, &len);
     }
-    if (err != 0) {
-        collector->header.len = 0;
-        result->error = (uint32_t)-err;
-        result->detail = text(err_text(err));
-        return 0;
+    queries_go(queries);
+    queries->answered(queries->arg, err);
+}
+
+int native_queries_add(struct native_queries *queries, const struct native_question *question)
+{
+    if (queries->waiting_len == NATIVE_QUERY_WAITING_MAX) {
+        return ERR_BUSY;
     }
-    result->more = more;
+    size_t name_len = strlen(question->name);
+    struct query *query = malloc(sizeof *query + name_len + 1);
+    if (query == NULL) {
+        return ERR_NOMEM;
+    }
+    query->question = *question;
+    memcpy(query->name, question->name, name_len + 1);
+    query->question.name = query->name;
+    list_push_back(&queries->waiting, &query->node);
+    queries->waiting_len++;
+    queries_go(queries);
     return 0;
 }
 
-static int cluster_collect(struct gateway *gateway, struct collector *collector)
+void native_queries_pause(struct native_queries *queries, bool paused)
 {
-    struct gateway_status status = {0};
-    gateway->ops->status(gateway, &status);
-    CHECK(status.members_len <= ARRAY_LEN(status.members));
-    Holdfast__MemberInfo members[ARRAY_LEN(status.members)];
-    Holdfast__MemberInfo *pointers[ARRAY_LEN(status.members)];
-    for (unsigned i = 0; i < status.members_len; i++) {
-        members[i] = (Holdfast__MemberInfo)HOLDFAST__MEMBER_INFO__INIT;
-        members[i].id = status.members[i].id;
-        members[i].peer_address = text(status.members[i].peer_address);
-        members[i].client_address = text(status.members[i].client_address);
-        members[i].role = text(status.members[i].role);
-        members[i].connected = status.members[i].connected;
-        members[i].match_index = status.members[i].match_index;
-        members[i].detail = text(status.members[i].detail);
-        pointers[i] = &members[i];
-    }
-    Holdfast__ClusterInfo info = HOLDFAST__CLUSTER_INFO__INIT;
-    info.cluster = text(status.cluster);
-    info.node = status.node;
-    info.leader = status.leader;
-    info.term = status.term;
-    info.commit_index = status.commit_index;
-    info.applied_index = status.applied_index;
-    info.log_first = status.log_first;
-    info.log_last = status.log_last;
-    info.checkpoint_index = status.checkpoint_index;
-    info.log_time_ms = status.log_time_ms;
-    info.machine_version = status.machine_version;
-    info.version = text(status.version);
-    info.entries_replayed = status.entries_replayed;
-    info.members = pointers;
-    info.n_members = status.members_len;
-    return native_frame_append(&collector->header, RESULT_CLUSTER_FIELD, &info.base);
+    queries->paused = paused;
+    queries_go(queries);
 }
 
-int native_query_answer(struct gateway *gateway, const Holdfast__Query *query, struct frame_out *ret_frame)
+void native_queries_done(struct native_queries *queries)
 {
-    Holdfast__QueryResult result = HOLDFAST__QUERY_RESULT__INIT;
-    result.id = query->id;
-    struct collector collector = {0};
-    int err = 0;
-    if (query->kind == HOLDFAST__QUERY__KIND__CLUSTER) {
-        err = cluster_collect(gateway, &collector);
-    } else if (query->kind == HOLDFAST__QUERY__KIND__QUEUES) {
-        err = queues_collect(gateway, query, &collector, &result);
-    } else {
-        result.error = (uint32_t)-ERR_INVALID;
-        result.detail = text("a kind of query that this node does not know");
+    if (queries->reading) {
+        queries->gateway->ops->read_cancel(queries->gateway, &queries->read);
+        queries->reading = false;
     }
-    /* The parts of a protobuf message may come in any order: what was collected, then the rest. */
-    size_t len = holdfast__query_result__get_packed_size(&result);
-    if (err == 0 && len > 0) {
-        err = bytes_reserve(&collector.header, len);
-        if (err == 0) {
-            collector.header.len += holdfast__query_result__pack(&result, collector.header.data + collector.header.len);
-        }
+    queries->covered = 0;
+    while (queries->waiting_len > 0) {
+        free(queries_pop(queries));
     }
-    if (err == 0) {
-        err = native_frame_encode_raw(FRAME_QUERY_RESULT, collector.header.data, collector.header.len, NULL, 0,
-                                      ret_frame);
-    }
-    bytes_done(&collector.header);
-    return err;
 }

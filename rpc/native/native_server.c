@@ -6,11 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/base/limits.h"
 #include "rpc/listener.h"
+#include "rpc/memory_budget.h"
 #include "rpc/native/native_conn.h"
 
-#define CONNECTIONS_MAX_DEFAULT 4096u
+#define CONNECTIONS_MAX_DEFAULT 16384u
+#define MEMORY_MAX_DEFAULT (256 * MIB)
+#define SEND_MAX_DEFAULT (256 * MIB)
 #define IDLE_TIMEOUT_MS_DEFAULT 60000u
+#define FRAME_TIMEOUT_MS_DEFAULT 20000u
+#define UNACKED_TIMEOUT_MS_DEFAULT 10000u
 
 /* Connections above the limit that are being told so; further ones are dropped without a word. */
 #define REFUSING_MAX 64u
@@ -18,6 +24,8 @@
 struct native_server {
     struct native_server_options options;
     struct stream_options stream_options;
+    struct memory_budget receiving;
+    struct memory_budget sending;
     struct listener *listener; /* NULL: closed. */
     struct list_node conns;
     unsigned conns_len;
@@ -57,7 +65,7 @@ static void drop_one(struct native_server *server, uv_tcp_t *tcp)
 {
     struct stream *stream;
     struct stream_events events = {0};
-    if (stream_new(server->options.loop, &server->stream_options, &events, &stream) == 0) {
+    if (stream_new(server->options.loop, NULL, &events, &stream) == 0) {
         if (stream_accept(stream, tcp) != 0) {
             journal_warning(server->options.journal, "client", "a connection could not be accepted");
         }
@@ -106,6 +114,28 @@ static void on_listener_closed(void *arg)
     server_release(server);
 }
 
+static uint64_t or_default(uint64_t value, uint64_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void server_configure(struct native_server *server, const struct native_server_options *options)
+{
+    server->options = *options;
+    server->options.connections_max = (unsigned)or_default(options->connections_max, CONNECTIONS_MAX_DEFAULT);
+    memory_budget_init(&server->receiving, or_default(options->memory_max, MEMORY_MAX_DEFAULT));
+    memory_budget_init(&server->sending, or_default(options->send_max, SEND_MAX_DEFAULT));
+    server->stream_options = (struct stream_options){
+        .handshake_timeout_ms = options->handshake_timeout_ms,
+        .idle_timeout_ms = or_default(options->idle_timeout_ms, IDLE_TIMEOUT_MS_DEFAULT),
+        .frame_timeout_ms = or_default(options->frame_timeout_ms, FRAME_TIMEOUT_MS_DEFAULT),
+        .stall_timeout_ms = options->stall_timeout_ms,
+        .vanished_timeout_ms = or_default(options->unacked_timeout_ms, UNACKED_TIMEOUT_MS_DEFAULT),
+        .receive_budget = &server->receiving,
+        .send_budget = &server->sending,
+    };
+}
+
 int native_server_start(const struct native_server_options *options, struct native_server **ret_server, char *detail,
                         size_t detail_len)
 {
@@ -114,15 +144,7 @@ int native_server_start(const struct native_server_options *options, struct nati
         (void)snprintf(detail, detail_len, "out of memory");
         return ERR_NOMEM;
     }
-    server->options = *options;
-    if (server->options.connections_max == 0) {
-        server->options.connections_max = CONNECTIONS_MAX_DEFAULT;
-    }
-    server->stream_options = (struct stream_options){
-        .handshake_timeout_ms = options->handshake_timeout_ms,
-        .idle_timeout_ms = options->idle_timeout_ms > 0 ? options->idle_timeout_ms : IDLE_TIMEOUT_MS_DEFAULT,
-        .stall_timeout_ms = options->stall_timeout_ms,
-    };
+    server_configure(server, options);
     list_init(&server->conns);
     struct listener_events events = {
         .arg = server,
@@ -147,6 +169,14 @@ uint16_t native_server_port(const struct native_server *server)
 unsigned native_server_connections(const struct native_server *server)
 {
     return server->conns_len;
+}
+
+void native_server_stats(const struct native_server *server, struct native_server_stats *ret_stats)
+{
+    *ret_stats = (struct native_server_stats){
+        .receiving_bytes = server->receiving.used,
+        .sending_bytes = server->sending.used,
+    };
 }
 
 void native_server_close(struct native_server *server, void (*closed)(void *arg), void *arg)

@@ -18,10 +18,14 @@ struct native_server_options {
     struct gateway *gateway;       /* Borrowed until closed. */
     struct journal *journal;       /* May be NULL. */
     const char *listen_address;    /* host:port; port 0 takes a free one. */
-    unsigned connections_max;      /* 0: 4096. A client above it gets a GOODBYE{LIMIT}. */
+    unsigned connections_max;      /* 0: 16384. A client above it gets a GOODBYE{LIMIT}. */
+    uint64_t memory_max;           /* Bytes for large frames that have begun to arrive, together; 0: 256 MiB. */
+    uint64_t send_max;             /* Bytes queued for all clients, above which each is congested early; 0: 256 MiB. */
     uint64_t handshake_timeout_ms; /* Until HELLO; 0: 10000. */
     uint64_t idle_timeout_ms;      /* Without a frame from the client, which must PING; 0: 60000. */
+    uint64_t frame_timeout_ms;     /* With a frame begun that does not go on: see stream.h; 0: 20000. */
     uint64_t stall_timeout_ms;     /* With bytes for a client that takes none; 0: 30000. */
+    uint64_t unacked_timeout_ms;   /* With bytes sent and no sign of the client's host; 0: 10000. */
     void *arg;
     /* Something was given to the gateway, which may want its turn: after every batch of frames. May be NULL. */
     void (*submitted)(void *arg);
@@ -33,6 +37,13 @@ int native_server_start(const struct native_server_options *options, struct nati
 
 uint16_t native_server_port(const struct native_server *server);
 unsigned native_server_connections(const struct native_server *server);
+
+/* What the connections have together of what is bounded in common. */
+struct native_server_stats {
+    uint64_t receiving_bytes; /* Of memory_max. */
+    uint64_t sending_bytes;   /* Of send_max. */
+};
+void native_server_stats(const struct native_server *server, struct native_server_stats *ret_stats);
 
 /* Stops listening, detaches all sessions from the gateway before it returns, says GOODBYE{CLOSED} to their clients and
  * closes. `closed` (may be NULL) is called when nothing is left, after at most two seconds or so; the server is freed

@@ -95,21 +95,25 @@ int peer_hello_check(struct peer_links *links, const struct peer_hello *hello, s
 
 /* ---- Sending ---- */
 
-void peer_links_send(struct peer_links *links, uint64_t node, struct frame_out *frame)
+bool peer_links_send(struct peer_links *links, uint64_t node, struct frame_out *frame)
 {
     struct peer *peer = peer_find(links, node);
-    if (peer == NULL || peer->state != DIAL_READY) {
-        if (peer != NULL) {
-            peer->dropped_frames++;
-        }
+    if (peer == NULL) {
         frame_out_done(frame);
-        return;
+        return false;
     }
-    if (stream_send(peer->out, frame) != 0) {
-        peer->dropped_frames++;
+    bool sent = false;
+    if (peer->state == DIAL_READY) {
+        sent = stream_send(peer->out, frame) == 0;
     } else {
-        peer->sent_frames++;
+        frame_out_done(frame);
     }
+    if (sent) {
+        peer->sent_frames++;
+    } else {
+        peer->dropped_frames++;
+    }
+    return sent;
 }
 
 void peer_links_flush(struct peer_links *links)

@@ -8,8 +8,8 @@
  * Whoever is refused is told why (GOODBYE), both sides put it in their journal once, and the dialler tries again, as it
  * does after every loss, after 50 ms doubling to a second, with jitter.
  *
- * Messages may be lost: those for a node that is not connected, or whose queue is full, are dropped and counted. Raft
- * sends again. */
+ * Messages may be lost: those for a node that is not connected, or whose queue is full, are dropped and counted, and the
+ * sender is told; so is what was on its way when a connection ends. Raft and the gateways send again. */
 
 #ifndef HOLDFAST_RPC_PEER_PEER_LINKS_H
 #define HOLDFAST_RPC_PEER_PEER_LINKS_H
@@ -66,8 +66,9 @@ struct peer_links_stats {
 int peer_links_start(const struct peer_links_options *options, struct peer_links **ret_links, char *detail,
                      size_t detail_len) NODISCARD;
 
-/* Sends a frame to a node, or drops it. Takes ownership. A node that is no member is one that is not connected. */
-void peer_links_send(struct peer_links *links, uint64_t node, struct frame_out *frame);
+/* Sends a frame to a node. Takes ownership. False: it was dropped, since the node is not connected (one that is no member
+ * never is) or its queue is full. What was taken arrives, in order, or changed() tells that the connection is over. */
+bool peer_links_send(struct peer_links *links, uint64_t node, struct frame_out *frame);
 
 /* Writes what is queued now, rather than at the end of the turn. */
 void peer_links_flush(struct peer_links *links);

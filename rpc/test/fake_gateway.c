@@ -72,17 +72,48 @@ static void fake_detach(struct gateway_link *link)
     fake->detaches++;
 }
 
-static int fake_queues(struct gateway *gateway, const char *after, size_t max, const struct gateway_query_sink *sink,
-                       bool *ret_more)
+static void fake_read(struct gateway *gateway, struct gateway_read *read)
 {
     struct fake_gateway *fake = fake_of(gateway);
+    fake->reads++;
+    list_push_back(&fake->reading, &read->node);
+}
+
+static void fake_read_cancel(struct gateway *gateway, struct gateway_read *read)
+{
+    (void)gateway;
+    list_remove(&read->node);
+}
+
+static void fake_queue_fill(unsigned i, char name[16], struct gateway_queue *queue)
+{
+    (void)snprintf(name, 16, "q%06u", i);
+    *queue = (struct gateway_queue){
+        .name = name,
+        .ready = i,
+        .unsettled = i + 1,
+        .consumers = i + 2,
+        .enqueued = i + 3,
+        .delivered = i + 4,
+        .settled = i + 5,
+        .released = i + 6,
+        .oldest_ms = i + 7,
+    };
+}
+
+static int fake_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
+                       void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
+{
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->looks += !fake->in_read;
     if (fake->queues_err != 0) {
         return fake->queues_err;
     }
     unsigned sent = 0;
     for (unsigned i = 0; i < fake->queues; i++) {
         char name[16];
-        (void)snprintf(name, sizeof name, "q%06u", i);
+        struct gateway_queue queue;
+        fake_queue_fill(i, name, &queue);
         if (strcmp(name, after) <= 0) {
             continue;
         }
@@ -91,10 +122,63 @@ static int fake_queues(struct gateway *gateway, const char *after, size_t max, c
             return 0;
         }
         sent++;
-        sink->queue(sink->arg, name, i, i + 1, i + 2);
+        each(arg, &queue);
     }
     *ret_more = false;
     return 0;
+}
+
+/* The number of a queue that there is. */
+static int fake_find(const struct fake_gateway *fake, const char *name, unsigned *ret_i)
+{
+    unsigned i;
+    if (sscanf(name, "q%6u", &i) != 1 || i >= fake->queues) {
+        return ERR_NOT_FOUND;
+    }
+    *ret_i = i;
+    return 0;
+}
+
+static int fake_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue)
+{
+    static _Thread_local char kept[16];
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->looks += !fake->in_read;
+    unsigned i;
+    int err = fake_find(fake, name, &i);
+    if (err == 0) {
+        fake_queue_fill(i, kept, ret_queue);
+    }
+    return err;
+}
+
+static int fake_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
+                       bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
+{
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->looks += !fake->in_read;
+    unsigned i;
+    int err = fake_find(fake, name, &i);
+    if (err != 0) {
+        return err;
+    }
+    *ret_more = false;
+    for (uint64_t at = position > 0 ? position : 1; at <= fake->messages; at++) {
+        struct gateway_browsed message = {
+            .position = at, .enqueued_ms = 2, .body_hash = 3, .delivery_count = 4, .locked = true, .body = fake->body};
+        if (!each(arg, &message)) {
+            *ret_more = at < fake->messages;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int fake_transfer(struct gateway *gateway, uint64_t node)
+{
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->last_transfer = node;
+    return fake->transfer_err;
 }
 
 static void fake_status(struct gateway *gateway, struct gateway_status *ret_status)
@@ -106,7 +190,10 @@ static void fake_status(struct gateway *gateway, struct gateway_status *ret_stat
         .leader = 2,
         .term = 3,
         .commit_index = 4,
+        .log_time_ms = 5,
         .version = "9.9",
+        .sessions = 6,
+        .refusing = "the disks are full",
         .members = {{.id = 1, .peer_address = "a:1", .client_address = "a:2", .role = "follower", .detail = "fine"},
                     {.id = 2, .peer_address = "b:1", .client_address = "b:2", .role = "leader", .connected = true}},
         .members_len = 2,
@@ -119,19 +206,48 @@ static const struct gateway_ops fake_ops = {
     .submit = fake_submit,
     .pause = fake_pause,
     .detach = fake_detach,
+    .read = fake_read,
+    .read_cancel = fake_read_cancel,
     .queues = fake_queues,
+    .queue = fake_queue,
+    .browse = fake_browse,
+    .transfer = fake_transfer,
     .status = fake_status,
 };
 
 void fake_gateway_init(struct fake_gateway *fake)
 {
     *fake = (struct fake_gateway){.base.ops = &fake_ops, .leader = {.node = 1, .address = "here:1"}};
+    list_init(&fake->reading);
 }
 
 void fake_gateway_done(struct fake_gateway *fake)
 {
+    CHECK(list_empty(&fake->reading));
     slice_unref(&fake->last_header);
     slice_unref(&fake->last_bodies);
+}
+
+unsigned fake_gateway_read_done(struct fake_gateway *fake, int err)
+{
+    /* Those that are asked for from within done() are for the next time. */
+    struct list_node due;
+    list_init(&due);
+    while (!list_empty(&fake->reading)) {
+        struct list_node *node = list_first(&fake->reading);
+        list_remove(node);
+        list_push_back(&due, node);
+    }
+    unsigned count = 0;
+    for (struct list_node *node = list_first(&due); node != NULL; node = list_first(&due)) {
+        list_remove(node);
+        struct gateway_read *read = container_of(node, struct gateway_read, node);
+        fake->in_read = err == 0;
+        read->done(read, err);
+        fake->in_read = false;
+        count++;
+    }
+    return count;
 }
 
 void fake_gateway_detach(struct fake_gateway *fake, int err, const char *detail, const struct gateway_leader *leader)

@@ -16,8 +16,16 @@ struct fake_gateway {
     struct gateway_leader leader;
     int attach_err;
     int submit_err;
-    unsigned queues; /* How many there are. */
+    unsigned queues; /* How many there are: q000000 and so on. */
     int queues_err;
+    unsigned messages; /* In each queue, at positions from 1 on, */
+    struct slice body; /* each with this body. Borrowed. */
+    int transfer_err;
+    uint64_t last_transfer;
+    struct list_node reading; /* Reads that are not done. */
+    unsigned reads;           /* Asked for so far. */
+    unsigned looks;           /* At queues and messages, outside of a read: a mistake. */
+    bool in_read;
 
     struct gateway_attach last_attach; /* Without its pointers. */
     char last_virtual_host[256];
@@ -36,6 +44,9 @@ struct fake_gateway {
 
 void fake_gateway_init(struct fake_gateway *fake);
 void fake_gateway_done(struct fake_gateway *fake);
+
+/* Ends the reads that are pending; returns how many. */
+unsigned fake_gateway_read_done(struct fake_gateway *fake, int err);
 
 /* The link ends from the gateway's side. */
 void fake_gateway_detach(struct fake_gateway *fake, int err, const char *detail, const struct gateway_leader *leader);

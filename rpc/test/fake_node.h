@@ -28,7 +28,12 @@ struct fake_event {
     bool resume;
     size_t consumers_len;
     uint64_t seen; /* Of the first consumer in an ATTACH. */
-    uint64_t id;   /* Of a query or ping. */
+    uint64_t attempt;
+    uint64_t id; /* Of a query or ping. */
+    int query;   /* Holdfast__Query__Kind, and what it asks for. */
+    uint64_t position;
+    uint64_t node;
+    uint32_t max;
     size_t body_len;
 };
 
@@ -63,6 +68,9 @@ struct fake_node {
 
 /* Three servers "a:1", "b:1", "c:1", unless `servers` is smaller. */
 void fake_node_init(struct fake_node *node, unsigned servers, uint32_t window, bool query_only);
+/* The same with options of the test's own; what the fake provides is filled in. */
+void fake_node_init_options(struct fake_node *node, unsigned servers, struct client_core_options options,
+                            uint64_t seed);
 void fake_node_done(struct fake_node *node);
 
 /* The next thing that the client did; fails the test when there is none, or another kind. */

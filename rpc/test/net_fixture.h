@@ -72,6 +72,8 @@ void frame_flatten(struct frame_out *frame, struct bytes *out);
 /* A plain socket connected to 127.0.0.1:port. */
 int raw_connect(uint16_t port);
 void raw_write(int fd, const void *data, size_t len);
+/* TCP segments with data that have arrived on it. */
+unsigned raw_segments(int fd);
 
 /* A journal that keeps its lines. */
 struct test_journal {

@@ -65,7 +65,7 @@ Test(client_delivery, damaged_bytes_are_never_handed_out)
     fake_node_deliver(&node, 9, 1, "one", 1);
     cr_assert_eq(node.deliveries_len, 0);
     fake_node_expect(&node, FAKE_DISCONNECT);
-    cr_assert_eq(fake_node_attach(&node, "a:1", 1)->seen, 0);
+    cr_assert_eq(fake_node_attach(&node, "b:1", 1)->seen, 0); /* Another replica may have it undamaged. */
     fake_node_deliver(&node, 9, 1, "one", 0);
     cr_assert_eq(node.deliveries_len, 1);
     fake_node_done(&node);
@@ -283,7 +283,7 @@ Test(client_delivery, an_idle_subscriber_pings_and_leaves_when_nobody_answers)
     }
     fake_node_run(&node, 2000);
     fake_node_expect_frame(&node, FRAME_PING);
-    fake_node_run(&node, 4999);
+    fake_node_run(&node, 2999);
     fake_node_expect_nothing(&node);
     fake_node_run(&node, 1);
     fake_node_expect(&node, FAKE_DISCONNECT);

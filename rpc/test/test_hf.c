@@ -20,6 +20,7 @@ struct node {
     uv_check_t check;
     uv_async_t stop;
     struct fake_gateway fake;
+    const struct gateway_ops *fake_ops; /* Its own, when a test puts others before them. */
     struct native_server *server;
     bool greeted;
     unsigned replied;
@@ -66,6 +67,7 @@ static void on_turn(uv_check_t *check)
 {
     struct node *node = check->data;
     const struct gateway_sink *sink = &node->fake.sink;
+    (void)fake_gateway_read_done(&node->fake, 0);
     if (!node->fake.attached) {
         node->greeted = false;
         return;
@@ -245,11 +247,88 @@ Test(hf, asks)
     unsigned queues = 0;
     cr_assert_eq(hf_queues(hf, 5000, queue_count, &queues), 0);
     cr_assert_eq(queues, 1000); /* In several answers. */
+    unsigned one = 7;
+    cr_assert_eq(hf_queue(hf, "q000007", 5000, queue_count, &one), 0);
+    cr_assert_eq(one, 8);
+    cr_assert_eq(hf_queue(hf, "none", 5000, queue_count, &one), ERR_NOT_FOUND);
     uint64_t term = 0;
     cr_assert_eq(hf_cluster(hf, 5000, cluster_note, &term), 0);
     cr_assert_eq(term, 3);
     cr_assert_eq(hf_close(hf, 0), 0);
     node_stop(&node);
+}
+
+/* The fake's messages with checksums that match: the client looks at them. */
+struct browse_hashed {
+    void *arg;
+    bool (*each)(void *arg, const struct gateway_browsed *message);
+};
+
+static bool message_hash(void *arg, const struct gateway_browsed *message)
+{
+    struct browse_hashed *browse = arg;
+    struct gateway_browsed hashed = *message;
+    hashed.body_hash = XXH3_64bits(message->body.data, message->body.len);
+    return browse->each(browse->arg, &hashed);
+}
+
+static int browse_hashed(struct gateway *gateway, const char *name, uint64_t position, void *arg,
+                         bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
+{
+    struct node *node = container_of(gateway, struct node, fake.base);
+    struct browse_hashed browse = {.arg = arg, .each = each};
+    return node->fake_ops->browse(gateway, name, position, &browse, message_hash, ret_more);
+}
+
+static void message_count(void *arg, const struct client_message *message)
+{
+    uint64_t *last = arg;
+    cr_assert_eq(message->position, *last + 1);
+    cr_assert_eq(message->body.len, 4);
+    cr_assert_arr_eq(message->body.data, "body", 4);
+    *last = message->position;
+}
+
+Test(hf, browses_in_pages)
+{
+    struct node node;
+    node_start(&node);
+    node.fake.messages = 25;
+    node.fake_ops = node.fake.base.ops;
+    struct gateway_ops ops = *node.fake_ops;
+    ops.browse = browse_hashed;
+    node.fake.base.ops = &ops;
+    node.fake.body = (struct slice){.data = (const uint8_t *)"body", .len = 4};
+    struct hf *hf = open_to(&node);
+    uint64_t last = 0;
+    bool more = true;
+    unsigned pages = 0;
+    while (more) {
+        cr_assert_eq(hf_browse(hf, "q000001", last + 1, 10, 5000, message_count, &last, &more), 0);
+        pages++;
+    }
+    cr_assert_eq(last, 25);
+    cr_assert_eq(pages, 3);
+    cr_assert_eq(hf_browse(hf, "none", 0, 10, 5000, message_count, &last, &more), ERR_NOT_FOUND);
+    cr_assert_eq(hf_close(hf, 0), 0);
+    node_stop(&node);
+    cr_assert_eq(node.fake.attaches, 1);
+}
+
+Test(hf, hands_leadership_over_and_drops_messages)
+{
+    struct node node;
+    node_start(&node);
+    struct hf *hf = open_to(&node);
+    uint64_t dropped = 0;
+    cr_assert_eq(hf_purge(hf, "q", 5000, &dropped), 0);
+    cr_assert_eq(dropped, 1);
+    cr_assert_eq(hf_transfer(hf, 2, 5000), 0);
+    node.fake.transfer_err = ERR_NOT_FOUND;
+    cr_assert_eq(hf_transfer(hf, 9, 5000), ERR_NOT_FOUND);
+    cr_assert_eq(hf_close(hf, 0), 0);
+    node_stop(&node);
+    cr_assert_eq(node.fake.last_transfer, 9);
 }
 
 Test(hf, says_that_nobody_is_there_and_why)

@@ -9,6 +9,7 @@
 
 #include "fake_gateway.h"
 #include "net_fixture.h"
+#include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "rpc/native/native_frame.h"
 
@@ -19,7 +20,14 @@ struct fixture {
     struct test_journal journal;
     unsigned submitted;
     bool closed;
+    uv_check_t reads; /* Ends the reads of each turn. */
 };
+
+static void on_reads(uv_check_t *check)
+{
+    struct fixture *f = container_of(check, struct fixture, reads);
+    (void)fake_gateway_read_done(&f->fake, 0);
+}
 
 static void on_submitted(void *arg)
 {
@@ -33,6 +41,8 @@ static void fixture_open(struct fixture *f, struct native_server_options options
     loop_open(&f->loop);
     fake_gateway_init(&f->fake);
     test_journal_init(&f->journal);
+    uv_check_init(&f->loop, &f->reads);
+    uv_check_start(&f->reads, on_reads);
     options.loop = &f->loop;
     options.gateway = &f->fake.base;
     options.journal = &f->journal.base;
@@ -60,6 +70,7 @@ static void fixture_close(struct fixture *f)
         native_server_close(f->server, on_server_closed, f);
         cr_assert(loop_until(&f->loop, is_closed, f, 20000));
     }
+    uv_close((uv_handle_t *)&f->reads, NULL);
     loop_close(&f->loop);
     cr_assert_not(f->fake.attached);
     fake_gateway_done(&f->fake);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fake_gateway.h"
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
@@ -14,152 +13,12 @@
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_outbox.h"
-
-/* A session with a host that keeps the frames. */
-struct fixture {
-    struct fake_gateway fake;
-    struct native_session *session;
-    struct frame_out sent[64];
-    unsigned sent_len;
-    unsigned read; /* Of `sent`. */
-    bool held;
-    unsigned closes;
-    struct arena arena;
-};
-
-static void host_send(void *arg, struct frame_out *frame)
-{
-    struct fixture *f = arg;
-    cr_assert_eq(f->closes, 0u, "sent after the close");
-    cr_assert_lt(f->sent_len, ARRAY_LEN(f->sent));
-    f->sent[f->sent_len++] = *frame;
-    *frame = (struct frame_out){0};
-}
-
-static void host_hold(void *arg, bool hold)
-{
-    struct fixture *f = arg;
-    f->held = hold;
-}
-
-static void host_close(void *arg)
-{
-    struct fixture *f = arg;
-    f->closes++;
-}
-
-static void fixture_open(struct fixture *f)
-{
-    *f = (struct fixture){0};
-    fake_gateway_init(&f->fake);
-    arena_init(&f->arena, 4 * MIB);
-    struct native_session_host host = {.arg = f, .send = host_send, .hold = host_hold, .close = host_close};
-    cr_assert_eq(native_session_new(&f->fake.base, &host, &f->session), 0);
-}
-
-static void fixture_close(struct fixture *f)
-{
-    native_session_free(f->session);
-    cr_assert_not(f->fake.attached);
-    for (unsigned i = 0; i < f->sent_len; i++) {
-        frame_out_done(&f->sent[i]);
-    }
-    fake_gateway_done(&f->fake);
-    arena_done(&f->arena);
-}
-
-static void give_raw(struct fixture *f, uint8_t type, const void *header, size_t header_len, size_t body_len)
-{
-    struct blob *blob = blob_new(header_len + body_len);
-    cr_assert_not_null(blob);
-    memset(blob->data, 'b', header_len + body_len);
-    if (header_len > 0) {
-        memcpy(blob->data, header, header_len);
-    }
-    struct slice all = slice_of_blob(blob);
-    struct frame frame = {
-        .type = type, .header = slice_part(all, 0, header_len), .body = slice_part(all, header_len, body_len)};
-    native_session_receive(f->session, &frame);
-}
-
-static void give(struct fixture *f, uint8_t type, const ProtobufCMessage *message)
-{
-    uint8_t header[4096];
-    cr_assert_leq(protobuf_c_message_get_packed_size(message), sizeof header);
-    give_raw(f, type, header, protobuf_c_message_pack(message, header), 0);
-}
-
-static void give_command(struct fixture *f, uint64_t number, size_t body_len)
-{
-    Holdfast__CommandFrame message = HOLDFAST__COMMAND_FRAME__INIT;
-    uint8_t command[3] = {9, 8, 7};
-    message.number = number;
-    message.answered = number - 1;
-    message.command = (ProtobufCBinaryData){.len = sizeof command, .data = command};
-    uint8_t header[64];
-    give_raw(f, FRAME_COMMAND, header, holdfast__command_frame__pack(&message, header), body_len);
-}
-
-/* The next frame sent, decoded; it must be of this type. */
-static const void *take(struct fixture *f, uint8_t type, const ProtobufCMessageDescriptor *descriptor)
-{
-    cr_assert_lt(f->read, f->sent_len, "nothing was sent");
-    const struct frame_out *out = &f->sent[f->read++];
-    struct frame_prefix prefix;
-    cr_assert_eq(frame_prefix_decode(out->head->data, &prefix), 0);
-    cr_assert_eq(prefix.type, type, "type %u rather than %u", prefix.type, type);
-    const void *message = protobuf_c_message_unpack(descriptor, &f->arena.protobuf, prefix.header_len,
-                                                    out->head->data + FRAME_PREFIX_LEN);
-    cr_assert_not_null(message);
-    return message;
-}
-
-static void give_hello(struct fixture *f)
-{
-    Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
-    char name[] = "tester";
-    hello.client = name;
-    give(f, FRAME_HELLO, &hello.base);
-}
-
-static void give_attach(struct fixture *f)
-{
-    Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
-    uint8_t key[16] = {1, 2, 3};
-    attach.key = (ProtobufCBinaryData){.len = sizeof key, .data = key};
-    attach.lease_ms = 5000;
-    uint64_t consumers[] = {4, 5}, seen[] = {6, 7};
-    attach.consumer = consumers;
-    attach.seen = seen;
-    attach.n_consumer = attach.n_seen = 2;
-    give(f, FRAME_ATTACH, &attach.base);
-}
-
-static void attach_all(struct fixture *f)
-{
-    give_hello(f);
-    (void)take(f, FRAME_WELCOME, &holdfast__welcome__descriptor);
-    give_attach(f);
-    cr_assert(f->fake.attached);
-    f->fake.sink.attached(f->fake.sink.arg, 42, 17);
-    const Holdfast__Attached *attached = take(f, FRAME_ATTACHED, &holdfast__attached__descriptor);
-    cr_assert_eq(attached->session, 42u);
-    cr_assert_eq(attached->last_number, 17u);
-}
-
-static void expect_goodbye(struct fixture *f, int err, const char *part)
-{
-    const Holdfast__Goodbye *goodbye = take(f, FRAME_GOODBYE, &holdfast__goodbye__descriptor);
-    cr_assert_eq(goodbye->error, (uint32_t)-err, "%u: %s", goodbye->error, goodbye->detail);
-    cr_assert_not_null(strstr(goodbye->detail, part), "'%s' is not in '%s'", part, goodbye->detail);
-    cr_assert_eq(f->closes, 1u);
-    cr_assert_eq(f->read, f->sent_len, "something follows the goodbye");
-}
+#include "session_fixture.h"
 
 Test(native_session, hello_attach_command_reply)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     give_hello(&f);
     const Holdfast__Welcome *welcome = take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
     cr_assert_str_eq(welcome->cluster, "test");
@@ -172,6 +31,7 @@ Test(native_session, hello_attach_command_reply)
     cr_assert_str_eq(f.fake.last_client, "tester");
     cr_assert_eq(f.fake.last_attach.key[2], 3);
     cr_assert_eq(f.fake.last_attach.lease_ms, 5000u);
+    cr_assert_eq(f.fake.last_attach.attempt, 8u);
     cr_assert_eq(f.fake.last_attach.consumers_len, 2u);
     cr_assert_eq(f.fake.last_seen, 7u);
     f.fake.sink.attached(f.fake.sink.arg, 42, 0);
@@ -191,14 +51,14 @@ Test(native_session, hello_attach_command_reply)
     cr_assert_str_eq(replies->replies[0]->detail, "gone after the call");
     cr_assert_eq(replies->replies[0]->error, 5u);
     cr_assert_eq(replies->replies[0]->count, 9u);
-    fixture_close(&f);
+    session_fixture_close(&f);
     cr_assert_eq(f.fake.detaches, 1u);
 }
 
 Test(native_session, replies_go_before_deliveries_and_frames_are_bounded)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     struct slice body;
     cr_assert_eq(slice_copy("0123456789", 10, &body), 0);
@@ -217,13 +77,13 @@ Test(native_session, replies_go_before_deliveries_and_frames_are_bounded)
     cr_assert_eq(rest->n_deliveries, 10u);
     cr_assert_eq(rest->deliveries[9]->number, NATIVE_DELIVERIES_MAX + 10);
     slice_unref(&body);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, large_bodies_travel_in_frames_of_their_own)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     struct blob *blob = blob_new(NATIVE_DELIVERIES_LEN_MAX * 3 / 4);
     cr_assert_not_null(blob);
@@ -238,13 +98,13 @@ Test(native_session, large_bodies_travel_in_frames_of_their_own)
         cr_assert_eq(one->deliveries[0]->number, i);
     }
     blob_unref(blob);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, a_busy_gateway_holds_the_client_and_keeps_the_order)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     f.fake.submit_err = ERR_BUSY;
     give_command(&f, 18, 1);
@@ -262,13 +122,13 @@ Test(native_session, a_busy_gateway_holds_the_client_and_keeps_the_order)
     for (unsigned i = 0; i < 22; i++) {
         cr_assert_eq(f.fake.numbers[i], 18 + i);
     }
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, who_ignores_the_hold_is_sent_away)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     f.fake.submit_err = ERR_BUSY;
     for (uint64_t i = 18; i < 18 + 200 && f.closes == 0; i++) {
@@ -277,64 +137,80 @@ Test(native_session, who_ignores_the_hold_is_sent_away)
     expect_goodbye(&f, ERR_LIMIT, "told to wait");
     cr_assert_eq(f.fake.detaches, 1u, "nothing more is delivered to it");
     give_command(&f, 400, 1);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, waiting_frames_are_freed_with_the_session)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     f.fake.submit_err = ERR_BUSY;
     give_command(&f, 18, 1000);
     give_command(&f, 19, 1000);
-    fixture_close(&f); /* The leak checker looks. */
+    session_fixture_close(&f); /* The leak checker looks. */
     cr_assert_eq(f.fake.commands, 0u);
 }
 
-Test(native_session, a_node_that_does_not_lead_says_who_does)
+Test(native_session, a_node_that_does_not_lead_serves_and_says_who_does)
 {
-    struct fixture f;
-    fixture_open(&f);
-    f.fake.leader_err = ERR_NOT_LEADER;
+    struct session_fixture f;
+    session_fixture_open(&f);
     f.fake.leader = (struct gateway_leader){.node = 3, .address = "there:7"};
     give_hello(&f);
     const Holdfast__Welcome *welcome = take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
     cr_assert_eq(welcome->leader, 3u);
+    cr_assert_str_eq(welcome->leader_address, "there:7");
     give_attach(&f);
-    const Holdfast__Goodbye *goodbye = take(&f, FRAME_GOODBYE, &holdfast__goodbye__descriptor);
-    cr_assert_eq(goodbye->error, (uint32_t)-ERR_NOT_LEADER);
-    cr_assert_eq(goodbye->leader, 3u);
-    cr_assert_str_eq(goodbye->leader_address, "there:7");
-    cr_assert_eq(f.closes, 1u);
-    cr_assert_eq(f.fake.attaches, 0u);
-    fixture_close(&f);
+    cr_assert(f.fake.attached);
+    session_fixture_close(&f);
+}
+
+Test(native_session, a_node_that_cannot_serve_says_so_and_who_leads)
+{
+    for (unsigned known = 0; known < 2; known++) {
+        struct session_fixture f;
+        session_fixture_open(&f);
+        f.fake.attach_err = ERR_UNAVAILABLE;
+        f.fake.leader_err = known ? 0 : ERR_UNAVAILABLE;
+        f.fake.leader = (struct gateway_leader){.node = known ? 3 : 0, .address = known ? "there:7" : NULL};
+        give_hello(&f);
+        const Holdfast__Welcome *welcome = take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+        cr_assert_eq(welcome->leader, known ? 3u : 0u);
+        give_attach(&f);
+        const Holdfast__Goodbye *goodbye = take(&f, FRAME_GOODBYE, &holdfast__goodbye__descriptor);
+        cr_assert_eq(goodbye->error, (uint32_t)-ERR_UNAVAILABLE);
+        cr_assert_eq(goodbye->leader, known ? 3u : 0u);
+        cr_assert_str_eq(goodbye->leader_address, known ? "there:7" : "");
+        cr_assert_eq(f.closes, 1u);
+        session_fixture_close(&f);
+    }
 }
 
 Test(native_session, a_detachment_tells_what_came_before_then_why)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     f.fake.sink.reply(f.fake.sink.arg, &(struct gateway_reply){.number = 18, .detail = ""});
     struct gateway_leader leader = {.node = 2, .address = "b:2"};
-    fake_gateway_detach(&f.fake, ERR_NOT_LEADER, "", &leader);
+    fake_gateway_detach(&f.fake, ERR_UNAVAILABLE, "", &leader);
     (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
-    expect_goodbye(&f, ERR_NOT_LEADER, "not the leader");
-    fixture_close(&f);
+    expect_goodbye(&f, ERR_UNAVAILABLE, "no leader");
+    session_fixture_close(&f);
     cr_assert_eq(f.fake.detaches, 0u, "the link was over");
 }
 
 Test(native_session, an_attachment_that_the_gateway_refuses)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     f.fake.attach_err = ERR_LIMIT;
     give_hello(&f);
     (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
     give_attach(&f);
     expect_goodbye(&f, ERR_LIMIT, "limit");
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, frames_in_the_wrong_state_are_breaches)
@@ -358,8 +234,8 @@ Test(native_session, frames_in_the_wrong_state_are_breaches)
         {FRAME_PEER_RAFT, 2, "do not send"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct fixture f;
-        fixture_open(&f);
+        struct session_fixture f;
+        session_fixture_open(&f);
         if (bad[i].steps == 1) {
             give_hello(&f);
             (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
@@ -368,7 +244,7 @@ Test(native_session, frames_in_the_wrong_state_are_breaches)
         }
         give_raw(&f, bad[i].type, "", 0, 0);
         expect_goodbye(&f, ERR_BROKEN, bad[i].part);
-        fixture_close(&f);
+        session_fixture_close(&f);
     }
 }
 
@@ -377,57 +253,69 @@ Test(native_session, malformed_headers_and_bodies_are_breaches)
     static const uint8_t types[] = {FRAME_ATTACH, FRAME_QUERY, FRAME_PING};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         for (size_t body = 0; body < 2; body++) {
-            struct fixture f;
-            fixture_open(&f);
+            struct session_fixture f;
+            session_fixture_open(&f);
             give_hello(&f);
             (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
             give_raw(&f, types[i], "\x0a\xff", body ? 0 : 2, body);
             expect_goodbye(&f, ERR_BROKEN, body ? "takes none" : "cannot be decoded");
-            fixture_close(&f);
+            session_fixture_close(&f);
         }
     }
 }
 
 Test(native_session, commands_that_make_no_sense_are_breaches)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     give_raw(&f, FRAME_COMMAND, "\x08", 1, 0);
     expect_goodbye(&f, ERR_BROKEN, "cannot be decoded");
-    fixture_close(&f);
-    fixture_open(&f);
+    session_fixture_close(&f);
+    session_fixture_open(&f);
     attach_all(&f);
     give_raw(&f, FRAME_COMMAND, "\x1a\x01x", 3, 0); /* No number. */
     expect_goodbye(&f, ERR_BROKEN, "numbers start at 1");
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
-static void give_ended(struct fixture *f, uint64_t consumer, int err, const char *detail)
+Test(native_session, numbers_that_do_not_rise_are_a_breach)
+{
+    struct session_fixture f;
+    session_fixture_open(&f);
+    attach_all(&f);
+    f.fake.submit_err = ERR_INVALID;
+    give_command(&f, 18, 1);
+    expect_goodbye(&f, ERR_BROKEN, "command 18");
+    cr_assert_eq(f.fake.detaches, 1u);
+    session_fixture_close(&f);
+}
+
+static void give_ended(struct session_fixture *f, uint64_t consumer, int err, const char *detail)
 {
     f->fake.sink.consumer_ended(f->fake.sink.arg, consumer, err, detail);
 }
 
-static void give_delivery(struct fixture *f, uint64_t consumer, uint64_t number)
+static void give_delivery(struct session_fixture *f, uint64_t consumer, uint64_t number)
 {
     f->fake.sink.delivery(f->fake.sink.arg, &(struct gateway_delivery){.consumer = consumer, .number = number});
 }
 
-static void give_reply(struct fixture *f, uint64_t number, int err)
+static void give_reply(struct session_fixture *f, uint64_t number, int err)
 {
     struct gateway_reply reply = {.number = number, .error = (uint32_t)-err, .detail = "from the machine"};
     f->fake.sink.reply(f->fake.sink.arg, &reply);
 }
 
-static const Holdfast__ConsumersEnded *take_ended(struct fixture *f)
+static const Holdfast__ConsumersEnded *take_ended(struct session_fixture *f)
 {
     return take(f, FRAME_CONSUMERS_ENDED, &holdfast__consumers_ended__descriptor);
 }
 
 Test(native_session, ends_of_subscriptions_are_told_in_order)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     give_delivery(&f, 4, 1);
     give_reply(&f, 18, 0);
@@ -450,13 +338,13 @@ Test(native_session, ends_of_subscriptions_are_told_in_order)
     (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
     (void)take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
     cr_assert_eq(f.read, f.sent_len);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, ends_for_other_reasons_and_many_of_them_travel_in_frames_of_their_own)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     give_ended(&f, 1, ERR_NOT_FOUND, "one");
     give_ended(&f, 2, ERR_NOT_FOUND, "two");
@@ -472,14 +360,14 @@ Test(native_session, ends_for_other_reasons_and_many_of_them_travel_in_frames_of
     cr_assert_eq(take_ended(&f)->n_consumer, 1u);
     expect_goodbye(&f, ERR_CLOSED, "closed");
     give_ended(&f, 1, ERR_NOT_FOUND, "late"); /* It is over: nothing is sent. */
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, a_failed_allocation_loses_no_end_of_a_subscription_quietly)
 {
     for (uint64_t nth = 0; nth < 4; nth++) {
-        struct fixture f;
-        fixture_open(&f);
+        struct session_fixture f;
+        session_fixture_open(&f);
         attach_all(&f);
         fault_set_nth(FAULT_ALLOCATION, nth);
         give_ended(&f, 1, ERR_NOT_FOUND, "gone");
@@ -488,12 +376,12 @@ Test(native_session, a_failed_allocation_loses_no_end_of_a_subscription_quietly)
         if (f.closes == 0) {
             cr_assert_eq(take_ended(&f)->consumer[0], 1u);
         }
-        fixture_close(&f);
+        session_fixture_close(&f);
     }
 }
 
 /* A publish of messages of these lengths; their bytes and hashes do not matter here. */
-static void give_publish(struct fixture *f, uint64_t number, uint32_t first, uint32_t second)
+static void give_publish(struct session_fixture *f, uint64_t number, uint32_t first, uint32_t second)
 {
     uint32_t lens[] = {first, second};
     uint64_t hashes[] = {1, 2};
@@ -515,7 +403,7 @@ static void give_publish(struct fixture *f, uint64_t number, uint32_t first, uin
     give_raw(f, FRAME_COMMAND, header, holdfast__command_frame__pack(&message, header), (size_t)first + second);
 }
 
-static void expect_submitted(struct fixture *f, unsigned commands, uint64_t number, bool refused)
+static void expect_submitted(struct session_fixture *f, unsigned commands, uint64_t number, bool refused)
 {
     cr_assert_eq(f->fake.commands, commands);
     cr_assert_eq(f->fake.numbers[commands - 1], number, "it keeps its number");
@@ -525,7 +413,7 @@ static void expect_submitted(struct fixture *f, unsigned commands, uint64_t numb
     cr_assert_eq(replaced, refused);
 }
 
-static const Holdfast__Reply *take_reply(struct fixture *f, uint64_t number, int err)
+static const Holdfast__Reply *take_reply(struct session_fixture *f, uint64_t number, int err)
 {
     give_reply(f, number, err);
     f->fake.sink.flush(f->fake.sink.arg);
@@ -538,8 +426,8 @@ static const Holdfast__Reply *take_reply(struct fixture *f, uint64_t number, int
 
 Test(native_session, a_body_over_this_nodes_limit_never_reaches_the_log_and_is_refused_under_its_number)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     f.fake.base.body_len_max = 1000;
     give_hello(&f);
     cr_assert_eq(((const Holdfast__Welcome *)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor))->body_len_max,
@@ -566,13 +454,13 @@ Test(native_session, a_body_over_this_nodes_limit_never_reaches_the_log_and_is_r
     /* The window later, the same place belongs to another command. */
     give_publish(&f, 19 + SESSION_WINDOW_MAX, 1, 1);
     cr_assert_str_eq(take_reply(&f, 19 + SESSION_WINDOW_MAX, ERR_TOO_BIG)->detail, "from the machine");
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, a_busy_gateway_gets_the_refused_command_later)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     f.fake.base.body_len_max = 1000;
     attach_all(&f);
     f.fake.submit_err = ERR_BUSY;
@@ -584,13 +472,13 @@ Test(native_session, a_busy_gateway_gets_the_refused_command_later)
     expect_submitted(&f, 2, 19, false);
     cr_assert_eq(f.fake.numbers[0], 18u);
     cr_assert_not_null(strstr(take_reply(&f, 18, ERR_TOO_BIG)->detail, "1000"));
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, more_bodies_than_a_command_takes_are_refused_under_its_number)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     attach_all(&f);
     give_publish(&f, 18, COMMAND_BODIES_LEN_MAX, 0);
     expect_submitted(&f, 1, 18, false);
@@ -600,14 +488,14 @@ Test(native_session, more_bodies_than_a_command_takes_are_refused_under_its_numb
     expect_submitted(&f, 3, 20, true);
     cr_assert_not_null(strstr(take_reply(&f, 20, ERR_TOO_BIG)->detail, "16777216"));
     cr_assert_eq(f.closes, 0u);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, bad_attachments_are_breaches)
 {
     for (unsigned kind = 0; kind < 3; kind++) {
-        struct fixture f;
-        fixture_open(&f);
+        struct session_fixture f;
+        session_fixture_open(&f);
         give_hello(&f);
         (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
         Holdfast__Attach attach = HOLDFAST__ATTACH__INIT;
@@ -623,72 +511,27 @@ Test(native_session, bad_attachments_are_breaches)
         give(&f, FRAME_ATTACH, &attach.base);
         expect_goodbye(&f, ERR_BROKEN, kind == 0 ? "16 bytes" : kind == 1 ? "lists" : "virtual host");
         cr_assert_eq(f.fake.attaches, 0u);
-        fixture_close(&f);
+        session_fixture_close(&f);
     }
 }
 
-Test(native_session, queries_and_pings)
+Test(native_session, pings)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     give_hello(&f);
     (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
     Holdfast__Ping ping = HOLDFAST__PING__INIT;
     ping.id = 77;
     give(&f, FRAME_PING, &ping.base);
     cr_assert_eq(((const Holdfast__Pong *)take(&f, FRAME_PONG, &holdfast__pong__descriptor))->id, 77u);
-    Holdfast__Query query = HOLDFAST__QUERY__INIT;
-    query.id = 5;
-    give(&f, FRAME_QUERY, &query.base);
-    const Holdfast__QueryResult *result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->id, 5u);
-    cr_assert_not_null(result->cluster);
-    cr_assert_eq(result->cluster->n_members, 2u);
-    cr_assert_str_eq(result->cluster->members[1]->role, "leader");
-    cr_assert_str_eq(result->cluster->members[0]->detail, "fine");
-    f.fake.queues = 501;
-    query.kind = HOLDFAST__QUERY__KIND__QUEUES;
-    give(&f, FRAME_QUERY, &query.base);
-    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->n_queues, 500u);
-    cr_assert(result->more);
-    query.after = result->queues[499]->name;
-    give(&f, FRAME_QUERY, &query.base);
-    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->n_queues, 1u);
-    cr_assert_not(result->more);
-    cr_assert_str_eq(result->queues[0]->name, "q000500");
-    f.fake.queues_err = ERR_NOT_LEADER;
-    give(&f, FRAME_QUERY, &query.base);
-    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->error, (uint32_t)-ERR_NOT_LEADER);
-    query.kind = (Holdfast__Query__Kind)99;
-    give(&f, FRAME_QUERY, &query.base);
-    result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->error, (uint32_t)-ERR_INVALID);
-    cr_assert_eq(f.closes, 0u);
-    fixture_close(&f);
-}
-
-Test(native_session, a_query_with_an_empty_answer)
-{
-    struct fixture f;
-    fixture_open(&f);
-    give_hello(&f);
-    (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
-    Holdfast__Query query = HOLDFAST__QUERY__INIT;
-    query.kind = HOLDFAST__QUERY__KIND__QUEUES;
-    give(&f, FRAME_QUERY, &query.base); /* Id 0, no queues: not one byte of header. */
-    const Holdfast__QueryResult *result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
-    cr_assert_eq(result->n_queues, 0u);
-    cr_assert_eq(result->error, 0u);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, congestion_pauses_deliveries)
 {
-    struct fixture f;
-    fixture_open(&f);
+    struct session_fixture f;
+    session_fixture_open(&f);
     native_session_congested(f.session, true);
     attach_all(&f);
     cr_assert(f.fake.paused, "also when it came before the attachment");
@@ -696,14 +539,14 @@ Test(native_session, congestion_pauses_deliveries)
     cr_assert_not(f.fake.paused);
     native_session_congested(f.session, false);
     cr_assert_eq(f.fake.pauses, 2u);
-    fixture_close(&f);
+    session_fixture_close(&f);
 }
 
 Test(native_session, every_failed_allocation_ends_the_connection_or_changes_nothing)
 {
     for (uint64_t nth = 0; nth < 12; nth++) {
-        struct fixture f;
-        fixture_open(&f);
+        struct session_fixture f;
+        session_fixture_open(&f);
         attach_all(&f);
         fault_set_nth(FAULT_ALLOCATION, nth);
         for (unsigned i = 0; i < 4 && f.closes == 0; i++) {
@@ -713,6 +556,6 @@ Test(native_session, every_failed_allocation_ends_the_connection_or_changes_noth
         }
         fault_reset();
         cr_assert_eq(f.closes, nth < 8 ? 1u : 0u, "allocation %llu", (unsigned long long)nth);
-        fixture_close(&f);
+        session_fixture_close(&f);
     }
 }

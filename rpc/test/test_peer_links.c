@@ -22,6 +22,7 @@ struct node {
     unsigned changes;
     char client_address[NODES_MAX + 1][64];
     unsigned received[NODES_MAX + 1];
+    unsigned of_gateways;         /* Frames of that type. */
     uint64_t next[NODES_MAX + 1]; /* The number that the next frame from that node should carry. */
     bool disorder;
     int received_err;
@@ -39,6 +40,7 @@ static int on_received(void *arg, uint64_t from, const struct frame *frame)
 {
     struct node *node = arg;
     node->received[from]++;
+    node->of_gateways += frame->type == FRAME_PEER_GATEWAY;
     if (frame->header.len >= 8) {
         uint64_t number = get_u64(frame->header.data);
         node->disorder |= number < node->next[from];
@@ -173,11 +175,13 @@ static bool all_connected(void *arg)
     return true;
 }
 
-static void send_number(struct cluster *cluster, uint64_t from, uint64_t to, uint64_t number, size_t body_len)
+/* Whether it was taken. */
+static bool send_number(struct cluster *cluster, uint64_t from, uint64_t to, uint64_t number, size_t body_len)
 {
-    struct frame_out frame = test_frame(FRAME_PEER_RAFT, 8, body_len, body_len > 0, number);
+    uint8_t type = number % 2 == 0 ? FRAME_PEER_RAFT : FRAME_PEER_GATEWAY;
+    struct frame_out frame = test_frame(type, 8, body_len, body_len > 0, number);
     put_u64(frame.head->data + FRAME_PREFIX_LEN, number);
-    peer_links_send(cluster->nodes[from].links, to, &frame);
+    return peer_links_send(cluster->nodes[from].links, to, &frame);
 }
 
 struct wanted {
@@ -211,7 +215,7 @@ Test(peer_links, three_nodes_talk_in_order)
         for (unsigned i = 1; i <= 3; i++) {
             for (unsigned j = 1; j <= 3; j++) {
                 if (i != j) {
-                    send_number(&c, i, j, n, n % 100 == 0 ? 300000 : n % 50);
+                    cr_assert(send_number(&c, i, j, n, n % 100 == 0 ? 300000 : n % 50));
                 }
             }
         }
@@ -225,6 +229,7 @@ Test(peer_links, three_nodes_talk_in_order)
             }
         }
     }
+    cr_assert_eq(c.nodes[1].of_gateways, 500u, "half of what two others sent");
     cluster_close(&c);
 }
 
@@ -236,7 +241,8 @@ Test(peer_links, a_node_that_comes_back_is_found_again)
     for (unsigned round = 0; round < 3; round++) {
         node_stop(&c, 2);
         cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 20000));
-        send_number(&c, 1, 2, 1, 0); /* Dropped. */
+        cr_assert_not(send_number(&c, 1, 2, 1, 0), "it must be told that this was dropped");
+        cr_assert_not(send_number(&c, 1, 9, 1, 0), "nobody has that number");
         struct peer_links_stats stats;
         cr_assert_eq(peer_links_stats(c.nodes[1].links, 2, &stats), 0);
         cr_assert_eq(stats.dropped_frames, round + 1);
@@ -244,7 +250,7 @@ Test(peer_links, a_node_that_comes_back_is_found_again)
         loop_for(&c.loop, 100);
         node_restart(&c, 2, 2, "blue");
         cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
-        send_number(&c, 1, 2, 10, 0);
+        cr_assert(send_number(&c, 1, 2, 10, 0));
         cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], 1}, 20000));
         cr_assert_eq(c.nodes[2].next[1], 11u);
     }
@@ -433,9 +439,9 @@ Test(peer_links, a_refused_frame_closes_the_connection_and_it_comes_back)
     cluster_open(&c, 2);
     cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
     c.nodes[2].received_err = ERR_BROKEN;
-    send_number(&c, 1, 2, 1, 10);
+    cr_assert(send_number(&c, 1, 2, 1, 10));
     cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 20000));
-    cr_assert_eq(test_journal_count(&c.nodes[2].journal, "node 1: a frame of type 65 with 8 + 10 bytes"), 1u);
+    cr_assert_eq(test_journal_count(&c.nodes[2].journal, "node 1: a frame of type 66 with 8 + 10 bytes"), 1u);
     c.nodes[2].received_err = 0;
     cr_assert(loop_until(&c.loop, is_true, &c.nodes[1].connected[2], 20000));
     cr_assert(c.nodes[2].connected[1], "the other direction has not suffered");
@@ -447,16 +453,46 @@ Test(peer_links, a_full_queue_drops_and_counts)
     struct cluster c;
     cluster_open(&c, 2);
     cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
+    unsigned taken = 0;
     for (unsigned n = 0; n < 100; n++) {
-        send_number(&c, 1, 2, n, 100000); /* Without a turn of the loop in between nothing leaves. */
+        taken += send_number(&c, 1, 2, n, 100000); /* Without a turn of the loop in between nothing leaves. */
     }
     struct peer_links_stats stats;
     cr_assert_eq(peer_links_stats(c.nodes[1].links, 2, &stats), 0);
     cr_assert_leq(stats.queued_bytes, 4 * MIB);
     cr_assert_eq(stats.sent_frames, 4 * MIB / (100000 + 8 + FRAME_PREFIX_LEN));
     cr_assert_eq(stats.sent_frames + stats.dropped_frames, 100u);
+    cr_assert_eq(taken, stats.sent_frames, "the sender knows which were dropped");
     unsigned sent = (unsigned)stats.sent_frames;
     cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], sent}, 20000));
+    cr_assert_not(c.nodes[2].disorder);
+    cluster_close(&c);
+}
+
+Test(peer_links, what_was_taken_arrives_or_the_end_of_the_connection_is_told)
+{
+    struct cluster c;
+    cluster_open(&c, 2);
+    cr_assert(loop_until(&c.loop, all_connected, &c, 20000));
+    /* More than the sockets hold is on its way when the other node dies. */
+    unsigned taken = 0, changes = c.nodes[1].changes;
+    while (send_number(&c, 1, 2, taken, 500000)) {
+        taken++;
+    }
+    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], 1}, 20000));
+    node_stop(&c, 2);
+    cr_assert(loop_until(&c.loop, is_false, &c.nodes[1].connected[2], 20000));
+    cr_assert_eq(c.nodes[1].changes, changes + 1);
+    cr_assert_not(c.nodes[2].disorder);
+    /* Nothing of it comes after the new connection: who sent it sends it again, in front of what is new. */
+    node_restart(&c, 2, 2, "blue");
+    cr_assert(loop_until(&c.loop, is_true, &c.nodes[1].connected[2], 20000));
+    cr_assert_eq(c.nodes[1].changes, changes + 2);
+    for (unsigned n = 0; n < taken; n++) {
+        cr_assert(send_number(&c, 1, 2, n, 500000));
+    }
+    cr_assert(loop_until(&c.loop, got_wanted, &(struct wanted){&c.nodes[2].received[1], taken}, 20000));
+    cr_assert_eq(c.nodes[2].received[1], taken);
     cr_assert_not(c.nodes[2].disorder);
     cluster_close(&c);
 }

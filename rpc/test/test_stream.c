@@ -74,6 +74,30 @@ Test(stream, many_small_frames_both_ways)
     pair_close(&pair);
 }
 
+static bool is_flushed(void *arg)
+{
+    return stream_queued_bytes(((struct end *)arg)->stream) == 0;
+}
+
+Test(stream, the_frames_of_a_turn_leave_at_once_and_in_one_write)
+{
+    struct pair pair;
+    pair_listen(&pair, NULL);
+    int fd = raw_connect(listener_port(pair.listener));
+    cr_assert(loop_until(&pair.loop, end_is_open, &pair.b, 20000));
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        for (unsigned i = 0; i < 50; i++) {
+            struct frame_out frame = test_frame(1, 20, 100, 2, i);
+            cr_assert_eq(stream_send(pair.b.stream, &frame), 0);
+        }
+        cr_assert(loop_until(&pair.loop, is_flushed, &pair.b, 20000));
+        /* Each write is a segment, since none waits for the acknowledgement of the one before (TCP_NODELAY). */
+        cr_assert_eq(raw_segments(fd), turn, "%u segments", raw_segments(fd));
+    }
+    close(fd);
+    pair_close(&pair);
+}
+
 Test(stream, bytes_that_come_one_at_a_time_make_the_same_frames)
 {
     struct pair pair;
@@ -311,6 +335,26 @@ Test(stream, lingering_is_bounded)
     pair_open(&pair, NULL, &options);
     stream_finish(pair.b.stream, on_finished);
     cr_assert(loop_until(&pair.loop, end_has_closed, &pair.b, 2000));
+    pair_close(&pair);
+}
+
+Test(stream, nobody_lingers_for_a_peer_that_has_reset_the_connection)
+{
+    struct pair pair;
+    struct stream_options options = {.linger_ms = 600000};
+    pair_listen(&pair, &options);
+    int fd = raw_connect(listener_port(pair.listener));
+    cr_assert(loop_until(&pair.loop, end_is_open, &pair.b, 20000));
+    struct frame_out unread = test_frame(1, 10, 10, 1, 1);
+    cr_assert_eq(stream_send(pair.b.stream, &unread), 0);
+    cr_assert(loop_until(&pair.loop, is_flushed, &pair.b, 20000));
+    close(fd); /* With something unread in it: a reset. */
+    cr_assert(loop_until(&pair.loop, end_has_ended, &pair.b, 20000));
+    cr_assert_eq(pair.b.ended, ERR_SYSTEM);
+    struct frame_out last = test_frame(1, 10, 10, 1, 2);
+    cr_assert_eq(stream_send(pair.b.stream, &last), 0);
+    stream_finish(pair.b.stream, on_finished);
+    cr_assert(loop_until(&pair.loop, end_has_closed, &pair.b, 20000));
     pair_close(&pair);
 }
 

@@ -1,5 +1,6 @@
-/* How many publish + deliver + accept cycles a second one core's machine applies. */
+/* How many publish + deliver + accept cycles a second one core's machine applies, and what idle things cost in memory. */
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define BODY_LEN 100u
 #define ROUNDS 20000u
 #define CHECKPOINT_EVERY 2000u
+#define IDLE_THINGS 10000u
 
 struct bench {
     struct machine *machine;
@@ -58,10 +60,19 @@ static size_t bench_apply(struct bench *bench, struct slice entry)
 
 static void bench_setup(struct bench *bench)
 {
+    Holdfast__NodePresent present = HOLDFAST__NODE_PRESENT__INIT;
+    present.node = present.run = 1;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_NODE_PRESENT;
+    command.node_present = &present;
+    bench_apply(bench, bench_entry(bench, 0, &command, NULL, 0));
+
     uint8_t key[16] = "bench";
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = origin.run = origin.tag = 1;
     Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
     attach.key = (ProtobufCBinaryData){.len = sizeof key, .data = key};
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    attach.origin = &origin;
     command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
     command.attach_session = &attach;
     bench_apply(bench, bench_entry(bench, 0, &command, NULL, 0));
@@ -144,18 +155,25 @@ static double bench_checkpoint(struct bench *bench)
     return spent;
 }
 
-int main(void)
+static struct store_memory_disk *bench_open(struct bench *bench)
 {
     struct store_memory_disk *disk = store_memory_disk_new();
     struct store *store;
     uint64_t applied;
     struct slice consensus;
     char detail[256];
-    struct bench bench = {0};
+    *bench = (struct bench){0};
     CHECK(disk != NULL && store_memory_open(disk, &store) == 0);
-    CHECK(machine_open(store, &bench.machine, &applied, &consensus, detail, sizeof detail) == 0);
+    CHECK(machine_open(store, &bench->machine, &applied, &consensus, detail, sizeof detail) == 0);
     slice_unref(&consensus);
-    bench_setup(&bench);
+    bench_setup(bench);
+    return disk;
+}
+
+static void bench_cycles(void)
+{
+    struct bench bench;
+    struct store_memory_disk *disk = bench_open(&bench);
     double checkpoints = 0;
     double from = seconds();
     for (uint64_t round = 0; round < ROUNDS; round++) {
@@ -171,5 +189,111 @@ int main(void)
         ROUNDS * (double)BATCH / spent, BODY_LEN, BATCH, 1000 * checkpoints);
     machine_close(bench.machine);
     store_memory_disk_free(disk);
+}
+
+static void bench_declare(struct bench *bench, unsigned nth)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "idle-queue-%05u", nth);
+    Holdfast__DeclareQueue declare = HOLDFAST__DECLARE_QUEUE__INIT;
+    declare.queue = name;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
+    command.declare_queue = &declare;
+    bench->number++;
+    bench_apply(bench, bench_entry(bench, 1, &command, NULL, 0));
+}
+
+/* A message in, and out again. */
+static void bench_use_queue(struct bench *bench, unsigned nth)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "idle-queue-%05u", nth);
+    uint32_t len = 1;
+    uint64_t hash = XXH3_64bits("x", 1);
+    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
+    publish.queue = name;
+    publish.n_body_len = publish.n_body_hash = 1;
+    publish.body_len = &len;
+    publish.body_hash = &hash;
+    Holdfast__PurgeQueue purge = HOLDFAST__PURGE_QUEUE__INIT;
+    purge.queue = name;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
+    command.publish = &publish;
+    bench->number++;
+    bench_apply(bench, bench_entry(bench, 1, &command, "x", 1));
+    command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
+    command.purge_queue = &purge;
+    bench->number++;
+    bench_apply(bench, bench_entry(bench, 1, &command, NULL, 0));
+}
+
+static void bench_attach(struct bench *bench, unsigned nth)
+{
+    uint8_t key[16] = {1, (uint8_t)nth, (uint8_t)(nth >> 8)};
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = origin.run = 1;
+    origin.tag = 2 + nth;
+    Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
+    attach.key = (ProtobufCBinaryData){.len = sizeof key, .data = key};
+    attach.origin = &origin;
+    attach.client = (char[]){"orders-service"};
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
+    command.attach_session = &attach;
+    bench_apply(bench, bench_entry(bench, 0, &command, NULL, 0));
+}
+
+/* A subscription is a session's first command: it has a remembered reply, too. */
+static void bench_subscribe(struct bench *bench, unsigned nth)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "idle-queue-%05u", nth);
+    Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
+    subscribe.queue = name;
+    subscribe.consumer = 1;
+    subscribe.credit = 100;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
+    command.subscribe = &subscribe;
+    uint64_t number = bench->number;
+    bench->number = 1;
+    bench_apply(bench, bench_entry(bench, 2 + nth, &command, NULL, 0));
+    bench->number = number;
+}
+
+/* What so many of a thing cost each. */
+static void bench_idle(struct bench *bench, const char *what, void (*make)(struct bench *bench, unsigned nth))
+{
+    size_t before = mallinfo2().uordblks;
+    for (unsigned i = 0; i < IDLE_THINGS; i++) {
+        make(bench, i);
+    }
+    size_t after = mallinfo2().uordblks;
+    printf("%5.0f B  %s\n", ((double)after - (double)before) / IDLE_THINGS, what);
+}
+
+static void bench_memory(void)
+{
+    struct bench bench;
+    struct store_memory_disk *disk = bench_open(&bench);
+    bench_idle(&bench, "a queue that is empty", bench_declare);
+    bench_idle(&bench, "more when it has been used since the last checkpoint", bench_use_queue);
+    bench_idle(&bench, "a session that is idle", bench_attach);
+    bench_idle(&bench, "more with a subscription, and the reply to it", bench_subscribe);
+    size_t before = mallinfo2().uordblks;
+    (void)bench_checkpoint(&bench);
+    store_memory_disk_wipe(disk);
+    size_t after = mallinfo2().uordblks;
+    printf("%5.0f B  less of all that after a checkpoint\n", ((double)before - (double)after) / IDLE_THINGS);
+    machine_close(bench.machine);
+    store_memory_disk_free(disk);
+}
+
+int main(void)
+{
+    bench_cycles();
+    bench_memory();
     return 0;
 }

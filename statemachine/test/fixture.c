@@ -54,11 +54,17 @@ void fixture_open(struct fixture *fixture)
     slice_unref(&consensus);
 }
 
-void fixture_init(struct fixture *fixture)
+void fixture_init_empty(struct fixture *fixture)
 {
     *fixture = (struct fixture){.disk = store_memory_disk_new(), .time_ms = 1000};
     cr_assert_not_null(fixture->disk);
     fixture_open(fixture);
+}
+
+void fixture_init(struct fixture *fixture)
+{
+    fixture_init_empty(fixture);
+    cr_assert_eq(node_present(fixture, NODE, RUN).error, 0);
 }
 
 void fixture_done(struct fixture *fixture)
@@ -120,6 +126,7 @@ struct effect_reply fixture_command(struct fixture *fixture, const struct entry_
         if (effect->kind == EFFECT_REPLY) {
             cr_assert_eq(effect->session, from->session);
             cr_assert_eq(effect->reply.number, from->number);
+            cr_assert_eq(effect->reply.attachment, from->attachment);
             cr_assert_eq(effect->reply.error != 0, effect->reply.detail[0] != 0);
             return effect->reply;
         }
@@ -148,21 +155,58 @@ const struct effect *fixture_delivery(const struct fixture *fixture, size_t nth)
     return NULL;
 }
 
+void fixture_tick(struct fixture *fixture, uint64_t time_ms)
+{
+    struct batch batch;
+    batch_start(&batch);
+    cr_assert_eq(fixture_apply(fixture, batch_finish(&batch, 1, time_ms)), 0);
+    fixture->time_ms = time_ms;
+}
+
+static struct effect_reply attach(struct fixture *fixture, struct client *client, Holdfast__AttachSession *attach,
+                                  const Holdfast__Origin *origin)
+{
+    attach->origin = (Holdfast__Origin *)(uintptr_t)origin;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
+    command.attach_session = attach;
+    struct effect_reply reply = fixture_command(fixture, &(struct entry_command){0}, &command, NULL, 0);
+    cr_assert_eq(reply.origin_node, origin->node);
+    cr_assert_eq(reply.origin_run, origin->run);
+    cr_assert_eq(reply.origin_tag, origin->tag);
+    if (reply.error == 0 && client != NULL) {
+        *client = (struct client){
+            .session = reply.attach_session, .attachment = reply.attach_attachment, .number = reply.last_number};
+    }
+    return reply;
+}
+
 struct effect_reply client_attach(struct fixture *fixture, struct client *client, uint8_t key, bool resume)
 {
     uint8_t bytes[16] = {key};
-    Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
-    attach.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
-    attach.resume = resume;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
-    command.attach_session = &attach;
-    struct effect_reply reply = fixture_command(fixture, &(struct entry_command){0}, &command, NULL, 0);
-    if (reply.error == 0) {
-        *client = (struct client){
-            .session = reply.attach_session, .attachment = reply.attachment, .number = reply.last_number};
-    }
-    return reply;
+    Holdfast__AttachSession message = HOLDFAST__ATTACH_SESSION__INIT;
+    message.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
+    message.resume = resume;
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = NODE;
+    origin.run = RUN;
+    origin.tag = ++fixture->tag;
+    return attach(fixture, client, &message, &origin);
+}
+
+struct effect_reply node_attach(struct fixture *fixture, struct client *client, uint8_t key,
+                                const struct effect_reply *from, uint64_t attempt, uint32_t lease_ms)
+{
+    uint8_t bytes[16] = {key};
+    Holdfast__AttachSession message = HOLDFAST__ATTACH_SESSION__INIT;
+    message.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
+    message.attempt = attempt;
+    message.lease_ms = lease_ms;
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = from->origin_node;
+    origin.run = from->origin_run;
+    origin.tag = from->origin_tag;
+    return attach(fixture, client, &message, &origin);
 }
 
 struct effect_reply client_command(struct fixture *fixture, struct client *client, const Holdfast__Command *command,
@@ -285,15 +329,79 @@ struct effect_reply client_close(struct fixture *fixture, struct client *client)
     return client_command(fixture, client, &command, NULL, 0);
 }
 
-struct effect_reply node_expire(struct fixture *fixture, uint64_t session, uint64_t attachment)
+struct effect_reply client_purge(struct fixture *fixture, struct client *client, const char *queue)
 {
-    Holdfast__ExpireSession expire = HOLDFAST__EXPIRE_SESSION__INIT;
-    expire.session = session;
-    expire.attachment = attachment;
+    Holdfast__PurgeQueue purge = HOLDFAST__PURGE_QUEUE__INIT;
+    purge.queue = (char *)(uintptr_t)queue;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_EXPIRE_SESSION;
-    command.expire_session = &expire;
-    return fixture_command(fixture, &(struct entry_command){0}, &command, NULL, 0);
+    command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
+    command.purge_queue = &purge;
+    return client_command(fixture, client, &command, NULL, 0);
+}
+
+struct effect_reply client_refused(struct fixture *fixture, struct client *client, uint32_t error)
+{
+    Holdfast__Refused refused = HOLDFAST__REFUSED__INIT;
+    refused.error = error;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_REFUSED;
+    command.refused = &refused;
+    return client_command(fixture, client, &command, NULL, 0);
+}
+
+static struct effect_reply node_command(struct fixture *fixture, const Holdfast__Command *command)
+{
+    return fixture_command(fixture, &(struct entry_command){0}, command, NULL, 0);
+}
+
+struct effect_reply node_detach(struct fixture *fixture, uint64_t session, uint64_t attachment)
+{
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = NODE;
+    origin.run = RUN;
+    origin.tag = ++fixture->tag;
+    Holdfast__DetachSession detach = HOLDFAST__DETACH_SESSION__INIT;
+    detach.session = session;
+    detach.attachment = attachment;
+    detach.origin = &origin;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DETACH_SESSION;
+    command.detach_session = &detach;
+    struct effect_reply reply = node_command(fixture, &command);
+    cr_assert_eq(reply.origin_node, NODE);
+    cr_assert_eq(reply.origin_run, RUN);
+    cr_assert_eq(reply.origin_tag, fixture->tag);
+    cr_assert_eq(reply.attach_session, 0u);
+    return reply;
+}
+
+struct effect_reply node_present(struct fixture *fixture, uint64_t node, uint64_t run)
+{
+    Holdfast__NodePresent present = HOLDFAST__NODE_PRESENT__INIT;
+    present.node = node;
+    present.run = run;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_NODE_PRESENT;
+    command.node_present = &present;
+    return node_command(fixture, &command);
+}
+
+struct effect_reply node_lost(struct fixture *fixture, uint64_t node, uint64_t run)
+{
+    Holdfast__NodeLost lost = HOLDFAST__NODE_LOST__INIT;
+    lost.node = node;
+    lost.run = run;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_NODE_LOST;
+    command.node_lost = &lost;
+    return node_command(fixture, &command);
+}
+
+struct machine_session fixture_session(struct fixture *fixture, uint64_t session)
+{
+    struct machine_session found = {0};
+    cr_assert_eq(machine_session(fixture->machine, session, &found), 0);
+    return found;
 }
 
 struct find_queue {

@@ -17,8 +17,13 @@ struct fixture {
     struct machine *machine;
     uint64_t index;
     uint64_t time_ms;
+    uint64_t tag;           /* Of the last command with an origin. */
     struct effects effects; /* Of the last entry. */
 };
+
+/* The node that clients are attached at, and its process: present from the start. */
+#define NODE 1u
+#define RUN 77u
 
 struct client {
     uint64_t session;
@@ -40,6 +45,8 @@ void batch_add(struct batch *batch, const struct entry_command *from, const Hold
 struct slice batch_finish(struct batch *batch, uint16_t machine_version, uint64_t time_ms);
 
 void fixture_init(struct fixture *fixture);
+/* Without the node. */
+void fixture_init_empty(struct fixture *fixture);
 void fixture_done(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
 void fixture_checkpoint(struct fixture *fixture);
@@ -59,6 +66,9 @@ struct effect_reply fixture_command(struct fixture *fixture, const struct entry_
 size_t fixture_count(const struct fixture *fixture, enum effect_kind kind);
 const struct effect *fixture_delivery(const struct fixture *fixture, size_t nth);
 
+/* Applies an entry without commands at that time. */
+void fixture_tick(struct fixture *fixture, uint64_t time_ms);
+
 struct effect_reply client_attach(struct fixture *fixture, struct client *client, uint8_t key, bool resume);
 struct effect_reply client_command(struct fixture *fixture, struct client *client, const Holdfast__Command *command,
                                    const void *bodies, size_t bodies_len);
@@ -75,7 +85,16 @@ struct effect_reply client_set_credit(struct fixture *fixture, struct client *cl
 struct effect_reply client_settle(struct fixture *fixture, struct client *client, uint64_t consumer,
                                   Holdfast__Settle__Outcome outcome, uint64_t first, uint64_t last);
 struct effect_reply client_close(struct fixture *fixture, struct client *client);
-struct effect_reply node_expire(struct fixture *fixture, uint64_t session, uint64_t attachment);
+struct effect_reply client_purge(struct fixture *fixture, struct client *client, const char *queue);
+struct effect_reply client_refused(struct fixture *fixture, struct client *client, uint32_t error);
+/* An attachment in all its parts; `client` may be NULL. */
+struct effect_reply node_attach(struct fixture *fixture, struct client *client, uint8_t key,
+                                const struct effect_reply *origin, uint64_t attempt, uint32_t lease_ms);
+struct effect_reply node_detach(struct fixture *fixture, uint64_t session, uint64_t attachment);
+struct effect_reply node_present(struct fixture *fixture, uint64_t node, uint64_t run);
+struct effect_reply node_lost(struct fixture *fixture, uint64_t node, uint64_t run);
+
+struct machine_session fixture_session(struct fixture *fixture, uint64_t session);
 
 /* The state of a queue; all zero when there is none of that name. */
 struct machine_queue fixture_queue(struct fixture *fixture, const char *name);

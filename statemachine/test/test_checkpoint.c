@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "statemachine/rows.h"
 
 static void setup(struct fixture *f, struct client *a)
 {
@@ -234,4 +235,29 @@ Test(checkpoint, a_damaged_body_is_never_handed_out)
     fixture_open(&f);
     cr_assert_eq(machine_body(f.machine, 1, 1, &body), ERR_CHECKSUM);
     fixture_done(&f);
+}
+
+Test(checkpoint, rows_of_another_version_are_refused)
+{
+    for (uint8_t version = ROW_VERSION - 1; version <= ROW_VERSION + 1; version += 2) {
+        struct store_memory_disk *disk = store_memory_disk_new();
+        struct row row = {0};
+        struct store *store;
+        struct machine *machine;
+        struct slice consensus;
+        uint64_t applied;
+        char detail[128] = "";
+        row_begin(&row, row_key_plain(ROW_GLOBALS));
+        row.value.data[0] = version;
+        cr_assert_eq(row_seal(&row), 0);
+        struct store_change change = {.kind = STORE_PUT, .key = row_key_slice(&row.key)};
+        change.value = (struct slice){.data = row.value.data, .len = row.value.len};
+        cr_assert_eq(store_memory_open(disk, &store), 0);
+        cr_assert_eq(store->ops->write(store, &change, 1), 0);
+        cr_assert_eq(machine_open(store, &machine, &applied, &consensus, detail, sizeof detail), ERR_VERSION);
+        cr_assert_str_eq(detail, "the store's rows of globals: unsupported version");
+        store->ops->close(store);
+        store_memory_disk_free(disk);
+        row_done(&row);
+    }
 }

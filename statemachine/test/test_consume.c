@@ -1,6 +1,7 @@
 /* Delivery, fairness, credit and settlement. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "fixture.h"
 #include "proto/base/fault.h"
@@ -220,13 +221,13 @@ Test(consume, what_one_entry_delivers_is_bounded_and_the_rest_follows)
     cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
     size_t first = fixture_count(&f, EFFECT_DELIVER);
     cr_assert_eq(first, 16384u);
-    cr_assert(machine_due(f.machine));
+    cr_assert_eq(machine_due_ms(f.machine), 0u);
     fixture_reopen(&f);
-    cr_assert(machine_due(f.machine));
+    cr_assert_eq(machine_due_ms(f.machine), 0u);
     batch_start(&batch);
     cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
     cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 5 * PUBLISH_MESSAGES_MAX + 10 - first);
-    cr_assert_not(machine_due(f.machine));
+    cr_assert_eq(machine_due_ms(f.machine), UINT64_MAX);
     fixture_done(&f);
 }
 
@@ -280,4 +281,108 @@ Test(consume, the_token_check_is_what_keeps_a_late_holder_out)
         fault_reset();
         fixture_done(&f);
     }
+}
+
+static void add_subscribe(struct batch *batch, struct client *client, char *queue, uint64_t consumer, uint32_t credit)
+{
+    Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
+    subscribe.queue = queue;
+    subscribe.consumer = consumer;
+    subscribe.credit = credit;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
+    command.subscribe = &subscribe;
+    struct entry_command from = {
+        .session = client->session, .attachment = client->attachment, .number = ++client->number};
+    batch_add(batch, &from, &command, NULL, 0);
+}
+
+Test(consume, a_long_queue_does_not_keep_a_short_one_waiting)
+{
+    struct fixture f;
+    struct client a, b;
+    struct batch batch;
+    setup(&f, &a, &b);
+    client_declare(&f, &a, "short");
+    client_publish(&f, &a, "short", "", 1, 100);
+    for (unsigned i = 0; i < 245; i++) {
+        client_publish(&f, &a, "q", "", 1, PUBLISH_MESSAGES_MAX);
+    }
+    cr_assert_gt(fixture_queue(&f, "q").ready, 1000000u);
+    batch_start(&batch);
+    add_subscribe(&batch, &b, (char[]){"q"}, 1, CREDIT_MAX);
+    add_subscribe(&batch, &b, (char[]){"short"}, 2, CREDIT_MAX);
+    cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
+    cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 16384u);
+    cr_assert_eq(fixture_queue(&f, "short").unsettled, 100u);
+    cr_assert_eq(fixture_queue(&f, "q").unsettled, 16284u);
+    cr_assert_eq(machine_due_ms(f.machine), 0u);
+    fixture_done(&f);
+}
+
+/* 300 queues of 200 messages: what one entry may deliver is given to them in turns, and the next entry goes on where it
+ * stopped, after a restart as well. */
+Test(consume, queues_take_turns)
+{
+    struct fixture f;
+    struct client a, b;
+    struct batch batch;
+    setup(&f, &a, &b);
+    batch_start(&batch);
+    for (unsigned i = 0; i < 300; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "t%u", i);
+        client_declare(&f, &a, name);
+        client_publish(&f, &a, name, "", 1, 200);
+        add_subscribe(&batch, &b, name, i + 1, CREDIT_MAX);
+    }
+    cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
+    uint64_t served[4] = {16384, 16384, 16384, 300 * 200 - 3 * 16384};
+    for (size_t entry = 0; entry < 4; entry++) {
+        if (entry > 0) {
+            fixture_tick(&f, f.time_ms);
+        }
+        cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), served[entry]);
+        uint64_t least = UINT64_MAX;
+        uint64_t most = 0;
+        for (unsigned i = 0; i < 300; i++) {
+            char name[8];
+            (void)snprintf(name, sizeof name, "t%u", i);
+            uint64_t unsettled = fixture_queue(&f, name).unsettled;
+            least = unsettled < least ? unsettled : least;
+            most = unsettled > most ? unsettled : most;
+        }
+        cr_assert_leq(most - least, 64u, "between %llu and %llu", (unsigned long long)least, (unsigned long long)most);
+        fixture_reopen(&f);
+    }
+    cr_assert_eq(machine_due_ms(f.machine), UINT64_MAX);
+    fixture_done(&f);
+}
+
+Test(consume, a_thousand_consumers_get_equal_shares)
+{
+    struct fixture f;
+    struct client a, b;
+    struct batch batch;
+    uint64_t shares[1001] = {0};
+    setup(&f, &a, &b);
+    batch_start(&batch);
+    for (uint64_t consumer = 1; consumer <= 1000; consumer++) {
+        add_subscribe(&batch, consumer % 2 == 0 ? &a : &b, (char[]){"q"}, consumer, 100);
+    }
+    cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 1)), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        client_publish(&f, &a, "q", "", 1, 500);
+        cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 500u);
+        for (size_t nth = 0; nth < f.effects.len; nth++) {
+            if (f.effects.items[nth].kind == EFFECT_DELIVER) {
+                shares[f.effects.items[nth].delivery.consumer]++;
+            }
+        }
+        fixture_reopen(&f);
+    }
+    for (uint64_t consumer = 1; consumer <= 1000; consumer++) {
+        cr_assert_eq(shares[consumer], 5u);
+    }
+    fixture_done(&f);
 }

@@ -11,6 +11,7 @@
 
 #define CLIENTS 4u
 #define CONSUMERS 3u
+#define NODES 3u
 
 /* SplitMix64. */
 static uint64_t next_random(uint64_t *state)
@@ -31,7 +32,11 @@ struct world {
     size_t log_len;
     struct client clients[CLIENTS];
     uint64_t delivered[CLIENTS][CONSUMERS + 1];
+    uint64_t runs[NODES]; /* Of the processes of nodes; 0: never started. */
+    uint64_t tag;
     uint64_t time_ms;
+    uint64_t kinds[5]; /* Effects seen, by kind. */
+    uint64_t expired;
 };
 
 static uint64_t below(struct world *world, uint64_t limit)
@@ -46,6 +51,13 @@ static void add_attach(struct world *world, struct batch *batch, uint8_t key)
     attach.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
     attach.resume = below(world, 4) == 0;
     attach.client = (char[]){"random"};
+    attach.lease_ms = 1000;
+    attach.attempt = below(world, 3) == 0 ? below(world, 4 + world->log_len / 16) : 0;
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = 1 + below(world, NODES);
+    origin.run = world->runs[origin.node - 1];
+    origin.tag = below(world, 4) == 0 ? world->tag : ++world->tag;
+    attach.origin = &origin;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
     command.attach_session = &attach;
@@ -132,31 +144,62 @@ static void add_rare(struct world *world, struct batch *batch, const struct entr
 {
     Holdfast__DeclareQueue declare = HOLDFAST__DECLARE_QUEUE__INIT;
     Holdfast__DeleteQueue delete = HOLDFAST__DELETE_QUEUE__INIT;
+    Holdfast__PurgeQueue purge = HOLDFAST__PURGE_QUEUE__INIT;
+    Holdfast__Refused refused = HOLDFAST__REFUSED__INIT;
     Holdfast__CloseSession close = HOLDFAST__CLOSE_SESSION__INIT;
-    Holdfast__ExpireSession expire = HOLDFAST__EXPIRE_SESSION__INIT;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    struct entry_command with = *from;
-    uint64_t kind = below(world, 20);
-    if (kind < 16) {
+    uint64_t kind = below(world, 24);
+    if (kind < 15) {
         command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
         command.declare_queue = &declare;
         declare.queue = queue;
-    } else if (kind < 18) {
+    } else if (kind < 17) {
         command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
         command.delete_queue = &delete;
         delete.queue = queue;
         delete.if_empty = below(world, 2) == 0;
-    } else if (kind < 19) {
+    } else if (kind < 21) {
+        command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
+        command.purge_queue = &purge;
+        purge.queue = queue;
+    } else if (kind < 23) {
+        command.kind_case = HOLDFAST__COMMAND__KIND_REFUSED;
+        command.refused = &refused;
+        refused.error = (uint32_t)below(world, 40);
+    } else {
         command.kind_case = HOLDFAST__COMMAND__KIND_CLOSE_SESSION;
         command.close_session = &close;
-    } else {
-        command.kind_case = HOLDFAST__COMMAND__KIND_EXPIRE_SESSION;
-        command.expire_session = &expire;
-        expire.session = from->session;
-        expire.attachment = from->attachment;
-        with = (struct entry_command){0};
     }
-    batch_add(batch, &with, &command, NULL, 0);
+    batch_add(batch, from, &command, NULL, 0);
+}
+
+/* What nodes say: processes start, are lost, lose connections. */
+static void add_of_node(struct world *world, struct batch *batch, const struct client *client)
+{
+    Holdfast__DetachSession detach = HOLDFAST__DETACH_SESSION__INIT;
+    Holdfast__NodePresent present = HOLDFAST__NODE_PRESENT__INIT;
+    Holdfast__NodeLost lost = HOLDFAST__NODE_LOST__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    uint64_t kind = below(world, 8);
+    uint64_t node = below(world, NODES);
+    if (kind < 4) {
+        command.kind_case = HOLDFAST__COMMAND__KIND_DETACH_SESSION;
+        command.detach_session = &detach;
+        detach.session = client->session;
+        detach.attachment = client->attachment - (below(world, 5) == 0);
+    } else if (kind < 7) {
+        command.kind_case = HOLDFAST__COMMAND__KIND_NODE_PRESENT;
+        command.node_present = &present;
+        world->runs[node] += below(world, 3) == 0 || world->runs[node] == 0;
+        present.node = node + 1;
+        present.run = world->runs[node];
+    } else {
+        command.kind_case = HOLDFAST__COMMAND__KIND_NODE_LOST;
+        command.node_lost = &lost;
+        lost.node = node + 1;
+        lost.run = world->runs[node];
+    }
+    batch_add(batch, &(struct entry_command){0}, &command, NULL, 0);
 }
 
 static void add_command(struct world *world, struct batch *batch)
@@ -165,7 +208,11 @@ static void add_command(struct world *world, struct batch *batch)
     struct client *client = &world->clients[at];
     char queue[2] = {(char)('a' + below(world, 3)), 0};
     uint64_t consumer = 1 + below(world, CONSUMERS);
-    if (client->session == 0 || below(world, 60) == 0) {
+    if (below(world, 50) == 0 || (client->session == 0 && below(world, 4) == 0)) {
+        add_of_node(world, batch, client);
+        return;
+    }
+    if (client->session == 0 || below(world, 30) == 0) {
         add_attach(world, batch, (uint8_t)at);
         return;
     }
@@ -202,7 +249,10 @@ static void learn(struct world *world, const struct effect *effect)
 static void refresh(struct world *world)
 {
     for (size_t i = 0; i < world->plain.effects.len; i++) {
-        learn(world, &world->plain.effects.items[i]);
+        const struct effect *effect = &world->plain.effects.items[i];
+        learn(world, effect);
+        world->kinds[effect->kind]++;
+        world->expired += effect->kind == EFFECT_SESSION_ENDED && effect->session_ended.expired;
     }
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct machine_session session;
@@ -221,7 +271,7 @@ static struct slice random_entry(struct world *world)
     for (uint64_t i = below(world, 5); i > 0; i--) {
         add_command(world, &batch);
     }
-    world->time_ms += below(world, 3) - 1;
+    world->time_ms += below(world, 20) == 0 ? below(world, 1500) : below(world, 3) - 1;
     return batch_finish(&batch, 1, world->time_ms);
 }
 
@@ -244,6 +294,7 @@ static void same_effects(const struct effects *a, const struct effects *b)
             cr_assert_str_eq(x->reply.detail, y->reply.detail);
             cr_assert_eq(x->reply.count, y->reply.count);
             cr_assert_eq(x->reply.repeated_count, y->reply.repeated_count);
+            cr_assert_eq(x->reply.attach_attachment, y->reply.attach_attachment);
         }
     }
 }
@@ -302,23 +353,88 @@ static void step(struct world *world)
     disturb(world);
 }
 
+struct view {
+    uint64_t digest;
+    uint64_t messages;
+    uint64_t locked;
+    uint64_t last;
+};
+
+static int view_message(void *arg, const struct machine_message *message)
+{
+    struct view *view = arg;
+    uint64_t fields[] = {message->position, message->enqueued_ms,    message->body_hash,
+                         message->body_len, message->delivery_count, message->locked};
+    cr_assert_gt(message->position, view->last);
+    view->last = message->position;
+    view->digest = XXH3_64bits_withSeed(fields, sizeof fields, view->digest);
+    view->messages++;
+    view->locked += message->locked;
+    return 0;
+}
+
+/* What can be seen of a queue adds up. Returns a digest of it. */
+static uint64_t view_queue(struct fixture *f, const char *name)
+{
+    struct machine_queue queue;
+    struct view view = {0};
+    uint64_t oldest;
+    if (machine_queue(f->machine, name, &queue) != 0) {
+        return 0;
+    }
+    cr_assert_eq(machine_browse(f->machine, queue.id, 0, view_message, &view), 0);
+    cr_assert_eq(machine_queue_oldest(f->machine, queue.id, &oldest), 0);
+    cr_assert_eq(view.messages, queue.ready + queue.unsettled);
+    cr_assert_eq(view.locked, queue.unsettled);
+    cr_assert_eq(queue.enqueued, queue.ready + queue.unsettled + queue.settled);
+    cr_assert_geq(queue.delivered, queue.unsettled + queue.released);
+    uint64_t fields[] = {queue.ready,   queue.unsettled, queue.enqueued, queue.delivered,
+                         queue.settled, queue.released,  oldest};
+    return XXH3_64bits_withSeed(fields, sizeof fields, view.digest);
+}
+
+static void same_view(struct world *world)
+{
+    struct machine_node plain[NODES_PRESENT_MAX];
+    struct machine_node restarted[NODES_PRESENT_MAX];
+    for (char name[2] = "a"; name[0] <= 'c'; name[0]++) {
+        cr_assert_eq(view_queue(&world->plain, name), view_queue(&world->restarted, name));
+    }
+    unsigned nodes = machine_nodes(world->plain.machine, plain);
+    cr_assert_eq(machine_nodes(world->restarted.machine, restarted), nodes);
+    uint64_t attached = 0;
+    for (unsigned i = 0; i < nodes; i++) {
+        cr_assert_eq(plain[i].id, restarted[i].id);
+        cr_assert_eq(plain[i].run, restarted[i].run);
+        cr_assert_eq(plain[i].sessions, restarted[i].sessions);
+        attached += plain[i].sessions;
+    }
+    cr_assert_leq(attached, machine_sessions_len(world->plain.machine));
+    cr_assert_eq(machine_due_ms(world->plain.machine), machine_due_ms(world->restarted.machine));
+}
+
 static void run(uint64_t seed, unsigned steps)
 {
     struct world world = {.random = seed, .time_ms = 1000};
-    fixture_init(&world.plain);
-    fixture_init(&world.restarted);
+    fixture_init_empty(&world.plain);
+    fixture_init_empty(&world.restarted);
     uint64_t deliveries = 0;
     for (unsigned i = 0; i < steps; i++) {
         step(&world);
         deliveries += fixture_count(&world.plain, EFFECT_DELIVER);
         cr_assert_eq(machine_running_digest(world.plain.machine), machine_running_digest(world.restarted.machine));
         if (i % 16 == 0) {
+            same_view(&world);
             cr_assert_eq(fixture_digest(&world.plain), fixture_digest(&world.restarted), "seed %llu step %u",
                          (unsigned long long)seed, i);
         }
     }
     cr_assert_gt(deliveries, steps / 4, "seed %llu: only %llu deliveries", (unsigned long long)seed,
                  (unsigned long long)deliveries);
+    for (size_t kind = 0; kind < 5; kind++) {
+        cr_assert_gt(world.kinds[kind], 0u, "seed %llu: no effect of kind %zu", (unsigned long long)seed, kind);
+    }
+    cr_assert_gt(world.expired, 0u);
     restart(&world);
     cr_assert_eq(fixture_digest(&world.plain), fixture_digest(&world.restarted));
     for (size_t i = 0; i < world.log_len; i++) {

@@ -21,7 +21,7 @@ Test(session, attach_creates_and_finds_again)
     fixture_reopen(&f);
     struct effect_reply reply = client_attach(&f, &again, 1, true);
     cr_assert_eq(reply.attach_session, 1u);
-    cr_assert_eq(reply.attachment, 2u);
+    cr_assert_eq(reply.attach_attachment, 2u);
     cr_assert_eq(reply.last_number, 1u);
     struct machine_session session;
     cr_assert_eq(machine_session(f.machine, 1, &session), 0);
@@ -38,6 +38,11 @@ Test(session, attach_is_checked)
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
     command.attach_session = &attach;
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    origin.node = NODE;
+    origin.run = RUN;
+    origin.tag = 1;
+    attach.origin = &origin;
     attach.key = (ProtobufCBinaryData){.len = 15, .data = key};
     cr_assert_eq(fixture_command(&f, &(struct entry_command){0}, &command, NULL, 0).error, E(INVALID));
     attach.key.len = 16;
@@ -62,11 +67,15 @@ Test(session, displaced_attachments_are_refused)
     cr_assert_eq(client_declare(&f, &old, "q").error, E(DISPLACED));
     cr_assert_null(fixture_queue(&f, "q").name);
     cr_assert_eq(client_declare(&f, &new, "q").error, 0);
-    cr_assert_eq(node_expire(&f, old.session, old.attachment).error, E(DISPLACED));
-    cr_assert_eq(node_expire(&f, new.session, new.attachment).error, 0);
+    cr_assert_eq(node_detach(&f, old.session, old.attachment).error, E(STALE));
+    cr_assert_eq(fixture_session(&f, new.session).node, NODE);
+    cr_assert_eq(node_detach(&f, new.session, new.attachment).error, 0);
+    cr_assert_eq(client_declare(&f, &new, "r").error, 0, "what was sent before counts");
+    fixture_tick(&f, f.time_ms + LEASE_MS_DEFAULT);
     cr_assert_eq(fixture_count(&f, EFFECT_SESSION_ENDED), 1u);
+    cr_assert(f.effects.items[0].session_ended.expired);
     cr_assert_eq(client_declare(&f, &new, "q").error, E(SESSION_EXPIRED));
-    cr_assert_eq(node_expire(&f, new.session, new.attachment).error, E(NOT_FOUND));
+    cr_assert_eq(node_detach(&f, new.session, new.attachment).error, E(STALE));
     fixture_done(&f);
 }
 
@@ -201,6 +210,7 @@ Test(session, closing_gives_back_what_is_held)
     cr_assert_eq(client_close(&f, &a).error, 0);
     cr_assert_eq(f.effects.items[0].kind, EFFECT_REPLY);
     cr_assert_eq(f.effects.items[1].kind, EFFECT_SESSION_ENDED);
+    cr_assert_not(f.effects.items[1].session_ended.expired);
     cr_assert_eq(fixture_queue(&f, "q").ready, 4u);
     cr_assert_eq(fixture_queue(&f, "q").consumers, 0u);
     fixture_reopen(&f);
@@ -263,5 +273,75 @@ Test(session, time_never_goes_back)
     batch_start(&batch);
     cr_assert_eq(fixture_apply(&f, batch_finish(&batch, 1, 10)), 0);
     cr_assert_eq(machine_time_ms(f.machine), 5000u);
+    fixture_done(&f);
+}
+
+Test(session, a_refused_command_takes_its_number)
+{
+    struct fixture f;
+    struct client a;
+    fixture_init(&f);
+    client_attach(&f, &a, 1, false);
+    struct effect_reply reply = client_refused(&f, &a, E(NO_SPACE));
+    cr_assert_eq(reply.error, E(NO_SPACE));
+    cr_assert_str_eq(reply.detail, "new messages are refused: the cluster is short of disk or memory");
+    cr_assert_eq(client_refused(&f, &a, E(UNAVAILABLE)).error, E(UNAVAILABLE));
+    cr_assert_eq(client_refused(&f, &a, 0).error, E(INVALID));
+    cr_assert_eq(client_refused(&f, &a, 29).error, E(INVALID), "no such error, yet");
+    cr_assert_eq(client_refused(&f, &a, UINT32_MAX).error, E(INVALID));
+    cr_assert_eq(fixture_session(&f, a.session).last_number, 5u);
+    fixture_reopen(&f);
+    a.number = 0;
+    reply = client_publish(&f, &a, "q", "", 1, 1);
+    cr_assert_eq(reply.error, E(NO_SPACE), "the same command sent again is answered the same");
+    cr_assert_str_eq(reply.detail, "new messages are refused: the cluster is short of disk or memory");
+    fixture_done(&f);
+}
+
+/* Publishes 1-3 and 4-6 are in flight together, and the first is refused. */
+static uint64_t publish_behind_a_refused_one(bool check)
+{
+    struct fixture f;
+    struct client a;
+    fixture_init(&f);
+    client_attach(&f, &a, 1, false);
+    client_declare(&f, &a, "q");
+    fault_set(FAULT_SKIP_FAILED_CHECK, !check);
+    client_refused(&f, &a, E(NO_SPACE));
+    fixture_reopen(&f);
+    struct effect_reply reply = client_publish(&f, &a, "q", "p", 4, 3);
+    cr_assert_eq(reply.error, check ? E(REFUSED) : 0);
+    cr_assert_eq(client_publish(&f, &a, "q", "", 1, 1).error, 0, "without a producer nothing is sent again");
+    a.answered = 2;
+    reply = client_publish(&f, &a, "q", "p", 7, 3);
+    cr_assert_eq(reply.error, check ? E(REFUSED) : 0, "it does not know of the second failure");
+    /* Now it has all answers, and begins where it was refused. */
+    a.answered = a.number;
+    cr_assert_eq(client_publish(&f, &a, "q", "p", 1, 9).error, 0);
+    cr_assert_eq(client_publish(&f, &a, "q", "p", 10, 1).error, 0);
+    fault_reset();
+    uint64_t ready = fixture_queue(&f, "q").ready;
+    fixture_done(&f);
+    return ready;
+}
+
+Test(session, a_publish_that_was_sent_before_a_failure_was_known_fails)
+{
+    cr_assert_eq(publish_behind_a_refused_one(true), 11u);
+    cr_assert_eq(publish_behind_a_refused_one(false), 8u, "three messages are lost without the check");
+}
+
+Test(session, a_failed_publish_counts_as_refused)
+{
+    struct fixture f;
+    struct client a;
+    fixture_init(&f);
+    client_attach(&f, &a, 1, false);
+    client_declare(&f, &a, "q");
+    cr_assert_eq(client_publish(&f, &a, "none", "", 1, 1).error, E(NOT_FOUND));
+    cr_assert_eq(client_publish(&f, &a, "q", "p", 1, 1).error, 0, "one without a producer does not count");
+    cr_assert_eq(client_publish(&f, &a, "none", "p", 2, 1).error, E(NOT_FOUND));
+    cr_assert_eq(client_publish(&f, &a, "q", "p", 3, 1).error, E(REFUSED));
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0);
     fixture_done(&f);
 }

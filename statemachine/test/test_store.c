@@ -3,12 +3,17 @@
 #include <criterion/criterion.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "proto/base/limits.h"
 #include "statemachine/store_rocksdb.h"
 
 struct place {
@@ -174,6 +179,235 @@ Test(store, a_second_opening_is_refused)
     place_done(&place);
 }
 
+/* A small disk, which this process alone sees. The kernel unmounts it when the process is gone. */
+#define SMALL_DISK "size=32m"
+#define ROW_LEN ((size_t)256 * 1024)
+
+static void small_disk_mount(const char *dir)
+{
+    cr_assert_eq(unshare(CLONE_NEWNS), 0, "a mount namespace is needed (CAP_SYS_ADMIN)");
+    cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    cr_assert_eq(mount("none", dir, "tmpfs", 0, SMALL_DISK), 0);
+}
+
+/* Takes what is free, but for `rest` bytes. */
+static void small_disk_fill(const char *dir, size_t rest)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/../filler", dir);
+    struct statvfs info;
+    cr_assert_eq(statvfs(dir, &info), 0);
+    size_t free_len = (size_t)info.f_bavail * info.f_frsize;
+    if (free_len <= rest) {
+        return;
+    }
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    cr_assert_eq(posix_fallocate(fileno(file), 0, (off_t)(free_len - rest)), 0);
+    fclose(file);
+}
+
+static void small_disk_free(const char *dir)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/../filler", dir);
+    cr_assert_eq(unlink(path), 0);
+}
+
+static void small_place_init(struct place *place, char root[64])
+{
+    snprintf(root, 64, "/tmp/holdfast-small-XXXXXX");
+    cr_assert_not_null(mkdtemp(root));
+    small_disk_mount(root);
+    *place = (struct place){0};
+    snprintf(place->dir, sizeof place->dir, "%s/state", root);
+    cr_assert_eq(mkdir(place->dir, 0700), 0);
+}
+
+static void small_place_done(struct place *place, const char *root)
+{
+    place->store->ops->close(place->store);
+    cr_assert_eq(umount2(root, MNT_DETACH), 0);
+    cr_assert_eq(rmdir(root), 0);
+}
+
+/* Rows that differ from each other, so that nothing can be kept once for many. */
+static int write_row(struct place *place, unsigned number, size_t len)
+{
+    char key[16];
+    snprintf(key, sizeof key, "row%06u", number);
+    uint8_t *value = malloc(len);
+    for (size_t i = 0; i < len; i++) {
+        value[i] = (uint8_t)(number + i * 7);
+    }
+    struct store_change change = {
+        .kind = STORE_PUT, .key = text(key), .value = text("head"), .value2 = {.data = value, .len = len}};
+    int err = place->store->ops->write(place->store, &change, 1);
+    free(value);
+    return err;
+}
+
+static void expect_rows(struct place *place, unsigned count)
+{
+    for (unsigned number = 0; number < count; number++) {
+        char key[16];
+        struct slice found;
+        snprintf(key, sizeof key, "row%06u", number);
+        cr_assert_eq(place->store->ops->get(place->store, key, strlen(key), &found), 0, "%s of %u", key, count);
+        cr_assert_eq(found.len, ROW_LEN + 4);
+        cr_assert_eq(found.data[4 + 1000], (uint8_t)(number + 7000));
+        slice_unref(&found);
+    }
+}
+
+struct reading {
+    struct store *store;
+    _Atomic bool stop;
+    int err;
+    unsigned count;
+};
+
+static void *read_all_the_time(void *arg)
+{
+    struct reading *reading = arg;
+    while (!reading->stop && reading->err == 0) {
+        struct slice found;
+        reading->err = reading->store->ops->get(reading->store, "row000000", 9, &found);
+        if (reading->err == 0) {
+            slice_unref(&found);
+            reading->count++;
+        }
+    }
+    return NULL;
+}
+
+Test(store, a_full_disk_is_no_space_until_there_is_room)
+{
+    struct place place;
+    char root[64];
+    pthread_t thread;
+    small_place_init(&place, root);
+    place_open(&place);
+    cr_assert_eq(write_row(&place, 0, ROW_LEN), 0);
+    struct reading reading = {.store = place.store};
+    cr_assert_eq(pthread_create(&thread, NULL, read_all_the_time, &reading), 0);
+    unsigned rows = 1;
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 8; i++, rows++) {
+            cr_assert_eq(write_row(&place, rows, ROW_LEN), 0, "row %u", rows);
+        }
+        small_disk_fill(place.dir, 0);
+        cr_assert_eq(write_row(&place, rows, ROW_LEN), ERR_NO_SPACE);
+        cr_assert_eq(write_row(&place, rows, ROW_LEN), ERR_NO_SPACE);
+        expect_rows(&place, rows);
+        small_disk_free(place.dir);
+    }
+    cr_assert_eq(write_row(&place, rows, ROW_LEN), 0);
+    rows++;
+    expect_rows(&place, rows);
+    reading.stop = true;
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(reading.err, 0, "reads work all the time: %s", err_text(reading.err));
+    cr_assert_gt(reading.count, 0u);
+    place_reopen(&place);
+    expect_rows(&place, rows);
+    small_place_done(&place, root);
+}
+
+/* The space goes while the write runs: RocksDB itself meets the full disk, and has to be opened anew. */
+struct filling {
+    const char *dir;
+    _Atomic bool stop;
+};
+
+static void *fill_all_the_time(void *arg)
+{
+    struct filling *filling = arg;
+    char path[96];
+    snprintf(path, sizeof path, "%s/../filler", filling->dir);
+    FILE *file = fopen(path, "w");
+    while (!filling->stop) {
+        off_t end = ftello(file);
+        if (posix_fallocate(fileno(file), end, 65536) == 0) {
+            (void)fseeko(file, 65536, SEEK_CUR);
+        }
+    }
+    fclose(file);
+    return NULL;
+}
+
+Test(store, a_write_that_meets_the_full_disk_can_be_made_again)
+{
+    struct place place;
+    char root[64];
+    pthread_t thread;
+    small_place_init(&place, root);
+    place_open(&place);
+    unsigned rows = 0;
+    for (; rows < 4; rows++) {
+        cr_assert_eq(write_row(&place, rows, ROW_LEN), 0);
+    }
+    unsigned met = 0;
+    for (unsigned round = 0; round < 30 && met < 3; round++) {
+        struct filling filling = {.dir = place.dir};
+        small_disk_fill(place.dir, 16 * MIB);
+        char path[96];
+        snprintf(path, sizeof path, "%s/../filler", place.dir);
+        struct store_change change = {.kind = STORE_PUT, .key = text("big"), .value = text("head")};
+        struct slice body = {.data = calloc(1, 11 * MIB), .len = 11 * MIB};
+        change.value2 = body;
+        /* The file that takes the rest grows beside the one that is there. */
+        char aside[96];
+        snprintf(aside, sizeof aside, "%s/../filler-0", place.dir);
+        cr_assert_eq(rename(path, aside), 0);
+        cr_assert_eq(pthread_create(&thread, NULL, fill_all_the_time, &filling), 0);
+        int err = place.store->ops->write(place.store, &change, 1);
+        filling.stop = true;
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        cr_assert(err == 0 || err == ERR_NO_SPACE, "%s", err_text(err));
+        met += err == ERR_NO_SPACE ? 1 : 0;
+        expect_rows(&place, rows);
+        cr_assert_eq(unlink(path), 0);
+        cr_assert_eq(unlink(aside), 0);
+        free((void *)(uintptr_t)body.data);
+        struct store_change gone = {.kind = STORE_DELETE, .key = text("big")};
+        cr_assert_eq(place.store->ops->write(place.store, &gone, 1), 0);
+        expect(&place, "big", NULL);
+        expect_rows(&place, rows);
+    }
+    cr_assert_gt(met, 0u, "the disk was never full");
+    place_reopen(&place);
+    expect(&place, "big", NULL);
+    expect_rows(&place, rows);
+    small_place_done(&place, root);
+}
+
+Test(store, opens_on_a_full_disk)
+{
+    struct place place;
+    char root[64];
+    char detail[256] = "";
+    small_place_init(&place, root);
+    struct store_rocksdb_options options = {.path = place.dir};
+    small_disk_fill(place.dir, 0);
+    cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_NO_SPACE, "%s", detail);
+    cr_assert_neq(detail[0], 0);
+    small_disk_free(place.dir);
+    place_open(&place);
+    cr_assert_eq(write_row(&place, 0, ROW_LEN), 0);
+    place.store->ops->close(place.store);
+    small_disk_fill(place.dir, 0);
+    place_open(&place);
+    expect_rows(&place, 1);
+    cr_assert_eq(write_row(&place, 1, ROW_LEN), ERR_NO_SPACE);
+    expect_rows(&place, 1);
+    small_disk_free(place.dir);
+    cr_assert_eq(write_row(&place, 1, ROW_LEN), 0);
+    place_reopen(&place);
+    expect_rows(&place, 2);
+    small_place_done(&place, root);
+}
+
 struct writing {
     struct machine_checkpoint *checkpoint;
     int err;
@@ -196,6 +430,7 @@ Test(store, a_machine_lives_on_rocksdb_while_it_writes_on_another_thread)
     place_init(&place, false);
     cr_assert_eq(machine_open(place.store, &f.machine, &f.index, &consensus, detail, sizeof detail), 0);
     slice_unref(&consensus);
+    node_present(&f, NODE, RUN);
     client_attach(&f, &a, 1, false);
     client_declare(&f, &a, "q");
     client_subscribe(&f, &a, "q", 1, 100);
@@ -221,6 +456,54 @@ Test(store, a_machine_lives_on_rocksdb_while_it_writes_on_another_thread)
     cr_assert_eq(machine_digest(f.machine, &digest), 0);
     cr_assert_eq(digest, before_settling);
     cr_assert_eq(fixture_queue(&f, "q").ready, 9000u);
+    machine_close(f.machine);
+    place_open(&place);
+    place_done(&place);
+}
+
+static int count_browsed(void *arg, const struct machine_message *message)
+{
+    (void)message;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+Test(store, purged_messages_leave_rocksdb)
+{
+    struct place place;
+    struct fixture f = {.time_ms = 1};
+    struct client a;
+    struct slice consensus;
+    struct slice body;
+    char detail[128];
+    uint64_t browsed = 0;
+    uint64_t oldest = 0;
+    place_init(&place, false);
+    cr_assert_eq(machine_open(place.store, &f.machine, &f.index, &consensus, detail, sizeof detail), 0);
+    slice_unref(&consensus);
+    node_present(&f, NODE, RUN);
+    client_attach(&f, &a, 1, false);
+    client_declare(&f, &a, "q");
+    client_publish(&f, &a, "q", "", 1, 1000);
+    client_subscribe(&f, &a, "q", 1, 10);
+    fixture_checkpoint(&f);
+    cr_assert_eq(machine_browse(f.machine, 1, 1, count_browsed, &browsed), 0);
+    cr_assert_eq(browsed, 1000u);
+    cr_assert_eq(machine_queue_oldest(f.machine, 1, &oldest), 0);
+    cr_assert_gt(oldest, 0u);
+    cr_assert_eq(client_purge(&f, &a, "q").count, 990u);
+    fixture_checkpoint(&f);
+    machine_close(f.machine);
+    place_open(&place);
+    cr_assert_eq(machine_open(place.store, &f.machine, &f.index, &consensus, detail, sizeof detail), 0, "%s", detail);
+    slice_unref(&consensus);
+    browsed = 0;
+    cr_assert_eq(machine_browse(f.machine, 1, 1, count_browsed, &browsed), 0);
+    cr_assert_eq(browsed, 10u);
+    cr_assert_eq(machine_body(f.machine, 1, 10, &body), 0);
+    slice_unref(&body);
+    cr_assert_eq(machine_body(f.machine, 1, 11, &body), ERR_NOT_FOUND);
+    cr_assert_eq(machine_body(f.machine, 1, 1000, &body), ERR_NOT_FOUND);
     machine_close(f.machine);
     place_open(&place);
     place_done(&place);

@@ -1,0 +1,190 @@
+/* When sessions end. */
+
+#include "sim_sessions.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "proto/base/check.h"
+#include "sim_conn.h"
+#include "sim_world.h"
+
+#define LOOK_US 20000u
+
+void sim_sessions_done(struct sim_sessions *sessions)
+{
+    free(sessions->items);
+    *sessions = (struct sim_sessions){0};
+}
+
+static struct sim_session *session_find(const struct sim_world *world, uint64_t id)
+{
+    const struct sim_sessions *sessions = &world->sessions;
+    for (size_t i = sessions->len; i > 0; i--) {
+        if (sessions->items[i - 1].id == id) {
+            return &sessions->items[i - 1];
+        }
+    }
+    return NULL;
+}
+
+void sim_sessions_attached(struct sim_client *client, uint64_t id, uint64_t asked_us)
+{
+    struct sim_sessions *sessions = &client->world->sessions;
+    struct sim_session *session = session_find(client->world, id);
+    if (session != NULL) {
+        session->served_us = session->served_us > asked_us ? session->served_us : asked_us;
+        return;
+    }
+    if (sessions->len == sessions->cap) {
+        sessions->cap = sessions->cap == 0 ? 32 : sessions->cap * 2;
+        sessions->items = realloc(sessions->items, sessions->cap * sizeof *sessions->items);
+        CHECK(sessions->items != NULL);
+    }
+    sessions->items[sessions->len++] = (struct sim_session){.id = id,
+                                                            .client = client->index,
+                                                            .life = client->life,
+                                                            .lease_us = (uint64_t)client->lease_ms * 1000,
+                                                            .served_us = asked_us};
+}
+
+bool sim_sessions_gone(const struct sim_world *world, uint64_t id)
+{
+    const struct sim_session *session = session_find(world, id);
+    return session == NULL || session->gone;
+}
+
+size_t sim_sessions_live(const struct sim_world *world)
+{
+    size_t live = 0;
+    for (size_t i = 0; i < world->sessions.len; i++) {
+        live += !world->sessions.items[i].gone;
+    }
+    return live;
+}
+
+/* Log time may run faster than real time by a tenth (log_time.h), and a node's clock by a hundredth. */
+static uint64_t lease_least_us(const struct sim_session *session)
+{
+    return session->lease_us * 88 / 100 - 5000;
+}
+
+static void session_over(struct sim_world *world, struct sim_session *session)
+{
+    uint64_t since_us = sim_world_now(world) - session->served_us;
+    session->gone = true;
+    sim_world_count(world, SIM_STAT_EXPIRED, 1);
+    sim_world_count(world, SIM_STAT_EXPIRED_DEAD, world->clients[session->client].dead);
+    sim_world_note(world, 15, session->id, since_us);
+    SIM_TRACE(world, "session %" PRIu64 " of client %u is over, last served %" PRIu64 " ms ago", session->id,
+              session->client, since_us / 1000);
+    if (since_us < lease_least_us(session)) {
+        sim_world_violation(world,
+                            "session %" PRIu64 " of client %u ended %" PRIu64
+                            " ms after it was served, with a lease of %" PRIu64 " ms",
+                            session->id, session->client, since_us / 1000, session->lease_us / 1000);
+    }
+}
+
+static void sessions_nodes(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct sim_presence *present = &world->sessions.present[i];
+        struct machine_node found = {0};
+        if (machine_node(shard_machine(node->shard), i + 1, &found) != 0) {
+            found.run = 0;
+        }
+        if (present->run != 0 && found.run != present->run) {
+            sim_world_count(world, found.run == 0 ? SIM_STAT_NODES_LOST : SIM_STAT_NODES_REPLACED, 1);
+            SIM_TRACE(world, "node %u: process %" PRIx64 " is %s", i + 1, present->run,
+                      found.run == 0 ? "taken for lost" : "replaced");
+        }
+        present->run = found.run;
+    }
+}
+
+void sim_sessions_applied(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    struct sim_sessions *sessions = &world->sessions;
+    for (size_t i = sessions->first_live; i < sessions->len; i++) {
+        struct sim_session *session = &sessions->items[i];
+        struct machine_session found;
+        if (!session->gone && machine_session(shard_machine(node->shard), session->id, &found) != 0) {
+            session_over(world, session);
+        }
+    }
+    while (sessions->first_live < sessions->len && sessions->items[sessions->first_live].gone) {
+        sessions->first_live++;
+    }
+    sessions_nodes(node);
+}
+
+static bool nodes_talk(const struct sim_world *world, unsigned a, unsigned b)
+{
+    const struct sim_link *there = &world->net.links[a][b];
+    const struct sim_link *back = &world->net.links[b][a];
+    return a == b || (there->up && !there->lost && !there->cut && back->up && !back->lost && !back->cut);
+}
+
+static bool node_runs(const struct sim_node *node)
+{
+    return node->shard != NULL && node->paused_until_us <= sim_world_now(node->world);
+}
+
+/* A leader that is heard by a majority, or NULL. */
+static struct sim_node *sessions_leader(struct sim_world *world)
+{
+    struct sim_node *leader = sim_world_leader(world);
+    unsigned heard = 0;
+    for (unsigned i = 0; leader != NULL && i < world->nodes_len; i++) {
+        heard += node_runs(leader) && node_runs(&world->nodes[i]) && nodes_talk(world, leader->index, i);
+    }
+    return heard > world->nodes_len / 2 ? leader : NULL;
+}
+
+static bool conn_good(const struct sim_conn *conn, const struct sim_node *leader)
+{
+    const struct sim_world *world = conn->world;
+    return leader != NULL && conn->client != NULL && conn->node != NULL && !conn->lost && !conn->closing &&
+           !sim_conn_cut(conn) && node_runs(conn->node) && nodes_talk(world, conn->node_index, leader->index);
+}
+
+static void client_look(struct sim_client *client, struct sim_node *leader)
+{
+    struct sim_world *world = client->world;
+    struct sim_conn *conn = client->conn;
+    if (conn == NULL) {
+        return;
+    }
+    if (client->session == 0 || client->attached_conn != conn->id || !conn_good(conn, leader)) {
+        conn->good_since_us = 0;
+        return;
+    }
+    struct driver_status status;
+    if (conn->good_since_us != 0 && conn->good_leader == leader->id) {
+        driver_status(shard_driver(conn->node->shard), &status);
+        if (status.applied_index < conn->good_index) {
+            return;
+        }
+        struct sim_session *session = session_find(world, client->session);
+        session->served_us = session->served_us > conn->good_since_us ? session->served_us : conn->good_since_us;
+    }
+    driver_status(shard_driver(leader->shard), &status);
+    conn->good_since_us = sim_world_now(world);
+    conn->good_leader = leader->id;
+    conn->good_index = status.log_last;
+}
+
+void sim_sessions_look(struct sim_world *world)
+{
+    if (sim_world_now(world) < world->sessions.look_us) {
+        return;
+    }
+    world->sessions.look_us = sim_world_now(world) + LOOK_US;
+    struct sim_node *leader = sessions_leader(world);
+    for (unsigned i = 0; i < world->clients_len; i++) {
+        client_look(&world->clients[i], leader);
+    }
+}

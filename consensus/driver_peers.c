@@ -1,0 +1,128 @@
+/* What the driver itself knows of other nodes: who is to hear of commits at once, who is alive, and whose probes to slow. */
+
+#include <raft.h>
+
+#include "consensus/driver_internal.h"
+
+static bool is_member(const struct driver *driver, uint64_t id)
+{
+    return configuration_find(&driver->raft.configuration, id) != NULL;
+}
+
+static unsigned place_of(const struct driver *driver, uint64_t id)
+{
+    unsigned i = 0;
+    while (i < MEMBERS_MAX && driver->peers[i].id != id) {
+        i++;
+    }
+    return i;
+}
+
+const struct driver_peer *driver_peer_find(const struct driver *driver, uint64_t id)
+{
+    unsigned i = place_of(driver, id);
+    return i < MEMBERS_MAX ? &driver->peers[i] : NULL;
+}
+
+/* The node's place, made when there is none: in that of a node that is no member any more. NULL: there is no place, and the
+ * node gets no more than what Raft gives it. */
+static struct driver_peer *peer_of(struct driver *driver, uint64_t id)
+{
+    unsigned place = place_of(driver, id);
+    struct driver_peer *peer = place < MEMBERS_MAX ? &driver->peers[place] : NULL;
+    for (unsigned i = 0; i < MEMBERS_MAX && peer == NULL; i++) {
+        if (driver->peers[i].id == 0 || !is_member(driver, driver->peers[i].id)) {
+            peer = &driver->peers[i];
+            *peer = (struct driver_peer){.id = id};
+        }
+    }
+    if (peer != NULL && peer->term != raft_current_term(&driver->raft)) {
+        *peer = (struct driver_peer){
+            .id = id, .prompt = peer->prompt, .heard_ms = peer->heard_ms, .term = raft_current_term(&driver->raft)};
+    }
+    return peer;
+}
+
+void driver_set_prompt(struct driver *driver, uint64_t node, bool prompt)
+{
+    struct driver_peer *peer = node != 0 && node != driver->options.id ? peer_of(driver, node) : NULL;
+    if (peer != NULL) {
+        peer->prompt = prompt;
+    }
+}
+
+void driver_peer_heard(struct driver *driver, uint64_t id, const struct raft_message *result)
+{
+    struct driver_peer *peer = peer_of(driver, id);
+    if (peer == NULL) {
+        return;
+    }
+    peer->heard_ms = driver->options.clock->monotonic_ms(driver->options.clock);
+    if (result != NULL) {
+        peer->answered = true;
+        if (result->append_entries_result.rejected > 0) {
+            peer->told = 0; /* It may not have looked at the commit index either. */
+        }
+    }
+}
+
+void driver_peer_forget(struct driver *driver, uint64_t id)
+{
+    unsigned i = place_of(driver, id);
+    if (i < MEMBERS_MAX) {
+        driver->peers[i].told = 0;
+    }
+}
+
+void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_append_entries *append, unsigned count)
+{
+    struct driver_peer *peer = peer_of(driver, id);
+    /* A follower takes over no more than it is then known to hold (Raft Figure 3.1). */
+    uint64_t last = append->prev_log_index + count;
+    uint64_t told = append->leader_commit < last ? append->leader_commit : last;
+    if (peer != NULL && told > peer->told) {
+        peer->told = told;
+    }
+}
+
+bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t prev_log_index)
+{
+    struct driver_peer *peer = peer_of(driver, id);
+    if (peer == NULL) {
+        return true;
+    }
+    if (peer->probe != prev_log_index) {
+        peer->probe = prev_log_index;
+        peer->probes = 0;
+        peer->answered = false;
+    }
+    if (!peer->answered) {
+        return true; /* It may not have got them. */
+    }
+    peer->answered = false;
+    peer->probes++;
+    bool power_of_two = (peer->probes & (peer->probes - 1)) == 0;
+    return peer->probes < DRIVER_PROBES_MAX ? power_of_two : peer->probes % DRIVER_PROBES_MAX == 0;
+}
+
+void driver_prompt(struct driver *driver)
+{
+    const struct raft *raft = &driver->raft;
+    if (raft->state != RAFT_LEADER) {
+        return;
+    }
+    uint64_t commit = raft_commit_index(raft);
+    struct raft_append_entries append = {.term = raft_current_term(raft),
+                                         .prev_log_index = commit,
+                                         .prev_log_term = driver_term_of(driver, commit),
+                                         .leader_commit = commit};
+    for (unsigned i = 0; i < MEMBERS_MAX && append.prev_log_term != 0; i++) {
+        struct driver_peer *peer = &driver->peers[i];
+        raft_index match;
+        if (!peer->prompt || raft_match_index(raft, peer->id, &match) != 0 || match < commit ||
+            (peer->term == append.term && peer->told >= commit)) {
+            continue;
+        }
+        driver_send_append(driver, peer->id, &append);
+    }
+}

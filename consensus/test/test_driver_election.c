@@ -1,0 +1,153 @@
+/* When a follower stands for election: at once when the leader has died, and not because it has slept itself. */
+
+#include <criterion/criterion.h>
+
+#include "fixture.h"
+
+/* A follower of `leader` that has stored two entries of its. */
+static void follow(struct fixture *f, uint64_t leader)
+{
+    fixture_init(f, 3);
+    struct log_entry entries[] = {fixture_entry(2, "a"), fixture_entry(2, "b")};
+    cr_assert_eq(fixture_append(f, leader, 2, 1, 1, 1, entries, 2), 0);
+    fixture_disk(f);
+    driver_step(f->driver);
+    fixture_forget(f);
+}
+
+Test(driver_election, a_lost_leader_is_replaced_without_waiting_for_the_timeout)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 3);
+    driver_step(f.driver);
+    cr_assert_eq(f.sent_len, 0u, "node 3 does not lead");
+    driver_peer_lost(f.driver, 2);
+    driver_step(f.driver);
+    cr_assert_eq(f.sent_len, 0u, "it may live, and reach us by another connection");
+    uint64_t lost_ms = f.now_ms;
+    fixture_until_due(&f);
+    cr_assert_leq(f.now_ms, lost_ms + 60, "a heartbeat, and some milliseconds");
+    const struct raft_message *asked = fixture_last(&f, 3, RAFT_REQUEST_VOTE);
+    cr_assert_not_null(asked);
+    cr_assert(asked->request_vote.disrupt_leader, "node 3 may still believe in node 2");
+    cr_assert_not(asked->request_vote.pre_vote);
+    fixture_done(&f);
+}
+
+/* A connection has ended, and the leader reaches us by another: the one that we would have told of our vote. */
+Test(driver_election, a_leader_that_is_heard_again_is_not_replaced)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 2);
+    for (int i = 0; i < 10; i++) {
+        f.now_ms += 30;
+        driver_step(f.driver);
+        f.now_ms += 20;
+        cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
+        driver_step(f.driver);
+    }
+    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_eq(f.leader, 2u);
+    fixture_done(&f);
+}
+
+/* Of two connections that end with a process, the other may still have something to read. */
+Test(driver_election, what_a_leader_said_before_it_died_postpones_its_successor_only_a_little)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 2);
+    f.now_ms += 1;
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
+    driver_step(f.driver);
+    fixture_until_due(&f);
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_leq(f.now_ms, 1000u + 1 + 60);
+    fixture_done(&f);
+}
+
+/* A process that comes back as a follower is no leader. */
+Test(driver_election, a_vote_of_the_lost_leader_does_not_keep_it)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 2);
+    f.now_ms += 20;
+    cr_assert_eq(fixture_result(&f, 2, 2, 0, 3), 0);
+    fixture_until_due(&f);
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_leq(f.now_ms, 1000u + 60);
+    fixture_done(&f);
+}
+
+Test(driver_election, entries_that_are_being_written_are_stored_before_an_election)
+{
+    struct fixture f;
+    follow(&f, 2);
+    struct log_entry entries[] = {fixture_entry(2, "c")};
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, entries, 1), 0);
+    driver_peer_lost(f.driver, 2);
+    f.now_ms += 60;
+    driver_step(f.driver);
+    cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    fixture_disk(&f);
+    driver_step(f.driver);
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_eq(fixture_last(&f, 3, RAFT_REQUEST_VOTE)->request_vote.last_log_index, 4u);
+    fixture_done(&f);
+}
+
+/* The process was paused: the leader's heartbeats wait in the sockets, which the loop has not read when it sees the time. */
+Test(driver_election, a_timeout_that_is_noticed_late_waits_for_what_is_there_to_be_read)
+{
+    struct fixture f;
+    follow(&f, 2);
+    f.now_ms = raft_timeout(&f.driver->raft) + 500;
+    driver_step(f.driver);
+    driver_step(f.driver);
+    cr_assert_eq(f.sent_len, 0u);
+    cr_assert_gt(driver_deadline_ms(f.driver), f.now_ms, "and does not spin");
+    cr_assert_eq(fixture_append(&f, 2, 2, 3, 2, 3, NULL, 0), 0);
+    fixture_forget(&f);
+    f.now_ms += 20;
+    driver_step(f.driver);
+    cr_assert_eq(f.sent_len, 0u);
+    cr_assert_eq(f.leader, 2u);
+    fixture_done(&f);
+}
+
+Test(driver_election, a_late_timeout_is_fired_when_nothing_was_there_to_be_read)
+{
+    struct fixture f;
+    follow(&f, 2);
+    f.now_ms = raft_timeout(&f.driver->raft) + 500;
+    driver_step(f.driver);
+    uint64_t late_ms = f.now_ms;
+    fixture_until_due(&f);
+    cr_assert_not_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
+    cr_assert_leq(f.now_ms, late_ms + 10);
+    fixture_done(&f);
+}
+
+/* Its followers' answers are in the sockets. */
+Test(driver_election, a_leader_that_was_paused_reads_before_it_gives_up)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    f.now_ms += 400;
+    driver_step(f.driver);
+    cr_assert_eq(f.role, DRIVER_LEADER);
+    cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, log_last_index(f.driver->log)), 0);
+    f.now_ms += 10;
+    driver_step(f.driver);
+    cr_assert_eq(f.role, DRIVER_LEADER);
+    f.now_ms += 400;
+    driver_step(f.driver);
+    f.now_ms += 10;
+    driver_step(f.driver);
+    cr_assert_eq(f.role, DRIVER_FOLLOWER, "nobody has answered");
+    fixture_done(&f);
+}

@@ -1,0 +1,38 @@
+/* The roster: what the leader knows of the nodes that serve clients: when it last heard of each, of which process, and
+ * whether it is short of anything. Other nodes keep none of it: a new leader begins with a grace of one timeout. */
+
+#ifndef HOLDFAST_NODE_CORE_ROSTER_H
+#define HOLDFAST_NODE_CORE_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "statemachine/machine.h"
+
+struct roster_node {
+    uint64_t id;
+    uint64_t run; /* Of the process that was heard; 0: none yet. */
+    uint64_t heard_ms;
+    uint64_t commands_ms; /* When it last sent commands; 0: never. */
+    bool disk_low;
+    bool memory_low;
+    uint64_t asked_present; /* The run for which a NodePresent is under way. */
+    uint64_t asked_lost;    /* The run for which a NodeLost is under way. */
+};
+
+/* Zero-initialise. */
+struct roster {
+    struct roster_node nodes[NODES_PRESENT_MAX];
+    unsigned len;
+    uint64_t due_ms; /* When to look, and as a follower to send, again. */
+};
+
+/* A leadership begins: nothing has been heard, and nobody is late. */
+void roster_begin(struct roster *roster);
+
+/* The record of a node, made when it is new: as heard at `now_ms`. NULL: there are NODES_PRESENT_MAX others. */
+struct roster_node *roster_get(struct roster *roster, uint64_t node, uint64_t now_ms);
+/* NULL when there is none. */
+const struct roster_node *roster_find(const struct roster *roster, uint64_t node);
+
+#endif

@@ -1,0 +1,139 @@
+/* holdfast browse QUEUE: messages, looked at where they are. */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "commands.h"
+#include "json.h"
+
+#define COUNT_DEFAULT 100u
+#define PAGE_MESSAGES_MAX 1000u /* Asked for at a time. */
+#define BODY_SHOWN_MAX 60u      /* Bytes of a body in the table. */
+
+static const char help[] =
+    "Usage: holdfast browse QUEUE [--from POSITION] [--count N] [--lines | --json]\n"
+    "\n"
+    "Shows messages of a queue without taking them: position, when it was enqueued, earlier deliveries, whether it is "
+    "out\n"
+    "with a consumer, length, and the beginning of its body.\n"
+    "\n"
+    "  --from POSITION   from this position on (default: from the first)\n"
+    "  --count N         at most N messages (default: 100; 0: all)\n"
+    "  --lines           whole bodies instead, each followed by a newline\n"
+    "  --json            a JSON object for each message, one a line; a body that is not UTF-8 is in \"body_base64\"\n"
+    "\n"
+    "Example: holdfast browse jobs --count 10\n";
+
+enum browse_format { BROWSE_TABLE, BROWSE_LINES, BROWSE_JSON };
+
+struct browse {
+    enum browse_format format;
+    uint64_t position; /* Where the next page begins. */
+    uint64_t shown;
+};
+
+static void table_print(const struct client_message *message)
+{
+    char when[40] = "-";
+    time_t seconds = (time_t)(message->enqueued_ms / 1000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc) != NULL) {
+        size_t len = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
+        snprintf(when + len, sizeof when - len, ".%03uZ", (unsigned)(message->enqueued_ms % 1000));
+    }
+    printf("%12llu  %-24s %10u  %-6s %10zu  ", (unsigned long long)message->position, when, message->delivery_count,
+           message->locked ? "locked" : "ready", message->body.len);
+    size_t len = message->body.len < BODY_SHOWN_MAX ? message->body.len : BODY_SHOWN_MAX;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = message->body.data[i];
+        putchar(byte >= 0x20 && byte < 0x7f ? byte : '.');
+    }
+    puts(len < message->body.len ? "..." : "");
+}
+
+static void json_print(const struct client_message *message)
+{
+    printf("{\"position\": %llu, \"enqueued_ms\": %llu, \"delivery_count\": %u, \"locked\": %s, \"len\": %zu, ",
+           (unsigned long long)message->position, (unsigned long long)message->enqueued_ms, message->delivery_count,
+           message->locked ? "true" : "false", message->body.len);
+    json_bytes(stdout, "body", message->body.data, message->body.len);
+    puts("}");
+}
+
+static void on_message(void *arg, const struct client_message *message)
+{
+    struct browse *browse = arg;
+    switch (browse->format) {
+    case BROWSE_TABLE: table_print(message); break;
+    case BROWSE_JSON: json_print(message); break;
+    case BROWSE_LINES:
+        if (message->body.len > 0) {
+            (void)fwrite(message->body.data, 1, message->body.len, stdout);
+        }
+        putchar('\n');
+        break;
+    }
+    browse->shown++;
+    browse->position = message->position + 1;
+}
+
+static int browse_run(const struct cli *cli, const char *queue, uint64_t count, struct browse *browse)
+{
+    struct hf *hf;
+    int exit_code = cli_open_query(cli, &hf);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    if (browse->format == BROWSE_TABLE) {
+        printf("%12s  %-24s %10s  %-6s %10s  %s\n", "POSITION", "ENQUEUED", "DELIVERIES", "STATE", "LENGTH", "BODY");
+    }
+    bool more = true;
+    int err = 0;
+    while (err == 0 && more && (count == 0 || browse->shown < count) && !ferror(stdout)) {
+        uint64_t left = count == 0 ? PAGE_MESSAGES_MAX : count - browse->shown;
+        err = hf_browse(hf, queue, browse->position, (uint32_t)(left < PAGE_MESSAGES_MAX ? left : PAGE_MESSAGES_MAX),
+                        cli->timeout_ms, on_message, browse, &more);
+    }
+    if (err != 0) {
+        exit_code = cli_fail(queue, err, err == ERR_NOT_FOUND ? "no such queue" : hf_error_detail(hf));
+    }
+    (void)hf_close(hf, 0);
+    return exit_code;
+}
+
+int cmd_browse(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {{"from", required_argument, NULL, 1},
+                                            {"count", required_argument, NULL, 2},
+                                            {"lines", no_argument, NULL, 3},
+                                            {"json", no_argument, NULL, 4},
+                                            CLI_OPTIONS};
+    struct browse browse = {.format = BROWSE_TABLE};
+    uint64_t count = COUNT_DEFAULT;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        int result = 0;
+        switch (option) {
+        case 1: result = cli_number("from", optarg, 0, UINT64_MAX, &browse.position); break;
+        case 2: result = cli_number("count", optarg, 0, UINT64_MAX, &count); break;
+        case 3:
+        case 4:
+            if (browse.format != BROWSE_TABLE) {
+                return cli_usage("browse: --lines or --json, once", help);
+            }
+            browse.format = option == 3 ? BROWSE_LINES : BROWSE_JSON;
+            break;
+        default: result = cli_option(cli, option, help); break;
+        }
+        if (result != 0) {
+            return cli_option_exit(result);
+        }
+    }
+    if (argc - optind != 1) {
+        return cli_usage("browse takes the name of a queue", help);
+    }
+    return browse_run(cli, argv[optind], count, &browse);
+}
