@@ -11,7 +11,7 @@
 #define APPLY_TURNS_MAX 8
 
 /* Between two attempts to get more of a full disk. */
-#define PREPARE_PAUSE_MS 1000u
+#define PREPARE_PAUSE_MS 500u
 
 static enum driver_role role_of(const struct raft *raft)
 {

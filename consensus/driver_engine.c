@@ -106,9 +106,8 @@ static void send_append(struct driver *driver, const struct raft_message *messag
 {
     struct raft_append_entries part = message->append_entries;
     unsigned left = part.n_entries;
-    if (left > 0 && !driver_peer_probe(driver, message->server_id, part.prev_log_index)) {
-        left = 0;
-    }
+    unsigned frames = left > 0 ? driver_peer_offer(driver, message->server_id, part.prev_log_index) : 0;
+    left = frames > 0 ? left : 0;
     do {
         struct log_entry entries[APPEND_ENTRIES_MAX];
         unsigned count = 0;
@@ -134,7 +133,7 @@ static void send_append(struct driver *driver, const struct raft_message *messag
             slice_unref(&entries[i].payload);
         }
         left -= count;
-    } while (left > 0);
+    } while (left > 0 && --frames > 0);
 }
 
 /* The engine wants to send a snapshot: the member needs entries that our log no longer has. */

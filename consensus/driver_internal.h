@@ -17,8 +17,8 @@
  * be more than this. */
 #define DRIVER_INFLIGHT_MAX 128u
 #define DRIVER_TRAILING_MIN 512u
-/* Of the repeated offers of entries to a node that answers and does not take them, every so many carry the entries. */
-#define DRIVER_PROBES_MAX 32u
+/* Of the messages to a node that answers and does not take the entries offered, one in so many offers them again. */
+#define DRIVER_OFFERS_EVERY 8u
 
 /* Rounds of driver_read(). */
 struct driver_reads {
@@ -38,9 +38,9 @@ struct driver_peer {
     bool prompt;
     uint64_t heard_ms; /* When a message of it came in last. */
     uint64_t term;
-    uint64_t told;   /* What we sent lets it know that everything up to here is committed. */
-    uint64_t probe;  /* After which entry we last offered entries, how often again, */
-    uint64_t probes; /* and whether it has answered anything since. */
+    uint64_t told;    /* What we sent lets it know that everything up to here is committed. */
+    uint64_t offered; /* After which entry we last offered entries, how often again, */
+    uint64_t offers;  /* and whether it has answered anything since. */
     bool answered;
 };
 
@@ -135,8 +135,9 @@ void driver_peer_heard(struct driver *driver, uint64_t id, const struct raft_mes
 void driver_peer_forget(struct driver *driver, uint64_t id);
 /* An AppendEntries with `count` entries goes to it. */
 void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_append_entries *append, unsigned count);
-/* Whether entries are to be offered that may have been offered before: not always to one that does not take them. */
-bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t prev_log_index);
+/* In how many frames entries may be offered: as many as it takes, but for a node that was offered these, has answered, and
+ * has not taken them: one, or often none. (Raft allows for a message with fewer entries, or none.) */
+unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log_index);
 /* Tells those that wait for it what is committed. */
 void driver_prompt(struct driver *driver);
 

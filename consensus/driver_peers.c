@@ -1,5 +1,6 @@
-/* What the driver itself knows of other nodes: who is to hear of commits at once, who is alive, and whose probes to slow. */
+/* What the driver itself knows of other nodes: who is to hear of commits at once, who is alive, and who takes nothing. */
 
+#include <limits.h>
 #include <raft.h>
 
 #include "consensus/driver_internal.h"
@@ -85,24 +86,24 @@ void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_appe
     }
 }
 
-bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t prev_log_index)
+unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log_index)
 {
     struct driver_peer *peer = peer_of(driver, id);
     if (peer == NULL) {
-        return true;
+        return UINT_MAX;
     }
-    if (peer->probe != prev_log_index) {
-        peer->probe = prev_log_index;
-        peer->probes = 0;
+    if (peer->offered != prev_log_index) {
+        peer->offered = prev_log_index;
+        peer->offers = 0;
         peer->answered = false;
     }
     if (!peer->answered) {
-        return true; /* It may not have got them. */
+        return UINT_MAX; /* It may not have got them. */
     }
     peer->answered = false;
-    peer->probes++;
-    bool power_of_two = (peer->probes & (peer->probes - 1)) == 0;
-    return peer->probes < DRIVER_PROBES_MAX ? power_of_two : peer->probes % DRIVER_PROBES_MAX == 0;
+    peer->offers++;
+    bool power_of_two = (peer->offers & (peer->offers - 1)) == 0;
+    return (peer->offers < DRIVER_OFFERS_EVERY && power_of_two) || peer->offers % DRIVER_OFFERS_EVERY == 0;
 }
 
 void driver_prompt(struct driver *driver)

@@ -12,6 +12,7 @@
 
 #include "node/config.h"
 #include "node/node.h"
+#include "node/system_memory.h"
 #include "node/text_journal.h"
 #include "proto/base/check.h"
 
@@ -201,6 +202,7 @@ int main(int argc, char **argv)
 {
     struct arguments arguments;
     struct config *config;
+    system_memory_init();
     int status = parse_arguments(argc, argv, &arguments);
     if (status >= 0) {
         return status;

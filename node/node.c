@@ -67,6 +67,12 @@ static uint64_t node_memory_used(void *arg)
     return system_memory_used();
 }
 
+static void node_relax(void *arg)
+{
+    (void)arg;
+    system_memory_relax();
+}
+
 static void node_fatal(void *arg, int err, const char *what)
 {
     struct node *node = arg;
@@ -302,6 +308,7 @@ static struct shard_options node_shard_options(struct node *node)
         .arg = node,
         .send = node_send,
         .memory_used = node_memory_used,
+        .relax = node_relax,
         .fatal = node_fatal,
     };
 }

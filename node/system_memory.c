@@ -3,9 +3,17 @@
 #include "node/system_memory.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <uv.h>
+
+/* From here on a block is mapped by itself, and unmapped when it is freed (mallopt(3)). Setting it also keeps the allocator
+ * from raising it by itself, to 32 MiB. */
+#define MAPPED_LEN (256 * 1024)
+
+/* The loop and those who write files; the default is eight for each core, and each keeps what it once had. */
+#define ARENAS_MAX 2
 
 /* The second number of /proc/self/statm is the resident set, in pages (proc(5)). */
 uint64_t system_memory_used(void)
@@ -43,4 +51,16 @@ uint64_t system_memory_total(void)
     uint64_t total = uv_get_total_memory();
     uint64_t limit = group_limit();
     return limit != 0 && limit < total ? limit : total;
+}
+
+void system_memory_init(void)
+{
+    /* They fail for values that make no sense. */
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_LEN);
+    (void)mallopt(M_ARENA_MAX, ARENAS_MAX);
+}
+
+void system_memory_relax(void)
+{
+    (void)malloc_trim(0);
 }

@@ -41,6 +41,11 @@
 /* What a write needs of the disk besides its rows: table index and filter, a manifest, the files of a database that is
  * opened. */
 #define ROOM_FOR_FILES (4 * MIB)
+/* Kept for the checkpoint that makes room: it is small, because what has been consumed is not in it, and the log before it
+ * can go. Without it a disk that the log has filled would stay full. */
+#define BALLAST_LEN (8 * MIB)
+#define BALLAST_NAME "ballast"
+#define BALLAST_PATH_MAX 4200
 
 struct store_rocksdb {
     struct store store;
@@ -49,6 +54,7 @@ struct store_rocksdb {
         lock; /* Around what uses or changes `db` and `read_only`; the writing thread alone changes them. */
     rocksdb_t *db;
     bool read_only; /* `db` stands in for one that could not be opened for lack of space. */
+    bool ballast;   /* It is there. */
     bool failed;    /* A write has failed: nothing is written before the database is opened anew. */
     rocksdb_options_t *options;
     rocksdb_cache_t *cache;
@@ -163,11 +169,62 @@ static int store_rocksdb_reopen(struct store_rocksdb *store)
     return 0;
 }
 
-/* Whether there is room for that much; one that cannot be asked has. */
-static bool store_rocksdb_room(const struct store_rocksdb *store, uint64_t len)
+/* Bytes that may still be written; a disk that cannot be asked has room. */
+static uint64_t store_rocksdb_free_space(const struct store_rocksdb *store)
 {
     struct statvfs info;
-    return statvfs(store->path, &info) != 0 || (uint64_t)info.f_bavail * info.f_frsize >= len + ROOM_FOR_FILES;
+    return statvfs(store->path, &info) != 0 ? UINT64_MAX : (uint64_t)info.f_bavail * info.f_frsize;
+}
+
+static void store_rocksdb_ballast_path(const struct store_rocksdb *store, char path[BALLAST_PATH_MAX])
+{
+    (void)snprintf(path, BALLAST_PATH_MAX, "%s/" BALLAST_NAME, store->path);
+}
+
+/* Takes it where there is plenty. One that cannot be had is done without. */
+static void store_rocksdb_ballast_take(struct store_rocksdb *store)
+{
+    static const uint8_t zeroes[64 * 1024];
+    char path[BALLAST_PATH_MAX];
+    if (store->ballast || store_rocksdb_free_space(store) < 2 * BALLAST_LEN) {
+        return;
+    }
+    store_rocksdb_ballast_path(store, path);
+    FILE *file = fopen(path, "we");
+    if (file == NULL) {
+        return;
+    }
+    bool written = true;
+    for (uint64_t at = 0; written && at < BALLAST_LEN; at += sizeof zeroes) {
+        written = fwrite(zeroes, 1, sizeof zeroes, file) == sizeof zeroes;
+    }
+    store->ballast = fclose(file) == 0 && written;
+    if (!store->ballast) {
+        (void)remove(path);
+    }
+}
+
+static void store_rocksdb_ballast_drop(struct store_rocksdb *store)
+{
+    char path[BALLAST_PATH_MAX];
+    store_rocksdb_ballast_path(store, path);
+    (void)remove(path);
+    store->ballast = false;
+}
+
+/* Whether there is room for that much, if need be by giving up the ballast; it is not given up for nothing. */
+static bool store_rocksdb_make_room(struct store_rocksdb *store, uint64_t len)
+{
+    uint64_t free_len = store_rocksdb_free_space(store);
+    uint64_t needed = len + ROOM_FOR_FILES;
+    if (free_len >= needed) {
+        return true;
+    }
+    if (!store->ballast || free_len + BALLAST_LEN < needed) {
+        return false;
+    }
+    store_rocksdb_ballast_drop(store);
+    return true;
 }
 
 static int store_rocksdb_attempt(struct store_rocksdb *store, rocksdb_writebatch_t *batch)
@@ -193,7 +250,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
     for (size_t i = 0; i < count; i++) {
         len += changes[i].key.len + changes[i].value.len + changes[i].value2.len;
     }
-    if (!store_rocksdb_room(store, len)) {
+    if (!store_rocksdb_make_room(store, len)) {
         return ERR_NO_SPACE;
     }
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -205,6 +262,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
         err = store_rocksdb_attempt(store, batch);
     }
     rocksdb_writebatch_destroy(batch);
+    store_rocksdb_ballast_take(store);
     return err == ERR_BUSY ? ERR_IO : err;
 }
 
@@ -375,6 +433,19 @@ static int store_rocksdb_open_db(struct store_rocksdb *store, char *detail, size
     return 0;
 }
 
+/* What an earlier process has left: whole, or not to be relied on. */
+static void store_rocksdb_ballast_find(struct store_rocksdb *store)
+{
+    char path[BALLAST_PATH_MAX];
+    store_rocksdb_ballast_path(store, path);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return;
+    }
+    store->ballast = fseek(file, 0, SEEK_END) == 0 && ftell(file) == (long)BALLAST_LEN;
+    (void)fclose(file);
+}
+
 static int store_rocksdb_new(const struct store_rocksdb_options *options, struct store_rocksdb **ret_store)
 {
     struct store_rocksdb *store = calloc(1, sizeof *store);
@@ -385,6 +456,7 @@ static int store_rocksdb_new(const struct store_rocksdb_options *options, struct
         return ERR_NOMEM;
     }
     store->path = path;
+    store_rocksdb_ballast_find(store);
     *ret_store = store;
     return 0;
 }

@@ -122,6 +122,7 @@ static void check_leader(struct sim_node *node, const struct driver_status *stat
         return;
     }
     node->led_term = status->term;
+    memset(node->checked_match, 0, sizeof node->checked_match);
     if (status->term > CHECKER_TERM_MAX) {
         sim_world_violation(world, "term %" PRIu64 ": elections without end", status->term);
         return;
@@ -211,9 +212,10 @@ static void check_matches(struct sim_node *node, const struct driver_status *sta
         const struct driver_status_member *member = &status->members[i];
         const struct sim_node *other = &world->nodes[member->id - 1];
         struct driver_status theirs;
-        if (other == node || other->shard == NULL || member->match_index == 0) {
+        if (other == node || other->shard == NULL || member->match_index <= node->checked_match[member->id - 1]) {
             continue;
         }
+        node->checked_match[member->id - 1] = member->match_index;
         driver_status(shard_driver(other->shard), &theirs);
         uint64_t stored = log_stored_index(driver_log(shard_driver(other->shard)));
         if (theirs.term == status->term && member->match_index > stored) {
@@ -239,6 +241,7 @@ void sim_checker_turn(struct sim_node *node)
     struct driver_status status;
     driver_status(shard_driver(node->shard), &status);
     check_commit(node, &status);
+    check_leader(node, &status);
     check_matches(node, &status);
     if (status.applied_index > node->checked_applied) {
         uint64_t known = node->world->checker.applied_max;
@@ -252,7 +255,6 @@ void sim_checker_turn(struct sim_node *node)
         sim_world_violation(node->world, "node %u: the applied index went back from %" PRIu64 " to %" PRIu64,
                             node->index + 1, node->checked_applied, status.applied_index);
     }
-    check_leader(node, &status);
     count_progress(node, &status);
     count_disk(node, &status);
 }

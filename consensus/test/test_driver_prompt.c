@@ -115,7 +115,7 @@ Test(driver_prompt, who_could_not_make_use_of_it_is_told_again)
     for (int i = 0; i < 20 && (sent == NULL || sent->append_entries.n_entries > 0); i++) {
         f.now_ms += 50;
         fixture_forget(&f);
-        if (driver_peer_find(f.driver, 3)->probes == 2) { /* The next offer comes without the entries. */
+        if (driver_peer_find(f.driver, 3)->offers == 2) { /* The next offer comes without the entries. */
             cr_assert_eq(fixture_result(&f, 2, term_of(&f), 0, index), 0);
         }
         cr_assert_eq(fixture_result(&f, 3, term_of(&f), 0, match), 0);

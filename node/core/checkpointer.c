@@ -9,6 +9,11 @@
 /* A store without space is tried again after this time. */
 #define RETRY_MS 10000u
 
+/* Nothing has been applied for so long: what has gathered is stored, if it is worth it, so that a restart has little to
+ * replay and memory is given back. */
+#define IDLE_MS 2000u
+#define IDLE_PART 16u
+
 static int checkpointer_run(struct disk_task *task)
 {
     struct checkpointer *checkpointer = container_of(task, struct checkpointer, task);
@@ -39,6 +44,9 @@ static void checkpointer_finished(struct disk_task *task, int err)
         }
         journal_info(checkpointer->journal, "checkpoint", "stored up to index %llu",
                      (unsigned long long)checkpointer->index);
+        if (checkpointer->idle && checkpointer->relax != NULL) {
+            checkpointer->relax(checkpointer->arg);
+        }
     } else {
         slice_unref(&bytes);
         if (err != ERR_NO_SPACE) {
@@ -49,17 +57,30 @@ static void checkpointer_finished(struct disk_task *task, int err)
                         "no space to store the state up to index %llu; the log is kept, and it is tried again in %u s",
                         (unsigned long long)checkpointer->index, RETRY_MS / 1000);
         checkpointer->retry_ms = checkpointer->clock->monotonic_ms(checkpointer->clock) + RETRY_MS;
+        checkpointer->bytes_seen = UINT64_MAX; /* An idle node looks again. */
     }
     if (checkpointer->wake != NULL) {
         checkpointer->wake(checkpointer->arg);
     }
 }
 
-static bool checkpointer_due(const struct checkpointer *checkpointer)
+/* Notes whether anything has been applied since the last look. */
+static void checkpointer_watch(struct checkpointer *checkpointer, uint64_t now_ms, uint64_t bytes)
 {
-    return checkpointer->checkpoint == NULL &&
-           driver_log_bytes_since_checkpoint(checkpointer->driver) > checkpointer->checkpoint_len &&
-           checkpointer->clock->monotonic_ms(checkpointer->clock) >= checkpointer->retry_ms;
+    if (bytes != checkpointer->bytes_seen) {
+        checkpointer->bytes_seen = bytes;
+        checkpointer->idle_ms = bytes > checkpointer->checkpoint_len / IDLE_PART ? now_ms + IDLE_MS : UINT64_MAX;
+    }
+}
+
+static bool checkpointer_due(struct checkpointer *checkpointer)
+{
+    uint64_t now_ms = checkpointer->clock->monotonic_ms(checkpointer->clock);
+    uint64_t bytes = driver_log_bytes_since_checkpoint(checkpointer->driver);
+    checkpointer_watch(checkpointer, now_ms, bytes);
+    bool idle = now_ms >= checkpointer->idle_ms;
+    return checkpointer->checkpoint == NULL && (bytes > checkpointer->checkpoint_len || idle) &&
+           now_ms >= checkpointer->retry_ms;
 }
 
 void checkpointer_step(struct checkpointer *checkpointer)
@@ -68,6 +89,8 @@ void checkpointer_step(struct checkpointer *checkpointer)
         return;
     }
     checkpointer->retry_ms = 0;
+    checkpointer->idle = checkpointer->clock->monotonic_ms(checkpointer->clock) >= checkpointer->idle_ms;
+    checkpointer->idle_ms = UINT64_MAX;
     int err = driver_checkpoint(checkpointer->driver, &checkpointer->index, &checkpointer->bytes);
     if (err != 0) {
         checkpointer_fail(checkpointer, err, "its position cannot be taken");
@@ -77,6 +100,7 @@ void checkpointer_step(struct checkpointer *checkpointer)
         /* The last entries were consensus' own, which the machine does not see. What is stored names one index for
          * both; the next command brings them together. */
         slice_unref(&checkpointer->bytes);
+        checkpointer->idle_ms = UINT64_MAX;
         return;
     }
     err = machine_checkpoint(checkpointer->machine, checkpointer->bytes, &checkpointer->checkpoint);
@@ -96,7 +120,14 @@ bool checkpointer_idle(const struct checkpointer *checkpointer)
 
 uint64_t checkpointer_deadline_ms(const struct checkpointer *checkpointer)
 {
-    return checkpointer->checkpoint == NULL && checkpointer->retry_ms != 0 ? checkpointer->retry_ms : UINT64_MAX;
+    if (checkpointer->checkpoint != NULL) {
+        return UINT64_MAX;
+    }
+    uint64_t retry_ms = checkpointer->retry_ms;
+    if (retry_ms != 0) {
+        return retry_ms;
+    }
+    return checkpointer->idle_ms;
 }
 
 void checkpointer_done(struct checkpointer *checkpointer)

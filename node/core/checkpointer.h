@@ -18,8 +18,10 @@ struct checkpointer {
     struct driver *driver;
     struct clock *clock;
     struct journal *journal;
-    void *arg;               /* For the callbacks. */
-    void (*wake)(void *arg); /* May be NULL. */
+    void *arg; /* For the callbacks. */
+    void (*wake)(void *arg);
+    void (*relax)(void *arg);
+    /* The node is idle, and what it had gathered is stored. May be NULL. */ /* May be NULL. */
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made. */
     /* While one is being made. */
@@ -27,14 +29,21 @@ struct checkpointer {
     uint64_t index;
     struct slice bytes;
     uint64_t retry_ms; /* Not before, by the monotonic clock: there was no space. */
+    /* Bytes of log since the last one, as last seen, and when a node that applies nothing more stores them; UINT64_MAX:
+     * there is too little. */
+    uint64_t bytes_seen;
+    uint64_t idle_ms;
+    bool idle; /* The one being made is for that reason. */
 };
 
-/* Starts a checkpoint if one is due and none is being made. Not from within a callback of the driver. */
+/* Zero-initialised but for `idle_ms`, UINT64_MAX, and what is borrowed.
+ *
+ * Starts a checkpoint if one is due and none is being made. Not from within a callback of the driver. */
 void checkpointer_step(struct checkpointer *checkpointer);
 
 bool checkpointer_idle(const struct checkpointer *checkpointer);
 
-/* When a checkpoint that found no space is to be tried again; UINT64_MAX: nothing to wait for. */
+/* When one that found no space is to be tried again, or an idle node makes one; UINT64_MAX: nothing to wait for. */
 uint64_t checkpointer_deadline_ms(const struct checkpointer *checkpointer);
 
 /* Forgets the one being made, which no other thread may be writing any more. */

@@ -278,6 +278,7 @@ void gateway_core_init(struct gateway_core *core, const struct gateway_core_opti
         .resume_ms = UINT64_MAX,
     };
     core->leaderless_since_ms = gateway_now_ms(core);
+    core->applied_ms = gateway_now_ms(core);
     outgoing_init(&core->outgoing);
     reads_init(&core->reads, core->run >> 16); /* Not what an earlier process of this node has asked. */
     arena_init(&core->arena, PEER_HEADER_UNPACKED_MAX);

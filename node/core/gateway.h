@@ -98,6 +98,7 @@ struct gateway_core {
     uint64_t term;
     uint64_t leaderless_since_ms; /* While `leader` is 0. */
     uint64_t applied_index;
+    uint64_t applied_ms;     /* When the last entry was applied. */
     uint64_t proposed_index; /* The last entry that this leadership proposed. */
     uint64_t retry_ms;       /* Until then nothing is forwarded: a frame was dropped. */
     uint64_t propose_ms;     /* Until then nothing is proposed: the driver refused. */
@@ -201,6 +202,9 @@ void gateway_route(struct gateway_core *core);
 int gateway_batch_push(struct gateway_core *core, const struct entry_command *command) NODISCARD;
 /* Sends a frame to a node. Whether it was taken. `body` is borrowed. */
 bool gateway_send(struct gateway_core *core, uint64_t to, Holdfast__PeerGateway *message, struct slice body);
+
+/* Log time as this node knows it: that of the last entry, and what has passed here since it was applied. 0: no entry yet. */
+uint64_t gateway_log_time_known_ms(const struct gateway_core *core);
 
 /* gateway_presence.c: who is there; whether this node is cut off; whether its disk answers. */
 void gateway_presence_turn(struct gateway_core *core);

@@ -190,6 +190,7 @@ static void gateway_queue_deleted(struct gateway_core *core, const struct effect
 void gateway_core_applied(struct gateway_core *core, uint64_t index, const struct effects *effects)
 {
     core->applied_index = index;
+    core->applied_ms = gateway_now_ms(core);
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *effect = &effects->items[i];
         switch (effect->kind) {

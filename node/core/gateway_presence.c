@@ -260,6 +260,7 @@ static void presence_watch_answers(struct gateway_core *core, uint64_t now_ms)
                         "commands have not been answered for %" PRIu64 " ms: clients are sent elsewhere",
                         now_ms - core->stuck_since_ms);
         gateway_doom_all(core, "this node does not get answers from the cluster");
+        outgoing_rewind(&core->outgoing); /* Whatever was lost on the way, and why. */
         core->stuck_since_ms = now_ms;
         core->stuck_until_ms = now_ms + core->options.isolation_timeout_ms;
     }

@@ -57,6 +57,12 @@ void gateway_core_peer_changed(struct gateway_core *core, uint64_t node, bool co
     }
 }
 
+uint64_t gateway_log_time_known_ms(const struct gateway_core *core)
+{
+    uint64_t last_ms = machine_time_ms(core->machine);
+    return last_ms == 0 ? 0 : last_ms + (gateway_now_ms(core) - core->applied_ms);
+}
+
 /* Everything of earlier terms has been applied: log time can go on from it, and it is known who is present. */
 static bool gateway_begin(struct gateway_core *core)
 {
@@ -64,7 +70,7 @@ static bool gateway_begin(struct gateway_core *core)
     if (!core->status.term_committed || core->status.applied_index < core->status.commit_index) {
         return false;
     }
-    log_time_start(&core->time, machine_time_ms(core->machine), gateway_now_ms(core),
+    log_time_start(&core->time, gateway_log_time_known_ms(core), gateway_now_ms(core),
                    core->clock->wall_ms(core->clock));
     core->serving = true;
     core->roster.due_ms = 0; /* Nodes with clients are prompted from here on. */

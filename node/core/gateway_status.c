@@ -90,7 +90,7 @@ void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_sta
         .log_first = status->log_first,
         .log_last = status->log_last,
         .checkpoint_index = status->checkpoint_index,
-        .log_time_ms = machine_time_ms(core->machine),
+        .log_time_ms = gateway_log_time_known_ms(core),
         .machine_version = machine_version(core->machine),
         .version = core->options.version,
         .entries_replayed = status->replayed,

@@ -67,6 +67,14 @@ static void shard_wake(void *arg)
     }
 }
 
+static void shard_relax(void *arg)
+{
+    struct shard *shard = arg;
+    if (shard->options.relax != NULL) {
+        shard->options.relax(shard->options.arg);
+    }
+}
+
 /* An entry that cannot be applied must not be passed over: replicas would differ. */
 static int shard_apply(void *arg, uint64_t index, uint64_t term, struct slice payload)
 {
@@ -143,7 +151,9 @@ static void shard_connect(struct shard *shard)
         .journal = options->journal,
         .arg = shard,
         .wake = shard_wake,
+        .relax = shard_relax,
         .fatal = shard_fatal,
+        .idle_ms = UINT64_MAX,
         .checkpoint_len = options->checkpoint_len != 0 ? options->checkpoint_len : CHECKPOINT_LEN_DEFAULT,
     };
 }

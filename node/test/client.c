@@ -136,8 +136,8 @@ void client_attach(struct client *client)
     unsigned before = client->attached;
     cr_assert_eq(client_attach_only(client, false, 0), 0);
     cr_assert_eq(client->attached, before, "never from within the call");
-    client->home->settle(client->home);
-    cr_assert_eq(client->attached, before + 1);
+    client->home->wait(client->home, CLIENT_ANSWER_MS);
+    cr_assert_eq(client->attached, before + 1, "%s", err_name(client->detached_err));
 }
 
 void client_move(struct client *client, struct home *home)
@@ -145,9 +145,7 @@ void client_move(struct client *client, struct home *home)
     client->home = home;
     unsigned before = client->attached;
     cr_assert_eq(client_attach_only(client, true, client->deliveries), 0);
-    home->settle(home);
-    extern void dbg(struct home *home);
-    if (client->attached == before) dbg(home);
+    home->wait(home, CLIENT_ANSWER_MS);
     cr_assert_eq(client->attached, before + 1, "%s", err_name(client->detached_err));
     client->number = client->last_number;
 }
@@ -290,7 +288,7 @@ void client_ready(struct client *client)
 {
     client_attach(client);
     cr_assert_eq(client_declare(client, "q"), 0);
-    client->home->settle(client->home);
+    client->home->wait(client->home, CLIENT_ANSWER_MS);
     cr_assert_eq(client->replies, 1u);
     cr_assert_eq(client->reply[0].error, 0u);
     client->replies = 0;

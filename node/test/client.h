@@ -11,12 +11,14 @@
 
 #define CLIENT_RECORDS_MAX 20000u
 #define CLIENT_LEASE_MS 5000u
+#define CLIENT_ANSWER_MS 60u /* Within which an answer comes when all is well: two heartbeats. */
 
 /* A node, as its clients know it. */
 struct home {
     struct gateway *gateway;
     /* Lets everything happen that can happen now. */
     void (*settle)(struct home *home);
+    void (*wait)(struct home *home, uint64_t ms);
 };
 
 struct client {

@@ -52,6 +52,11 @@ static void one_settle(struct home *home)
     one_node_settle(container_of(home, struct one_node, home));
 }
 
+static void one_wait(struct home *home, uint64_t ms)
+{
+    one_node_wait(container_of(home, struct one_node, home), ms);
+}
+
 static void one_fatal(void *arg, int err, const char *what)
 {
     (void)arg;
@@ -66,7 +71,7 @@ void one_node_open(struct one_node *node)
     node->options.store = store;
     cr_assert_eq(shard_open(&node->options, &node->shard, detail, sizeof detail), 0, "%s", detail);
     node->gateway = shard_gateway(node->shard);
-    node->home = (struct home){.gateway = node->gateway, .settle = one_settle};
+    node->home = (struct home){.gateway = node->gateway, .settle = one_settle, .wait = one_wait};
     shard_set_client_address(node->shard, "client:1");
 }
 

@@ -167,7 +167,7 @@ Test(presence_of_nodes, a_node_without_a_leader_sends_its_clients_elsewhere_afte
     three_wait(&three, 500);
     three_find_leader(&three);
     home_expect_queue(&three.leader->home, 0, 0);
-    cr_assert_eq(shard_unanswered(&*three.a->shard), 0u);
+    cr_assert_eq(shard_unanswered(three.a->shard), 0u);
 }
 
 Test(presence_of_nodes, a_leader_that_is_cut_off_sends_its_clients_elsewhere)
@@ -232,8 +232,10 @@ Test(presence_of_nodes, a_leader_whose_disk_does_not_answer_hands_over_and_says_
     client_expect_reply(&two, two.replies - 1, two.number, 0);
     old->disk_held = false;
     three_wait(&three, 1000);
-    client_init(&one, &old->home, 3);
-    client_attach(&one);
+    struct client three_again;
+    client_init(&three_again, &old->home, 3);
+    client_attach(&three_again);
+    client_done(&three_again);
 }
 
 Test(presence_of_nodes, a_follower_whose_disk_does_not_answer_sends_its_clients_elsewhere)

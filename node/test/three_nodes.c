@@ -129,6 +129,11 @@ static void node_settle(struct home *home)
     three_settle(container_of(home, struct three_node, home)->three);
 }
 
+static void node_wait(struct home *home, uint64_t ms)
+{
+    three_wait(container_of(home, struct three_node, home)->three, ms);
+}
+
 static void node_open(struct three_node *node)
 {
     static const char *const addresses[THREE] = {"client:1", "client:2", "client:3"};
@@ -137,7 +142,7 @@ static void node_open(struct three_node *node)
     cr_assert_eq(store_memory_open(node->rows, &store), 0);
     node->options.store = store;
     cr_assert_eq(shard_open(&node->options, &node->shard, detail, sizeof detail), 0, "%s", detail);
-    node->home = (struct home){.gateway = shard_gateway(node->shard), .settle = node_settle};
+    node->home = (struct home){.gateway = shard_gateway(node->shard), .settle = node_settle, .wait = node_wait};
     shard_set_client_address(node->shard, addresses[node->id - 1]);
 }
 
@@ -374,7 +379,6 @@ void three_find_leader(struct three *three)
         three_wait(three, 10);
     }
     uint64_t id = agreed_leader(three);
-    if (id == 0) for (unsigned i = 0; i < THREE; i++) { struct driver_status st; if (three->nodes[i].shard == NULL) continue; driver_status(shard_driver(three->nodes[i].shard), &st); fprintf(stderr, "DBG node %u paused %d leader %lu term %lu role %d log %lu stored %lu commit %lu known %lu\n", i+1, three->nodes[i].paused, st.leader, st.term, st.role, st.log_last, st.log_stored, st.commit_index, known_leader(&three->nodes[i])); }
     cr_assert_neq(id, 0u, "nobody leads");
     three->leader = &three->nodes[id - 1];
     three->a = &three->nodes[id % THREE];
@@ -397,19 +401,4 @@ struct gateway_status three_status(struct three_node *node)
     struct gateway_status status;
     node->home.gateway->ops->status(node->home.gateway, &status);
     return status;
-}
-
-#include "node/core/gateway.h"
-void dbg(struct home *home);
-void dbg(struct home *home)
-{
-    struct three_node *n = container_of(home, struct three_node, home);
-    struct three *three = n->three;
-    for (int k = 0; k < 3; k++) {
-    for (unsigned i = 0; i < THREE; i++) { struct driver_status st; if (three->nodes[i].shard == NULL) continue; driver_status(shard_driver(three->nodes[i].shard), &st); fprintf(stderr, "DBG node %u paused %d leader %lu term %lu role %d log %lu stored %lu commit %lu applied %lu known %lu unanswered %zu\n", i+1, three->nodes[i].paused, st.leader, st.term, st.role, st.log_last, st.log_stored, st.commit_index, st.applied_index, known_leader(&three->nodes[i]), shard_unanswered(three->nodes[i].shard)); 
-    for (unsigned j=0;j<3;j++) if (j!=i) fprintf(stderr, "   wire to %u: connected %d held %d len %zu\n", j+1, three->wires[i][j].connected, three->wires[i][j].held, three->wires[i][j].len);
-    }
-    fprintf(stderr, "---- home %u, wait\n", (unsigned)n->id);
-    three_wait(three, 100);
-    }
 }

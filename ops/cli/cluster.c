@@ -173,7 +173,7 @@ static int status_print(struct status *status)
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
         if (row->answered && row->info.node != 0 && row->refusing[0] != '\0') {
-            printf("new messages are refused, says node %llu: %s\n", (unsigned long long)row->id, row->refusing);
+            printf("node %llu says: %s\n", (unsigned long long)row->id, row->refusing);
         }
     }
     printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED",

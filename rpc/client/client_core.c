@@ -22,6 +22,16 @@ static int name_string_check(const char *name)
     return name == NULL ? ERR_NAME : name_check(name, strlen(name));
 }
 
+static bool server_is_known(const struct client_core *core, const char *server)
+{
+    for (size_t i = 0; i < core->servers_len; i++) {
+        if (strcmp(core->servers[i], server) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int servers_copy(struct client_core *core, const struct client_core_options *options)
 {
     core->servers = calloc(options->servers_len, sizeof *core->servers);
@@ -33,8 +43,11 @@ static int servers_copy(struct client_core *core, const struct client_core_optio
         if (len == 0 || len > ADDRESS_LEN_MAX) {
             return ERR_INVALID;
         }
-        core->servers[i] = strdup(options->servers[i]);
-        if (core->servers[i] == NULL) {
+        if (server_is_known(core, options->servers[i])) {
+            continue; /* The next one to try is to be another. */
+        }
+        core->servers[core->servers_len] = strdup(options->servers[i]);
+        if (core->servers[core->servers_len] == NULL) {
             return ERR_NOMEM;
         }
         core->servers_len++;

@@ -67,7 +67,7 @@ struct client_core_host {
 };
 
 struct client_core_options {
-    const char *const *servers; /* host:port; copied. */
+    const char *const *servers; /* host:port, in the order in which they are tried; copied, each once. */
     size_t servers_len;
     const char *client_name;
     const char *virtual_host;    /* NULL: "/". */

@@ -188,13 +188,13 @@ void fake_node_init_options(struct fake_node *node, unsigned servers, struct cli
     options.servers_len = servers;
     options.client_name = "test";
     options.clock = &node->clock;
-    options.host = (struct client_core_host){.arg = node,
-                                             .connect = fake_connect,
-                                             .disconnect = fake_disconnect,
-                                             .send = fake_send,
-                                             .delivery = fake_delivery,
-                                             .consumer_ended = fake_consumer_ended,
-                                             .attached = fake_attached_cb};
+    options.host = node->host = (struct client_core_host){.arg = node,
+                                                          .connect = fake_connect,
+                                                          .disconnect = fake_disconnect,
+                                                          .send = fake_send,
+                                                          .delivery = fake_delivery,
+                                                          .consumer_ended = fake_consumer_ended,
+                                                          .attached = fake_attached_cb};
     cr_assert_eq(client_core_new(&options, &node->core), 0);
 }
 

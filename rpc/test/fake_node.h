@@ -49,6 +49,7 @@ struct fake_node {
     uint64_t now_ms;
     uint64_t seed;
     struct client_core *core;
+    struct client_core_host host; /* What the core is given. */
     struct fake_event *events;
     size_t events_len;
     size_t read; /* Events that the test has consumed. */

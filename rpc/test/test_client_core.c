@@ -116,6 +116,26 @@ Test(client_core, when_no_server_can_serve_it_asks_on_with_patience_until_the_ti
     fake_node_done(&node);
 }
 
+Test(client_core, a_server_that_is_named_twice_is_tried_once)
+{
+    struct fake_node node;
+    static const char *const names[] = {"a:1", "a:1", "b:1", "a:1"};
+    fake_node_init(&node, 1, 0, false);
+    struct client_core_options options = {.servers = names, .servers_len = 4, .clock = &node.clock, .host = node.host};
+    struct client_core *first = node.core;
+    cr_assert_eq(client_core_new(&options, &node.core), 0);
+    fake_node_run(&node, 0);
+    static const char *const order[] = {"a:1", "b:1"};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_str_eq(fake_node_expect(&node, FAKE_CONNECT)->address, order[i]);
+        client_core_disconnected(node.core, ERR_SYSTEM);
+        fake_node_run(&node, 0);
+    }
+    fake_node_expect_nothing(&node); /* Both have been tried: it waits. */
+    client_core_free(first);
+    fake_node_done(&node);
+}
+
 Test(client_core, clients_that_spread_begin_anywhere)
 {
     bool seen[3] = {false};

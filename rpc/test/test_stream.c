@@ -3,8 +3,10 @@
 #include "rpc/stream.h"
 
 #include <criterion/criterion.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net_fixture.h"
@@ -79,7 +81,7 @@ static bool is_flushed(void *arg)
     return stream_queued_bytes(((struct end *)arg)->stream) == 0;
 }
 
-Test(stream, the_frames_of_a_turn_leave_at_once_and_in_one_write)
+Test(stream, the_frames_of_a_turn_leave_in_one_write)
 {
     struct pair pair;
     pair_listen(&pair, NULL);
@@ -91,10 +93,34 @@ Test(stream, the_frames_of_a_turn_leave_at_once_and_in_one_write)
             cr_assert_eq(stream_send(pair.b.stream, &frame), 0);
         }
         cr_assert(loop_until(&pair.loop, is_flushed, &pair.b, 20000));
-        /* Each write is a segment, since none waits for the acknowledgement of the one before (TCP_NODELAY). */
+        /* Each write is a segment. */
         cr_assert_eq(raw_segments(fd), turn, "%u segments", raw_segments(fd));
     }
     close(fd);
+    pair_close(&pair);
+}
+
+/* Counts the connections of a loop on which small writes do not wait for acknowledgements. */
+static void count_nodelay(uv_handle_t *handle, void *arg)
+{
+    uv_os_fd_t fd;
+    int nodelay = 0;
+    struct sockaddr_storage peer;
+    socklen_t nodelay_len = sizeof nodelay, peer_len = sizeof peer;
+    if (handle->type == UV_TCP && uv_fileno(handle, &fd) == 0 &&
+        getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0) {
+        cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &nodelay_len), 0);
+        *(unsigned *)arg += nodelay != 0;
+    }
+}
+
+Test(stream, small_writes_wait_for_nothing_on_either_side)
+{
+    struct pair pair;
+    pair_open(&pair, NULL, NULL);
+    unsigned count = 0;
+    uv_walk(&pair.loop, count_nodelay, &count);
+    cr_assert_eq(count, 2u);
     pair_close(&pair);
 }
 
