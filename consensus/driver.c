@@ -33,7 +33,7 @@ static uint64_t leader_of(const struct driver *driver)
     }
 }
 
-static void tell_role(struct driver *driver)
+void driver_tell_role(struct driver *driver)
 {
     enum driver_role role = role_of(&driver->raft);
     uint64_t leader = leader_of(driver);
@@ -86,6 +86,17 @@ static void submit_barrier(struct driver *driver)
     }
 }
 
+/* A candidate whose election came to nothing asks whether it could win before it takes the next term (pre-vote, thesis
+ * §9.6). The engine does so the first time only, and not at all after a TimeoutNow: a node left alone would count its term up
+ * without end, and depose a leader when it comes back. */
+static void ask_before_next_term(struct raft *raft)
+{
+    if (raft->state == RAFT_CANDIDATE) {
+        raft->candidate_state.in_pre_vote = raft->pre_vote;
+        raft->candidate_state.disrupt_leader = false;
+    }
+}
+
 static void fire_timeout(struct driver *driver)
 {
     uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
@@ -95,6 +106,7 @@ static void fire_timeout(struct driver *driver)
         return;
     }
     driver->timeout_fired_ms = now;
+    ask_before_next_term(&driver->raft);
     struct raft_event event = {.type = RAFT_TIMEOUT};
     (void)driver_event(driver, &event, NULL, false);
 }
@@ -121,14 +133,14 @@ void driver_step(struct driver *driver)
     prepare_log(driver);
     driver_stand(driver);
     fire_timeout(driver);
-    tell_role(driver);
+    driver_tell_role(driver);
     submit_barrier(driver);
     for (int i = 0; i < APPLY_TURNS_MAX && driver_apply(driver); i++) {
     }
     driver_transfer_step(driver);
     driver_prompt(driver);
     driver_read_step(driver);
-    tell_role(driver);
+    driver_tell_role(driver);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

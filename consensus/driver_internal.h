@@ -148,6 +148,9 @@ void driver_transfer_said(struct driver *driver);
 /* driver.c: notes since when the disk has not answered. */
 void driver_watch_disk(struct driver *driver);
 
+/* driver.c: tells the host of a role that it does not know yet. */
+void driver_tell_role(struct driver *driver);
+
 /* driver_election.c: stands for election when the leader is lost, and it is our turn. */
 void driver_stand(struct driver *driver);
 /* When driver_stand() is due; UINT64_MAX when it is not. */

@@ -218,7 +218,7 @@ static bool receive_read(struct driver *driver, uint64_t from)
     }
 }
 
-int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame)
+static int receive_frame(struct driver *driver, uint64_t from, const struct frame *frame)
 {
     arena_reset(&driver->arena);
     int err = message_decode(frame, driver->options.shard, &driver->arena, &driver->message);
@@ -263,4 +263,13 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = message;
     return receive_error(driver, driver_event(driver, &event, NULL, false));
+}
+
+int driver_receive(struct driver *driver, uint64_t from, const struct frame *frame)
+{
+    int err = receive_frame(driver, from, frame);
+    /* Who has just been elected has told the others so, and they may answer before the next turn: to a leader that knows
+     * that it is one. */
+    driver_tell_role(driver);
+    return err;
 }

@@ -62,7 +62,7 @@ bool log_is_short(const struct log *log)
 bool log_takes(const struct log *log, uint64_t index, const struct log_entry *entries, unsigned count)
 {
     CHECK(index <= log_index_last(&log->index) + 1);
-    if (!log_is_short(log) || count == 0) {
+    if (!log_is_short(log)) {
         return true;
     }
     struct cursor cursor = cursor_of(log);

@@ -116,7 +116,7 @@ static int take_sizes(const struct config_loading *loading, struct config *confi
 }
 
 /* A reserve of less than a segment could not hold one. Of the clients' memory one half is for what they send, the other
- * for what they are sent: a message and its neighbour must fit into each. The memory must hold what it is for. */
+ * for what they are sent: the largest command must fit into each, with a neighbour. The memory must hold what it is for. */
 static int take_reserves(const struct config_loading *loading, struct config *config)
 {
     const struct config_file *file = loading->file;
@@ -125,8 +125,8 @@ static int take_reserves(const struct config_loading *loading, struct config *co
     int err = take_number(loading, "reserve_mib", file->reserve_mib, MIB, reserve_min / MIB,
                           CONFIG_RESERVE_BYTES_MAX / MIB, &config->reserve_bytes);
     if (err == 0) {
-        err = take_number(loading, "client_memory_mib", file->client_memory_mib, MIB, 4 * config->body_bytes_max / MIB,
-                          SIZE_MIB_MAX, &config->client_memory_bytes);
+        err = take_number(loading, "client_memory_mib", file->client_memory_mib, MIB,
+                          CONFIG_CLIENT_MEMORY_BYTES_MIN / MIB, SIZE_MIB_MAX, &config->client_memory_bytes);
     }
     if (err == 0 && file->memory_mib != NULL && *file->memory_mib != 0) {
         uint64_t needed = config->cache_bytes + config->client_memory_bytes;

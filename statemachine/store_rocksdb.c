@@ -18,10 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
+#include "statemachine/ballast.h"
 
 #define BLOCK_CACHE_LEN_DEFAULT (16 * MIB)
 /* Larger than the batches of checkpoints, so that the flush that follows one finds it in one piece; a larger batch is
@@ -41,20 +41,15 @@
 /* What a write needs of the disk besides its rows: table index and filter, a manifest, the files of a database that is
  * opened. */
 #define ROOM_FOR_FILES (4 * MIB)
-/* Kept for the checkpoint that makes room: it is small, because what has been consumed is not in it, and the log before it
- * can go. Without it a disk that the log has filled would stay full. */
-#define BALLAST_LEN (8 * MIB)
-#define BALLAST_NAME "ballast"
-#define BALLAST_PATH_MAX 4200
 
 struct store_rocksdb {
     struct store store;
     char *path;
+    struct ballast ballast;
     pthread_rwlock_t
         lock; /* Around what uses or changes `db` and `read_only`; the writing thread alone changes them. */
     rocksdb_t *db;
     bool read_only; /* `db` stands in for one that could not be opened for lack of space. */
-    bool ballast;   /* It is there. */
     bool failed;    /* A write has failed: nothing is written before the database is opened anew. */
     rocksdb_options_t *options;
     rocksdb_cache_t *cache;
@@ -169,64 +164,6 @@ static int store_rocksdb_reopen(struct store_rocksdb *store)
     return 0;
 }
 
-/* Bytes that may still be written; a disk that cannot be asked has room. */
-static uint64_t store_rocksdb_free_space(const struct store_rocksdb *store)
-{
-    struct statvfs info;
-    return statvfs(store->path, &info) != 0 ? UINT64_MAX : (uint64_t)info.f_bavail * info.f_frsize;
-}
-
-static void store_rocksdb_ballast_path(const struct store_rocksdb *store, char path[BALLAST_PATH_MAX])
-{
-    (void)snprintf(path, BALLAST_PATH_MAX, "%s/" BALLAST_NAME, store->path);
-}
-
-/* Takes it where there is plenty. One that cannot be had is done without. */
-static void store_rocksdb_ballast_take(struct store_rocksdb *store)
-{
-    static const uint8_t zeroes[64 * 1024];
-    char path[BALLAST_PATH_MAX];
-    if (store->ballast || store_rocksdb_free_space(store) < 2 * BALLAST_LEN) {
-        return;
-    }
-    store_rocksdb_ballast_path(store, path);
-    FILE *file = fopen(path, "we");
-    if (file == NULL) {
-        return;
-    }
-    bool written = true;
-    for (uint64_t at = 0; written && at < BALLAST_LEN; at += sizeof zeroes) {
-        written = fwrite(zeroes, 1, sizeof zeroes, file) == sizeof zeroes;
-    }
-    store->ballast = fclose(file) == 0 && written;
-    if (!store->ballast) {
-        (void)remove(path);
-    }
-}
-
-static void store_rocksdb_ballast_drop(struct store_rocksdb *store)
-{
-    char path[BALLAST_PATH_MAX];
-    store_rocksdb_ballast_path(store, path);
-    (void)remove(path);
-    store->ballast = false;
-}
-
-/* Whether there is room for that much, if need be by giving up the ballast; it is not given up for nothing. */
-static bool store_rocksdb_make_room(struct store_rocksdb *store, uint64_t len)
-{
-    uint64_t free_len = store_rocksdb_free_space(store);
-    uint64_t needed = len + ROOM_FOR_FILES;
-    if (free_len >= needed) {
-        return true;
-    }
-    if (!store->ballast || free_len + BALLAST_LEN < needed) {
-        return false;
-    }
-    store_rocksdb_ballast_drop(store);
-    return true;
-}
-
 static int store_rocksdb_attempt(struct store_rocksdb *store, rocksdb_writebatch_t *batch)
 {
     int err = store_rocksdb_failed(store) ? store_rocksdb_reopen(store) : 0;
@@ -250,7 +187,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
     for (size_t i = 0; i < count; i++) {
         len += changes[i].key.len + changes[i].value.len + changes[i].value2.len;
     }
-    if (!store_rocksdb_make_room(store, len)) {
+    if (!ballast_make_room(&store->ballast, len + ROOM_FOR_FILES)) {
         return ERR_NO_SPACE;
     }
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -262,7 +199,7 @@ static int store_rocksdb_write(struct store *base, const struct store_change *ch
         err = store_rocksdb_attempt(store, batch);
     }
     rocksdb_writebatch_destroy(batch);
-    store_rocksdb_ballast_take(store);
+    ballast_take(&store->ballast);
     return err == ERR_BUSY ? ERR_IO : err;
 }
 
@@ -343,6 +280,7 @@ static void store_rocksdb_free(struct store_rocksdb *store)
     }
     rocksdb_cache_destroy(store->cache);
     (void)pthread_rwlock_destroy(&store->lock);
+    ballast_done(&store->ballast);
     free(store->path);
     free(store);
 }
@@ -433,19 +371,6 @@ static int store_rocksdb_open_db(struct store_rocksdb *store, char *detail, size
     return 0;
 }
 
-/* What an earlier process has left: whole, or not to be relied on. */
-static void store_rocksdb_ballast_find(struct store_rocksdb *store)
-{
-    char path[BALLAST_PATH_MAX];
-    store_rocksdb_ballast_path(store, path);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return;
-    }
-    store->ballast = fseek(file, 0, SEEK_END) == 0 && ftell(file) == (long)BALLAST_LEN;
-    (void)fclose(file);
-}
-
 static int store_rocksdb_new(const struct store_rocksdb_options *options, struct store_rocksdb **ret_store)
 {
     struct store_rocksdb *store = calloc(1, sizeof *store);
@@ -455,8 +380,13 @@ static int store_rocksdb_new(const struct store_rocksdb_options *options, struct
         free(path);
         return ERR_NOMEM;
     }
+    if (ballast_init(&store->ballast, path) != 0) {
+        (void)pthread_rwlock_destroy(&store->lock);
+        free(store);
+        free(path);
+        return ERR_NOMEM;
+    }
     store->path = path;
-    store_rocksdb_ballast_find(store);
     *ret_store = store;
     return 0;
 }

@@ -53,6 +53,32 @@ Test(driver_election, a_leader_that_is_heard_again_is_not_replaced)
     fixture_done(&f);
 }
 
+/* Nobody answers: it does not take one term after the other, with which it would depose a leader when it is heard again. */
+Test(driver_election, a_node_left_alone_keeps_its_term)
+{
+    struct fixture f;
+    follow(&f, 2);
+    driver_peer_lost(f.driver, 2);
+    fixture_until_due(&f);
+    struct driver_status status;
+    driver_status(f.driver, &status);
+    cr_assert_eq(status.term, 3u);
+    for (int i = 0; i < 20; i++) {
+        fixture_forget(&f);
+        f.now_ms += 1000;
+        driver_step(f.driver);
+        f.now_ms += 100;
+        driver_step(f.driver);
+        const struct raft_message *asked = fixture_last(&f, 3, RAFT_REQUEST_VOTE);
+        cr_assert_not_null(asked);
+        cr_assert(asked->request_vote.pre_vote);
+        cr_assert_not(asked->request_vote.disrupt_leader);
+    }
+    driver_status(f.driver, &status);
+    cr_assert_eq(status.term, 3u);
+    fixture_done(&f);
+}
+
 /* Of two connections that end with a process, the other may still have something to read. */
 Test(driver_election, what_a_leader_said_before_it_died_postpones_its_successor_only_a_little)
 {

@@ -123,11 +123,11 @@ uint64_t checkpointer_deadline_ms(const struct checkpointer *checkpointer)
     if (checkpointer->checkpoint != NULL) {
         return UINT64_MAX;
     }
-    uint64_t retry_ms = checkpointer->retry_ms;
-    if (retry_ms != 0) {
-        return retry_ms;
+    bool enough = checkpointer->bytes_seen != UINT64_MAX && checkpointer->bytes_seen > checkpointer->checkpoint_len;
+    if (checkpointer->retry_ms != 0 && enough) {
+        return checkpointer->retry_ms;
     }
-    return checkpointer->idle_ms;
+    return checkpointer->idle_ms > checkpointer->retry_ms ? checkpointer->idle_ms : checkpointer->retry_ms;
 }
 
 void checkpointer_done(struct checkpointer *checkpointer)

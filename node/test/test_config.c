@@ -89,7 +89,7 @@ Test(config, takes_every_option)
                                           "election_timeout_ms: 300\nheartbeat_ms: 100\ncheckpoint_mib: 2\n"
                                           "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
                                           "connections_max: 7\nreserve_mib: 8\ndisk_free_mib: 9\nmemory_mib: 100\n"
-                                          "client_memory_mib: 24\npresence_timeout_ms: 700\n"
+                                          "client_memory_mib: 65\npresence_timeout_ms: 700\n"
                                           "isolation_timeout_ms: 800\ndisk_stall_ms: 900\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     struct config *config = loaded.config;
@@ -107,7 +107,7 @@ Test(config, takes_every_option)
     cr_assert_eq(config->reserve_bytes, 8 * MIB);
     cr_assert_eq(config->disk_free_bytes_min, 9 * MIB);
     cr_assert_eq(config->memory_bytes_max, 100 * MIB);
-    cr_assert_eq(config->client_memory_bytes, 24 * MIB);
+    cr_assert_eq(config->client_memory_bytes, 65 * MIB);
     cr_assert_eq(config->presence_timeout_ms, 700u);
     cr_assert_eq(config->isolation_timeout_ms, 800u);
     cr_assert_eq(config->disk_stall_ms, 900u);
@@ -139,11 +139,11 @@ Test(config, what_is_not_said_follows_from_what_is)
 Test(config, small_disks_are_allowed)
 {
     struct loaded loaded = load_text(GOOD "segment_mib: 1\nreserve_mib: 2\ndisk_free_mib: 0\ncheckpoint_mib: 1\n"
-                                          "memory_mib: 0\nbody_mib: 1\nclient_memory_mib: 4\n");
+                                          "memory_mib: 0\nbody_mib: 1\nclient_memory_mib: 64\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     cr_assert_eq(loaded.config->reserve_bytes, 2 * MIB);
     cr_assert_eq(loaded.config->disk_free_bytes_min, 0u);
-    cr_assert_eq(loaded.config->client_memory_bytes, 4 * MIB);
+    cr_assert_eq(loaded.config->client_memory_bytes, 64 * MIB);
     config_free(loaded.config);
 }
 
