@@ -1,5 +1,7 @@
 /* A file of zeroes, written where there is plenty and removed where there is need. */
 
+#define _POSIX_C_SOURCE 200809L /* strdup(), statvfs(). */
+
 #include "statemachine/ballast.h"
 
 #include <stdio.h>

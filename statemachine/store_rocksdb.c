@@ -11,6 +11,8 @@
  * would not fit is not begun, and after one that failed the database is closed and opened anew before the next. While it
  * is closed, and for as long as it cannot be opened for lack of space, a second one that only reads stands in. */
 
+#define _POSIX_C_SOURCE 200809L /* Locks, strdup(). */
+
 #include "statemachine/store_rocksdb.h"
 
 #include <pthread.h>

@@ -180,7 +180,7 @@ void sim_reads_work(struct sim_client *client)
         return;
     }
     uint64_t timeout_ms = sim_random_between(random, 300, 4000);
-    if (sim_random_chance(random, 60000)) {
+    if (sim_random_chance(random, 120000)) {
         struct read *read = read_new(client);
         reads_issue(client, read, client_core_query_queue(client->core, queue, timeout_ms, read_answered, read));
     } else if (sim_random_chance(random, 10000)) {

@@ -243,3 +243,22 @@ Test(peer_frames, a_flood_is_bounded)
     three_hold(three.leader, three.b, false);
     expect_all_is_well();
 }
+
+/* The same by their bytes. Nothing is proposed meanwhile. */
+Test(peer_frames, a_flood_of_large_commands_is_bounded)
+{
+    struct blob *blob = blob_new(ENTRY_COMMAND_HEAD_LEN + COMMAND_BODIES_LEN_MAX);
+    cr_assert_not_null(blob);
+    struct slice body = slice_of_blob(blob);
+    struct entry_command command = {.session = one.session,
+                                    .number = 1000,
+                                    .attachment = 1,
+                                    .bodies = slice_part(body, ENTRY_COMMAND_HEAD_LEN, COMMAND_BODIES_LEN_MAX)};
+    entry_command_head_encode(&command, blob->data);
+    unsigned taken = 0;
+    while (taken < 100 && forward(three.leader, term(), 1, body) == 0) {
+        taken++;
+    }
+    cr_assert(taken >= 8 && taken <= 17, "%u of 16 MiB", taken);
+    slice_unref(&body);
+}

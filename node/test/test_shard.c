@@ -294,6 +294,32 @@ Test(shard, a_later_attachment_displaces_an_earlier_one)
     client_done(&again);
 }
 
+/* Sent by the older connection, applied when the newer one waits for the answer to the same number of its own. */
+Test(shard, what_an_older_connection_is_answered_is_not_taken_for_the_newer_ones)
+{
+    struct client again;
+    client_ready(&one);
+    client_init(&again, &node.home, 1);
+    again.attempt = one.attempt;
+    cr_assert_eq(client_attach_only(&again, true, 0), 0);
+    shard_step(node.shard);
+    cr_assert_eq(client_publish(&one, "q", "late"), 0);
+    shard_step(node.shard); /* An entry behind that of the attachment. */
+    while (again.attached == 0) {
+        cr_assert_gt(sim_disk_pending(node.disk), 0u);
+        sim_disk_complete_one(node.disk);
+        shard_step(node.shard);
+    }
+    again.number = again.last_number;
+    cr_assert_eq(again.number, one.number - 1, "the late one is not applied");
+    cr_assert_eq(client_publish(&again, "q", "new"), 0);
+    one_node_settle(&node);
+    cr_assert_eq(again.replies, 1u);
+    client_expect_reply(&again, 0, 2, 0);
+    home_expect_queue(&node.home, 1, 0);
+    client_done(&again);
+}
+
 Test(shard, a_closed_session_is_answered_then_detached)
 {
     client_ready(&one);

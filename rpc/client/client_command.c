@@ -310,7 +310,7 @@ static int command_reply(struct client_core *core, const Holdfast__Reply *messag
     if (err != 0 && command->producer != 0) {
         producer_refuse(core, command->producer, &dead);
     }
-    if (err == ERR_NO_SPACE && command->again) {
+    if ((err == ERR_NO_SPACE || err == ERR_REFUSED) && command->again) {
         err = ERR_OUTCOME_UNKNOWN; /* Refused unseen, and done perhaps in the session before. */
     }
     command_finish(

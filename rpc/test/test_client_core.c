@@ -626,9 +626,28 @@ Test(client_core, a_refused_publish_is_not_hidden_by_a_later_one)
     fake_node_attach(&node, NULL, 0);
     cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 1u);
     fake_node_expect_nothing(&node);
-    fake_node_reply(&node, 1, ERR_NO_SPACE); /* Refused now; in the session before it may have been done. */
-    cr_assert_eq(other.err, ERR_OUTCOME_UNKNOWN);
     fake_node_done(&node);
+}
+
+/* Refused now, unseen; in the session before it may have been done. */
+Test(client_core, what_is_refused_when_sent_again_in_another_session_is_unknown)
+{
+    const int errors[] = {ERR_NO_SPACE, ERR_REFUSED};
+    for (unsigned i = 0; i < 2; i++) {
+        struct fake_node node;
+        struct fake_reply again = {0};
+        fake_node_init(&node, 1, 2, false);
+        fake_node_attach(&node, NULL, 0);
+        fake_node_publish(&node, "o", 1, 0, &again);
+        fake_node_expect_frame(&node, FRAME_COMMAND);
+        fake_node_goodbye(&node, ERR_SESSION_EXPIRED, "");
+        fake_node_expect(&node, FAKE_DISCONNECT);
+        fake_node_attach(&node, NULL, 0);
+        cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->first_sequence, 1u);
+        fake_node_reply(&node, 1, errors[i]);
+        cr_assert_eq(again.err, ERR_OUTCOME_UNKNOWN);
+        fake_node_done(&node);
+    }
 }
 
 Test(client_core, drops_what_is_ready_in_a_queue)
