@@ -166,10 +166,12 @@ uint64_t guard_timeout_ms(struct guards *guards, const struct raft *raft, uint64
         return 0;
     }
     if (raft->state == RAFT_LEADER) {
-        uint64_t pause = raft->heartbeat_timeout / 2 > 0 ? raft->heartbeat_timeout / 2 : 1;
-        if (due < last_fired_ms + pause) {
+        /* A whole heartbeat, so that heartbeats to all followers fall together. Else each timeout would find one of them
+         * silent since the timeout before, and the engine would stop streaming to it. */
+        uint64_t next = last_fired_ms + raft->heartbeat_timeout;
+        if (due < next) {
             guards->acted[9]++;
-            due = last_fired_ms + pause;
+            due = next;
         }
     }
     return due;

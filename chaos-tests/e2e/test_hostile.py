@@ -17,8 +17,8 @@ EXISTS, NOT_FOUND, INVALID, TOO_BIG, OUT_OF_ORDER, NAME, UTF8, CHECKSUM, REFUSED
 ATTACHED, REPLIES = 33, 34
 PEER_HELLO, PEER_RAFT = 64, 65
 # Kinds of commands, and of messages between nodes.
-ATTACH_SESSION, CLOSE_SESSION, EXPIRE_SESSION, DECLARE, DELETE, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, SETTLE, SET_CREDIT, \
-    RAISE_VERSION = range(1, 12)
+ATTACH_SESSION, CLOSE_SESSION, GONE, DECLARE, DELETE, PUBLISH, SUBSCRIBE, UNSUBSCRIBE, SETTLE, SET_CREDIT, \
+    RAISE_VERSION, DETACH_SESSION, NODE_PRESENT, NODE_LOST, REFUSAL, PURGE = range(1, 17)
 APPEND_ENTRIES, APPEND_RESULT, REQUEST_VOTE, VOTE_RESULT, INSTALL_SNAPSHOT, TIMEOUT_NOW = range(3, 9)
 LAST = 2**64 - 1
 HASH_OF_NOTHING = 0x2D06800538D394C2  # XXH3-64 of the empty body.
@@ -61,7 +61,7 @@ class Session(native.Connection):
 
     def error_of(self, command, body=b"", **more):
         """The error of the reply; that of the goodbye as ("goodbye", error)."""
-        number = self.submit(command, body, **more)
+        number = self.submit(command, body, **({"answered": self.number} | more))
         while True:
             got = self.receive()
             assert got is not None, "closed without a word"
@@ -106,7 +106,12 @@ class Hostile(harness.ClusterTest):
             for command, error in (
                     (field(RAISE_VERSION, field(1, 99)), REFUSED),
                     (field(DECLARE, field(1, b"x")) + field(RAISE_VERSION, field(1, 99)), REFUSED),
-                    (field(EXPIRE_SESSION, field(1, s.id) + field(2, 1)), REFUSED),
+                    (field(DETACH_SESSION, field(1, s.id) + field(2, 1)), REFUSED),
+                    (field(NODE_PRESENT, field(1, 9) + fixed64(2, 1)), REFUSED),
+                    (field(NODE_LOST, field(1, 1) + fixed64(2, 1)), REFUSED),
+                    (field(REFUSAL, field(1, TOO_BIG)), TOO_BIG),  # Who asks for a refusal gets it.
+                    (field(GONE, field(1, s.id) + field(2, 1)), INVALID),
+                    (field(PURGE, field(1, b"nowhere")), NOT_FOUND),
                     (field(ATTACH_SESSION, field(1, b"k" * 16)), REFUSED),
                     (field(200, b"?"), INVALID),
                     (b"\xff" * 50, INVALID),
@@ -141,13 +146,15 @@ class Hostile(harness.ClusterTest):
                 self.assertEqual(s.error_of(command), error, command[:100])
             self.assertEqual(s.error_of(field(DECLARE, field(1, b"x")), b"body"), INVALID)
             declare = field(DECLARE, field(1, b"x"))
+            self.assertEqual(s.error_of(declare), 0)
             for number in (s.number + 2, LAST):
                 self.assertEqual(s.error_of(declare, number=number), OUT_OF_ORDER)
-            self.assertEqual(s.error_of(declare, answered=s.number), 0)
-            self.assertEqual(s.error_of(declare, number=1), OUT_OF_ORDER, "the client has said that it was answered")
-            with Session(self.leader, s.key) as thief:
-                self.assertEqual(s.receive_goodbye()[0], DISPLACED)
-                self.assertEqual(thief.error_of(declare, number=LAST), OUT_OF_ORDER)
+            self.assertEqual(s.error_of(declare, number=s.number + 1), ("goodbye", BROKEN), "after the last number")
+            with Session(self.leader, s.key) as again:
+                self.assertEqual(again.error_of(declare, number=1, answered=0), OUT_OF_ORDER, "it was answered")
+                with Session(self.leader, s.key) as thief:
+                    self.assertEqual(again.receive_goodbye()[0], DISPLACED)
+                    self.assertEqual(thief.error_of(declare, number=LAST), OUT_OF_ORDER)
         for number, answered in ((0, 0), (1, 1), (5, LAST)):
             with Session(self.leader) as s:
                 self.assertEqual(s.error_of(declare, number=number, answered=answered), ("goodbye", BROKEN))

@@ -354,7 +354,7 @@ Test(guard, G9_a_timeout_is_fired_only_when_due)
     with_and_without(FAULT_SKIP_G9, turns_do_not_abort_the_pipeline);
 }
 
-/* G9: when the engine's time has long come, a leader that has just fired still waits half a heartbeat. */
+/* G9: when the engine's time has long come, a leader that has just fired still waits a heartbeat. */
 static bool a_leader_pauses_between_timeouts(void)
 {
     struct fixture f;
@@ -363,12 +363,12 @@ static bool a_leader_pauses_between_timeouts(void)
     fixture_lead(&f);
     f.now_ms += 10000;
     cr_assert_lt(raft_timeout(&f.driver->raft), f.now_ms, "the engine's time has come");
-    bool kept = guard_timeout_ms(&guards, &f.driver->raft, f.now_ms) == f.now_ms + 25 && guards.acted[9] == 1;
+    bool kept = guard_timeout_ms(&guards, &f.driver->raft, f.now_ms) == f.now_ms + 50 && guards.acted[9] == 1;
     fixture_done(&f);
     return kept;
 }
 
-Test(guard, G9_a_leader_fires_at_most_twice_a_heartbeat)
+Test(guard, G9_a_leader_fires_once_a_heartbeat)
 {
     with_and_without(FAULT_SKIP_G9, a_leader_pauses_between_timeouts);
 }

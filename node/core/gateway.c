@@ -39,7 +39,7 @@ static int gateway_leader(struct gateway *gateway, struct gateway_leader *ret_le
  * this node counts as cut off. */
 static bool gateway_serves(const struct gateway_core *core)
 {
-    return !core->stopping && !core->stalled && gateway_now_ms(core) >= core->stuck_until_ms &&
+    return !core->stopping && !core->stalled && !core->stuck &&
            (core->leader != 0 || gateway_now_ms(core) < core->leaderless_since_ms + core->options.isolation_timeout_ms);
 }
 
@@ -176,6 +176,7 @@ void gateway_link_answered(struct gateway_core *core, struct link *link, struct 
 {
     CHECK(link->pending_commands > 0);
     core->answers++;
+    core->stuck = false;
     link->pending_commands--;
     link->pending_bytes -= batch_command_len(&command->command);
     outgoing_drop(&core->outgoing, command);

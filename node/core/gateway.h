@@ -105,7 +105,7 @@ struct gateway_core {
     uint64_t answers;        /* Commands of this node answered so far, and as of the last look. */
     uint64_t answers_seen;
     uint64_t stuck_since_ms; /* Commands wait, and none has been answered since. */
-    uint64_t stuck_until_ms; /* Until then no attachments are taken: this node was found to be stuck. */
+    bool stuck;              /* No answers for too long: no attachments are taken until there is one. */
     uint64_t hand_over_ms;   /* When handing leadership over may be tried again. */
     uint64_t resume_ms;      /* When a link that was slowed down may go on; UINT64_MAX: none. */
     struct log_time time;

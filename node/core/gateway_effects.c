@@ -85,6 +85,7 @@ static void gateway_node_reply(struct gateway_core *core, const struct effect_re
         return;
     }
     core->answers++;
+    core->stuck = false;
     outgoing_drop(&core->outgoing, command);
     struct link *link = links_find(&core->links, reply->origin_tag);
     if (link != NULL) {

@@ -247,6 +247,14 @@ static void presence_watch_leader(struct gateway_core *core, uint64_t now_ms)
     }
 }
 
+/* Longer than a cluster is silent that is only slow: sending everything again would make it slower still. */
+static uint64_t presence_stuck_ms(const struct gateway_core *core)
+{
+    uint64_t stalls_ms = (uint64_t)core->options.disk_stall_ms * 2;
+    uint64_t isolation_ms = (uint64_t)core->options.isolation_timeout_ms * 4;
+    return stalls_ms > isolation_ms ? stalls_ms : isolation_ms;
+}
+
 /* With a leader and a disk, commands are answered. If none is although some wait, this node lags too far behind, or has
  * lost something on the way: others serve better. */
 static void presence_watch_answers(struct gateway_core *core, uint64_t now_ms)
@@ -254,15 +262,16 @@ static void presence_watch_answers(struct gateway_core *core, uint64_t now_ms)
     if (core->outgoing.len == 0 || core->leader == 0 || core->answers != core->answers_seen) {
         core->answers_seen = core->answers;
         core->stuck_since_ms = now_ms;
+        core->stuck = core->stuck && core->outgoing.len > 0 && core->leader != 0;
     }
-    if (now_ms >= core->stuck_since_ms + core->options.isolation_timeout_ms) {
+    if (now_ms >= core->stuck_since_ms + presence_stuck_ms(core)) {
         journal_warning(core->journal, "presence",
                         "commands have not been answered for %" PRIu64 " ms: clients are sent elsewhere",
                         now_ms - core->stuck_since_ms);
         gateway_doom_all(core, "this node does not get answers from the cluster");
         outgoing_rewind(&core->outgoing); /* Whatever was lost on the way, and why. */
         core->stuck_since_ms = now_ms;
-        core->stuck_until_ms = now_ms + core->options.isolation_timeout_ms;
+        core->stuck = true;
     }
 }
 

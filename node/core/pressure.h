@@ -22,7 +22,6 @@ struct pressure_sample {
 struct pressure {
     bool disk_low;
     bool memory_low;
-    uint64_t due_ms; /* When to look again. */
 };
 
 /* Takes what was measured. Whether anything changed. */

@@ -11,7 +11,6 @@
 #include "proto/wire/command.pb-c.h"
 #include "rpc/native/native_limit.h"
 
-
 static void sink_attached(void *arg, uint64_t session, uint64_t last_number)
 {
     struct client *client = arg;

@@ -180,7 +180,8 @@ Test(batch, refused_publishes_keep_their_place_and_nothing_else)
         cr_assert_eq(command.attachment, 3u);
         cr_assert_eq(command.answered, i);
         cr_assert_eq(command.bodies.len, 0u);
-        bool refused = command.header.len == sizeof refusal && memcmp(command.header.data, refusal, sizeof refusal) == 0;
+        bool refused =
+            command.header.len == sizeof refusal && memcmp(command.header.data, refusal, sizeof refusal) == 0;
         cr_assert_eq(refused, i != 1);
     }
     slice_unref(&entry);

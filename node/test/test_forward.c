@@ -204,6 +204,17 @@ Test(forward, what_arrived_before_the_connection_was_lost_is_not_done_twice)
     expect_each_once(5);
 }
 
+Test(forward, what_found_no_room_on_the_way_is_tried_again)
+{
+    three_fill(three.a, three.leader, true);
+    publish(&one, 1, 5);
+    three_wait(&three, 100);
+    cr_assert_eq(one.replies, 0u);
+    three_fill(three.a, three.leader, false);
+    three_wait(&three, 100);
+    expect_each_once(5);
+}
+
 /* The leader has taken m1 and not proposed it; it loses its leadership, and wins it back, before m2, sent under the first,
  * arrives: alone in the log it would be refused as out of order, and then be carried out all the same. */
 Test(forward, what_was_sent_to_an_earlier_leadership_is_not_taken_by_a_later_one)

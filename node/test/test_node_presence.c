@@ -10,7 +10,8 @@ static struct client two; /* At the leader. */
 
 static void setup(void)
 {
-    three_start(&three, NULL);
+    struct shard_options options = {.segment_len = 64 * 1024};
+    three_start(&three, &options);
     client_init(&one, &three.a->home, 1);
     client_init(&two, &three.leader->home, 2);
 }
@@ -102,6 +103,7 @@ Test(presence_of_nodes, being_slow_is_not_being_lost)
 
 Test(presence_of_nodes, a_leader_that_was_asleep_itself_does_not_take_the_others_for_lost)
 {
+    struct three_node *home = three.a;
     hold_three();
     for (unsigned i = 0; i < THREE; i++) {
         three.nodes[i].paused = true;
@@ -113,10 +115,7 @@ Test(presence_of_nodes, a_leader_that_was_asleep_itself_does_not_take_the_others
     three_find_leader(&three);
     three_wait(&three, THREE_PRESENCE_MS / 2);
     cr_assert_not(one.detached, "%s", err_name(one.detached_err));
-    cr_assert_eq(session_of(three.leader, &one).node, three.nodes[one.home == &three.nodes[0].home   ? 0
-                                                                  : one.home == &three.nodes[1].home ? 1
-                                                                                                     : 2]
-                                                          .id);
+    cr_assert_eq(session_of(three.leader, &one).node, home->id);
 }
 
 Test(presence_of_nodes, after_a_restart_the_sessions_of_the_process_before_are_detached)
@@ -248,4 +247,48 @@ Test(presence_of_nodes, a_follower_whose_disk_does_not_answer_sends_its_clients_
     client_expect_reply(&two, 0, 2, 0);
     client_expect_detached(&one, ERR_UNAVAILABLE);
     cr_assert_not(two.detached);
+}
+
+/* Whatever the reason may be. */
+Test(presence_of_nodes, a_follower_that_gets_no_answers_sends_its_clients_elsewhere)
+{
+    client_ready(&one);
+    three_swallow(three.a, three.leader, true);
+    cr_assert_eq(client_publish(&one, "q", "x"), 0);
+    three_wait(&three, THREE_PRESENCE_MS - 200);
+    cr_assert_not(one.detached);
+    for (unsigned i = 0; i < 60 && !one.detached; i++) {
+        three_wait(&three, 500);
+    }
+    client_expect_detached(&one, ERR_UNAVAILABLE);
+    cr_assert_gt(shard_unanswered(three.a->shard), 0u, "it would say that the session is detached");
+    three_swallow(three.a, three.leader, false);
+    for (unsigned i = 0; i < 60 && shard_unanswered(three.a->shard) > 0; i++) {
+        three_wait(&three, 500);
+    }
+    cr_assert_eq(shard_unanswered(three.a->shard), 0u, "and does, when it is heard again");
+    cr_assert_eq(client_attach_only(&one, false, 0), 0);
+    three_wait(&three, CLIENT_ANSWER_MS);
+    cr_assert_eq(one.attached, 2u);
+}
+
+/* A log that can get no more disk: what the leader says is heard, and nothing of it is applied. */
+Test(presence_of_nodes, a_follower_whose_log_is_full_sends_its_clients_elsewhere_and_recovers)
+{
+    client_ready(&one);
+    client_ready(&two);
+    struct three_node *a = three.a;
+    sim_disk_set_capacity(a->disk, sim_disk_used(a->disk));
+    for (unsigned i = 0; i < 100 && !one.detached; i++) {
+        cr_assert_eq(client_publish_large(&two, "q", 16000), 0);
+        three_wait(&three, 50);
+    }
+    client_expect_detached(&one, ERR_UNAVAILABLE);
+    cr_assert_eq(client_attach_only(&one, true, 0), ERR_UNAVAILABLE);
+    cr_assert_not(two.detached);
+    cr_assert_eq(two.reply[two.replies - 1].error, 0u);
+    sim_disk_set_capacity(a->disk, 0);
+    three_wait(&three, 3000);
+    client_move(&one, &a->home);
+    cr_assert_eq(three_status(a).applied_index, three_status(three.leader).applied_index);
 }

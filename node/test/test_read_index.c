@@ -162,6 +162,52 @@ Test(read_index, a_question_that_was_lost_is_asked_again)
     expect_read(&reading, 0);
 }
 
+Test(read_index, a_question_that_found_no_room_on_the_way_is_asked_again)
+{
+    struct reading reading;
+    three_fill(three.a, three.leader, true);
+    reading_start(&reading, &three.a->home);
+    three_step(three.a);
+    three_fill(three.a, three.leader, false);
+    three_wait(&three, 600);
+    expect_read(&reading, 0);
+}
+
+static void deliver_all(struct three_node *from, struct three_node *to)
+{
+    for (size_t left = three_on_wire(from, to, FRAME_PEER_RAFT) + three_on_wire(from, to, FRAME_PEER_GATEWAY); left > 0;
+         left--) {
+        three_deliver_one(from, to);
+    }
+}
+
+/* The round for the first question is still under way when the node asks again, for a read that came since. */
+Test(read_index, a_later_question_is_not_answered_by_an_earlier_round)
+{
+    struct reading first;
+    struct reading second;
+    struct three_node *leader = three.leader;
+    three_hold(three.a, leader, true);
+    three_hold(three.b, leader, true);
+    reading_start(&first, &three.a->home);
+    three_step(three.a);
+    deliver_all(three.a, leader);
+    three_settle(&three);
+    reading_start(&second, &three.a->home);
+    three_wait(&three, 210);
+    deliver_all(three.a, leader); /* Asked again, together with the second. */
+    cr_assert_eq(first.done + second.done, 0u, "the answers to the round are still on their way");
+    shard_step(leader->shard);
+    deliver_all(three.b, leader);
+    three_settle(&three);
+    cr_assert_eq(first.done + second.done, 0u);
+    three_hold(three.a, leader, false);
+    three_hold(three.b, leader, false);
+    three_wait(&three, 300);
+    expect_read(&first, 0);
+    expect_read(&second, 0);
+}
+
 Test(read_index, cancelled_it_is_not_done)
 {
     struct reading waiting;

@@ -73,9 +73,14 @@ static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
 {
     struct three_node *node = arg;
     struct wire *wire = &node->three->wires[node->id - 1][to - 1];
-    bool taken = wire->connected;
+    bool taken = wire->connected && !wire->full;
     if (taken) {
-        wire_push(wire, frame_flatten(frame));
+        struct blob *blob = frame_flatten(frame);
+        if (wire->swallow && frame_of(blob).type == FRAME_PEER_GATEWAY) {
+            blob_unref(blob);
+        } else {
+            wire_push(wire, blob);
+        }
     }
     frame_out_done(frame);
     return taken;
@@ -149,8 +154,7 @@ static void node_open(struct three_node *node)
 static void node_init(struct three *three, struct three_node *node, uint64_t id, const struct shard_options *options)
 {
     static const struct driver_member members[THREE] = {{1, "node:1"}, {2, "node:2"}, {3, "node:3"}};
-    *node = (struct three_node){
-        .three = three, .id = id, .disk = sim_disk_new(), .rows = store_memory_disk_new()};
+    *node = (struct three_node){.three = three, .id = id, .disk = sim_disk_new(), .rows = store_memory_disk_new()};
     one_clock_init(&node->clock, id * 7919);
     if (options != NULL) {
         node->options = *options;
@@ -219,6 +223,16 @@ void three_restart(struct three_node *node)
 void three_hold(struct three_node *from, struct three_node *to, bool held)
 {
     wire_of(from, to)->held = held;
+}
+
+void three_fill(struct three_node *from, struct three_node *to, bool full)
+{
+    wire_of(from, to)->full = full;
+}
+
+void three_swallow(struct three_node *from, struct three_node *to, bool swallow)
+{
+    wire_of(from, to)->swallow = swallow;
 }
 
 static void wire_change(struct three_node *from, struct three_node *to, bool connected)

@@ -17,7 +17,9 @@ struct wire {
     size_t len;
     size_t cap;
     bool connected;
-    bool held; /* What is sent waits. */
+    bool held;    /* What is sent waits. */
+    bool full;    /* What is sent is dropped, and the sender knows. */
+    bool swallow; /* What gateways say disappears, and nobody knows. */
 };
 
 struct three_node {
@@ -59,6 +61,8 @@ void three_lead(struct three *three, struct three_node *to);
 
 /* Both directions: held frames arrive when they are let go; those of a lost connection never do. */
 void three_hold(struct three_node *from, struct three_node *to, bool held);
+void three_fill(struct three_node *from, struct three_node *to, bool full);
+void three_swallow(struct three_node *from, struct three_node *to, bool swallow);
 void three_cut(struct three_node *one, struct three_node *other);
 void three_join(struct three_node *one, struct three_node *other);
 /* From and to all others. */
