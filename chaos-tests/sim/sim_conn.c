@@ -136,6 +136,9 @@ static void conn_unhold(struct sim_event *event)
         struct frame frame = conn->waiting[taken++];
         conn_take(conn, &frame);
     }
+    if (taken == 0) {
+        return;
+    }
     memmove(conn->waiting, conn->waiting + taken, (conn->waiting_len - taken) * sizeof *conn->waiting);
     conn->waiting_len -= taken;
 }

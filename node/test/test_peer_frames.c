@@ -168,7 +168,9 @@ static int forward_header(const uint8_t *header, size_t len)
     struct blob *blob = blob_new(ENTRY_COMMAND_HEAD_LEN + len);
     cr_assert_not_null(blob);
     entry_command_head_encode(&command, blob->data);
-    memcpy(blob->data + ENTRY_COMMAND_HEAD_LEN, header, len);
+    if (len > 0) {
+        memcpy(blob->data + ENTRY_COMMAND_HEAD_LEN, header, len);
+    }
     struct slice body = slice_of_blob(blob);
     int err = forward(three.leader, term(), 1, body);
     slice_unref(&body);

@@ -24,6 +24,9 @@ static struct blob *frame_flatten(const struct frame_out *frame)
     size_t at = frame->head->len;
     memcpy(blob->data, frame->head->data, at);
     for (unsigned i = 0; i < frame->parts_len; i++) {
+        if (frame->parts[i].len == 0) {
+            continue; /* It may have no address. */
+        }
         memcpy(blob->data + at, frame->parts[i].data, frame->parts[i].len);
         at += frame->parts[i].len;
     }

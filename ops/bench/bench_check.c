@@ -62,7 +62,7 @@ static unsigned bit_set(struct bench_history *history, uint64_t sequence, unsign
         history->cap = cap;
     }
     unsigned shift = (unsigned)(sequence % 4) * 2;
-    unsigned before = history->bits[sequence / 4] >> shift & 3u;
+    unsigned before = (unsigned)history->bits[sequence / 4] >> shift & 3u;
     history->bits[sequence / 4] |= (uint8_t)(bit << shift);
     return before;
 }
