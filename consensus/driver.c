@@ -13,6 +13,15 @@
 /* Between two attempts to get more of a full disk. */
 #define PREPARE_PAUSE_MS 500u
 
+/* A leader gives up when it has heard of no majority for so many election timeouts; a follower waits for one to two, and has
+ * then taken over if it could. */
+#define LEADER_ELECTIONS 3u
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static enum driver_role role_of(const struct raft *raft)
 {
     return raft->state == RAFT_LEADER      ? DRIVER_LEADER
@@ -97,6 +106,22 @@ static void ask_before_next_term(struct raft *raft)
     }
 }
 
+/* The engine asks at each timeout whom it has heard of since the timeout before (election_timer_start). To the others it no
+ * longer streams: their next entry waits for a heartbeat. But one whose heartbeats are due between the timeouts answers once
+ * in two of them: so it has a heartbeat more. And without a majority for an election timeout it gives up, although followers
+ * that still hear it are content: where everything is slow, nobody would be better off.
+ * Returns since when there has been no majority, which the engine is to be told again afterwards. */
+static uint64_t be_patient(struct raft *raft, uint64_t now)
+{
+    uint64_t since_ms = raft->election_timer_start;
+    uint64_t silent_ms = now - since_ms;
+    if (raft->state == RAFT_LEADER && silent_ms < (uint64_t)LEADER_ELECTIONS * raft->election_timeout) {
+        uint64_t back_ms = earlier(silent_ms + raft->heartbeat_timeout, raft->election_timeout - 1);
+        raft->election_timer_start = now - earlier(back_ms, now);
+    }
+    return since_ms;
+}
+
 static void fire_timeout(struct driver *driver)
 {
     uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
@@ -106,9 +131,15 @@ static void fire_timeout(struct driver *driver)
         return;
     }
     driver->timeout_fired_ms = now;
-    ask_before_next_term(&driver->raft);
+    struct raft *raft = &driver->raft;
+    ask_before_next_term(raft);
+    uint64_t since_ms = be_patient(raft, now);
+    uint64_t told_ms = raft->election_timer_start;
     struct raft_event event = {.type = RAFT_TIMEOUT};
     (void)driver_event(driver, &event, NULL, false);
+    if (raft->state == RAFT_LEADER && raft->election_timer_start == told_ms) {
+        raft->election_timer_start = since_ms;
+    }
 }
 
 /* Keeps log ready ahead of need. When the disk has no room for it, it is asked again now and then. */
@@ -143,11 +174,6 @@ void driver_step(struct driver *driver)
     driver_tell_role(driver);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t driver_deadline_ms(const struct driver *driver)
 {
     uint64_t stored = driver->raft.last_stored;
@@ -178,7 +204,7 @@ bool driver_ready(const struct driver *driver)
     return raft->state == RAFT_LEADER && raft_transferee(raft) == 0 &&
            log_last_index(driver->log) < raft_commit_index(raft) + driver->options.window &&
            log_last_index(driver->log) <
-               raft->last_stored + DRIVER_INFLIGHT_MAX && /* Others may commit without our disk. */
+               raft->last_stored + DRIVER_UNSTORED_MAX && /* Others may commit without our disk. */
            has_room(driver);
 }
 
@@ -208,12 +234,9 @@ int driver_submit(struct driver *driver, struct slice payload, uint64_t *ret_ind
 
 static bool member_needs_rebuild(const struct driver *driver, uint64_t id, uint64_t match)
 {
-    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
-        if (driver->needs_rebuild[i] == id) {
-            return match + 1 < log_first_index(driver->log);
-        }
-    }
-    return false;
+    const struct driver_peer *peer = driver_peer_find(driver, id);
+    return peer != NULL && peer->term == raft_current_term(&driver->raft) && peer->rebuild &&
+           match + 1 < log_first_index(driver->log);
 }
 
 void driver_watch_disk(struct driver *driver)

@@ -18,6 +18,8 @@
  * meanwhile to be read. */
 #define LATE_MS 10u
 #define GRACE_MS 10u
+/* A disk that is slower than so many election timeouts is not waited for. */
+#define SLOW_ELECTIONS 10u
 
 static uint64_t now_of(const struct driver *driver)
 {
@@ -108,6 +110,23 @@ void driver_note_late(struct driver *driver, uint64_t due_ms)
     if (driver->late_due_ms != due_ms && now > due_ms + late_ms) {
         driver->late_due_ms = due_ms;
         driver->grace_ms = now + GRACE_MS;
+    }
+}
+
+void driver_was_slow(struct driver *driver, uint64_t took_ms)
+{
+    struct raft *raft = &driver->raft;
+    struct clock *clock = driver->options.clock;
+    uint64_t most_ms = (uint64_t)SLOW_ELECTIONS * driver->options.election_timeout_ms;
+    uint64_t wait_ms = took_ms < most_ms ? took_ms : most_ms;
+    if (wait_ms == 0 || raft->state == RAFT_LEADER) {
+        return;
+    }
+    /* What is said goes out only now, and time counts from then. A candidate's voters write their vote before they answer,
+     * to disks that may be as slow; and candidates that were at it at the same time must not be so again. */
+    raft->election_timer_start += wait_ms;
+    if (raft->state == RAFT_CANDIDATE) {
+        raft->election_timer_start += wait_ms + clock->random(clock) % (2 * wait_ms);
     }
 }
 

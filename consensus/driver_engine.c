@@ -33,10 +33,13 @@ uint64_t driver_term_of(const struct driver *driver, uint64_t index)
 static void save_meta(struct driver *driver)
 {
     struct meta_value value = {.term = raft_current_term(&driver->raft), .voted_for = raft_voted_for(&driver->raft)};
+    struct clock *clock = driver->options.clock;
+    uint64_t begun_ms = clock->monotonic_ms(clock);
     int err = meta_save(driver->meta, &value);
     if (err != 0) {
         driver_fatal(driver, err, "term and vote could not be written: %s", err_text(err));
     }
+    driver_was_slow(driver, clock->monotonic_ms(clock) - begun_ms);
 }
 
 /* Hands the entries to the log. They are ours (from a message or a submission) or the engine's own barrier. */
@@ -139,19 +142,10 @@ static void send_append(struct driver *driver, const struct raft_message *messag
 /* The engine wants to send a snapshot: the member needs entries that our log no longer has. */
 static void note_rebuild(struct driver *driver, uint64_t id)
 {
-    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
-        if (driver->needs_rebuild[i] == id) {
-            return;
-        }
-    }
-    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
-        if (driver->needs_rebuild[i] == 0) {
-            driver->needs_rebuild[i] = id;
-            journal_error(driver->options.journal, "raft",
-                          "node %llu is behind the oldest entry of our log (%llu): it needs a rebuild",
-                          (unsigned long long)id, (unsigned long long)log_first_index(driver->log));
-            return;
-        }
+    if (driver_peer_rebuild(driver, id)) {
+        journal_error(driver->options.journal, "raft",
+                      "node %llu is behind the oldest entry of our log (%llu): it needs a rebuild",
+                      (unsigned long long)id, (unsigned long long)log_first_index(driver->log));
     }
 }
 
@@ -195,6 +189,7 @@ static int engine_step(struct driver *driver, struct raft_event *event, const st
     event->time = driver->options.clock->monotonic_ms(driver->options.clock);
     event->capacity = UINT16_MAX; /* Space is watched by the node, not by the engine. */
     uint64_t term = raft_current_term(&driver->raft);
+    raft_set_max_inflight_entries(&driver->raft, driver_inflight(driver));
     int rv = raft_step(&driver->raft, event, &update);
     if (rv == RAFT_SHUTDOWN) {
         driver_fatal(driver, ERR_CORRUPT, "the engine found a contradiction in the log: %s",

@@ -13,9 +13,14 @@
 #include "consensus/meta.h"
 #include "proto/base/arena.h"
 
-/* Entries per follower that may be unanswered (the engine counts entries, not bytes). Entries kept behind a checkpoint must
- * be more than this. */
-#define DRIVER_INFLIGHT_MAX 128u
+/* Entries per follower that may be unanswered: many, for a follower with a slow disk, which syncs as many at once; but no
+ * more than so many bytes, which the loop has to read at once for one that is behind. (The engine counts entries, for all
+ * followers alike.) Entries kept behind a checkpoint must be more than this. */
+#define DRIVER_INFLIGHT_MAX 448u
+#define DRIVER_INFLIGHT_MIN 7u
+#define DRIVER_INFLIGHT_BYTES (16 * MIB)
+/* Entries that a leader may have proposed and not stored itself. */
+#define DRIVER_UNSTORED_MAX 128u
 #define DRIVER_TRAILING_MIN 512u
 /* Of the messages to a node that answers and does not take the entries offered, one in so many offers them again. */
 #define DRIVER_OFFERS_EVERY 8u
@@ -42,6 +47,7 @@ struct driver_peer {
     uint64_t offered; /* After which entry we last offered entries, how often again, */
     uint64_t offers;  /* and whether it has answered anything since. */
     bool answered;
+    bool rebuild; /* It needed entries that our log no longer has, and none that it has since. */
 };
 
 struct driver {
@@ -89,11 +95,14 @@ struct driver {
     /* What the host was told last. */
     enum driver_role told_role;
     uint64_t told_leader;
-    uint64_t leader_term; /* The highest in which a leader has spoken to us. */
+    uint64_t leader_term; /* The highest in which a leader has told the engine that it is one. */
     uint64_t told_term;
 
-    uint64_t barrier_term;               /* The term for which a barrier was submitted, if any. */
-    uint64_t needs_rebuild[MEMBERS_MAX]; /* Members to which the engine wanted to send a snapshot; 0: free. */
+    uint64_t barrier_term; /* The term for which a barrier was submitted, if any. */
+
+    /* The leader's term and our last entry when we last said that this node needs a rebuild. */
+    uint64_t rebuild_term;
+    uint64_t rebuild_last;
 };
 
 /* The entries that an event brings with it: what update.entries may point into. */
@@ -138,6 +147,10 @@ void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_appe
 /* In how many frames entries may be offered: as many as it takes, but for a node that was offered these, has answered, and
  * has not taken them: one, or often none. (Raft allows for a message with fewer entries, or none.) */
 unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log_index);
+/* How many entries a follower may have unanswered now. */
+unsigned driver_inflight(const struct driver *driver);
+/* It needs entries that our log no longer has. True when that is news. */
+bool driver_peer_rebuild(struct driver *driver, uint64_t id);
 /* Tells those that wait for it what is committed. */
 void driver_prompt(struct driver *driver);
 
@@ -160,6 +173,8 @@ void driver_leader_heard(struct driver *driver, uint64_t node);
 /* To be called when a timeout of the engine may be due: it waits a moment when that is noticed late, for what came in
  * meanwhile to be read; and when it is then due. */
 void driver_note_late(struct driver *driver, uint64_t due_ms);
+/* It took so long to write term and vote: an election is given more time. */
+void driver_was_slow(struct driver *driver, uint64_t took_ms);
 uint64_t driver_graced_ms(const struct driver *driver, uint64_t due_ms);
 
 /* driver_apply.c */

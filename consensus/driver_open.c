@@ -321,7 +321,6 @@ static int init_engine(struct driver *driver)
     raft_set_pre_vote(&driver->raft, true);
     raft_set_election_timeout(&driver->raft, options->election_timeout_ms);
     raft_set_heartbeat_timeout(&driver->raft, options->heartbeat_ms);
-    raft_set_max_inflight_entries(&driver->raft, DRIVER_INFLIGHT_MAX);
     return 0;
 }
 

@@ -92,6 +92,7 @@ unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log
     if (peer == NULL) {
         return UINT_MAX;
     }
+    peer->rebuild = false;
     if (peer->offered != prev_log_index) {
         peer->offered = prev_log_index;
         peer->offers = 0;
@@ -104,6 +105,40 @@ unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log
     peer->offers++;
     bool power_of_two = (peer->offers & (peer->offers - 1)) == 0;
     return (peer->offers < DRIVER_OFFERS_EVERY && power_of_two) || peer->offers % DRIVER_OFFERS_EVERY == 0;
+}
+
+/* Bytes of the `count` entries after `index`. */
+static uint64_t bytes_after(const struct driver *driver, uint64_t index, unsigned count)
+{
+    return log_bytes_from(driver->log, index + 1) - log_bytes_from(driver->log, index + 1 + count);
+}
+
+unsigned driver_inflight(const struct driver *driver)
+{
+    const struct raft *raft = &driver->raft;
+    uint64_t last = log_last_index(driver->log);
+    unsigned count = DRIVER_INFLIGHT_MAX;
+    for (unsigned i = 0; i < raft->configuration.n; i++) {
+        raft_index match;
+        if (raft_match_index(raft, raft->configuration.servers[i].id, &match) != 0 ||
+            match + DRIVER_INFLIGHT_MIN >= last) {
+            continue; /* Nothing to count, mostly. */
+        }
+        while (count > DRIVER_INFLIGHT_MIN && bytes_after(driver, match, count) > DRIVER_INFLIGHT_BYTES) {
+            count /= 2;
+        }
+    }
+    return count;
+}
+
+bool driver_peer_rebuild(struct driver *driver, uint64_t id)
+{
+    struct driver_peer *peer = peer_of(driver, id);
+    bool news = peer != NULL && !peer->rebuild;
+    if (news) {
+        peer->rebuild = true;
+    }
+    return news;
 }
 
 void driver_prompt(struct driver *driver)

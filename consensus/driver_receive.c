@@ -55,6 +55,9 @@ static int step_append(struct driver *driver, const struct raft_append_entries *
     struct driver_entries given = {.raft = raft_entries, .log = entries, .count = count};
     bool old_term = append->term < raft_current_term(&driver->raft);
     int rv = driver_event(driver, &event, &given, old_term);
+    if (rv <= 0 && append->term == raft_current_term(&driver->raft)) {
+        driver->leader_term = append->term;
+    }
     if (rv == -1) { /* The engine took the entries and gave the batch back; otherwise it has freed it. */
         raft_free(token);
     }
@@ -133,6 +136,21 @@ static int receive_append(struct driver *driver)
     return 0;
 }
 
+/* Once for each leader, and each time that our log has grown since: the leader asks at every heartbeat. */
+static void say_rebuild(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install)
+{
+    uint64_t last = log_last_index(driver->log);
+    if (driver->rebuild_term == install->term && driver->rebuild_last == last) {
+        return;
+    }
+    driver->rebuild_term = install->term;
+    driver->rebuild_last = last;
+    journal_error(driver->options.journal, "raft",
+                  "the leader (node %llu) no longer has the entries that this node lacks (%llu to %llu): "
+                  "this node needs a rebuild",
+                  (unsigned long long)leader, (unsigned long long)last + 1, install->last_index);
+}
+
 /* A leader offers a snapshot because its log no longer has what we need. What we hold already is confirmed; the rest cannot
  * be taken over a Raft message: the bulk of a state has its own way, and the leader asks again. */
 static int receive_install(struct driver *driver)
@@ -144,10 +162,7 @@ static int receive_install(struct driver *driver)
     }
     bool old_term = install->term < raft_current_term(&driver->raft);
     if (!old_term && driver_term_of(driver, install->last_index) != install->last_term) {
-        journal_error(driver->options.journal, "raft",
-                      "the leader (node %llu) no longer has the entries that this node lacks (up to %llu): "
-                      "this node needs a rebuild",
-                      driver->message.raft.server_id, install->last_index);
+        say_rebuild(driver, driver->message.raft.server_id, install);
         return 0;
     }
     int err =
@@ -232,7 +247,6 @@ static int receive_frame(struct driver *driver, uint64_t from, const struct fram
         return err;
     }
     if (speaks_as_leader(driver)) {
-        driver->leader_term = driver->message.term;
         driver_leader_heard(driver, from);
     }
     driver_peer_heard(driver, from, message->type == RAFT_APPEND_ENTRIES_RESULT ? message : NULL);

@@ -19,7 +19,7 @@
  *   G7  A refused pre-vote answers with the larger of the message's and our own term. Otherwise a candidate with an old
  *       term never learns of the new one: a deadlock.
  *   G8  The leader drops rejections at or below what it knows to match. Otherwise: empty probes for ever.
- *   G9  A timeout is fired only when due, and by a leader at most twice a heartbeat. Otherwise: a busy loop that aborts the
+ *   G9  A timeout is fired only when due, and by a leader at most once a heartbeat. Otherwise: a busy loop that aborts the
  *       pipelines of quiet peers.
  *   G10 An InstallSnapshot that arrives while one is being installed is dropped. Otherwise: a leak. */
 

@@ -265,7 +265,6 @@ static uint64_t successor_index(const struct log *log, const struct log_segment 
 
 int log_drop_before(struct log *log, uint64_t index)
 {
-    bool removed = false;
     int err = 0;
     while (err == 0 && log->segments.files.len > 1) {
         const struct log_segment *next = log_deque_at(&log->segments.files, 1);
@@ -275,14 +274,9 @@ int log_drop_before(struct log *log, uint64_t index)
         }
         err = log_segments_remove_first(&log->segments);
         if (err == 0) {
-            removed = true;
             log_index_drop_before(&log->index, first > log->index.first ? first : log->index.first);
             log_cache_drop_before(&log->cache, log->index.first);
         }
-    }
-    if (removed) {
-        int sync_err = log->options.disk->ops->sync_dir(log->options.disk, log->options.dir);
-        err = err == 0 ? sync_err : err;
     }
     return err;
 }

@@ -102,7 +102,8 @@ int log_append(struct log *log, const struct log_entry *entries, unsigned count)
  * records that follow with lower indexes say so. A write in flight reports at most index - 1 (guard G5). */
 void log_truncate(struct log *log, uint64_t index);
 
-/* Drops whole segments whose entries are all below `index`. */
+/* Drops whole segments whose entries are all below `index`. That is durable only when the next segment has been made: after a
+ * crash before that the log may begin with some of them. To sync the directory here would stop the loop. */
 int log_drop_before(struct log *log, uint64_t index) NODISCARD;
 
 /* Empties the log; the next entry will have index + 1. For an installed snapshot. Not while a write is in flight. */

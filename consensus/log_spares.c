@@ -117,6 +117,7 @@ void log_spares_finish(struct log_spares *spares, int err)
         spares_put(spares);
     } else if (err == ERR_NO_SPACE) {
         spares->is_short = true;
+        spares->refused_len = spares->made.len - spares->len_before;
         if (spares->made.file != NULL) {
             spares->made.len = spares->len_before;
             spares_put(spares);
@@ -135,6 +136,16 @@ int log_spares_make(struct log_spares *spares)
 bool log_spares_wanting(const struct log_spares *spares)
 {
     return !spares->making && spares->ready_len < spares->wanted;
+}
+
+bool log_spares_ask_again(struct log_spares *spares)
+{
+    if (!spares->is_short || spares->making || log_spares_wanting(spares) ||
+        spare_check_room(spares->disk, spares->refused_len) != 0) {
+        return false;
+    }
+    spares->is_short = false;
+    return true;
 }
 
 void log_spares_begin(struct log_spares *spares, struct log_spare of, uint64_t len,

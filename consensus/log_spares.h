@@ -32,7 +32,8 @@ struct log_spares {
     uint64_t next_number;                   /* Of the next one to be created. */
     struct log_spare ready[LOG_SPARES_MAX]; /* In order, numbered without a gap. */
     unsigned ready_len;
-    bool is_short; /* The disk had no room for the last one that was tried. */
+    bool is_short;        /* The disk had no room for the last one that was tried. */
+    uint64_t refused_len; /* What it had no room for. */
 
     bool making;
     struct log_spare made; /* At work; its file is NULL when it is a new one. */
@@ -58,6 +59,10 @@ void log_spares_begin(struct log_spares *spares, struct log_spare of, uint64_t l
                       void (*done)(struct disk_task *task, int err));
 /* To be called first in `done`. After ERR_NO_SPACE everything is as before. */
 void log_spares_finish(struct log_spares *spares, int err);
+
+/* When all are there, and the disk was short all the same, of room for something that is not wanted any more: asks it again.
+ * Whether it has the room now, and so is not short. */
+bool log_spares_ask_again(struct log_spares *spares);
 
 /* Takes the first one away; there is one. */
 struct log_spare log_spares_take(struct log_spares *spares);

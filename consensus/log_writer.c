@@ -77,6 +77,11 @@ static void prepare_spares(struct log *log)
     }
 }
 
+static void writer_say_room(const struct log *log)
+{
+    journal_info(log->options.journal, "log", "the disk has room for the log again");
+}
+
 static void spare_done(struct disk_task *task, int err)
 {
     struct log_spares *spares = container_of(task, struct log_spares, task);
@@ -100,7 +105,7 @@ static void spare_done(struct disk_task *task, int err)
         return;
     }
     if (was_short) {
-        journal_info(log->options.journal, "log", "the disk has room for the log again");
+        writer_say_room(log);
     }
     log->waiting_for_spare = false;
     err = log_writer_kick(log);
@@ -301,6 +306,9 @@ int log_prepare(struct log *log)
     log->waiting_for_spare = false;
     int err = log_writer_kick(log);
     prepare_spares(log);
+    if (!log->waiting_for_spare && log_spares_ask_again(spares)) {
+        writer_say_room(log);
+    }
     return err;
 }
 

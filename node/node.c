@@ -226,7 +226,7 @@ static void node_close(struct node *node)
 static void node_out_of_patience(uv_timer_t *timer)
 {
     struct node *node = container_of(timer, struct node, patience);
-    journal_warning(node->journal, "node", "nobody has taken over the leadership; stopping all the same");
+    journal_warning(node->journal, "node", "not everything could be handed over in time; stopping all the same");
     node_close(node);
 }
 

@@ -19,6 +19,17 @@ static void queue_pop(struct frame_queue *queue)
     queue->first = (queue->first + 1) & (queue->cap - 1);
     queue->count--;
     queue->sent = 0;
+    if (queue->count == 0 && queue->cap > RING_CAP_FIRST) {
+        free(queue->ring); /* A ring that once was long is no reason to keep it. */
+        queue->ring = NULL;
+        queue->cap = 0;
+        queue->first = 0;
+    }
+}
+
+size_t frame_queue_cost(const struct frame_queue *queue)
+{
+    return queue->len + queue->count * FRAME_QUEUE_FRAME_COST;
 }
 
 void frame_queue_done(struct frame_queue *queue)

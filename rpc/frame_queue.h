@@ -10,6 +10,10 @@
 #include "proto/base/err.h"
 #include "proto/wire/frame.h"
 
+/* What a frame costs besides its bytes: its place in the ring and two allocations, about. A million answers of two bytes
+ * are not two megabytes. */
+#define FRAME_QUEUE_FRAME_COST 128u
+
 /* Zero-initialise; frame_queue_done() at the end. */
 struct frame_queue {
     struct frame_out *ring; /* NULL while nothing has been queued. */
@@ -21,6 +25,9 @@ struct frame_queue {
 };
 
 void frame_queue_done(struct frame_queue *queue);
+
+/* Bytes of memory that it takes, about. */
+size_t frame_queue_cost(const struct frame_queue *queue);
 
 /* Takes ownership on success. ERR_NOMEM. */
 int frame_queue_push(struct frame_queue *queue, struct frame_out *frame) NODISCARD;

@@ -13,11 +13,29 @@ void frame_reader_init(struct frame_reader *reader, size_t len_max)
     memory_claim_init(&reader->claim, NULL, NULL);
 }
 
+/* Counts the staging buffer in the budget, as long as it is now. */
+static void staging_count(struct frame_reader *reader)
+{
+    struct memory_budget *budget = reader->claim.budget;
+    size_t before = reader->counted;
+    if (budget == NULL || reader->cap == before) {
+        return;
+    }
+    reader->counted = reader->cap;
+    if (reader->cap > before) {
+        memory_budget_add(budget, reader->cap - before);
+    } else {
+        memory_budget_remove(budget, before - reader->cap);
+    }
+}
+
 void frame_reader_done(struct frame_reader *reader)
 {
     blob_unref(reader->large);
     free(reader->staging);
     memory_claim_release(&reader->claim);
+    reader->cap = 0;
+    staging_count(reader);
     frame_reader_init(reader, reader->len_max);
 }
 
@@ -43,7 +61,8 @@ static void staging_pack(struct frame_reader *reader)
     reader->end = len;
 }
 
-void frame_reader_trim(struct frame_reader *reader)
+/* Frees what is not needed for the bytes in it. */
+static void staging_shrink(struct frame_reader *reader)
 {
     size_t len = reader->end - reader->begin;
     if (reader->staging == NULL || len > reader->cap / 2) {
@@ -63,6 +82,30 @@ void frame_reader_trim(struct frame_reader *reader)
     reader->cap = len;
 }
 
+void frame_reader_trim(struct frame_reader *reader)
+{
+    staging_shrink(reader);
+    staging_count(reader);
+}
+
+static bool reader_pressed(const struct frame_reader *reader)
+{
+    return reader->claim.budget != NULL && memory_budget_pressed(reader->claim.budget);
+}
+
+/* How long the staging buffer is to be for the next read. It may hold the part of a frame that was small when it came. */
+static size_t staging_len(const struct frame_reader *reader)
+{
+    size_t pressed = reader->end + FRAME_READER_PRESSED_STAGING_LEN;
+    return reader_pressed(reader) && pressed < FRAME_READER_STAGING_LEN ? pressed : FRAME_READER_STAGING_LEN;
+}
+
+/* From which length on a frame needs room. */
+static size_t large_len(const struct frame_reader *reader)
+{
+    return reader_pressed(reader) ? FRAME_READER_PRESSED_LARGE_LEN : FRAME_READER_LARGE_LEN;
+}
+
 int frame_reader_buffer(struct frame_reader *reader, uint8_t **ret_data, size_t *ret_len)
 {
     if (reader->large != NULL) {
@@ -71,13 +114,14 @@ int frame_reader_buffer(struct frame_reader *reader, uint8_t **ret_data, size_t 
         return 0;
     }
     staging_pack(reader);
-    if (reader->cap < FRAME_READER_STAGING_LEN) {
-        uint8_t *more = realloc(reader->staging, FRAME_READER_STAGING_LEN);
+    size_t cap = staging_len(reader);
+    if (reader->cap < cap) {
+        uint8_t *more = realloc(reader->staging, cap);
         if (more == NULL) {
             return ERR_NOMEM;
         }
         reader->staging = more;
-        reader->cap = FRAME_READER_STAGING_LEN;
+        reader->cap = cap;
     }
     *ret_data = reader->staging + reader->end;
     *ret_len = reader->cap - reader->end;
@@ -112,7 +156,7 @@ static int frame_cut(struct frame_reader *reader, const struct frame_prefix *pre
 {
     size_t len = (size_t)prefix->header_len + prefix->body_len;
     size_t have = reader->end - reader->begin - FRAME_PREFIX_LEN;
-    if (have < len && (len < FRAME_READER_LARGE_LEN || !memory_claim_take(&reader->claim, len))) {
+    if (have < len && (len < large_len(reader) || !memory_claim_take(&reader->claim, len))) {
         *ret_got = false;
         return 0;
     }

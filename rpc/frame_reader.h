@@ -3,7 +3,8 @@
  *
  * Small frames are cut from a staging buffer that takes many of them in one read; a large one is read straight into its
  * blob. Memory: the staging buffer, which is there only while it holds something, and one frame within the limit, for
- * which there must be room in a budget that readers may share. */
+ * which there must be room in a budget that readers may share. What stays in the staging buffer is counted there; once
+ * much of the budget is taken, a reader takes little bytes at a time, and smaller frames have to wait for room as well. */
 
 #ifndef HOLDFAST_RPC_FRAME_READER_H
 #define HOLDFAST_RPC_FRAME_READER_H
@@ -23,11 +24,16 @@
  * below, copying it out of the staging buffer is cheaper than another read. */
 #define FRAME_READER_LARGE_LEN (FRAME_READER_STAGING_LEN / 2)
 
+/* The same while more than half of the budget is taken. */
+#define FRAME_READER_PRESSED_STAGING_LEN (4u * 1024u)
+#define FRAME_READER_PRESSED_LARGE_LEN (FRAME_READER_PRESSED_STAGING_LEN / 2)
+
 struct frame_reader {
     uint8_t *staging; /* NULL while nothing is in it. */
     size_t cap;
     size_t begin; /* Bytes [begin, end) are not cut yet. */
     size_t end;
+    size_t counted;     /* Of the staging buffer, in the budget. */
     size_t len_max;     /* Of a frame, header and body together. */
     struct blob *large; /* A frame that is read straight into its blob, or NULL. */
     size_t large_filled;
@@ -67,7 +73,8 @@ void frame_reader_handed_on(struct frame_reader *reader);
  * many it has, or 0 while its prefix is not complete. */
 size_t frame_reader_begun(const struct frame_reader *reader, size_t *ret_len);
 
-/* Frees what the staging buffer does not need for the bytes in it: an idle connection costs little. */
+/* Frees what the staging buffer does not need for the bytes in it, as an idle connection should cost little, and counts the
+ * rest. To be called when a read is over. */
 void frame_reader_trim(struct frame_reader *reader);
 
 #endif

@@ -48,6 +48,9 @@ struct gateway_sink {
     /* Exactly one for each command taken, in the order in which they were carried out, unless the link ends before. */
     void (*reply)(void *arg, const struct gateway_reply *reply);
     void (*delivery)(void *arg, const struct gateway_delivery *delivery);
+    /* Asked before each delivery, with the length of its body. False: not now; pause(true) has been called from within, and
+     * pause(false) follows. May be NULL: always. */
+    bool (*takes)(void *arg, size_t body_len);
     /* A subscription is over although nobody asked: NOT_FOUND, its queue was deleted. Deliveries of it that came before
      * stand; none follows. Also after an attachment, for a consumer named in it that the session does not have (any
      * more): then a Subscribe that the client has still to send again may yet make it. */
@@ -84,7 +87,7 @@ struct gateway_queue {
     uint64_t delivered;
     uint64_t settled;
     uint64_t released;
-    uint64_t oldest_ms; /* Log time at which the oldest ready message was enqueued; 0: none is ready. */
+    uint64_t oldest_ms; /* Log time at which the oldest ready message was enqueued; 0: none is ready, or in a list. */
 };
 
 struct gateway_browsed {

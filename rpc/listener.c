@@ -16,9 +16,13 @@
  * in between. */
 #define ACCEPTS_PER_TURN 32u
 
+/* A connection that could not be accepted for want of memory is offered again after this time. */
+#define RETRY_MS 100u
+
 struct listener {
     struct listener_events events;
     uv_tcp_t tcp;
+    uv_timer_t retry;  /* For a connection that could not be accepted. */
     uv_idle_t idle;    /* Runs at each turn in which connections were accepted or put off. */
     unsigned accepted; /* In this turn. */
     bool put_off;      /* One waits; libuv asks for no other before it has been accepted. */
@@ -47,9 +51,15 @@ static void on_idle_closed(uv_handle_t *handle)
     listener_release(container_of((uv_idle_t *)(void *)handle, struct listener, idle));
 }
 
+static void on_retry_closed(uv_handle_t *handle)
+{
+    listener_release(container_of((uv_timer_t *)(void *)handle, struct listener, retry));
+}
+
 static void handles_close(struct listener *listener)
 {
     uv_close((uv_handle_t *)&listener->tcp, on_tcp_closed);
+    uv_close((uv_handle_t *)&listener->retry, on_retry_closed);
     uv_close((uv_handle_t *)&listener->idle, on_idle_closed);
 }
 
@@ -63,6 +73,17 @@ static void on_turn(uv_idle_t *idle)
     }
     listener->put_off = false;
     listener->events.connection(listener->events.arg, &listener->tcp);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct listener *listener = container_of(timer, struct listener, retry);
+    listener->events.connection(listener->events.arg, &listener->tcp);
+}
+
+void listener_put_off(struct listener *listener)
+{
+    (void)uv_timer_start(&listener->retry, on_retry, RETRY_MS, 0);
 }
 
 static void on_connection(uv_stream_t *handle, int status)
@@ -114,9 +135,10 @@ int listener_open(uv_loop_t *loop, const char *text, const struct listener_event
     }
     listener->events = *events;
     int rc = uv_tcp_init(loop, &listener->tcp);
-    CHECK(rc == 0); /* Without a socket to make it cannot fail (libuv 1.44, tcp.c). */
+    CHECK(rc == 0);                              /* Without a socket to make it cannot fail (libuv 1.44, tcp.c). */
+    (void)uv_timer_init(loop, &listener->retry); /* Nor can these two (timer.c and loop-watcher.c). */
     (void)uv_idle_init(loop, &listener->idle);
-    listener->open = 2;
+    listener->open = 3;
     rc = listener_bind(loop, listener, &address);
     if (rc != 0) {
         (void)snprintf(detail, detail_len, "cannot listen on %s: %s", text, uv_strerror(rc));

@@ -13,7 +13,7 @@ struct listener;
 
 struct listener_events {
     void *arg;
-    /* A connection waits: stream_accept() it. */
+    /* A connection waits: stream_accept() it, or listener_put_off(). */
     void (*connection)(void *arg, uv_tcp_t *tcp);
     /* Accepting failed, for want of file descriptors for instance; listening goes on. `detail` is one line. */
     void (*failed)(void *arg, const char *detail);
@@ -24,6 +24,10 @@ struct listener_events {
  * `detail` gets one line on error. */
 int listener_open(uv_loop_t *loop, const char *address, const struct listener_events *events,
                   struct listener **ret_listener, char *detail, size_t detail_len) NODISCARD;
+
+/* From within connection(), when there is no memory to accept it: it waits a little and is offered again. One that is
+ * neither accepted nor put off stops the listener, as libuv waits for it. */
+void listener_put_off(struct listener *listener);
 
 /* The port that it listens on. */
 uint16_t listener_port(const struct listener *listener);

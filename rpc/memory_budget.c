@@ -13,7 +13,14 @@ void memory_budget_init(struct memory_budget *budget, uint64_t limit)
 /* One alone may be larger than the limit: it must not wait for ever. */
 static bool budget_fits(const struct memory_budget *budget, uint64_t len)
 {
-    return budget->used == 0 || (budget->used <= budget->limit && len <= budget->limit - budget->used);
+    return budget->holders == 0 || (budget->used <= budget->limit && len <= budget->limit - budget->used);
+}
+
+static void claim_hold(struct memory_claim *claim)
+{
+    claim->state = MEMORY_CLAIM_HELD;
+    claim->budget->used += claim->len;
+    claim->budget->holders++;
 }
 
 static void budget_grant(struct memory_budget *budget)
@@ -24,8 +31,7 @@ static void budget_grant(struct memory_budget *budget)
             return; /* Those behind it wait as well, or a large one would never get its turn. */
         }
         list_remove(node);
-        claim->state = MEMORY_CLAIM_HELD;
-        budget->used += claim->len;
+        claim_hold(claim);
         claim->granted(claim);
     }
 }
@@ -47,6 +53,28 @@ bool memory_budget_over(const struct memory_budget *budget)
     return budget->used > budget->limit;
 }
 
+bool memory_budget_pressed(const struct memory_budget *budget)
+{
+    return budget->used > budget->limit / 2;
+}
+
+bool memory_budget_fits(const struct memory_budget *budget, uint64_t len)
+{
+    return list_empty(&budget->waiters) && budget_fits(budget, len);
+}
+
+void memory_budget_hold(struct memory_budget *budget)
+{
+    budget->holders++;
+}
+
+void memory_budget_unhold(struct memory_budget *budget)
+{
+    CHECK(budget->holders > 0);
+    budget->holders--;
+    budget_grant(budget);
+}
+
 void memory_claim_init(struct memory_claim *claim, struct memory_budget *budget,
                        void (*granted)(struct memory_claim *claim))
 {
@@ -64,9 +92,8 @@ bool memory_claim_take(struct memory_claim *claim, uint64_t len)
         return false;
     }
     claim->len = len;
-    if (list_empty(&budget->waiters) && budget_fits(budget, len)) {
-        claim->state = MEMORY_CLAIM_HELD;
-        budget->used += len;
+    if (memory_budget_fits(budget, len)) {
+        claim_hold(claim);
         return true;
     }
     claim->state = MEMORY_CLAIM_WAITING;
@@ -79,6 +106,7 @@ void memory_claim_release(struct memory_claim *claim)
     enum memory_claim_state state = claim->state;
     claim->state = MEMORY_CLAIM_IDLE;
     if (state == MEMORY_CLAIM_HELD) {
+        claim->budget->holders--;
         memory_budget_remove(claim->budget, claim->len);
     } else if (state == MEMORY_CLAIM_WAITING) {
         list_remove(&claim->node);

@@ -2,7 +2,9 @@
  *
  * A connection's own bound times the number of connections is more than a machine has; this is the bound of all of them
  * together. Who claims before allocating waits while there is no room; what is there already and cannot wait is counted
- * only, and memory_budget_over() tells when it is too much. */
+ * only, and memory_budget_over() and memory_budget_pressed() tell when it is much. Claims are for what is large. One of
+ * them is granted in any case: what is only counted may exceed the limit for as long as others like, and one large frame
+ * after the other must get through. */
 
 #ifndef HOLDFAST_RPC_MEMORY_BUDGET_H
 #define HOLDFAST_RPC_MEMORY_BUDGET_H
@@ -16,6 +18,7 @@
 struct memory_budget {
     uint64_t limit; /* In bytes. */
     uint64_t used;
+    unsigned holders;         /* Claims that are held, and what memory_budget_hold() counted. */
     struct list_node waiters; /* Claims, oldest first. */
 };
 
@@ -39,12 +42,20 @@ void memory_budget_add(struct memory_budget *budget, uint64_t len);
 void memory_budget_remove(struct memory_budget *budget, uint64_t len);
 
 bool memory_budget_over(const struct memory_budget *budget);
+/* More than half of it is taken: who could do with less, should. */
+bool memory_budget_pressed(const struct memory_budget *budget);
+/* Whether a claim of `len` bytes would be granted at once. */
+bool memory_budget_fits(const struct memory_budget *budget, uint64_t len);
+
+/* What was a claim is counted now, and still large: another one is not granted for its sake. */
+void memory_budget_hold(struct memory_budget *budget);
+void memory_budget_unhold(struct memory_budget *budget);
 
 void memory_claim_init(struct memory_claim *claim, struct memory_budget *budget,
                        void (*granted)(struct memory_claim *claim));
 
 /* Takes `len` bytes: true when the claim holds them. Otherwise it waits, behind those that came before, and granted()
- * follows; asking again is harmless. A claim over the limit is granted when nothing else is taken. */
+ * follows; asking again is harmless. A claim over the limit is granted when there is no other holder. */
 bool memory_claim_take(struct memory_claim *claim, uint64_t len);
 
 /* Gives back what it holds, or waits no more. Harmless when it does neither. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/base/limits.h"
 #include "rpc/stream_private.h"
 
@@ -65,7 +66,7 @@ static uint64_t nearest_deadline(const struct stream *stream)
     if (stream->finishing) {
         return stream->linger_deadline_ms;
     }
-    uint64_t nearest = UINT64_MAX;
+    uint64_t nearest = stream->grant_deadline_ms;
     if (stream->state == STREAM_CONNECTING) {
         nearest = stream->connect_deadline_ms;
     }
@@ -79,6 +80,9 @@ static uint64_t nearest_deadline(const struct stream *stream)
         uint64_t frame =
             stream->frame_deadline_ms < stream->look_deadline_ms ? stream->frame_deadline_ms : stream->look_deadline_ms;
         nearest = frame < nearest ? frame : nearest;
+    }
+    if (stream->state == STREAM_OPEN && stream->holds_share && stream->take_deadline_ms < nearest) {
+        nearest = stream->take_deadline_ms;
     }
     if (stream->state == STREAM_OPEN && stream->vanish_deadline_ms < nearest) {
         nearest = stream->vanish_deadline_ms;
@@ -152,6 +156,8 @@ static void on_timer(uv_timer_t *timer)
         stall_check(stream);
         stream_vanish_check(stream, now);
         stream_frame_look(stream, now);
+        stream_take_look(stream, now);
+        stream_grant_check(stream, now);
     }
     if ((stream->finishing || stream->end_err == 0) && nearest_deadline(stream) > now) {
         stream_arm(stream);
@@ -227,7 +233,7 @@ static void options_fill(struct stream_options *options)
 int stream_new(uv_loop_t *loop, const struct stream_options *options, const struct stream_events *events,
                struct stream **ret_stream)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    struct stream *stream = fault_fires(FAULT_ALLOCATION) ? NULL : calloc(1, sizeof *stream);
     if (stream == NULL) {
         return ERR_NOMEM;
     }
@@ -240,10 +246,12 @@ int stream_new(uv_loop_t *loop, const struct stream_options *options, const stru
     stream->events = *events;
     stream->armed_ms = UINT64_MAX;
     stream->vanish_deadline_ms = UINT64_MAX;
+    stream->grant_deadline_ms = UINT64_MAX;
     size_t len_max = stream->options.frame_len_max;
     frame_reader_init(&stream->reader,
                       len_max < STREAM_HANDSHAKE_FRAME_LEN_MAX ? len_max : STREAM_HANDSHAKE_FRAME_LEN_MAX);
     frame_reader_share(&stream->reader, stream->options.receive_budget, stream_memory_granted);
+    memory_claim_init(&stream->send_claim, stream->options.send_budget, stream_send_granted);
     if (uv_tcp_init(loop, &stream->tcp) != 0) {
         free(stream);
         return ERR_SYSTEM;
@@ -331,6 +339,7 @@ void stream_close(struct stream *stream, stream_close_cb cb)
         return;
     }
     stream->state = STREAM_CLOSING;
+    stream_send_claim_drop(stream);
     stream_connect_cancel(stream);
     if (!uv_is_closing((uv_handle_t *)&stream->tcp)) {
         uv_close((uv_handle_t *)&stream->tcp, on_tcp_closed);
@@ -347,6 +356,7 @@ void stream_finish(struct stream *stream, stream_close_cb cb)
     }
     stream->close_cb = cb;
     stream->finishing = true;
+    stream_send_claim_drop(stream);
     frame_reader_done(&stream->reader); /* What has begun to arrive is not waited for. */
     stream->linger_deadline_ms = stream_deadline(stream, stream->options.linger_ms);
     if (stream->end_err != ERR_CLOSED && stream_read_start(stream) != 0) {

@@ -12,7 +12,8 @@
  * Writing: frames queue until the end of the loop's turn (or stream_flush()) and leave in few vectored writes; their
  * parts are not copied. The queue is bounded in bytes: above `queue_high` the owner is told to slow down, at `queue_max`
  * frames are refused. Streams may share a budget for what is queued: while it is exceeded, each is congested as soon as
- * STREAM_SHARE_HIGH bytes are queued in it. A peer that takes nothing for `stall_timeout_ms` (noticed within twice that time) while something
+ * STREAM_SHARE_HIGH bytes are queued in it; an owner that can wait asks stream_admits() before it makes a frame, so that
+ * large ones wait for room in the budget, in order. A peer that takes nothing for `stall_timeout_ms` (noticed within twice that time) while something
  * is queued has ended. The process or thread must ignore SIGPIPE, which libuv leaves alone. */
 
 #ifndef HOLDFAST_RPC_STREAM_H
@@ -30,11 +31,12 @@
 #define STREAM_HANDSHAKE_FRAME_LEN_MAX (64u * 1024u)
 
 /* The marks of a stream's queue while the budget of all is exceeded: what each may have in any case. */
-#define STREAM_SHARE_HIGH (64u * 1024u)
-#define STREAM_SHARE_LOW (32u * 1024u)
+#define STREAM_SHARE_HIGH (16u * 1024u)
+#define STREAM_SHARE_LOW (8u * 1024u)
 
 /* A frame that has begun makes progress when so many more bytes of it have come. While others wait for the memory that it
- * takes, one of which nothing comes any more has only this part of its time. */
+ * takes, one of which nothing comes any more has only this part of its time; so has a peer that takes nothing of what is
+ * queued for it. */
 #define STREAM_PROGRESS_LEN (4u * 1024u * 1024u)
 #define STREAM_STOPPED_PART 10u
 
@@ -103,6 +105,11 @@ void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms);
  * or can no longer send. ERR_NOMEM. On error the frame is dropped and nothing of it is sent. */
 int stream_send(struct stream *stream, struct frame_out *frame) NODISCARD;
 
+/* Whether a frame of about `len` bytes may be queued now. False: the owner counts as told that the stream is congested,
+ * as by the event, which does not come; congested(false) follows when there is room, and the owner asks again. To be
+ * asked before each frame that can wait; with 0 it is about the marks alone. */
+bool stream_admits(struct stream *stream, size_t len);
+
 /* Writes what is queued now, as far as the socket takes it, rather than at the end of the turn. */
 void stream_flush(struct stream *stream);
 
@@ -112,6 +119,14 @@ void stream_hold(struct stream *stream, bool hold);
 
 /* Bytes queued and not yet taken by the kernel. */
 size_t stream_queued_bytes(const struct stream *stream);
+
+/* What the kernel knows of the connection's bytes; all 0 while there is none. */
+struct stream_movement {
+    uint64_t received;
+    uint64_t acknowledged; /* By the peer's host: of those that were sent. */
+    uint64_t outstanding;  /* Sent, or queued, and not acknowledged. */
+};
+void stream_movement(const struct stream *stream, struct stream_movement *ret_movement);
 
 /* The peer's "address:port" as text; "" before the connection. Lives as long as the stream. */
 const char *stream_peer_name(const struct stream *stream);

@@ -44,7 +44,11 @@ struct stream {
     size_t looked_seen; /* As many bytes of it were here when that was looked at last. */
 
     struct frame_queue queue;
-    size_t accounted; /* Of its bytes, in the budget. */
+    size_t accounted;               /* What it costs, in the budget. */
+    bool holds_share;               /* Counted as a holder there: more than STREAM_SHARE_HIGH. */
+    struct memory_claim send_claim; /* For the large frame that the owner wants to send. */
+    uint64_t taken_bytes;           /* By the kernel, so far, */
+    uint64_t look_taken;            /* and when that was looked at last. */
     uv_write_t write;
     size_t writing_len;
     size_t writing_left; /* As last seen. */
@@ -57,6 +61,8 @@ struct stream {
     uint64_t frame_deadline_ms;
     uint64_t look_deadline_ms; /* UINT64_MAX: the frame takes no room that others could wait for. */
     uint64_t stall_deadline_ms;
+    uint64_t take_deadline_ms;   /* While it holds more than its share: when it is looked whether anything is taken. */
+    uint64_t grant_deadline_ms;  /* UINT64_MAX: nothing was granted. */
     uint64_t vanish_deadline_ms; /* UINT64_MAX: nothing is watched. */
     uint64_t linger_deadline_ms;
 
@@ -103,10 +109,18 @@ void stream_vanish_watch(struct stream *stream);
 /* stream_socket.c: fails the stream when they are not. */
 void stream_vanish_check(struct stream *stream, uint64_t now);
 
-/* stream_write.c: counts the queue in the budget, as long as it is now. */
+/* stream_congestion.c: counts the queue in the budget, as long as it is now. */
 void stream_account(struct stream *stream);
-/* stream_write.c: tells the owner when a watermark has been crossed since it was last told. */
+/* stream_congestion.c: tells the owner when a watermark has been crossed since it was last told. */
 void stream_congestion_check(struct stream *stream);
+/* stream_congestion.c: the budget has room for what the owner wanted to send. */
+void stream_send_granted(struct memory_claim *claim);
+/* stream_congestion.c: gives back what was granted and has not been used in time. */
+void stream_grant_check(struct stream *stream, uint64_t now);
+/* stream_congestion.c: waits no more, and gives back what was granted. */
+void stream_send_claim_drop(struct stream *stream);
+/* stream_congestion.c: fails the stream when its peer takes nothing and others wait for the room of what is queued. */
+void stream_take_look(struct stream *stream, uint64_t now);
 /* stream_write.c: half-closes a finishing stream once everything is out. */
 void stream_finish_step(struct stream *stream);
 

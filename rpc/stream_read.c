@@ -34,7 +34,9 @@ static size_t frame_seen(const struct stream *stream)
 static uint64_t look_deadline(const struct stream *stream)
 {
     uint64_t timeout_ms = stream->options.frame_timeout_ms;
-    bool takes_room = stream->reader.claim.state == MEMORY_CLAIM_HELD && timeout_ms != UINT64_MAX;
+    const struct memory_claim *claim = &stream->reader.claim;
+    bool much = claim->budget != NULL && frame_seen(stream) > FRAME_READER_PRESSED_STAGING_LEN;
+    bool takes_room = (claim->state == MEMORY_CLAIM_HELD || much) && timeout_ms != UINT64_MAX;
     return takes_room ? stream_deadline(stream, timeout_ms / STREAM_STOPPED_PART) : UINT64_MAX;
 }
 
@@ -53,23 +55,28 @@ void stream_frame_look(struct stream *stream, uint64_t now)
     stream->look_deadline_ms = look_deadline(stream);
 }
 
-/* The next frame is not complete. One that has begun must go on: what it holds is memory that others could use. */
+/* The next frame is not complete. One that has begun must go on: what it holds is memory that others could use. It may hold
+ * some only later, when its length is known. */
 static void frame_watch(struct stream *stream)
 {
     size_t seen = frame_seen(stream);
     if (seen == 0) {
         return;
     }
-    if (!stream->frame_begun) {
+    bool begins = !stream->frame_begun;
+    if (begins) {
         stream->frame_begun = true;
         stream->frame_began_ms = uv_now(stream->loop);
         stream->looked_seen = 0;
-        stream->look_deadline_ms = look_deadline(stream);
-    } else if (seen - stream->frame_seen < STREAM_PROGRESS_LEN) {
-        return;
+        stream->look_deadline_ms = UINT64_MAX;
     }
-    stream->frame_seen = seen;
-    stream->frame_deadline_ms = stream_deadline(stream, stream->options.frame_timeout_ms);
+    if (begins || seen - stream->frame_seen >= STREAM_PROGRESS_LEN) {
+        stream->frame_seen = seen;
+        stream->frame_deadline_ms = stream_deadline(stream, stream->options.frame_timeout_ms);
+    }
+    if (stream->look_deadline_ms == UINT64_MAX) {
+        stream->look_deadline_ms = look_deadline(stream);
+    }
     stream_arm(stream);
 }
 

@@ -1,4 +1,4 @@
-/* Writing a stream: the queue to the socket, watermarks, the last word. */
+/* Writing a stream: the queue to the socket, the last word. */
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
@@ -11,25 +11,11 @@
 
 static void on_written(uv_write_t *write, int status);
 
-void stream_account(struct stream *stream)
-{
-    struct memory_budget *budget = stream->options.send_budget;
-    size_t len = stream->queue.len;
-    if (budget == NULL || len == stream->accounted) {
-        return;
-    }
-    if (len > stream->accounted) {
-        memory_budget_add(budget, len - stream->accounted);
-    } else {
-        memory_budget_remove(budget, stream->accounted - len);
-    }
-    stream->accounted = len;
-}
-
 /* `len` bytes of the queue are the kernel's now. */
 static void write_taken(struct stream *stream, size_t len)
 {
     frame_queue_taken(&stream->queue, len);
+    stream->taken_bytes += len;
     stream_account(stream);
     stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
     stream_vanish_watch(stream);
@@ -105,27 +91,6 @@ void stream_flush(struct stream *stream)
     stream_arm(stream);
 }
 
-/* The mark that the queue must cross next. Its own, or less while all streams together have more than they should. */
-static size_t congestion_mark(const struct stream *stream)
-{
-    const struct memory_budget *budget = stream->options.send_budget;
-    size_t mark = stream->congested ? stream->options.queue_low : stream->options.queue_high;
-    size_t share = stream->congested ? STREAM_SHARE_LOW : STREAM_SHARE_HIGH;
-    return budget != NULL && memory_budget_over(budget) && share < mark ? share : mark;
-}
-
-void stream_congestion_check(struct stream *stream)
-{
-    bool congested = stream->queue.len > congestion_mark(stream);
-    if (congested == stream->congested || stream->end_reported || stream->finishing) {
-        return;
-    }
-    stream->congested = congested;
-    if (stream->events.congested != NULL) {
-        stream->events.congested(stream->events.arg, congested);
-    }
-}
-
 static void on_written(uv_write_t *write, int status)
 {
     struct stream *stream = container_of(write, struct stream, write);
@@ -163,9 +128,9 @@ int stream_send(struct stream *stream, struct frame_out *frame)
     }
     if (was_empty) {
         stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
-        stream_arm(stream);
     }
     stream_account(stream);
+    stream_arm(stream);
     stream_wake(stream);
     return 0;
 }

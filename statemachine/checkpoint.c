@@ -3,6 +3,7 @@
 #include "statemachine/checkpoint.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 
@@ -246,13 +247,32 @@ static int checkpoint_collect_producers(struct machine_checkpoint *checkpoint, s
     return 0;
 }
 
-static int checkpoint_collect(struct machine_checkpoint *checkpoint, struct machine *machine, struct slice consensus)
+/* Behind those that one that failed had. */
+static int checkpoint_collect_forgotten(struct machine_checkpoint *checkpoint, struct machine *machine)
 {
-    checkpoint->forgotten = machine->forgotten;
-    checkpoint->forgotten_len = machine->forgotten_len;
+    size_t len = checkpoint->forgotten_len + machine->forgotten_len;
+    if (machine->forgotten_len == 0) {
+        return 0;
+    }
+    struct forgotten_row *forgotten = realloc(checkpoint->forgotten, len * sizeof *forgotten);
+    if (forgotten == NULL) {
+        return ERR_NOMEM;
+    }
+    memcpy(forgotten + checkpoint->forgotten_len, machine->forgotten, machine->forgotten_len * sizeof *forgotten);
+    checkpoint->forgotten = forgotten;
+    checkpoint->forgotten_len = len;
+    free(machine->forgotten);
     machine->forgotten = NULL;
     machine->forgotten_len = machine->forgotten_cap = 0;
-    int err = checkpoint_collect_queues(checkpoint, machine);
+    return 0;
+}
+
+static int checkpoint_collect(struct machine_checkpoint *checkpoint, struct machine *machine, struct slice consensus)
+{
+    int err = checkpoint_collect_forgotten(checkpoint, machine);
+    if (err == 0) {
+        err = checkpoint_collect_queues(checkpoint, machine);
+    }
     if (err == 0) {
         err = checkpoint_collect_returns(checkpoint, machine);
     }
@@ -282,14 +302,16 @@ int machine_checkpoint(struct machine *machine, struct slice consensus, struct m
     if (machine->checkpoint != NULL) {
         return ERR_BUSY;
     }
-    struct machine_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    struct machine_checkpoint *checkpoint = machine->failed != NULL ? machine->failed : calloc(1, sizeof *checkpoint);
     if (checkpoint == NULL) {
         return ERR_NOMEM;
     }
     checkpoint->machine = machine;
     checkpoint->store = machine->store;
-    checkpoint->before = machine->failed;
-    machine->failed = NULL;
+    if (machine->failed != NULL) {
+        machine->failed = NULL;
+        checkpoint_renew(checkpoint);
+    }
     machine->checkpoint = checkpoint;
     int err = checkpoint_collect(checkpoint, machine, consensus);
     if (err != 0) {
@@ -323,14 +345,15 @@ void machine_checkpoint_done(struct machine_checkpoint *checkpoint, int err)
     }
     /* What it holds may have been settled since, and now has no row either: it must not be found again. */
     body_cache_done(&machine->bodies);
-    for (const struct machine_checkpoint *each = checkpoint; each != NULL; each = each->before) {
-        checkpoint_let_go(machine, each);
-    }
+    checkpoint_let_go(machine, checkpoint);
     checkpoint_free(checkpoint);
 }
 
-static void checkpoint_free_one(struct machine_checkpoint *checkpoint)
+void checkpoint_free(struct machine_checkpoint *checkpoint)
 {
+    if (checkpoint == NULL) {
+        return;
+    }
     for (size_t i = 0; i < checkpoint->messages_len; i++) {
         blob_unref(checkpoint->messages[i].message.blob);
     }
@@ -342,13 +365,4 @@ static void checkpoint_free_one(struct machine_checkpoint *checkpoint)
     free(checkpoint->tails);
     bytes_done(&checkpoint->bytes);
     free(checkpoint);
-}
-
-void checkpoint_free(struct machine_checkpoint *checkpoint)
-{
-    while (checkpoint != NULL) {
-        struct machine_checkpoint *before = checkpoint->before;
-        checkpoint_free_one(checkpoint);
-        checkpoint = before;
-    }
 }

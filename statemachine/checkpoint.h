@@ -1,8 +1,8 @@
 /* A checkpoint: what changed since the last one, taken out of the machine in one go and turned into rows off the loop.
  *
- * On the loop only what is small is encoded; of messages the slots are copied, with a reference to each body. A
- * checkpoint that failed stays, and its changes are written first by the next one, so that nothing has to be marked as
- * changed again. */
+ * On the loop only what is small is encoded; of messages the slots are copied, with a reference to each body. The next one
+ * after one that failed begins with what that has left, less what has been settled or changed since: on a full disk many
+ * fail, and the one that makes room must be no larger than what is there. */
 
 #ifndef HOLDFAST_STATEMACHINE_CHECKPOINT_H
 #define HOLDFAST_STATEMACHINE_CHECKPOINT_H
@@ -35,8 +35,7 @@ struct checkpoint_row {
 struct machine_checkpoint {
     struct machine *machine;
     struct store *store;
-    struct machine_checkpoint *before; /* One that failed, and goes first. */
-    struct forgotten_row *forgotten;   /* In order: first of all. */
+    struct forgotten_row *forgotten; /* In order: first of all. */
     size_t forgotten_len;
     struct checkpoint_message *messages;
     size_t messages_len;
@@ -56,7 +55,11 @@ struct machine_checkpoint {
     size_t tails_cap;
 };
 
-/* Frees it with those before it. NULL is allowed. */
+/* NULL is allowed. */
 void checkpoint_free(struct machine_checkpoint *checkpoint);
+
+/* Makes one that failed ready to be collected again: what it had of rows is marked as changed, and messages that have been
+ * settled since are dropped. What it deletes stays: nobody knows whether the store has seen it. */
+void checkpoint_renew(struct machine_checkpoint *checkpoint);
 
 #endif

@@ -19,12 +19,8 @@ struct changes {
 
 static size_t checkpoint_changes_max(const struct machine_checkpoint *checkpoint)
 {
-    size_t count = 0;
-    for (; checkpoint != NULL; checkpoint = checkpoint->before) {
-        count += CHANGES_PER_FORGOTTEN * checkpoint->forgotten_len + checkpoint->messages_len +
-                 checkpoint->settled_len + checkpoint->purged_len + checkpoint->rows_len;
-    }
-    return count;
+    return CHANGES_PER_FORGOTTEN * checkpoint->forgotten_len + checkpoint->messages_len + checkpoint->settled_len +
+           checkpoint->purged_len + checkpoint->rows_len;
 }
 
 static int changes_add_key(struct changes *changes, const struct row_key *key, struct slice *ret_key)
@@ -120,7 +116,7 @@ static void changes_add_row(struct changes *changes, const struct bytes *bytes, 
 /* Deletions come before rows that may bear the same key again. */
 static int changes_add_checkpoint(struct changes *changes, const struct machine_checkpoint *checkpoint)
 {
-    int err = checkpoint->before != NULL ? changes_add_checkpoint(changes, checkpoint->before) : 0;
+    int err = 0;
     for (size_t i = 0; err == 0 && i < checkpoint->forgotten_len; i++) {
         err = changes_add_forgotten(changes, &checkpoint->forgotten[i]);
     }

@@ -202,14 +202,23 @@ int machine_queue_oldest(struct machine *machine, uint64_t queue_id, uint64_t *r
     if (queue == NULL) {
         return ERR_NOT_FOUND;
     }
-    struct message_head head = {0};
     uint64_t position;
     uint32_t count;
-    int err = queue_peek(queue, &position, &count) ? state_message_head(machine, queue, position, &head) : 0;
-    if (err != 0) {
-        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    if (!queue_peek(queue, &position, &count)) {
+        *ret_enqueued_ms = 0;
+        return 0;
     }
-    *ret_enqueued_ms = head.enqueued_ms;
+    if (position != queue->oldest_position) {
+        /* Reading the head of a large message in the store reads all of it; who watches queues asks again and again. */
+        struct message_head head;
+        int err = state_message_head(machine, queue, position, &head);
+        if (err != 0) {
+            return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+        }
+        queue->oldest_position = position;
+        queue->oldest_ms = head.enqueued_ms;
+    }
+    *ret_enqueued_ms = queue->oldest_ms;
     return 0;
 }
 

@@ -50,6 +50,9 @@ struct queue {
     uint64_t delivered;
     uint64_t settled;
     uint64_t released;
+    /* Of the last question for the oldest ready message: its position (0: none yet) and when it was enqueued. No state. */
+    uint64_t oldest_position;
+    uint64_t oldest_ms;
     struct queue_consumers consumers; /* By session and consumer. */
     uint32_t consumers_len;
     struct list_node waiting; /* Consumers with free credit; whose turn is next comes first. */

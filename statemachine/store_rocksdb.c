@@ -124,11 +124,13 @@ static bool store_rocksdb_failed(const struct store_rocksdb *store)
            rocksdb_property_int(store->db, "rocksdb.background-errors", &errors) != 0 || errors > 0;
 }
 
-/* Puts one that only reads, which needs neither space nor the directory's lock, in the place of the present one. */
+/* Puts one that only reads, which needs neither space nor the directory's lock, in the place of the present one. That one
+ * must not recover meanwhile, and end a compaction: it would delete the files that the other has just found. */
 static int store_rocksdb_stand_in(struct store_rocksdb *store)
 {
     char *error = NULL;
     rocksdb_t *old = store->db;
+    rocksdb_cancel_all_background_work(old, 1);
     rocksdb_t *db = rocksdb_open_for_read_only(store->options, store->path, 0, &error);
     if (error != NULL) {
         return store_rocksdb_error(error);

@@ -1,8 +1,63 @@
 """The command line's exit codes, help and output."""
 
+import signal
+import socket
 import subprocess
+import threading
+import time
 
 import harness
+
+MIB = 1024 * 1024
+
+
+class SlowLine:
+    """A proxy to one address that passes so many bytes a second each way, and counts its connections."""
+
+    def __init__(self, address, bytes_per_second):
+        host, port = address.split(":")
+        self.to = (host, int(port))
+        self.rate = bytes_per_second
+        self.connections = 0
+        self.listener = self.small_buffers(socket.socket())
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen()
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    @staticmethod
+    def small_buffers(end):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        return end
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            far = self.small_buffers(socket.socket())
+            far.connect(self.to)
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=ends, daemon=True).start()
+
+    def pump(self, source, sink):
+        try:
+            while data := source.recv(16 * 1024):
+                sink.sendall(data)
+                time.sleep(len(data) / self.rate)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
 
 
 class CommandLine(harness.ClusterTest):
@@ -15,13 +70,16 @@ class CommandLine(harness.ClusterTest):
             done = self.run_plain(*arguments, "--help")
             self.assertEqual(done.returncode, 0, f"{arguments}: {done.stderr}")
             self.assertIn("holdfast", done.stdout)
+            self.assertEqual(self.run_plain(*arguments, "-h").stdout, done.stdout)
+        self.assertEqual(self.run_plain("help").stdout, self.run_plain("--help").stdout)
         done = self.run_plain("--help", program=harness.HOLDFASTD)
         self.assertEqual(done.returncode, 0)
         self.assertIn("--config", done.stdout)
 
     def test_usage(self):
         for arguments in ([], ["nonsense"], ["publish"], ["queue", "nonsense"], ["consume", "q", "--count", "many"],
-                          ["--nonsense"]):
+                          ["--nonsense"], ["bench", "both", "-x"], ["--servers", "no-port", "queue", "list"],
+                          ["--servers", "host:99999", "cluster", "transfer", "1"], ["cluster", "transfer", "me"]):
             done = self.run_plain(*arguments)
             self.assertEqual(done.returncode, 2, f"{arguments}: {done.stdout} {done.stderr}")
             self.assertTrue(done.stderr, f"{arguments}: says nothing")
@@ -32,12 +90,91 @@ class CommandLine(harness.ClusterTest):
             done = self.run_plain("version" if program == harness.HOLDFAST else "--version", program=program)
             self.assertEqual(done.returncode, 0)
             self.assertRegex(done.stdout, r"\d+\.\d+\.\d+")
+        self.assertEqual(self.run_plain("--version").stdout, self.run_plain("version").stdout)
 
     def test_nobody_there(self):
         # Port 1 of the loopback: nothing of ours listens there.
-        done = self.run_plain("--servers", "127.0.0.1:1", "--timeout", "1", "queue", "list")
+        done = self.run_plain("--servers", "127.0.0.1:1", "--timeout", "3", "queue", "list")
+        self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
+        first, last = done.stderr.splitlines()
+        self.assertIn("still trying", first, "it says early what is wrong")
+        self.assertIn("connection refused", last)
+
+    def test_status_of_a_broken_cluster(self):
+        cluster = self.start_cluster()
+        down = cluster.leader() % 3 + 1
+        cluster.ops("kill", str(down))
+        began = time.monotonic()
+        done = cluster.holdfast("cluster", "status")
+        self.assertLess(time.monotonic() - began, 2.5, "one that refuses is not waited for")
+        row = next(row for row in harness.table(done.stdout, "NODE") if row["node"] == str(down))
+        self.assertEqual(row["role"], "unreachable")
+        done = cluster.holdfast("cluster", "transfer", str(down), check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertTrue(done.stderr)
+        self.assertIn(f"node {down} does not run", done.stderr)
+        self.assertEqual(cluster.holdfast("cluster", "transfer", "9", check=False).returncode, 1)
+        self.assertIn("leads already", cluster.holdfast("cluster", "transfer", str(cluster.leader())).stdout)
+        cluster.ops("kill", str(cluster.leader()))
+
+        def alone():
+            status = cluster.holdfast("cluster", "status", check=False)
+            return status if "leader none" in status.stdout else None
+        done = harness.wait_for("a node that knows no leader", alone)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("a majority of the nodes must run", done.stderr)
+        done = cluster.holdfast("--timeout", "2", "queue", "list", check=False)
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+
+    def test_bodies_of_all_kinds(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        for body in (b"", b"\0\xff\n" * 1000, b"x" * (16 * MIB)):
+            cluster.holdfast("publish", "q", stdin=body, text=False)
+            self.assertEqual(cluster.holdfast("consume", "q", "--count", "1", text=False).stdout, body)
+        done = cluster.holdfast("publish", "q", stdin=b"x" * (16 * MIB + 1), text=False, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"over the limit of 16 MiB", done.stderr)
+        self.assertEqual(cluster.ready("q"), 0)
+
+    def test_following(self):
+        """What is published shows at once, and what was written is settled when it is interrupted."""
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        reader = cluster.start_holdfast("consume", "q", "--lines", "--follow", stdout=subprocess.PIPE, text=True)
+        for text in ("first", "second", "third"):
+            cluster.holdfast("publish", "q", stdin=text)
+            published = time.monotonic()
+            self.assertEqual(reader.stdout.readline(), text + "\n")
+            self.assertLess(time.monotonic() - published, 1.5)
+        reader.send_signal(signal.SIGINT)
+        self.assertEqual(reader.wait(timeout=30), 0)
+        reader.stdout.close()
+        row = cluster.queue("q")
+        self.assertEqual((row["ready"], row["unsettled"]), ("0", "0"))
+
+    def test_a_reader_that_has_stopped_reading(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        cluster.holdfast("publish", "q", stdin="x" * MIB)
+        reader = cluster.start_holdfast("consume", "q", "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        harness.wait_for("the message to be out", lambda: cluster.queue("q")["unsettled"] == "1")
+        reader.send_signal(signal.SIGINT)
+        self.assertEqual(reader.wait(timeout=30), 1)
+        self.assertIn(b"goes back to the queue", reader.communicate()[1])
+        self.assertEqual(cluster.ready("q"), 1)
+
+    def test_a_slow_line(self):
+        """A message that takes longer than a node may be silent gets through, both ways, on one connection."""
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        line = SlowLine(cluster.address(1), MIB)
+        self.addCleanup(line.close)
+        body = b"slowly " * (5 * MIB // 7)
+        cluster.holdfast("publish", "q", stdin=body, text=False, servers=line.address)
+        self.assertEqual(line.connections, 1)
+        done = cluster.holdfast("consume", "q", "--count", "1", text=False, servers=line.address)
+        self.assertEqual(done.stdout, body)
+        self.assertEqual(line.connections, 2)
 
     def test_a_day_of_work(self):
         cluster = self.start_cluster()

@@ -22,17 +22,38 @@ static void check_append(const struct message *message, const struct frame *fram
     frame_out_done(&out);
 }
 
+static void check_read(const struct message *message)
+{
+    struct frame_out out;
+    CHECK(message->round != 0 && message->raft.type == 0 && message->entries_len == 0);
+    CHECK(message_encode_read(0, message->kind, message->term, message->round, &out) == 0);
+    frame_out_done(&out);
+}
+
+static void check_other(const struct message *message)
+{
+    struct frame_out out;
+    CHECK(message_encode(0, &message->raft, message->configuration, &out) == 0);
+    frame_out_done(&out);
+}
+
+static void check_message(const struct message *message, const struct frame *frame)
+{
+    if (message->kind != MESSAGE_ENGINE) {
+        check_read(message);
+    } else if (message->raft.type == RAFT_APPEND_ENTRIES) {
+        check_append(message, frame);
+    } else {
+        check_other(message);
+    }
+}
+
 static void take(void *arg, struct frame *frame)
 {
     struct context *context = arg;
     arena_reset(&context->arena);
     if (message_decode(frame, 0, &context->arena, &context->message) == 0) {
-        struct frame_out out;
-        if (context->message.raft.type == RAFT_APPEND_ENTRIES) {
-            check_append(&context->message, frame);
-        } else if (message_encode(0, &context->message.raft, context->message.configuration, &out) == 0) {
-            frame_out_done(&out);
-        }
+        check_message(&context->message, frame);
     }
     slice_unref(&frame->header);
 }

@@ -25,16 +25,17 @@ static struct sim_entry *checker_entry(struct sim_checker *checker, uint64_t ind
     return &checker->entries[index];
 }
 
-static uint64_t *checker_leader(struct sim_checker *checker, uint64_t term)
+/* An array by term. */
+static uint64_t *checker_term(uint64_t **array, size_t *cap, uint64_t term)
 {
-    if (term >= checker->leaders_cap) {
-        size_t cap = (size_t)term * 2 + 64;
-        checker->leaders = realloc(checker->leaders, cap * sizeof *checker->leaders);
-        CHECK(checker->leaders != NULL);
-        memset(checker->leaders + checker->leaders_cap, 0, (cap - checker->leaders_cap) * sizeof *checker->leaders);
-        checker->leaders_cap = cap;
+    if (term >= *cap) {
+        size_t more = (size_t)term * 2 + 64;
+        *array = realloc(*array, more * sizeof **array);
+        CHECK(*array != NULL);
+        memset(*array + *cap, 0, (more - *cap) * sizeof **array);
+        *cap = more;
     }
-    return &checker->leaders[term];
+    return &(*array)[term];
 }
 
 /* State machine safety: nobody applies another entry at an index. */
@@ -106,6 +107,35 @@ static void check_completeness(struct sim_node *node, const struct driver_status
     }
 }
 
+/* A term is somebody's who stood for election in it: no mere answer moves a node to one that nobody stood for. (Pre-vote,
+ * Raft thesis §9.6: asking changes no terms.) */
+static void check_term(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_checker *checker = &node->world->checker;
+    if (status->term == node->seen_term || status->term <= 1) { /* All begin in term 1. */
+        return;
+    }
+    node->seen_term = status->term;
+    if (status->term > CHECKER_TERM_MAX) {
+        sim_world_violation(node->world, "term %" PRIu64 ": elections without end", status->term);
+        return;
+    }
+    uint64_t *candidate = checker_term(&checker->candidates, &checker->candidates_cap, status->term);
+    if (*candidate == 0 && status->voted_for == node->id) {
+        *candidate = node->id;
+    } else if (*candidate == 0) {
+        sim_world_violation(node->world, "node %u is in term %" PRIu64 ", in which nobody has stood for election",
+                            node->index + 1, status->term);
+    }
+}
+
+void sim_checker_received(struct sim_node *node)
+{
+    struct driver_status status;
+    driver_status(shard_driver(node->shard), &status);
+    check_term(node, &status);
+}
+
 static void check_leader(struct sim_node *node, const struct driver_status *status)
 {
     struct sim_world *world = node->world;
@@ -122,12 +152,9 @@ static void check_leader(struct sim_node *node, const struct driver_status *stat
         return;
     }
     node->led_term = status->term;
+    node->led_from = status->log_last;
     memset(node->checked_match, 0, sizeof node->checked_match);
-    if (status->term > CHECKER_TERM_MAX) {
-        sim_world_violation(world, "term %" PRIu64 ": elections without end", status->term);
-        return;
-    }
-    uint64_t *leader = checker_leader(&world->checker, status->term);
+    uint64_t *leader = checker_term(&world->checker.leaders, &world->checker.leaders_cap, status->term);
     if (*leader != 0) {
         sim_world_violation(world, "two leaders in term %" PRIu64 ": nodes %" PRIu64 " and %u", status->term, *leader,
                             node->index + 1);
@@ -199,6 +226,13 @@ static void count_progress(struct sim_node *node, const struct driver_status *st
 static void count_disk(struct sim_node *node, const struct driver_status *status)
 {
     sim_world_count(node->world, SIM_STAT_LOG_SHORT, status->log_short && !node->log_short);
+    if (status->log_short && !node->log_short) {
+        unsigned others = 0;
+        for (unsigned i = 0; i < node->world->nodes_len; i++) {
+            others += &node->world->nodes[i] != node && node->world->nodes[i].log_short;
+        }
+        sim_world_count(node->world, SIM_STAT_ALL_SHORT, others == node->world->nodes_len - 1);
+    }
     sim_world_count(node->world, SIM_STAT_LOG_FULL, status->log_full && !node->log_full);
     node->log_short = status->log_short;
     node->log_full = status->log_full;
@@ -227,8 +261,38 @@ static void check_matches(struct sim_node *node, const struct driver_status *sta
     }
 }
 
+/* Whether an entry that a leader has committed is on a node's disk, or was when it crashed. */
+static bool node_stores(struct sim_node *node, uint64_t index, uint64_t term)
+{
+    if (node->shard == NULL) {
+        return node->said_stored >= index;
+    }
+    struct log *log = driver_log(shard_driver(node->shard));
+    return log_stored_index(log) >= index && (index < log_first_index(log) || log_term(log, index) == term);
+}
+
+/* What a leader calls committed is on the disks of a majority. */
+static void check_majority(struct sim_node *node, const struct driver_status *status)
+{
+    struct sim_world *world = node->world;
+    uint64_t term = log_term(driver_log(shard_driver(node->shard)), status->commit_index);
+    unsigned stored = 0;
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        stored += node_stores(&world->nodes[i], status->commit_index, term);
+    }
+    if (stored <= world->nodes_len / 2) {
+        sim_world_violation(world,
+                            "node %u, leader of term %" PRIu64 ", has committed entry %" PRIu64 ", which %u of %u nodes"
+                            " have stored",
+                            node->index + 1, status->term, status->commit_index, stored, world->nodes_len);
+    }
+}
+
 static void check_commit(struct sim_node *node, const struct driver_status *status)
 {
+    if (status->role == DRIVER_LEADER && status->commit_index > node->said_commit) {
+        check_majority(node, status);
+    }
     if (status->commit_index < node->said_commit) {
         sim_world_violation(node->world, "node %u: the commit index went back from %" PRIu64 " to %" PRIu64,
                             node->index + 1, node->said_commit, status->commit_index);
@@ -240,6 +304,7 @@ void sim_checker_turn(struct sim_node *node)
 {
     struct driver_status status;
     driver_status(shard_driver(node->shard), &status);
+    check_term(node, &status);
     check_commit(node, &status);
     check_leader(node, &status);
     check_matches(node, &status);
@@ -314,5 +379,6 @@ void sim_checker_done(struct sim_checker *checker)
 {
     free(checker->entries);
     free(checker->leaders);
+    free(checker->candidates);
     *checker = (struct sim_checker){0};
 }

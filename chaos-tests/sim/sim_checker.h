@@ -29,9 +29,13 @@ struct sim_checker {
     uint64_t applied_max;
     uint64_t *leaders; /* By term: the node's id, or 0. */
     size_t leaders_cap;
+    uint64_t *candidates; /* By term: a node that stood for election in it, or 0. */
+    size_t candidates_cap;
 };
 
 void sim_checker_done(struct sim_checker *checker);
+/* After each frame of consensus that a node received: its term may have changed. */
+void sim_checker_received(struct sim_node *node);
 /* After each turn of a node. */
 void sim_checker_turn(struct sim_node *node);
 /* Before a crash: remembers what the node has promised. After a restart: holds it to that. */

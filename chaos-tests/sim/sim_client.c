@@ -88,9 +88,14 @@ static void client_attached(void *arg, const char *address, uint64_t session)
     CHECK(client->conn != NULL);
     sim_world_count(world, SIM_STAT_ATTACHED, 1);
     sim_world_count(world, SIM_STAT_RESUMED, resumed);
-    sim_world_count(world, SIM_STAT_RESUMED_ELSEWHERE, resumed && client->attached_node != client->conn->node_index);
+    bool elsewhere = resumed && client->attached_node != client->conn->node_index;
+    sim_world_count(world, SIM_STAT_RESUMED_ELSEWHERE, elsewhere);
+    const struct sim_node *before = &world->nodes[client->attached_node];
+    bool gone = before->shard == NULL || before->life != client->attached_life;
+    sim_world_count(world, SIM_STAT_RESUMED_DEAD, elsewhere && gone);
     client->session = session;
     client->attached_node = client->conn->node_index;
+    client->attached_life = world->nodes[client->attached_node].life;
     client->attached_conn = client->conn->id;
     sim_sessions_attached(client, session, client->conn->opened_us);
     sim_world_note(world, 4, client->index, session);
@@ -306,6 +311,7 @@ void sim_client_init(struct sim_world *world, unsigned index, enum sim_client_ki
     client->inflight_max = (unsigned)sim_random_between(&client->random, 1, 12);
     client->spread = sim_random_chance(&client->random, 850000);
     client->credit = (uint32_t)sim_random_between(&client->random, 1, 40);
+    CHECK(client->credit < SIM_HELD_MAX);
     sim_client_start(client);
 }
 

@@ -40,10 +40,11 @@ struct sim_client {
     uint64_t session;       /* As last attached; 0: not yet. */
     uint64_t attached_conn; /* The connection on which it was attached last. */
     unsigned attached_node;
-    bool dead;         /* Gone for good. */
-    bool spread;       /* Takes any node; otherwise the first that serves. */
-    bool working;      /* A work event is pending. */
-    uint64_t think_us; /* Mean time between two steps of work. */
+    uint64_t attached_life; /* Of that node. */
+    bool dead;              /* Gone for good. */
+    bool spread;            /* Takes any node; otherwise the first that serves. */
+    bool working;           /* A work event is pending. */
+    uint64_t think_us;      /* Mean time between two steps of work. */
     unsigned queue;
     unsigned inflight; /* Commands of the work without an answer. */
     unsigned inflight_max;
@@ -63,6 +64,7 @@ struct sim_client {
     bool subscribed;   /* Confirmed, or under way. */
     uint32_t credit;
     uint64_t last_delivery; /* Number of the last one, of this subscription. */
+    uint64_t last_position; /* Of the last one that had not been delivered before. */
     struct sim_held held[SIM_HELD_MAX];
     unsigned held_len;
     uint64_t released_consumer; /* A delivery given back, to be settled once more although it is void. */

@@ -50,6 +50,7 @@ static void consumer_subscribe(struct sim_client *client)
     struct subscribe *subscribe = malloc(sizeof *subscribe);
     CHECK(subscribe != NULL);
     client->last_delivery = 0;
+    client->last_position = 0;
     client->consumer = (uint64_t)(client->index + 1) << 32 | client->world->queue.pushed;
     client->subscribed = true;
     client->held_len = 0;
@@ -241,8 +242,13 @@ void sim_consumer_delivery(struct sim_client *client, const struct client_delive
                             client->index, delivery->number, client->last_delivery);
     }
     client->last_delivery = delivery->number;
+    if (delivery->delivery_count == 0 && delivery->position <= client->last_position) {
+        sim_world_violation(world, "client %u got position %" PRIu64 " of its queue after position %" PRIu64,
+                            client->index, delivery->position, client->last_position);
+    }
+    client->last_position = delivery->delivery_count == 0 ? delivery->position : client->last_position;
     sim_history_delivered(world, client->queue, client->session, delivery, &message);
-    if (client->held_len == SIM_HELD_MAX) {
+    if (client->held_len == client->credit) {
         sim_world_violation(world, "client %u holds more deliveries than its credit of %u", client->index,
                             client->credit);
         return;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "rpc/gateway.h"
+#include "sim_conn.h"
 #include "sim_world.h"
 
 struct words {
@@ -107,6 +108,27 @@ static bool node_caught_up(struct sim_node *node, uint64_t *applied, struct word
         return not_yet(why, "the log of node %u is %s", node->index + 1, status.log_full ? "full" : "short");
     }
     return true;
+}
+
+/* Nodes that are down come back, connections that are dead are noticed, somebody is elected. */
+#define SETTLED_US 4000000u
+#define ANSWER_US_MAX 1500000u
+
+void sim_drain_watch(struct sim_world *world)
+{
+    if (sim_world_now(world) < world->drain_began_us + SETTLED_US) {
+        return;
+    }
+    for (unsigned i = 0; i < world->clients_len; i++) {
+        const struct sim_conn *conn = world->clients[i].conn;
+        uint64_t waiting_us = conn == NULL || conn->lost ? 0 : sim_wire_waiting_us(world, &conn->wire);
+        if (waiting_us > ANSWER_US_MAX) {
+            sim_world_violation(world,
+                                "node %u has not answered a command of client %u for %" PRIu64
+                                " ms, although nothing goes wrong any more",
+                                conn->node_index + 1, i, waiting_us / 1000);
+        }
+    }
 }
 
 bool sim_drain_done(struct sim_world *world, char *text, size_t text_len)

@@ -25,6 +25,21 @@ struct blob *sim_frame_pack(struct frame_out *frame)
     return blob;
 }
 
+/* A PeerRaft is its shard (left out when it is 0), its term, and then one field that says what it is. Looking at the first
+ * bytes is enough, and there are very many frames. */
+bool sim_frame_may_start_election(const struct frame *frame)
+{
+    size_t at = 1;
+    if (frame->type != FRAME_PEER_RAFT || frame->header.len < 3 || frame->header.data[0] != 2u << 3) {
+        return frame->type == FRAME_PEER_RAFT;
+    }
+    while (at < frame->header.len && (frame->header.data[at] & 0x80) != 0) {
+        at++;
+    }
+    unsigned field = at + 1 < frame->header.len ? frame->header.data[at + 1] >> 3 : 0;
+    return field == 6 || field == 8;
+}
+
 int sim_frame_unpack(struct blob *blob, struct frame *ret_frame)
 {
     struct frame_prefix prefix;

@@ -203,9 +203,7 @@ void sim_history_delivered(struct sim_world *world, unsigned queue, uint64_t ses
         sim_world_violation(world, "message %" PRIx64 " was refused and delivered", id);
     }
     message_known(world, queue, message);
-    if (delivery->position == 0) {
-        sim_world_violation(world, "message %" PRIx64 " has position 0", id);
-    }
+    sim_positions_found(world, queue, delivery->position, id);
     if (message->position != 0 && message->position != delivery->position) {
         sim_world_violation(world, "message %" PRIx64 " is in its queue twice: at %" PRIu64 " and at %" PRIu64, id,
                             message->position, delivery->position);
@@ -237,6 +235,8 @@ void sim_history_browsed(struct sim_world *world, unsigned queue, uint64_t posit
                             message->position, position);
     } else if (message->settled_count >= 0 && message->settled_us < asked_us) {
         sim_world_violation(world, "message %" PRIx64 " is in its queue although its acceptance was confirmed", id);
+    } else {
+        sim_positions_found(world, queue, position, id);
     }
 }
 

@@ -6,30 +6,73 @@
 #include "sim_trouble.h"
 #include "sim_world.h"
 
-/* Nodes go on, and their disks are quick. */
+/* Disks are quick and have room. A pause lasts as long as it lasts: what waits for its end would come after what is newer. */
 static void nemesis_calm(struct sim_world *world)
 {
     for (unsigned i = 0; i < world->nodes_len; i++) {
         struct sim_node *node = &world->nodes[i];
         node->crash_when_dirty = false;
-        node->paused_until_us = 0;
         sim_trouble_calm_disk(node);
     }
+}
+
+/* Once things are mended, a follower may still take half a second until it asks its disk again, and some heartbeats until it
+ * is offered what it refused: meanwhile the others go on, and what it needs must not go. */
+#define WATCH_US 100000u
+
+/* What a node has, or what the leader knows of that: after a while in which no answers came through, it may be much less. */
+static uint64_t nemesis_node_has(const struct sim_node *node, const struct sim_node *leader,
+                                 const struct driver_status *status)
+{
+    uint64_t has = node->shard == NULL ? node->said_stored : log_stored_index(driver_log(shard_driver(node->shard)));
+    for (unsigned i = 0; i < status->members_len && node != leader; i++) {
+        uint64_t known = status->members[i].match_index;
+        known = known > leader->led_from ? known : leader->led_from;
+        if (status->members[i].id == node->id && known < has) {
+            has = known;
+        }
+    }
+    return has;
 }
 
 /* Whether a node is so far behind that the log it needs might soon be gone: it would need a rebuild. */
 static bool nemesis_overdone(struct sim_world *world)
 {
     struct sim_node *leader = sim_world_leader(world);
-    for (unsigned i = 0; i < world->nodes_len && leader != NULL; i++) {
-        const struct sim_node *node = &world->nodes[i];
-        uint64_t has =
-            node->shard == NULL ? node->said_stored : log_stored_index(driver_log(shard_driver(node->shard)));
+    struct driver_status status;
+    if (leader == NULL) {
+        return false;
+    }
+    driver_status(shard_driver(leader->shard), &status);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        uint64_t has = nemesis_node_has(&world->nodes[i], leader, &status);
         if (log_bytes_from(driver_log(shard_driver(leader->shard)), has + 1) > world->retain_len / 5) {
             return true;
         }
     }
     return false;
+}
+
+static void nemesis_relent(struct sim_world *world)
+{
+    SIM_TRACE(world, "a node is far behind: everything is mended for a while");
+    sim_world_count(world, SIM_STAT_RELENTED, 1);
+    sim_trouble_mend_all(world);
+    nemesis_calm(world);
+}
+
+static void nemesis_watch(struct sim_event *event)
+{
+    struct sim_world *world = event->object;
+    if (world->phase != SIM_WORK) {
+        return;
+    }
+    if (nemesis_overdone(world)) {
+        nemesis_relent(world);
+    }
+    sim_queue_push(
+        &world->queue,
+        (struct sim_event){.at_us = sim_world_now(world) + WATCH_US, .fire = nemesis_watch, .object = world});
 }
 
 static void nemesis_event(struct sim_event *event)
@@ -39,11 +82,7 @@ static void nemesis_event(struct sim_event *event)
     if (world->phase != SIM_WORK) {
         return;
     }
-    if (nemesis_overdone(world)) {
-        SIM_TRACE(world, "a node is far behind: everything is mended for a while");
-        sim_trouble_mend_all(world);
-        nemesis_calm(world);
-    } else {
+    if (!nemesis_overdone(world)) {
         uint64_t draw = sim_random_between(&nemesis->random, 1, nemesis->weights_sum);
         unsigned trouble = 0;
         while (draw > nemesis->weights[trouble]) {
@@ -113,13 +152,14 @@ void sim_nemesis_init(struct sim_world *world)
     for (unsigned i = 0; i < SIM_TROUBLE_COUNT; i++) {
         bool likes = sim_random_chance(&nemesis->random, 700000);
         nemesis->weights[i] = likes ? (unsigned)sim_random_between(&nemesis->random, 1, 10) : 0;
-        nemesis->weights[i] /= i == SIM_CRASH_ALL || i == SIM_FILL_ALL ? 4 : 1;
+        nemesis->weights[i] /= i == SIM_CRASH_ALL || i == SIM_FILL_ALL || i == SIM_MUTE ? 4 : 1;
         nemesis->weights_sum += nemesis->weights[i];
     }
     if (nemesis->weights_sum == 0) {
         nemesis->weights[SIM_CRASH] = nemesis->weights_sum = 1;
     }
     sim_queue_push(&world->queue, (struct sim_event){.at_us = 500000, .fire = nemesis_event, .object = world});
+    sim_queue_push(&world->queue, (struct sim_event){.at_us = WATCH_US, .fire = nemesis_watch, .object = world});
     sim_queue_push(&world->queue,
                    (struct sim_event){.at_us = sim_random_between(&nemesis->random, 500000, world->work_us * 3 / 4),
                                       .fire = nemesis_death,

@@ -21,6 +21,7 @@ enum sim_trouble {
     SIM_PARTITION,
     SIM_CUT_LEADER,
     SIM_CUT_ONE_WAY,
+    SIM_MUTE,
     SIM_BREAK_PEER,
     SIM_BREAK_CLIENT,
     SIM_CUT_CLIENT,
@@ -53,7 +54,7 @@ struct sim_nemesis {
 void sim_nemesis_init(struct sim_world *world);
 /* Whether the troubles that every run has have been. */
 bool sim_nemesis_done(const struct sim_world *world);
-/* Ends all faults: mends links, lets paused and slow nodes go on. Nodes that are down start soon by themselves. */
+/* Ends all faults: mends links and disks. Nodes that are down or paused go on soon by themselves. */
 void sim_nemesis_stop(struct sim_world *world);
 
 #endif

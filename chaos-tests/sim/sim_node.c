@@ -9,6 +9,7 @@
 #include "proto/base/check.h"
 #include "sim_conn.h"
 #include "sim_forward.h"
+#include "sim_frame.h"
 #include "sim_world.h"
 
 #define WALL_BASE_MS UINT64_C(1700000000000)
@@ -50,6 +51,12 @@ static void node_journal(struct journal *journal, enum journal_level level, cons
 {
     struct sim_node *node = container_of(journal, struct sim_node, journal);
     SIM_TRACE(node->world, "node %u: %s%s: %s", node->index + 1, level == JOURNAL_ERROR ? "ERROR " : "", subject, text);
+    if (strncmp(text, "handing leadership over", strlen("handing leadership over")) == 0) {
+        bool stall = strstr(text, "does not answer") != NULL;
+        bool full = strstr(text, "nearly full") != NULL;
+        sim_world_count(node->world, SIM_STAT_HANDED_OVER_STALL, stall);
+        sim_world_count(node->world, SIM_STAT_HANDED_OVER_FULL, full);
+    }
 }
 
 /* What the shard calls. */
@@ -244,6 +251,9 @@ void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *
         sim_world_violation(node->world, "node %u calls a frame of node %" PRIu64 " broken: %s", node->index + 1, from,
                             err_name(err));
     }
+    if (sim_frame_may_start_election(frame)) {
+        sim_checker_received(node);
+    }
     sim_node_wake(node);
 }
 
@@ -379,8 +389,8 @@ static void node_init_limits(struct sim_node *node)
     node->disk_free_min = sim_random_chance(random, 700000) ? sim_random_between(random, 16, 256) << 10 : 0;
     node->presence_timeout_ms = sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 800, 3000);
     node->isolation_timeout_ms =
-        sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 800, 3000);
-    node->disk_stall_ms = (unsigned)sim_random_between(random, 500, 2500);
+        sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 300, 3000);
+    node->disk_stall_ms = (unsigned)sim_random_between(random, 300, 2500);
 }
 
 void sim_node_init(struct sim_world *world, unsigned index)
@@ -392,7 +402,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
         .index = index,
         .id = index + 1,
         .clock = {.monotonic_ms = node_now_ms, .wall_ms = node_wall_ms, .random = node_random},
-        .journal = {.level = world->options.trace ? JOURNAL_DEBUG : JOURNAL_ERROR, .write = node_journal},
+        .journal = {.level = world->options.trace ? JOURNAL_DEBUG : JOURNAL_INFO, .write = node_journal},
     };
     sim_random_init(random, world->options.seed, 10 + index);
     sim_random_init(&node->disk_random, world->options.seed, 20 + index);

@@ -69,7 +69,9 @@ struct sim_node {
     uint64_t checkpoint_index; /* As last seen. */
     uint64_t log_first;
     uint64_t checked_match[5]; /* As leader: what it counts on, by member. */
-    uint64_t led_term;         /* The last term that it was seen leading. */
+    uint64_t seen_term;
+    uint64_t led_term; /* The last term that it was seen leading, */
+    uint64_t led_from; /* and the last entry in its log when that began. */
 };
 
 /* Draws the node's properties and starts it. */

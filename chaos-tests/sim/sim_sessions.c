@@ -104,19 +104,54 @@ static void sessions_nodes(struct sim_node *node)
     }
 }
 
+/* A session is attached, or was for a moment since the last look. */
+static bool session_was_attached(struct sim_session *session, const struct machine_session *found)
+{
+    bool again = found->attachment != session->attachment;
+    session->attachment = found->attachment;
+    return again || found->node != 0;
+}
+
+/* From a queue all of whose consumers are attached nowhere, nothing is delivered: it would be locked for nobody. */
+static void sessions_queue(struct sim_node *node, unsigned queue, bool attached)
+{
+    struct sim_session_queue *last = &node->world->sessions.queues[queue];
+    struct machine_queue found;
+    if (machine_queue(shard_machine(node->shard), sim_queue_name(queue), &found) != 0) {
+        return;
+    }
+    if (!attached && !last->attached && found.delivered > last->delivered) {
+        sim_world_violation(node->world,
+                            "queue %u delivered %" PRIu64 " messages to sessions that are attached nowhere", queue,
+                            found.delivered - last->delivered);
+    }
+    sim_world_count(node->world, SIM_STAT_UNATTENDED, last->attached && !attached);
+    *last = (struct sim_session_queue){.attached = attached, .delivered = found.delivered};
+}
+
 void sim_sessions_applied(struct sim_node *node)
 {
     struct sim_world *world = node->world;
     struct sim_sessions *sessions = &world->sessions;
+    bool attached[SIM_QUEUES_MAX] = {false};
     for (size_t i = sessions->first_live; i < sessions->len; i++) {
         struct sim_session *session = &sessions->items[i];
         struct machine_session found;
-        if (!session->gone && machine_session(shard_machine(node->shard), session->id, &found) != 0) {
+        const struct sim_client *client = &world->clients[session->client];
+        if (session->gone) {
+            continue;
+        }
+        if (machine_session(shard_machine(node->shard), session->id, &found) != 0) {
             session_over(world, session);
+        } else if (session_was_attached(session, &found) && client->kind == SIM_CONSUMER) {
+            attached[client->queue] = true;
         }
     }
     while (sessions->first_live < sessions->len && sessions->items[sessions->first_live].gone) {
         sessions->first_live++;
+    }
+    for (unsigned queue = 0; queue < world->queues_len; queue++) {
+        sessions_queue(node, queue, attached[queue]);
     }
     sessions_nodes(node);
 }

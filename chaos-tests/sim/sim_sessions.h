@@ -1,4 +1,5 @@
-/* Sessions: none ends before its lease is over, counted from when its client was last served.
+/* Sessions: none ends before its lease is over, counted from when its client was last served, and none is given anything
+ * while it is attached nowhere.
  *
  * What counts is real time. That a client is served is not taken from its node's word: the connection lives, the node
  * hears a leader that hears a majority, and it has applied everything that was in that leader's log at some moment: if it
@@ -20,7 +21,8 @@ struct sim_session {
     unsigned client;
     uint64_t life; /* Of the client. */
     uint64_t lease_us;
-    uint64_t served_us; /* The session was attached at this time or later. */
+    uint64_t served_us;  /* The session was attached at this time or later. */
+    uint64_t attachment; /* As the machine had it at last. */
     bool gone;
 };
 
@@ -29,12 +31,19 @@ struct sim_presence {
     uint64_t run;
 };
 
+/* A queue, as the machine had it at last. */
+struct sim_session_queue {
+    bool attached; /* A session of a client that consumes from it was attached. */
+    uint64_t delivered;
+};
+
 struct sim_sessions {
     struct sim_session *items; /* In order of attachment. */
     size_t len;
     size_t cap;
     size_t first_live; /* All before it are gone. */
     struct sim_presence present[5];
+    struct sim_session_queue queues[3];
     uint64_t look_us;
 };
 

@@ -2,6 +2,7 @@
 
 #include "sim_trouble.h"
 
+#include "rpc/gateway.h"
 #include "sim_conn.h"
 #include "sim_world.h"
 
@@ -41,16 +42,16 @@ static void trouble_mend(struct sim_event *event)
     }
 }
 
-static void trouble_mend_later(struct sim_world *world)
+static void trouble_mend_later(struct sim_world *world, uint64_t us)
 {
-    sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) + sim_trouble_while(world),
+    sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) + us,
                                                      .fire = trouble_mend,
                                                      .object = world,
                                                      .a = ++world->nemesis.cuts});
 }
 
-/* Cuts the nodes of a set (bits) off from the others. `one_way`: they hear, but are not heard. */
-static void trouble_cut(struct sim_world *world, unsigned set, bool one_way)
+/* Cuts the nodes of a set (bits) off from the others, for that time. `one_way`: they hear, but are not heard. */
+static void trouble_cut_for(struct sim_world *world, unsigned set, bool one_way, uint64_t us)
 {
     bool clients_too = sim_random_chance(&world->nemesis.random, 400000);
     sim_world_count(world, SIM_STAT_PARTITIONS, 1);
@@ -67,7 +68,20 @@ static void trouble_cut(struct sim_world *world, unsigned set, bool one_way)
             world->net.client_cut[c][i] = sim_random_chance(&world->nemesis.random, 500000);
         }
     }
-    trouble_mend_later(world);
+    trouble_mend_later(world, us);
+}
+
+static void trouble_cut(struct sim_world *world, unsigned set, bool one_way)
+{
+    trouble_cut_for(world, set, one_way, sim_trouble_while(world));
+}
+
+/* So long that the others take it for lost, and that it notices itself that nobody answers, though it hears them. */
+static void trouble_mute(struct sim_world *world)
+{
+    sim_world_count(world, SIM_STAT_MUTED, 1);
+    trouble_cut_for(world, 1u << sim_trouble_node(world)->index, true,
+                    sim_random_between(&world->nemesis.random, 2000000, 10000000));
 }
 
 static void trouble_cut_leader(struct sim_world *world)
@@ -109,7 +123,7 @@ static void trouble_break_client(struct sim_world *world, bool cut)
     sim_world_count(world, SIM_STAT_CLIENT_BREAKS, 1);
     if (cut) {
         world->net.client_cut[client->index][client->conn->node_index] = true;
-        trouble_mend_later(world);
+        trouble_mend_later(world, sim_trouble_while(world));
     } else {
         sim_conn_break(client->conn);
     }
@@ -157,10 +171,25 @@ static void trouble_congest(struct sim_world *world)
                                                      .object = conn});
 }
 
+/* An operator asks some node, which asks the leader. */
+static void trouble_transfer_elsewhere(struct sim_world *world)
+{
+    struct sim_node *node = sim_trouble_node(world);
+    if (node->shard == NULL || node->paused_until_us > sim_world_now(world) || node == sim_world_leader(world)) {
+        return;
+    }
+    struct gateway *gateway = shard_gateway(node->shard);
+    uint64_t to = sim_random_between(&world->nemesis.random, 0, world->nodes_len);
+    sim_world_count(world, SIM_STAT_TRANSFERS_ELSEWHERE, gateway->ops->transfer(gateway, to) == 0);
+    sim_node_wake(node);
+}
+
 static void trouble_transfer(struct sim_world *world)
 {
     struct sim_node *leader = sim_world_leader(world);
-    if (leader != NULL && leader->paused_until_us <= sim_world_now(world)) {
+    if (sim_random_chance(&world->nemesis.random, 400000)) {
+        trouble_transfer_elsewhere(world);
+    } else if (leader != NULL && leader->paused_until_us <= sim_world_now(world)) {
         int err = driver_transfer(shard_driver(leader->shard), 0);
         sim_world_count(world, SIM_STAT_TRANSFERS, err == 0);
         sim_node_wake(leader);
@@ -200,6 +229,7 @@ void sim_trouble_strike(struct sim_world *world, enum sim_trouble trouble)
         break;
     case SIM_CUT_LEADER: trouble_cut_leader(world); break;
     case SIM_CUT_ONE_WAY: trouble_cut(world, 1u << sim_trouble_node(world)->index, true); break;
+    case SIM_MUTE: trouble_mute(world); break;
     case SIM_BREAK_PEER: trouble_break_peer(world); break;
     case SIM_BREAK_CLIENT: trouble_break_client(world, false); break;
     case SIM_CUT_CLIENT: trouble_break_client(world, true); break;

@@ -132,6 +132,7 @@ static void world_look(struct sim_world *world)
             SIM_TRACE(world, "the faults end");
             world->phase = SIM_DRAIN;
             world->drain_since_us = now;
+            world->drain_began_us = now;
             sim_nemesis_stop(world);
             for (unsigned i = 0; i < world->clients_len; i++) {
                 sim_client_work_later(&world->clients[i], 1000);
@@ -142,6 +143,7 @@ static void world_look(struct sim_world *world)
         }
         return;
     }
+    sim_drain_watch(world);
     uint64_t done = world->stats.counts[SIM_STAT_CONFIRMED] + world->stats.counts[SIM_STAT_ACCEPTED];
     if (done != world->drain_done) {
         world->drain_done = done;
@@ -178,8 +180,9 @@ static void world_events(struct sim_world *world)
         }
     }
     if (!world->failed) {
-        sim_checker_end(world);
         sim_history_end(world);
+        sim_positions_end(world);
+        sim_checker_end(world);
     }
 }
 
@@ -203,6 +206,7 @@ static void world_done(struct sim_world *world)
     sim_conns_done(world);
     sim_checker_done(&world->checker);
     sim_history_done(&world->history);
+    sim_positions_done(&world->positions);
     sim_sessions_done(&world->sessions);
 }
 

@@ -17,6 +17,7 @@
 #include "sim_nemesis.h"
 #include "sim_net.h"
 #include "sim_node.h"
+#include "sim_positions.h"
 #include "sim_queue.h"
 #include "sim_random.h"
 #include "sim_reads.h"
@@ -45,6 +46,7 @@ struct sim_world {
     uint64_t large_bodies; /* Per million: bodies of some KiB. */
     uint64_t retain_len; /* Log kept behind checkpoints: little, so that it is dropped, but more than a node may lag. */
     uint64_t work_us;    /* How long the work should last at least. */
+    uint64_t drain_began_us;
     uint64_t drain_since_us; /* When something was last done, once the faults have ended. */
     uint64_t drain_done;     /* Messages confirmed and accepted by then. */
 
@@ -58,6 +60,7 @@ struct sim_world {
     struct sim_nemesis nemesis;
     struct sim_checker checker;
     struct sim_history history;
+    struct sim_positions positions;
     struct sim_forwards forwards;
     struct sim_reads reads;
     struct sim_sessions sessions;

@@ -23,6 +23,13 @@ static uint64_t clock_random(struct clock *clock)
     return 42;
 }
 
+static void journal_count(struct journal *journal, enum journal_level level, const char *subject, const char *text)
+{
+    (void)subject;
+    (void)text;
+    container_of(journal, struct fixture, journal)->errors += level == JOURNAL_ERROR;
+}
+
 /* Keeps the message; what it carried is dropped. */
 static void host_send(void *arg, uint64_t node, struct frame_out *frame)
 {
@@ -99,6 +106,7 @@ static void open_driver(struct fixture *f)
         .members_len = f->members_len,
         .disk = sim_disk_ops(f->disk),
         .clock = &f->clock,
+        .journal = &f->journal,
         .dir = "shard-0",
         .segment_len = 64 * KIB,
         .retain_len = 16 * KIB,
@@ -120,6 +128,7 @@ void fixture_init(struct fixture *f, unsigned members)
 {
     *f = (struct fixture){.now_ms = 1000, .members_len = members};
     f->clock = (struct clock){.monotonic_ms = clock_now, .wall_ms = clock_now, .random = clock_random};
+    f->journal = (struct journal){.level = JOURNAL_ERROR, .write = journal_count};
     for (unsigned i = 0; i < members; i++) {
         f->members[i] = (struct driver_member){.id = i + 1, .address = addresses[i]};
     }

@@ -24,6 +24,8 @@ struct fixture_sent {
 
 struct fixture {
     struct clock clock;
+    struct journal journal;
+    unsigned errors; /* Said to the journal. */
     uint64_t now_ms;
     struct sim_disk *disk;
     struct driver_member members[5];

@@ -262,6 +262,16 @@ Test(driver, a_snapshot_that_cannot_be_taken_is_said_and_dropped)
     cr_assert_eq(fixture_say(&f, 2, &install), 0);
     cr_assert_not(f.driver->raft.snapshot.installing);
     cr_assert_eq(log_last_index(f.driver->log), 1u);
+    cr_assert_eq(f.errors, 1u);
+    for (int heartbeat = 0; heartbeat < 10; heartbeat++) {
+        f.now_ms += 50;
+        cr_assert_eq(fixture_append(&f, 2, 2, 500, 2, 500, NULL, 0), 0);
+        cr_assert_eq(fixture_say(&f, 2, &install), 0);
+    }
+    cr_assert_eq(f.errors, 1u, "the leader asks at every heartbeat");
+    install.install_snapshot.term = 3;
+    cr_assert_eq(fixture_say(&f, 3, &install), 0);
+    cr_assert_eq(f.errors, 2u, "another leader has not got them either");
     fixture_done(&f);
 }
 
@@ -440,7 +450,7 @@ Test(driver, a_leader_whose_own_disk_hangs_takes_no_more_than_it_can_hold)
         cr_assert_eq(fixture_result(&f, 2, term, 0, index), 0);
         cr_assert_eq(fixture_result(&f, 3, term, 0, index), 0);
     }
-    cr_assert_eq(submitted, DRIVER_INFLIGHT_MAX);
+    cr_assert_eq(submitted, DRIVER_UNSTORED_MAX);
     cr_assert_eq(driver_submit(f.driver, payload, &index, &term), ERR_BUSY);
     fixture_disk(&f);
     cr_assert_eq(driver_submit(f.driver, payload, &index, &term), 0);

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "../../chaos-tests/sim/sim_disk.h"
 #include "fixture.h"
 
 /* A follower of `leader` that has stored two entries of its. */
@@ -50,6 +51,76 @@ Test(driver_election, a_leader_that_is_heard_again_is_not_replaced)
     }
     cr_assert_null(fixture_last(&f, 3, RAFT_REQUEST_VOTE));
     cr_assert_eq(f.leader, 2u);
+    fixture_done(&f);
+}
+
+/* A disk on which each sync takes `slow_ms`. */
+static struct fixture *slow_fixture;
+static uint64_t slow_ms;
+static struct disk_ops slow_ops;
+static int (*quick_sync)(struct disk_file *file);
+
+static int slow_sync(struct disk_file *file)
+{
+    slow_fixture->now_ms += slow_ms;
+    return quick_sync(file);
+}
+
+static void make_slow(struct fixture *f, uint64_t ms)
+{
+    struct disk *disk = sim_disk_ops(f->disk);
+    slow_fixture = f;
+    slow_ms = ms;
+    slow_ops = *disk->ops;
+    quick_sync = slow_ops.sync;
+    slow_ops.sync = slow_sync;
+    disk->ops = &slow_ops;
+}
+
+static int grant_vote(struct fixture *f, uint64_t from, bool pre_vote)
+{
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
+    vote.request_vote_result = (struct raft_request_vote_result){.term = 3, .vote_granted = true, .pre_vote = pre_vote};
+    return fixture_say(f, from, &vote);
+}
+
+/* Term and vote are synced before a vote is asked for, and before it is given. Where that takes longer than the election
+ * timeout, an answer must still find the candidate that asked. */
+Test(driver_election, a_candidate_waits_for_voters_whose_disks_are_as_slow_as_its_own)
+{
+    struct fixture f;
+    follow(&f, 2);
+    fixture_time_out(&f);
+    fixture_until_due(&f);
+    make_slow(&f, 900);
+    cr_assert_eq(grant_vote(&f, 3, true), 0);
+    cr_assert_not(fixture_last(&f, 3, RAFT_REQUEST_VOTE)->request_vote.pre_vote);
+    fixture_forget(&f);
+    for (uint64_t end_ms = f.now_ms + 1000; f.now_ms < end_ms; f.now_ms++) {
+        driver_step(f.driver);
+    }
+    cr_assert_eq(f.sent_len, 0u, "it does not begin again");
+    cr_assert_eq(grant_vote(&f, 3, false), 0);
+    driver_step(f.driver);
+    cr_assert_eq(f.role, DRIVER_LEADER);
+    fixture_done(&f);
+}
+
+Test(driver_election, a_voter_whose_disk_is_slow_waits_for_whom_it_voted_for)
+{
+    struct fixture f;
+    follow(&f, 2);
+    make_slow(&f, 900);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
+    vote.request_vote = (struct raft_request_vote){
+        .term = 3, .candidate_id = 3, .last_log_index = 3, .last_log_term = 2, .disrupt_leader = true};
+    cr_assert_eq(fixture_say(&f, 3, &vote), 0);
+    cr_assert(fixture_last(&f, 3, RAFT_REQUEST_VOTE_RESULT)->request_vote_result.vote_granted);
+    fixture_forget(&f);
+    for (uint64_t end_ms = f.now_ms + 250; f.now_ms < end_ms; f.now_ms++) {
+        driver_step(f.driver);
+    }
+    cr_assert_eq(f.sent_len, 0u);
     fixture_done(&f);
 }
 
@@ -108,6 +179,23 @@ Test(driver_election, a_vote_of_the_lost_leader_does_not_keep_it)
     fixture_done(&f);
 }
 
+/* The engine keeps the name of the old leader while it takes over terms. */
+Test(driver_election, the_leader_of_an_earlier_term_is_not_named_for_a_later_one)
+{
+    struct fixture f;
+    follow(&f, 2);
+    cr_assert_eq(fixture_say_read(&f, 3, MESSAGE_READ_PING, 5, 1), 0);
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE};
+    vote.request_vote = (struct raft_request_vote){
+        .term = 5, .candidate_id = 3, .last_log_index = 3, .last_log_term = 2, .disrupt_leader = true};
+    cr_assert_eq(fixture_say(&f, 3, &vote), 0);
+    cr_assert_eq(raft_current_term(&f.driver->raft), 5u);
+    cr_assert_eq(f.leader, 0u);
+    cr_assert_eq(fixture_append(&f, 3, 5, 3, 2, 3, NULL, 0), 0);
+    cr_assert_eq(f.leader, 3u);
+    fixture_done(&f);
+}
+
 Test(driver_election, entries_that_are_being_written_are_stored_before_an_election)
 {
     struct fixture f;
@@ -163,17 +251,40 @@ Test(driver_election, a_leader_that_was_paused_reads_before_it_gives_up)
     struct fixture f;
     fixture_init(&f, 3);
     fixture_lead(&f);
-    f.now_ms += 400;
+    f.now_ms += 1000;
     driver_step(f.driver);
     cr_assert_eq(f.role, DRIVER_LEADER);
     cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, log_last_index(f.driver->log)), 0);
     f.now_ms += 10;
     driver_step(f.driver);
     cr_assert_eq(f.role, DRIVER_LEADER);
-    f.now_ms += 400;
+    f.now_ms += 1000;
     driver_step(f.driver);
     f.now_ms += 10;
     driver_step(f.driver);
     cr_assert_eq(f.role, DRIVER_FOLLOWER, "nobody has answered");
+    fixture_done(&f);
+}
+
+/* Followers that do not hear it have elected another one by then; and to those that do it is the leader. */
+Test(driver_election, a_leader_is_more_patient_than_its_followers)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    uint64_t heard_ms = f.now_ms;
+    for (; f.now_ms < heard_ms + 890; f.now_ms += 10) {
+        fixture_forget(&f);
+        driver_step(f.driver);
+        cr_assert_eq(f.role, DRIVER_LEADER, "after %d ms", (int)(f.now_ms - heard_ms));
+    }
+    cr_assert_eq(fixture_result(&f, 2, raft_current_term(&f.driver->raft), 0, log_last_index(f.driver->log)), 0);
+    heard_ms = f.now_ms;
+    for (; f.role == DRIVER_LEADER && f.now_ms < heard_ms + 2000; f.now_ms += 10) {
+        fixture_forget(&f);
+        driver_step(f.driver);
+    }
+    cr_assert_geq(f.now_ms, heard_ms + 900);
+    cr_assert_leq(f.now_ms, heard_ms + 1000);
     fixture_done(&f);
 }

@@ -99,6 +99,29 @@ Test(log_room, an_entry_larger_than_a_spare_waits_for_room)
     log_fixture_done(&f);
 }
 
+/* Then nothing has to be made any more that would show that there is room. */
+Test(log_room, an_entry_that_found_no_room_goes_away_and_there_is_room_again)
+{
+    struct log_fixture f;
+    log_fixture_init(&f, 4096);
+    f.reserve_len = 3 * 4096;
+    cr_assert_eq(log_fixture_open(&f), 0);
+    log_fixture_append(&f, 2, 1);
+    log_fixture_flush(&f);
+    sim_disk_set_capacity(f.sim, sim_disk_used(f.sim) + 20000);
+    append_large(&f, 50000);
+    log_fixture_flush(&f);
+    log_fixture_truncate(&f, 3);
+    cr_assert_eq(log_prepare(f.log), 0);
+    log_fixture_flush(&f);
+    cr_assert(log_is_short(f.log), "there is no room yet");
+    sim_disk_set_capacity(f.sim, 0);
+    cr_assert_eq(log_prepare(f.log), 0);
+    log_fixture_flush(&f);
+    cr_assert_not(log_is_short(f.log));
+    log_fixture_done(&f);
+}
+
 /* The disk says that there is room for a segment, and then there is a little less. */
 Test(log_room, a_segment_that_was_begun_is_taken_back)
 {

@@ -35,12 +35,17 @@ static int gateway_leader(struct gateway *gateway, struct gateway_leader *ret_le
     return core->leader != 0 ? 0 : ERR_UNAVAILABLE;
 }
 
-/* Whether attachments can be hoped to be answered. Without a leader they wait for the next one, as everything does, until
- * this node counts as cut off. */
+/* Whether commands can be hoped to be answered. Without a leader they wait for the next one, as everything does, until this
+ * node counts as cut off. */
+static bool gateway_hopes(const struct gateway_core *core)
+{
+    return !core->stalled && !core->stuck &&
+           (core->leader != 0 || gateway_now_ms(core) < core->leaderless_since_ms + core->options.isolation_timeout_ms);
+}
+
 static bool gateway_serves(const struct gateway_core *core)
 {
-    return !core->stopping && !core->stalled && !core->stuck &&
-           (core->leader != 0 || gateway_now_ms(core) < core->leaderless_since_ms + core->options.isolation_timeout_ms);
+    return !core->stopping && gateway_hopes(core);
 }
 
 /* Notes what the client says to have seen, so that the rest is sent again. */
@@ -338,6 +343,11 @@ void gateway_core_stop(struct gateway_core *core)
     core->stopping = true;
     gateway_doom_all(core, "this node is stopping");
     core->more = true;
+}
+
+bool gateway_core_finished(const struct gateway_core *core)
+{
+    return core->outgoing.len == 0 || !gateway_hopes(core);
 }
 
 void gateway_link_touch(struct gateway_core *core, struct link *link)

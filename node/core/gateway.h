@@ -75,6 +75,7 @@ struct gateway_core_options {
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t (*memory_used)(void *arg);
+    void (*relax)(void *arg);
 };
 
 struct gateway_core {
@@ -107,6 +108,7 @@ struct gateway_core {
     uint64_t stuck_since_ms; /* Commands wait, and none has been answered since. */
     bool stuck;              /* No answers for too long: no attachments are taken until there is one. */
     uint64_t hand_over_ms;   /* When handing leadership over may be tried again. */
+    uint64_t relax_ms;       /* When memory may be given back to the system again. */
     uint64_t resume_ms;      /* When a link that was slowed down may go on; UINT64_MAX: none. */
     struct log_time time;
     struct batch batch;
@@ -156,6 +158,8 @@ uint64_t gateway_core_deadline_ms(const struct gateway_core *core);
 
 /* Tells all clients to go elsewhere, and takes no new ones. */
 void gateway_core_stop(struct gateway_core *core);
+/* Whether what it had to say, such as that its sessions are detached, has been answered, or nobody can be hoped to hear it. */
+bool gateway_core_finished(const struct gateway_core *core);
 
 /* For the gateway's own files. */
 
@@ -212,6 +216,11 @@ uint64_t gateway_presence_deadline_ms(const struct gateway_core *core);
 /* As leader: that process of the node was heard of, or the log says that it is over. */
 void gateway_presence_heard(struct gateway_core *core, uint64_t node, uint64_t run);
 void gateway_presence_ended(struct gateway_core *core, uint64_t node);
+
+/* gateway_room.c: disk and memory. As leader: refuses new messages, and hands leadership over. */
+void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);
+void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms);
+void gateway_room_hand_over(struct gateway_core *core, uint64_t now_ms);
 
 /* gateway_read.c */
 void gateway_read(struct gateway *gateway, struct gateway_read *read);

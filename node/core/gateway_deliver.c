@@ -3,19 +3,23 @@
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
 
-/* Deliveries collected before their bodies are read: the machine is not called from within its own iteration. */
+/* Deliveries collected before they are sent: the machine is not called from within its own iteration. To describe one, its
+ * message is read, whether it can be sent then or not: so a chunk ends early when messages are large. */
 #define CHUNK_LEN 128u
+#define CHUNK_BYTES (1 * MIB)
 
 struct chunk {
     struct machine_delivery items[CHUNK_LEN];
     unsigned len;
+    uint64_t bytes;
 };
 
 static int chunk_add(void *arg, const struct machine_delivery *delivery)
 {
     struct chunk *chunk = arg;
     chunk->items[chunk->len++] = *delivery;
-    return chunk->len == CHUNK_LEN ? 1 : 0;
+    chunk->bytes += delivery->body_len;
+    return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
 }
 
 /* What a link may still be sent in this turn. */
@@ -29,10 +33,13 @@ static bool link_takes(const struct link *link, const struct allowance *allowanc
     return link->state == LINK_ATTACHED && !link->paused && allowance->bytes > 0 && allowance->deliveries > 0;
 }
 
-/* ERR_BUSY: try again in the next turn. */
+/* ERR_BUSY: try again in the next turn, or when the link takes deliveries again. */
 static int gateway_send_delivery(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
                                  const struct machine_delivery *delivery, struct allowance *allowance)
 {
+    if (link->sink.takes != NULL && !link->sink.takes(link->sink.arg, delivery->body_len)) {
+        return ERR_BUSY; /* It has paused the link. */
+    }
     struct slice body;
     int err = machine_body(core->machine, delivery->queue, delivery->position, &body);
     if (err == ERR_NOMEM) {
@@ -77,9 +84,11 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
                              struct allowance *allowance)
 {
     struct chunk chunk;
+    int err;
     do {
         chunk.len = 0;
-        int err = machine_deliveries(core->machine, link->session, consumer->id, consumer->sent, chunk_add, &chunk);
+        chunk.bytes = 0;
+        err = machine_deliveries(core->machine, link->session, consumer->id, consumer->sent, chunk_add, &chunk);
         if (err == ERR_NOT_FOUND) {
             gateway_not_found(core, link, consumer);
             return true;
@@ -95,8 +104,8 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
                 return false;
             }
         }
-    } while (chunk.len == CHUNK_LEN);
-    return true;
+    } while (err > 0 && link_takes(link, allowance));
+    return err == 0;
 }
 
 static int ignore_delivery(void *arg, const struct machine_delivery *delivery)

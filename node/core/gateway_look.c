@@ -3,19 +3,19 @@
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
 
-/* Messages looked up before their bodies are read: the machine is not called from within its own iteration. */
+/* Messages looked up before their bodies are read: the machine is not called from within its own iteration. Looking at one
+ * that is in the store may read all of it: so a chunk ends early when messages are large. */
 #define CHUNK_LEN 64u
+#define CHUNK_BYTES (1 * MIB)
 
 struct queue_listing {
-    struct gateway_core *core;
     void *arg;
     void (*each)(void *arg, const struct gateway_queue *queue);
     size_t left;
     bool more;
-    int err;
 };
 
-/* What is told of a queue. Its oldest message is looked up apart: that reads the store. */
+/* What is told of a queue. Its oldest message is looked up apart, for one queue at a time: that reads the store. */
 static struct gateway_queue queue_of(const struct machine_queue *queue)
 {
     return (struct gateway_queue){
@@ -39,10 +39,6 @@ static int list_queue(void *arg, const struct machine_queue *queue)
     }
     listing->left--;
     struct gateway_queue told = queue_of(queue);
-    listing->err = machine_queue_oldest(listing->core->machine, queue->id, &told.oldest_ms);
-    if (listing->err != 0) {
-        return 1;
-    }
     listing->each(listing->arg, &told);
     return 0;
 }
@@ -51,10 +47,10 @@ int gateway_queues(struct gateway *gateway, const char *after, size_t max, void 
                    void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
 {
     struct gateway_core *core = gateway_core_of(gateway);
-    struct queue_listing listing = {.core = core, .arg = arg, .each = each, .left = max};
+    struct queue_listing listing = {.arg = arg, .each = each, .left = max};
     int err = machine_queues(core->machine, after, list_queue, &listing);
-    if (err < 0 || listing.err != 0) {
-        return err < 0 ? err : listing.err;
+    if (err < 0) {
+        return err;
     }
     *ret_more = listing.more;
     return 0;
@@ -79,13 +75,15 @@ int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queu
 struct chunk {
     struct machine_message items[CHUNK_LEN];
     unsigned len;
+    uint64_t bytes;
 };
 
 static int chunk_add(void *arg, const struct machine_message *message)
 {
     struct chunk *chunk = arg;
     chunk->items[chunk->len++] = *message;
-    return chunk->len == CHUNK_LEN ? 1 : 0;
+    chunk->bytes += message->body_len;
+    return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
 }
 
 /* Whether `each` wants more. ERR_... */
@@ -114,12 +112,14 @@ int gateway_browse(struct gateway *gateway, const char *name, uint64_t position,
     struct machine_queue queue;
     int err = machine_queue(core->machine, name, &queue);
     bool wanted = true;
+    bool left = true;
     struct chunk chunk;
-    chunk.len = CHUNK_LEN;
-    while (err == 0 && wanted && chunk.len == CHUNK_LEN) {
+    while (err == 0 && wanted && left) {
         chunk.len = 0;
+        chunk.bytes = 0;
         err = machine_browse(core->machine, queue.id, position, chunk_add, &chunk);
-        err = err > 0 ? 0 : err;
+        left = err > 0;
+        err = left ? 0 : err;
         for (unsigned i = 0; err == 0 && wanted && i < chunk.len; i++) {
             err = browse_one(core, queue.id, &chunk.items[i], arg, each, &wanted);
             position = chunk.items[i].position + 1;

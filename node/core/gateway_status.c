@@ -19,8 +19,11 @@ static const char *gateway_detail(const struct gateway_core *core, const struct 
     if (own && core->stalled) {
         return "its disk does not answer";
     }
-    if (own ? core->pressure.disk_low : node != NULL && node->disk_low) {
+    if (own && core->pressure.disk_low) {
         return "its disk is nearly full";
+    }
+    if (node != NULL && node->disk_low) {
+        return "its disk is nearly full, or does not answer";
     }
     if (own ? core->pressure.memory_low : node != NULL && node->memory_low) {
         return "its memory is nearly used up";

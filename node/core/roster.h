@@ -14,8 +14,11 @@ struct roster_node {
     uint64_t run; /* Of the process that was heard; 0: none yet. */
     uint64_t heard_ms;
     uint64_t commands_ms; /* When it last sent commands; 0: never. */
-    bool disk_low;
+    bool disk_low;        /* Or its disk does not answer. */
     bool memory_low;
+    uint64_t follows_ms; /* When its log was last seen to move, or to hold all that was committed the time before. */
+    uint64_t match_index;
+    uint64_t commit_index;
     uint64_t asked_present; /* The run for which a NodePresent is under way. */
     uint64_t asked_lost;    /* The run for which a NodeLost is under way. */
 };

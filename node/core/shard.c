@@ -185,6 +185,7 @@ static void shard_init_gateway(struct shard *shard)
         .arg = shard,
         .send = shard_send,
         .memory_used = shard_memory_used,
+        .relax = shard_relax,
         .fatal = shard_fatal,
     };
     gateway_core_init(&shard->gateway, &gateway_options);
@@ -326,8 +327,8 @@ void shard_stop(struct shard *shard)
 
 bool shard_stopped(const struct shard *shard)
 {
-    return shard->stopping && (!shard->gateway.leading || shard->alone) && driver_idle(shard->driver) &&
-           checkpointer_idle(&shard->checkpointer);
+    return shard->stopping && (!shard->gateway.leading || shard->alone) && gateway_core_finished(&shard->gateway) &&
+           driver_idle(shard->driver) && checkpointer_idle(&shard->checkpointer);
 }
 
 size_t shard_unanswered(const struct shard *shard)

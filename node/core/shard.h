@@ -54,7 +54,7 @@ struct shard_options {
     /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
      * NULL. */
     void (*wake)(void *arg);
-    /* The node is idle: memory that is not needed can be given back. May be NULL. */
+    /* Memory that was freed is to be given back to the system: the node is idle, or above its watermark. May be NULL. */
     void (*relax)(void *arg);
     /* The process must end. Does not return (the simulator jumps out). */
     void (*fatal)(void *arg, int err, const char *what);

@@ -49,6 +49,17 @@ static void sink_delivery(void *arg, const struct gateway_delivery *delivery)
     client->unflushed = true;
 }
 
+static bool sink_takes(void *arg, size_t body_len)
+{
+    struct client *client = arg;
+    cr_assert_gt(body_len, 0u);
+    if (client->takes == 0 || client->deliveries < client->takes) {
+        return true;
+    }
+    client->link->gateway->ops->pause(client->link, true);
+    return false;
+}
+
 static void sink_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
 {
     struct client *client = arg;
@@ -109,6 +120,7 @@ int client_attach_only(struct client *client, bool resume, uint64_t seen)
         .attached = sink_attached,
         .reply = sink_reply,
         .delivery = sink_delivery,
+        .takes = sink_takes,
         .consumer_ended = sink_consumer_ended,
         .detached = sink_detached,
         .resume = sink_resume,

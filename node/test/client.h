@@ -51,6 +51,7 @@ struct client {
     bool detached;
     int detached_err;
     uint64_t detached_leader;
+    unsigned takes; /* Deliveries that it takes before it pauses; 0: all. */
     unsigned resumes;
     unsigned flushes;
     bool unflushed; /* Something was said and not flushed yet. */

@@ -68,7 +68,7 @@ void one_node_open(struct one_node *node)
     char detail[512] = "";
     struct store *store;
     cr_assert_eq(store_memory_open(node->rows, &store), 0);
-    node->options.store = store;
+    node->options.store = node->wrap != NULL ? node->wrap(store) : store;
     cr_assert_eq(shard_open(&node->options, &node->shard, detail, sizeof detail), 0, "%s", detail);
     node->gateway = shard_gateway(node->shard);
     node->home = (struct home){.gateway = node->gateway, .settle = one_settle, .wait = one_wait};

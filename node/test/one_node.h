@@ -30,6 +30,8 @@ struct one_node {
     struct shard *shard;
     struct gateway *gateway;
     uint64_t memory_used;
+    /* May be NULL. From the next opening on, what the shard is given in place of its store. */
+    struct store *(*wrap)(struct store *store);
 };
 
 /* A new node that has become leader. `options` may be NULL, or give lengths and members. */

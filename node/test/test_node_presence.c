@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "proto/wire/frame.h"
 #include "three_nodes.h"
 
 static struct three three;
@@ -24,6 +25,16 @@ static void teardown(void)
 }
 
 TestSuite(presence_of_nodes, .init = setup, .fini = teardown);
+
+static void setup_short_log(void)
+{
+    struct shard_options options = {.segment_len = 64 * 1024, .checkpoint_len = 64 * 1024, .retain_len = 64 * 1024};
+    three_start(&three, &options);
+    client_init(&one, &three.a->home, 1);
+    client_init(&two, &three.leader->home, 2);
+}
+
+TestSuite(presence_of_nodes_that_lag, .init = setup_short_log, .fini = teardown);
 
 static struct machine_session session_of(struct three_node *node, const struct client *client)
 {
@@ -212,6 +223,59 @@ Test(presence_of_nodes, a_stop_tells_the_clients_and_hands_leadership_over)
     cr_assert_eq(session_of(three.leader, &two).node, 0u, "detached by its node, not by being lost");
 }
 
+static bool frame_comes(struct three_node *from, struct three_node *to)
+{
+    if (three_on_wire(from, to, FRAME_PEER_RAFT) + three_on_wire(from, to, FRAME_PEER_GATEWAY) == 0) {
+        return false;
+    }
+    three_deliver_one(from, to);
+    return true;
+}
+
+/* A process looks after each turn whether it may end, and ends at once. */
+static void stop_and_end(struct three_node *node, struct three_node *first, struct three_node *second)
+{
+    three_hold(first, node, true);
+    three_hold(second, node, true);
+    shard_stop(node->shard);
+    shard_step(node->shard);
+    for (unsigned i = 0; i < 1000 && !shard_stopped(node->shard); i++) {
+        if (frame_comes(first, node) || frame_comes(second, node)) {
+            shard_step(node->shard);
+        } else {
+            three_wait(&three, 1);
+        }
+    }
+    cr_assert(shard_stopped(node->shard));
+    three_settle(&three); /* What it had sent arrives. */
+    three_crash(node);
+    three_hold(first, node, false);
+    three_hold(second, node, false);
+    three_find_leader(&three);
+}
+
+Test(presence_of_nodes, a_leader_that_stops_leaves_no_session_attached)
+{
+    client_ready(&two);
+    struct three_node *old = three.leader;
+    stop_and_end(old, three.a, three.b);
+    three_wait(&three, 100);
+    cr_assert_eq(session_of(three.leader, &two).node, 0u, "it would hold deliveries until its node is lost");
+    three_restart(old);
+    three_wait(&three, 100);
+}
+
+Test(presence_of_nodes, a_follower_that_stops_leaves_no_session_attached)
+{
+    client_ready(&one);
+    struct three_node *old = three.a;
+    stop_and_end(old, three.leader, three.b);
+    three_wait(&three, 100);
+    cr_assert_eq(session_of(three.leader, &one).node, 0u);
+    three_restart(old);
+    three_wait(&three, 100);
+}
+
 Test(presence_of_nodes, a_leader_whose_disk_does_not_answer_hands_over_and_says_so)
 {
     client_ready(&two);
@@ -235,6 +299,26 @@ Test(presence_of_nodes, a_leader_whose_disk_does_not_answer_hands_over_and_says_
     client_init(&three_again, &old->home, 3);
     client_attach(&three_again);
     client_done(&three_again);
+}
+
+/* It cannot apply even the first entry of its term. */
+Test(presence_of_nodes, one_whose_disk_stops_answering_as_it_begins_to_lead_hands_over)
+{
+    client_ready(&two);
+    struct three_node *old = three.leader;
+    struct three_node *next = three.a;
+    next->disk_held = true;
+    cr_assert_eq(old->home.gateway->ops->transfer(old->home.gateway, next->id), 0);
+    three_wait(&three, 1500);
+    cr_assert_eq(three_status(next).leader, next->id);
+    three_wait(&three, 2000);
+    three_find_leader(&three);
+    cr_assert_neq(three.leader, next);
+    cr_assert_eq(client_publish(&two, "q", "x"), 0);
+    three_wait(&three, 100);
+    client_expect_reply(&two, two.replies - 1, two.number, 0);
+    next->disk_held = false;
+    three_wait(&three, 1000);
 }
 
 Test(presence_of_nodes, a_follower_whose_disk_does_not_answer_sends_its_clients_elsewhere)
@@ -291,4 +375,65 @@ Test(presence_of_nodes, a_follower_whose_log_is_full_sends_its_clients_elsewhere
     three_wait(&three, 3000);
     client_move(&one, &a->home);
     cr_assert_eq(three_status(a).applied_index, three_status(three.leader).applied_index);
+}
+
+/* It says that it is there, and hears the leader; but what it would have to apply is nowhere any more. */
+static void leave_behind(struct three_node *node)
+{
+    three_crash(node);
+    for (unsigned i = 0; i < 700; i++) {
+        cr_assert_eq(client_publish_large(&two, "large", 1000), 0);
+        three_wait(&three, 5);
+    }
+    three_wait(&three, 3000); /* A checkpoint, and the log before it goes. */
+    three_restart(node);
+    three_wait(&three, 1000);
+    cr_assert_lt(three_status(node).applied_index, three_status(three.leader).log_first, "it can catch up");
+}
+
+Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_that_needs_a_rebuild)
+{
+    client_ready(&two);
+    cr_assert_eq(client_declare(&two, "large"), 0);
+    one.home = &three.b->home;
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    cr_assert_eq(client_publish(&one, "q", "x"), 0);
+    three_settle(&three);
+    cr_assert_eq(one.deliveries, 1u);
+    leave_behind(three.a);
+    client_detach(&one);
+    one.home = &three.a->home;
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    three_wait(&three, 100);
+    cr_assert_eq(one.attached, 1u, "it has not applied that");
+    client_detach(&one);
+    three_wait(&three, CLIENT_LEASE_MS + THREE_PRESENCE_MS + 1000);
+    home_expect_queue(&three.leader->home, 1, 0);
+}
+
+Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_whose_disk_does_not_answer)
+{
+    client_ready(&two);
+    one.home = &three.b->home;
+    client_ready(&one);
+    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
+    cr_assert_eq(client_publish(&one, "q", "x"), 0);
+    three_settle(&three);
+    cr_assert_eq(one.deliveries, 1u);
+    three.a->disk_held = true;
+    client_detach(&one);
+    one.home = &three.a->home;
+    cr_assert_eq(client_attach_only(&one, true, 0), 0);
+    three_wait(&three, 100);
+    cr_assert_eq(one.attached, 1u, "it cannot apply that");
+    client_detach(&one);
+    three_wait(&three, CLIENT_LEASE_MS + 8 * THREE_PRESENCE_MS);
+    home_expect_queue(&three.leader->home, 1, 0);
+    three.a->disk_held = false;
+    three_wait(&three, 1000);
+    struct client again;
+    client_init(&again, &three.a->home, 3);
+    client_attach(&again);
+    client_done(&again);
 }

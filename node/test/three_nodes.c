@@ -242,7 +242,7 @@ static void wire_change(struct three_node *from, struct three_node *to, bool con
 {
     static const char *const addresses[THREE] = {"client:1", "client:2", "client:3"};
     wire_drop(wire_of(from, to));
-    wire_of(from, to)->connected = connected && to->shard != NULL;
+    wire_of(from, to)->connected = connected && to->shard != NULL && from->shard != NULL;
     if (from->shard != NULL) {
         shard_peer_changed(from->shard, to->id, wire_of(from, to)->connected, addresses[to->id - 1]);
     }

@@ -43,6 +43,7 @@ void bench_side_count(struct bench_side *side, uint64_t now_ns, uint64_t message
 void bench_attached(struct bench *bench, bool first)
 {
     bench->attached += first;
+    bench->reconnected += !first;
 }
 
 static void on_check(uv_check_t *check)

@@ -75,7 +75,8 @@ struct bench {
     uint64_t consumers_len;
     uint8_t *scratch; /* Bodies of the command being made. */
     size_t scratch_messages;
-    unsigned attached; /* Clients that have been attached once. */
+    unsigned attached;    /* Clients that have been attached once. */
+    uint64_t reconnected; /* Times that one was attached again. */
     unsigned subscribed;
     unsigned open; /* Sessions that are to be closed. */
     bool started;

@@ -106,16 +106,16 @@ static int option_read(struct bench *bench, int option)
     switch (option) {
     case OPT_QUEUE: options->queue = optarg; return 0;
     case OPT_KEEP: options->keep = true; return 0;
-    case OPT_QUEUES: return cli_number("queues", optarg, 1, BENCH_QUEUES_MAX, &options->queues);
-    case OPT_PRODUCERS: return cli_number("producers", optarg, 1, BENCH_CLIENTS_MAX, &options->producers);
-    case OPT_CONSUMERS: return cli_number("consumers", optarg, 1, BENCH_CLIENTS_MAX, &options->consumers);
-    case OPT_SIZE: return cli_number("size", optarg, 0, BODY_LEN_MAX, &options->size);
-    case OPT_WINDOW: return cli_number("window", optarg, 1, BENCH_WINDOW_MAX, &options->window);
-    case OPT_BATCH: return cli_number("batch", optarg, 1, PUBLISH_MESSAGES_MAX, &options->batch);
-    case OPT_PREFETCH: return cli_number("prefetch", optarg, 1, CREDIT_MAX, &options->prefetch);
-    case OPT_COUNT: return cli_number("count", optarg, 1, COUNT_MAX, &options->count);
-    case OPT_SECONDS: return cli_number("seconds", optarg, 1, 86400 * 30, &options->seconds);
-    case OPT_RATE: return cli_number("rate", optarg, 1, 100000000, &options->rate);
+    case OPT_QUEUES: return cli_number("--queues", optarg, 1, BENCH_QUEUES_MAX, &options->queues);
+    case OPT_PRODUCERS: return cli_number("--producers", optarg, 1, BENCH_CLIENTS_MAX, &options->producers);
+    case OPT_CONSUMERS: return cli_number("--consumers", optarg, 1, BENCH_CLIENTS_MAX, &options->consumers);
+    case OPT_SIZE: return cli_number("--size", optarg, 0, BODY_LEN_MAX, &options->size);
+    case OPT_WINDOW: return cli_number("--window", optarg, 1, BENCH_WINDOW_MAX, &options->window);
+    case OPT_BATCH: return cli_number("--batch", optarg, 1, PUBLISH_MESSAGES_MAX, &options->batch);
+    case OPT_PREFETCH: return cli_number("--prefetch", optarg, 1, CREDIT_MAX, &options->prefetch);
+    case OPT_COUNT: return cli_number("--count", optarg, 1, COUNT_MAX, &options->count);
+    case OPT_SECONDS: return cli_number("--seconds", optarg, 1, 86400 * 30, &options->seconds);
+    case OPT_RATE: return cli_number("--rate", optarg, 1, 100000000, &options->rate);
     case OPT_SPREAD: options->spread = true; return 0;
     case OPT_NAMED: options->named = true; return 0;
     case OPT_JSON: options->json = true; return 0;
@@ -170,9 +170,8 @@ int bench_options_read(struct bench *bench, struct cli *cli, int argc, char **ar
         .queues = 1, .producers = 1, .consumers = 1, .size = 1024, .window = 1024, .prefetch = 1024};
     int option;
     bool window = false;
-    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        int result =
-            option < OPTION_SERVERS && option != '?' ? option_read(bench, option) : cli_option(cli, option, help);
+    while ((option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+        int result = option <= OPT_PID_FILE ? option_read(bench, option) : cli_option(cli, option, help);
         if (result != 0) {
             return result;
         }

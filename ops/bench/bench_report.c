@@ -111,9 +111,10 @@ static void table_print(const struct bench *bench)
     if (bench_consumes(bench)) {
         latency_print("end to end", &bench->out);
     }
-    printf("refused %llu, unknown %llu, failed %llu, repeated %llu, stale %llu\n", (unsigned long long)bench->refused,
-           (unsigned long long)bench->unknown, (unsigned long long)bench->failed, (unsigned long long)bench->repeated,
-           (unsigned long long)bench->stale);
+    printf("refused %llu, unknown %llu, failed %llu, repeated %llu, stale %llu, reconnected %llu\n",
+           (unsigned long long)bench->refused, (unsigned long long)bench->unknown, (unsigned long long)bench->failed,
+           (unsigned long long)bench->repeated, (unsigned long long)bench->stale,
+           (unsigned long long)bench->reconnected);
     if (bench_consumes(bench)) {
         const struct bench_check *checks = &bench->checks;
         printf("lost %llu, duplicate %llu, out of order %llu, damaged %llu, redelivered %llu, foreign %llu\n",
@@ -181,9 +182,10 @@ static void json_print(const struct bench *bench)
                (unsigned long long)checks->redelivered, (unsigned long long)checks->foreign);
     }
     printf("\"refused\": %llu, \"unknown\": %llu, \"failed\": %llu, \"repeated\": %llu, \"stale\": %llu, "
-           "\"client_cpu_seconds\": %.3f",
+           "\"reconnected\": %llu, \"client_cpu_seconds\": %.3f",
            (unsigned long long)bench->refused, (unsigned long long)bench->unknown, (unsigned long long)bench->failed,
-           (unsigned long long)bench->repeated, (unsigned long long)bench->stale, (double)bench->cpu_ms / 1e3);
+           (unsigned long long)bench->repeated, (unsigned long long)bench->stale,
+           (unsigned long long)bench->reconnected, (double)bench->cpu_ms / 1e3);
     processes_json(bench);
     puts("}");
 }

@@ -33,6 +33,7 @@ struct browse {
     enum browse_format format;
     uint64_t position; /* Where the next page begins. */
     uint64_t shown;
+    bool headed;
 };
 
 static void table_print(const struct client_message *message)
@@ -63,9 +64,19 @@ static void json_print(const struct client_message *message)
     puts("}");
 }
 
+/* When there is an answer: not above an error. */
+static void header_print(struct browse *browse)
+{
+    if (browse->format == BROWSE_TABLE && !browse->headed) {
+        printf("%12s  %-24s %10s  %-6s %10s  %s\n", "POSITION", "ENQUEUED", "DELIVERIES", "STATE", "LENGTH", "BODY");
+        browse->headed = true;
+    }
+}
+
 static void on_message(void *arg, const struct client_message *message)
 {
     struct browse *browse = arg;
+    header_print(browse);
     switch (browse->format) {
     case BROWSE_TABLE: table_print(message); break;
     case BROWSE_JSON: json_print(message); break;
@@ -87,9 +98,6 @@ static int browse_run(const struct cli *cli, const char *queue, uint64_t count, 
     if (exit_code != 0) {
         return exit_code;
     }
-    if (browse->format == BROWSE_TABLE) {
-        printf("%12s  %-24s %10s  %-6s %10s  %s\n", "POSITION", "ENQUEUED", "DELIVERIES", "STATE", "LENGTH", "BODY");
-    }
     bool more = true;
     int err = 0;
     while (err == 0 && more && (count == 0 || browse->shown < count) && !ferror(stdout)) {
@@ -99,6 +107,9 @@ static int browse_run(const struct cli *cli, const char *queue, uint64_t count, 
     }
     if (err != 0) {
         exit_code = cli_fail(queue, err, err == ERR_NOT_FOUND ? "no such queue" : hf_error_detail(hf));
+    }
+    if (err == 0) {
+        header_print(browse);
     }
     (void)hf_close(hf, 0);
     return exit_code;
@@ -114,11 +125,11 @@ int cmd_browse(struct cli *cli, int argc, char **argv)
     struct browse browse = {.format = BROWSE_TABLE};
     uint64_t count = COUNT_DEFAULT;
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         switch (option) {
-        case 1: result = cli_number("from", optarg, 0, UINT64_MAX, &browse.position); break;
-        case 2: result = cli_number("count", optarg, 0, UINT64_MAX, &count); break;
+        case 1: result = cli_number("--from", optarg, 0, UINT64_MAX, &browse.position); break;
+        case 2: result = cli_number("--count", optarg, 0, UINT64_MAX, &count); break;
         case 3:
         case 4:
             if (browse.format != BROWSE_TABLE) {

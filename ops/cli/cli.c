@@ -9,6 +9,10 @@
 
 #define TIMEOUT_SECONDS_MAX 86400u
 
+/* When it is said that no node answers: not for every change of leader. */
+#define NOTICE_FIRST_MS 1000u
+#define NOTICE_NEXT_MS 10000u
+
 int cli_usage(const char *text, const char *help)
 {
     fprintf(stderr, "holdfast: %s\n", text);
@@ -23,7 +27,7 @@ int cli_number(const char *option, const char *text, uint64_t min, uint64_t max,
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < min || number > max) {
-        fprintf(stderr, "holdfast: --%s takes a whole number from %llu to %llu, not \"%s\"\n", option,
+        fprintf(stderr, "holdfast: %s takes a whole number from %llu to %llu, not \"%s\"\n", option,
                 (unsigned long long)min, (unsigned long long)max, text);
         return EXIT_USAGE;
     }
@@ -37,10 +41,11 @@ int cli_option(struct cli *cli, int option, const char *help)
     case OPTION_SERVERS: cli->servers = optarg; return 0;
     case OPTION_TIMEOUT: {
         uint64_t seconds = 0;
-        int exit_code = cli_number("timeout", optarg, 1, TIMEOUT_SECONDS_MAX, &seconds);
+        int exit_code = cli_number("--timeout", optarg, 1, TIMEOUT_SECONDS_MAX, &seconds);
         cli->timeout_ms = exit_code == 0 ? seconds * 1000 : cli->timeout_ms;
         return exit_code;
     }
+    case 'h':
     case OPTION_HELP: fputs(help, stdout); return -1;
     default: /* getopt_long() has said what is wrong. */ fputs("Try --help.\n", stderr); return EXIT_USAGE;
     }
@@ -65,8 +70,22 @@ int cli_fail(const char *what, int err, const char *detail)
     return cli_exit_code(err);
 }
 
-static int client_open(const struct cli *cli, const struct hf_options *options, struct hf **ret_hf)
+/* Nobody should have to wait for half a minute to learn that a node's address is mistyped. */
+static void on_trouble(void *arg, const char *detail)
 {
+    struct cli_notice *notice = arg;
+    uint64_t now = uv_hrtime() / 1000000;
+    uint64_t since = notice->told_ms == 0 ? notice->started_ms : notice->told_ms;
+    if (now - since >= (notice->told_ms == 0 ? NOTICE_FIRST_MS : NOTICE_NEXT_MS)) {
+        notice->told_ms = now;
+        fprintf(stderr, "holdfast: no node serves (%s); still trying\n", detail);
+    }
+}
+
+static int client_open(const struct cli *cli, struct hf_options *options, struct hf **ret_hf)
+{
+    options->trouble = on_trouble;
+    options->trouble_arg = cli->notice;
     int err = hf_open(options, ret_hf);
     if (err == ERR_INVALID) {
         fprintf(stderr, "holdfast: --servers takes host:port,host:port..., not \"%s\"\n", cli->servers);

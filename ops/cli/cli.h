@@ -11,13 +11,20 @@
 /* Exit codes. */
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_UNSURE = 3 };
 
+/* What has been said about a cluster that does not answer. */
+struct cli_notice {
+    uint64_t started_ms;
+    uint64_t told_ms; /* 0: nothing yet. */
+};
+
 struct cli {
     const char *servers;
     uint64_t timeout_ms;
+    struct cli_notice *notice; /* Borrowed. */
 };
 
 /* Options that every command takes, for its table of options. Those of a command itself are small integers. */
-enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_HELP };
+enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_HELP, OPTION_VERSION };
 #define CLI_OPTIONS                                                                                                    \
     {"servers", required_argument, NULL, OPTION_SERVERS}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},        \
         {"help", no_argument, NULL, OPTION_HELP},                                                                      \

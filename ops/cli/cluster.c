@@ -21,7 +21,7 @@ static const char help[] =
     "last committed and applied entry, the entries in its log, that of its last checkpoint, and how many entries it\n"
     "replayed when it started, and what an operator should know of it. A member that does not answer is shown as the\n"
     "others see it. Above them: who leads, how many sessions are open, and why new messages are refused, if they are.\n"
-    "Exits with 3 when no node answers.\n"
+    "Exits with 3 when no node answers, or none knows a leader.\n"
     "\n"
     "Example: holdfast --servers node1:7470,node2:7470,node3:7470 cluster status\n";
 
@@ -36,12 +36,17 @@ struct node_row {
     char detail[128];
     char refusing[160];
     struct client_cluster info; /* Its pointers are void. */
+    struct status *status;
+    struct hf_client *client; /* That asks it. */
+    bool ended;               /* It has answered, or will not. */
 };
 
 struct status {
     struct node_row rows[NODES_MAX];
     size_t len;
-    struct node_row *asking;
+    size_t asking; /* Rows that have not ended. */
+    uv_loop_t loop;
+    uint64_t timeout_ms; /* For one answer. */
 };
 
 static struct node_row *row_by_id(struct status *status, uint64_t id)
@@ -79,10 +84,8 @@ static void member_note(struct status *status, const struct client_member *membe
     }
 }
 
-static void cluster_note(void *arg, const struct client_cluster *cluster)
+static void cluster_note(struct status *status, struct node_row *row, const struct client_cluster *cluster)
 {
-    struct status *status = arg;
-    struct node_row *row = status->asking;
     struct node_row *known = row_by_id(status, cluster->node);
     if (known != NULL && known != row) {
         if (known->answered) {
@@ -114,39 +117,107 @@ static void cluster_note(void *arg, const struct client_cluster *cluster)
     }
 }
 
-/* Asks one node. What goes wrong is told in its row. */
-static void row_ask(struct status *status, struct node_row *row, const struct cli *cli)
+static void row_end(struct node_row *row, const char *trouble)
 {
+    row->ended = true;
+    row->status->asking--;
+    if (trouble[0] != '\0' && row->detail[0] == '\0') {
+        snprintf(row->detail, sizeof row->detail, "%.120s", trouble);
+    }
+}
+
+static void on_cluster(void *arg, int err, const char *detail, const struct client_query_result *result)
+{
+    struct node_row *row = arg;
+    if (row->ended) {
+        return;
+    }
+    if (err == 0) {
+        cluster_note(row->status, row, result->cluster);
+    }
+    row_end(row, err == 0 ? "" : detail);
+}
+
+/* One attempt is enough to say that a node is not there now. */
+static void on_trouble(void *arg, const char *detail)
+{
+    struct node_row *row = arg;
+    if (!row->ended) {
+        row_end(row, detail);
+    }
+}
+
+/* Of a client without a session. */
+static void on_nothing(void *arg, const struct client_delivery *delivery)
+{
+    (void)arg;
+    (void)delivery;
+}
+
+static void on_nothing_ended(void *arg, uint64_t consumer, int err, const char *detail)
+{
+    (void)arg;
+    (void)consumer;
+    (void)err;
+    (void)detail;
+}
+
+/* Begins to ask one node. What goes wrong is told in its row. */
+static void row_ask(struct status *status, struct node_row *row)
+{
+    struct hf_options options = {.servers = row->address,
+                                 .client_name = "holdfast",
+                                 .query_only = true,
+                                 .trouble = on_trouble,
+                                 .trouble_arg = row};
+    struct hf_events events = {.arg = row, .delivery = on_nothing, .consumer_ended = on_nothing_ended};
+    row->status = status;
     row->asked = true;
-    if (row->address[0] == '\0') {
-        return;
+    status->asking++;
+    int err = row->address[0] == '\0' ? 0 : hf_client_new(&status->loop, &options, &events, &row->client);
+    if (row->client != NULL) {
+        err = client_core_query_cluster(hf_client_core(row->client), status->timeout_ms, on_cluster, row);
     }
-    struct hf_options options = {.servers = row->address, .client_name = "holdfast", .query_only = true};
-    struct hf *hf;
-    if (hf_open(&options, &hf) != 0) {
-        return;
+    if (row->client == NULL || err != 0) {
+        row_end(row, err == ERR_INVALID ? "not host:port" : err != 0 ? err_text(err) : "");
     }
-    status->asking = row;
-    uint64_t timeout_ms = cli->timeout_ms < NODE_TIMEOUT_MS ? cli->timeout_ms : NODE_TIMEOUT_MS;
-    int err = hf_cluster(hf, timeout_ms, cluster_note, status);
-    if (err != 0 && row->detail[0] == '\0') {
-        snprintf(row->detail, sizeof row->detail, "%.120s", hf_error_detail(hf));
+}
+
+/* All at once: one that does not answer holds nobody up. Their number grows while nodes name others. */
+static void rows_ask(struct status *status)
+{
+    do {
+        for (size_t i = 0; i < status->len; i++) {
+            if (!status->rows[i].asked) {
+                row_ask(status, &status->rows[i]);
+            }
+        }
+        if (status->asking > 0) {
+            uv_run(&status->loop, UV_RUN_ONCE);
+        }
+    } while (status->asking > 0);
+    for (size_t i = 0; i < status->len; i++) {
+        hf_client_free(status->rows[i].client, NULL, NULL);
     }
-    (void)hf_close(hf, 0);
+    uv_run(&status->loop, UV_RUN_DEFAULT);
 }
 
 static void row_print(const struct node_row *row)
 {
     char log[48] = "-";
+    char id[24] = "?";
     const struct client_cluster *info = &row->info;
+    if (row->id != 0) {
+        snprintf(id, sizeof id, "%llu", (unsigned long long)row->id);
+    }
     if (!row->answered) {
-        printf("%4llu  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", (unsigned long long)row->id, row->address,
-               "unreachable", "-", "-", "-", log, "-", "-", row->detail);
+        printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", id, row->address, "unreachable", "-", "-", "-",
+               log, "-", "-", row->detail);
         return;
     }
     snprintf(log, sizeof log, "%llu-%llu", (unsigned long long)info->log_first, (unsigned long long)info->log_last);
-    printf("%4llu  %-22s %-11s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", (unsigned long long)row->id, row->address,
-           row->role, (unsigned long long)info->term, (unsigned long long)info->commit_index,
+    printf("%4s  %-22s %-11s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", id, row->address, row->role,
+           (unsigned long long)info->term, (unsigned long long)info->commit_index,
            (unsigned long long)info->applied_index, log, (unsigned long long)info->checkpoint_index,
            (unsigned long long)info->entries_replayed, row->detail);
 }
@@ -158,17 +229,37 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* What the cluster says of itself is what the node in the highest term says: another may have been cut off. */
+static const struct node_row *newest_row(const struct status *status)
+{
+    const struct node_row *newest = NULL;
+    for (size_t i = 0; i < status->len; i++) {
+        const struct node_row *row = &status->rows[i];
+        bool knows = row->answered && row->info.node != 0;
+        if (knows && (newest == NULL || row->info.term > newest->info.term ||
+                      (row->info.term == newest->info.term && newest->info.leader == 0))) {
+            newest = row;
+        }
+    }
+    return newest;
+}
+
+static void head_print(const struct node_row *row)
+{
+    char leader[24] = "none";
+    if (row->info.leader != 0) {
+        snprintf(leader, sizeof leader, "%llu", (unsigned long long)row->info.leader);
+    }
+    printf("cluster %s, leader %s, version %s, sessions %llu\n", row->cluster, leader, row->version,
+           (unsigned long long)row->info.sessions);
+}
+
 static int status_print(struct status *status)
 {
     qsort(status->rows, status->len, sizeof status->rows[0], by_id);
-    bool any = false;
-    for (size_t i = 0; i < status->len; i++) {
-        const struct node_row *row = &status->rows[i];
-        if (row->answered && row->info.node != 0 && !any) {
-            any = true;
-            printf("cluster %s, leader %llu, version %s, sessions %llu\n", row->cluster,
-                   (unsigned long long)row->info.leader, row->version, (unsigned long long)row->info.sessions);
-        }
+    const struct node_row *newest = newest_row(status);
+    if (newest != NULL) {
+        head_print(newest);
     }
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
@@ -184,10 +275,12 @@ static int status_print(struct status *status)
             row_print(row);
         }
     }
-    if (!any) {
+    if (newest == NULL) {
         fprintf(stderr, "holdfast: no node answers\n");
+    } else if (newest->info.leader == 0) {
+        fprintf(stderr, "holdfast: there is no leader: a majority of the nodes must run and reach each other\n");
     }
-    return any ? EXIT_DONE : EXIT_UNSURE;
+    return newest != NULL && newest->info.leader != 0 ? EXIT_DONE : EXIT_UNSURE;
 }
 
 static int status_run(const struct cli *cli)
@@ -195,22 +288,20 @@ static int status_run(const struct cli *cli)
     struct status *status = calloc(1, sizeof *status);
     char *servers = strdup(cli->servers);
     int exit_code = EXIT_REFUSED;
-    if (status == NULL || servers == NULL) {
+    if (status == NULL || servers == NULL || uv_loop_init(&status->loop) != 0) {
         exit_code = cli_fail("cluster status", ERR_NOMEM, NULL);
         goto out;
     }
+    status->timeout_ms = cli->timeout_ms < NODE_TIMEOUT_MS ? cli->timeout_ms : NODE_TIMEOUT_MS;
     char *rest = NULL;
     for (char *address = strtok_r(servers, ", ", &rest); address != NULL && status->len < NODES_MAX;
          address = strtok_r(NULL, ", ", &rest)) {
         struct node_row *row = &status->rows[status->len++];
         snprintf(row->address, sizeof row->address, "%s", address);
     }
-    for (size_t i = 0; i < status->len; i++) { /* Grows while nodes name others. */
-        if (!status->rows[i].asked) {
-            row_ask(status, &status->rows[i], cli);
-        }
-    }
+    rows_ask(status);
     exit_code = status_print(status);
+    (void)uv_loop_close(&status->loop);
 out:
     free(servers);
     free(status);
@@ -224,7 +315,7 @@ int cmd_cluster(struct cli *cli, int argc, char **argv)
         return cmd_cluster_transfer(cli, argc - 1, argv + 1);
     }
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = cli_option(cli, option, help);
         if (result != 0) {
             return cli_option_exit(result);

@@ -10,6 +10,9 @@
 #define TRANSFER_TIMEOUT_MS 10000u
 #define POLL_US 20000u
 
+/* One that is not connected for so long is not waited for. */
+#define ABSENT_MS 1000u
+
 static const char help[] = "Usage: holdfast cluster transfer [NODE]\n"
                            "\n"
                            "Hands leadership to NODE, or without it to the member that is most advanced, and waits "
@@ -20,13 +23,21 @@ static const char help[] = "Usage: holdfast cluster transfer [NODE]\n"
                            "Example: holdfast cluster transfer 2\n";
 
 struct look {
+    uint64_t wanted; /* Where leadership is to go; 0: anywhere. */
+    bool reached;    /* The node that was asked is connected to it, or is it. */
     uint64_t leader; /* 0: not known. */
     uint64_t term;
 };
 
 static void on_cluster(void *arg, const struct client_cluster *cluster)
 {
-    *(struct look *)arg = (struct look){.leader = cluster->leader, .term = cluster->term};
+    struct look *look = arg;
+    look->leader = cluster->leader;
+    look->term = cluster->term;
+    look->reached = look->wanted == 0;
+    for (size_t i = 0; i < cluster->members_len; i++) {
+        look->reached = look->reached || (cluster->members[i].id == look->wanted && cluster->members[i].connected);
+    }
 }
 
 static uint64_t now_ms(void)
@@ -47,20 +58,25 @@ static int transfer_wait(struct hf *hf, uint64_t node, struct look before, uint6
                    (unsigned long long)now.term, (unsigned long long)(now_ms() - started_ms));
             return EXIT_DONE;
         }
+        if (err == 0 && !now.reached && passed_ms >= ABSENT_MS) {
+            fprintf(stderr, "holdfast: cluster transfer: node %llu does not run, or cannot be reached\n",
+                    (unsigned long long)node);
+            return EXIT_UNSURE;
+        }
         usleep(POLL_US);
     }
     if (now.leader == 0) {
         fprintf(stderr, "holdfast: cluster transfer: no leader is known after %u s\n", TRANSFER_TIMEOUT_MS / 1000);
     } else {
-        fprintf(stderr, "holdfast: cluster transfer: node %llu leads after %u s\n", (unsigned long long)now.leader,
-                TRANSFER_TIMEOUT_MS / 1000);
+        fprintf(stderr, "holdfast: cluster transfer: node %llu still leads after %u s\n",
+                (unsigned long long)now.leader, TRANSFER_TIMEOUT_MS / 1000);
     }
     return EXIT_UNSURE;
 }
 
 static int transfer_run(struct hf *hf, const struct cli *cli, uint64_t node)
 {
-    struct look before = {0};
+    struct look before = {.wanted = node};
     int err = hf_cluster(hf, cli->timeout_ms, on_cluster, &before);
     if (err != 0) {
         return cli_fail("cluster transfer", err, hf_error_detail(hf));
@@ -81,7 +97,7 @@ int cmd_cluster_transfer(struct cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {CLI_OPTIONS};
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = cli_option(cli, option, help);
         if (result != 0) {
             return cli_option_exit(result);
@@ -91,7 +107,7 @@ int cmd_cluster_transfer(struct cli *cli, int argc, char **argv)
     if (argc - optind > 1) {
         return cli_usage("cluster transfer takes the id of one node, or none", help);
     }
-    if (argc - optind == 1 && cli_number("node", argv[optind], 1, UINT64_MAX, &node) != 0) {
+    if (argc - optind == 1 && cli_number("NODE", argv[optind], 1, UINT64_MAX, &node) != 0) {
         return EXIT_USAGE;
     }
     struct hf *hf;

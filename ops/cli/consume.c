@@ -9,7 +9,7 @@
 
 #include "cli.h"
 #include "commands.h"
-#include "proto/base/bytes.h"
+#include "output.h"
 
 /* Unsettled deliveries at a time, and what is written between two flushes at most. */
 #define CREDIT 1024u
@@ -52,10 +52,9 @@ struct consume {
     bool no_ack;
     uint64_t idle_ms;
     uint64_t taken;
-    struct hf_message written[WRITTEN_MESSAGES_MAX]; /* Not accepted yet. Their bodies are gone. */
+    struct hf_message written[WRITTEN_MESSAGES_MAX]; /* Whose bodies have gathered in `output`. */
     size_t written_len;
-    size_t written_bytes;
-    struct bytes held; /* With --no-ack: bodies (and newlines) that have been accepted, to be written after that. */
+    struct output output;
     int exit_code;
     uint64_t ready; /* Of the queue, as last asked. */
 };
@@ -81,84 +80,67 @@ static enum consume_end fail(struct consume *consume, int err)
     return CONSUME_FAILED;
 }
 
-static enum consume_end output_fail(struct consume *consume)
+static enum consume_end output_fail(struct consume *consume, int err)
 {
-    fprintf(stderr, "holdfast: standard output: %s; what was not written goes back to the queue\n", strerror(errno));
+    const char *why = err == ERR_IO ? strerror(errno) : "interrupted while nobody read it";
+    fprintf(stderr, "holdfast: standard output: %s; what was not written %s\n", why,
+            consume->no_ack ? "is lost" : "goes back to the queue");
     consume->exit_code = EXIT_REFUSED;
     return CONSUME_FAILED;
 }
 
-/* With --no-ack: writes what was taken once the cluster has confirmed that it is settled, so that nothing is written that
- * could be delivered to somebody else. */
-static enum consume_end held_write(struct consume *consume)
+/* With --no-ack: what was taken is written once the cluster has confirmed that it is settled, so that nothing is written
+ * that could be delivered to somebody else. */
+static enum consume_end taken_settle(struct consume *consume)
 {
     int err = hf_flush(consume->hf, consume->cli->timeout_ms);
-    size_t len = consume->held.len;
-    consume->held.len = 0;
     if (err != 0) {
         fprintf(stderr, "holdfast: %zu messages that may have been acknowledged are not written\n",
                 consume->written_len);
+        output_drop(&consume->output);
         consume->written_len = 0;
         return fail(consume, err);
-    }
-    consume->written_len = 0;
-    consume->written_bytes = 0;
-    if ((len > 0 && fwrite(consume->held.data, 1, len, stdout) != len) || fflush(stdout) != 0) {
-        return output_fail(consume);
     }
     return CONSUME_ON;
 }
 
-/* What was written is safe in the hands of the next program: acknowledges it. */
+/* Writes what has gathered. Then it is safe in the hands of the next program: acknowledges it. */
 static enum consume_end written_accept(struct consume *consume)
 {
-    if (consume->no_ack) {
-        return held_write(consume);
+    if (consume->no_ack && taken_settle(consume) != CONSUME_ON) {
+        return CONSUME_FAILED;
     }
-    if (fflush(stdout) != 0) {
-        return output_fail(consume);
+    int err = output_flush(&consume->output, interrupted);
+    if (err != 0) {
+        return output_fail(consume, err);
     }
-    for (size_t i = 0; i < consume->written_len; i++) {
-        int err = hf_accept(consume->hf, &consume->written[i]);
+    for (size_t i = 0; i < consume->written_len && !consume->no_ack; i++) {
+        err = hf_accept(consume->hf, &consume->written[i]);
         if (err != 0) {
             return fail(consume, err);
         }
     }
     consume->written_len = 0;
-    consume->written_bytes = 0;
-    int err = hf_settle(consume->hf, consume->cli->timeout_ms);
+    err = hf_settle(consume->hf, consume->cli->timeout_ms);
     return err == 0 ? CONSUME_ON : fail(consume, err);
 }
 
-static enum consume_end message_hold(struct consume *consume, const struct hf_message *message)
+static enum consume_end message_take(struct consume *consume, const struct hf_message *message)
 {
-    int err = bytes_append(&consume->held, message->body.data, message->body.len);
+    int err = output_add(&consume->output, message->body.data, message->body.len);
     if (err == 0 && consume->lines) {
-        err = bytes_append(&consume->held, "\n", 1);
+        err = output_add(&consume->output, "\n", 1);
     }
-    if (err == 0) {
+    if (err == 0 && consume->no_ack) {
         err = hf_accept(consume->hf, message);
     }
-    return err == 0 ? CONSUME_ON : fail(consume, err);
-}
-
-static enum consume_end message_write(struct consume *consume, const struct hf_message *message)
-{
-    if (consume->no_ack) {
-        enum consume_end end = message_hold(consume, message);
-        if (end != CONSUME_ON) {
-            return end;
-        }
-    } else if ((message->body.len > 0 &&
-                fwrite(message->body.data, 1, message->body.len, stdout) != message->body.len) ||
-               (consume->lines && putchar('\n') == EOF)) {
-        return output_fail(consume);
+    if (err != 0) {
+        return fail(consume, err);
     }
     consume->written[consume->written_len++] = *message;
-    consume->written_bytes += message->body.len;
     consume->taken++;
     bool last = consume->count > 0 && consume->taken == consume->count;
-    if (last || consume->written_len == WRITTEN_MESSAGES_MAX || consume->written_bytes >= WRITTEN_LEN_MAX) {
+    if (last || consume->written_len == WRITTEN_MESSAGES_MAX || consume->output.bytes.len >= WRITTEN_LEN_MAX) {
         enum consume_end end = written_accept(consume);
         return end == CONSUME_ON && last ? CONSUME_FINISHED : end;
     }
@@ -217,8 +199,7 @@ static enum consume_end resume(struct consume *consume)
 {
     fprintf(stderr, "holdfast: %s: %s; subscribing again\n", consume->queue, err_text(ERR_SESSION_EXPIRED));
     consume->written_len = 0; /* Not theirs any more: they are delivered again. */
-    consume->written_bytes = 0;
-    consume->held.len = 0;
+    output_drop(&consume->output);
     int void_err = hf_flush(consume->hf, RESUME_MS); /* Of settlements that ended with the session. */
     (void)void_err;
     int err;
@@ -237,7 +218,7 @@ static enum consume_end consume_loop(struct consume *consume)
         struct hf_message message;
         int err = hf_next(consume->hf, consume->written_len > 0 ? 0 : SLICE_MS, &message);
         if (err == 0) {
-            end = message_write(consume, &message);
+            end = message_take(consume, &message);
             quiet_since_ms = last_message_ms = now_ms();
             if (end == CONSUME_ON && interrupted()) {
                 end = CONSUME_FINISHED;
@@ -293,11 +274,11 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
     consume->idle_ms = 1000;
     int exit_code = 0;
     int option;
-    while (exit_code == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while (exit_code == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (option) {
-        case 1: exit_code = cli_number("count", optarg, 1, UINT64_MAX, &consume->count); break;
+        case 1: exit_code = cli_number("--count", optarg, 1, UINT64_MAX, &consume->count); break;
         case 2: consume->lines = true; break;
-        case 3: exit_code = cli_number("idle", optarg, 0, 86400000, &consume->idle_ms); break;
+        case 3: exit_code = cli_number("--idle", optarg, 0, 86400000, &consume->idle_ms); break;
         case 4: consume->follow = true; break;
         case 5: consume->no_ack = true; break;
         default: exit_code = cli_option(cli, option, help); break;
@@ -328,7 +309,7 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
         (void)hf_close(consume->hf, exit_code == EXIT_UNSURE ? 1000 : cli->timeout_ms);
     }
 out:
-    bytes_done(&consume->held);
+    output_done(&consume->output);
     free(consume);
     return exit_code;
 }

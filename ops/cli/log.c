@@ -175,11 +175,12 @@ int cmd_log(int argc, char **argv)
     uint64_t from = 1;
     uint64_t to = UINT64_MAX;
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int exit_code = EXIT_DONE;
         switch (option) {
         case OPTION_FROM: exit_code = cli_number("--from", optarg, 1, UINT64_MAX, &from); break;
         case OPTION_TO: exit_code = cli_number("--to", optarg, 1, UINT64_MAX, &to); break;
+        case 'h':
         case OPTION_HELP: fputs(log_help, stdout); return EXIT_DONE;
         default: fputs(log_help, stderr); return EXIT_USAGE;
         }

@@ -47,6 +47,10 @@ static int command_run(struct cli *cli, int argc, char **argv)
         int (*run)(struct cli *cli, int argc, char **argv);
     } commands[] = {{"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume}, {"browse", cmd_browse},
                     {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version}};
+    if (strcmp(argv[0], "help") == 0) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
     if (strcmp(argv[0], "log") == 0) {
         return cmd_log(argc, argv);
     }
@@ -60,13 +64,18 @@ static int command_run(struct cli *cli, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {CLI_OPTIONS};
+    static const struct option options[] = {{"version", no_argument, NULL, OPTION_VERSION}, CLI_OPTIONS};
     const char *servers = getenv("HOLDFAST_SERVERS");
+    struct cli_notice notice = {.started_ms = uv_hrtime() / 1000000};
     struct cli cli = {.servers = servers != NULL && servers[0] != '\0' ? servers : "127.0.0.1:7470",
-                      .timeout_ms = 30000};
+                      .timeout_ms = 30000,
+                      .notice = &notice};
     signal(SIGPIPE, SIG_IGN); /* A closed pipe is a write error, which we report. */
     int option;
-    while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+        if (option == OPTION_VERSION) {
+            return cmd_version(&cli, 1, argv);
+        }
         int result = cli_option(&cli, option, help);
         if (result != 0) {
             return cli_option_exit(result);

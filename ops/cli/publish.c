@@ -174,8 +174,8 @@ static int publish_run(struct publish *publish, int fd, const char *file, bool l
     char detail[512];
     snprintf(detail, sizeof detail, "%s", hf_error_detail(publish->hf));
     int rest_err = hf_wait(publish->hf, 0, &publish->submitted); /* Whatever happened: what is on its way ends. */
-    if (err == 0 && rest_err != 0) {
-        err = rest_err;
+    if (rest_err != 0 && (err == 0 || cli_exit_code(rest_err) == EXIT_UNSURE)) {
+        err = rest_err; /* The exit code 1 would say of all that they are not in. */
         snprintf(detail, sizeof detail, "%s", hf_error_detail(publish->hf));
     }
     fprintf(stderr, "%s%llu messages, %llu repeated, %.1f s\n", isatty(STDERR_FILENO) ? "\r" : "",
@@ -231,13 +231,13 @@ int cmd_publish(struct cli *cli, int argc, char **argv)
     bool lines = false;
     uint64_t window = 1024;
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         switch (option) {
         case 1: file = optarg; break;
         case 2: lines = true; break;
         case 3: producer = optarg; break;
-        case 4: result = cli_number("window", optarg, 1, 1000000, &window); break;
+        case 4: result = cli_number("--window", optarg, 1, 1000000, &window); break;
         default: result = cli_option(cli, option, help); break;
         }
         if (result != 0) {

@@ -46,18 +46,33 @@ static int purge(struct hf *hf, const struct cli *cli, const char *queue)
     return EXIT_DONE;
 }
 
+static void header_print(void)
+{
+    printf("%-40s %12s %12s %9s\n", "QUEUE", "READY", "UNSETTLED", "CONSUMERS");
+}
+
 static void queue_print(void *arg, const struct client_queue *queue)
 {
-    (void)arg;
+    bool *headed = arg;
+    if (!*headed) {
+        header_print();
+        *headed = true;
+    }
     printf("%-40s %12llu %12llu %9u\n", queue->name, (unsigned long long)queue->ready,
            (unsigned long long)queue->unsettled, queue->consumers);
 }
 
 static int list(struct hf *hf, const struct cli *cli)
 {
-    printf("%-40s %12s %12s %9s\n", "QUEUE", "READY", "UNSETTLED", "CONSUMERS");
-    int err = hf_queues(hf, cli->timeout_ms, queue_print, NULL);
-    return err == 0 ? EXIT_DONE : cli_fail("queue list", err, hf_error_detail(hf));
+    bool headed = false;
+    int err = hf_queues(hf, cli->timeout_ms, queue_print, &headed);
+    if (err != 0) {
+        return cli_fail("queue list", err, hf_error_detail(hf));
+    }
+    if (!headed) {
+        header_print();
+    }
+    return EXIT_DONE;
 }
 
 int cmd_queue(struct cli *cli, int argc, char **argv)
@@ -68,7 +83,7 @@ int cmd_queue(struct cli *cli, int argc, char **argv)
     static const struct option options[] = {{"if-empty", no_argument, NULL, 1}, CLI_OPTIONS};
     bool if_empty = false;
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         if (option == 1) {
             if_empty = true;

@@ -152,10 +152,10 @@ int cmd_queue_show(struct cli *cli, int argc, char **argv)
     uint64_t interval_s = 1;
     bool json = false;
     int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         switch (option) {
-        case 1: result = cli_number("interval", optarg, 0, INTERVAL_SECONDS_MAX, &interval_s); break;
+        case 1: result = cli_number("--interval", optarg, 0, INTERVAL_SECONDS_MAX, &interval_s); break;
         case 2: json = true; break;
         default: result = cli_option(cli, option, help); break;
         }

@@ -1,5 +1,6 @@
 /* Queries of a client: not numbered, not remembered, asked again on every new connection until they are answered. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -285,12 +286,30 @@ int client_ask_result(struct client_core *core, struct frame *frame)
     return err;
 }
 
+/* Why there is no answer, for people. */
+static const char *unanswered_text(const struct client_core *core, int err, char line[400])
+{
+    if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
+        return core->trouble;
+    }
+    if (err != ERR_TIMEOUT) {
+        return err_text(err);
+    }
+    snprintf(line, 400, "%s gave no answer in time%s", core->servers[core->server],
+             core->leader == 0 ? "; it knew no leader: does a majority of the nodes run?" : "");
+    return line;
+}
+
+/* Ends them without an answer. What was asked for and must not be asked for twice may have been done. */
 static void asks_end(struct client_core *core, struct list_node *dead, int err)
 {
+    char line[400];
     struct list_node *node;
     while ((node = list_first(dead)) != NULL) {
-        ask_end(core, container_of(node, struct client_ask, node_in_list), err,
-                err == ERR_UNAVAILABLE && core->trouble[0] != '\0' ? core->trouble : err_text(err), NULL);
+        struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
+        bool unknown = ask->sent && ask->kind == HOLDFAST__QUERY__KIND__TRANSFER;
+        int end_err = unknown ? ERR_OUTCOME_UNKNOWN : err;
+        ask_end(core, ask, end_err, unanswered_text(core, end_err, line), NULL);
     }
 }
 

@@ -1,9 +1,51 @@
-/* What the files of the blocking library share, and nobody else. */
+/* What the files of the blocking library share, and nobody else.
+ *
+ *   client_blocking.c          its life, its loop, and commands that are waited for
+ *   client_blocking_publish.c  publishing
+ *   client_blocking_consume.c  deliveries and settlements
+ *   client_blocking_query.c    queries */
 
 #ifndef HOLDFAST_RPC_CLIENT_CLIENT_BLOCKING_H
 #define HOLDFAST_RPC_CLIENT_CLIENT_BLOCKING_H
 
+#include "proto/base/list.h"
 #include "rpc/client/hf.h"
+
+/* Settlements that gather before they leave by themselves. */
+#define SETTLE_RANGES_BATCH 256u
+
+struct hf_item {
+    struct list_node node;
+    struct client_delivery delivery; /* Owns a reference to its body. */
+};
+
+/* An error that came with an answer nobody was waiting for. */
+struct hf_late {
+    int err; /* 0: none. */
+    char detail[256];
+};
+
+struct hf {
+    uv_loop_t loop;
+    uv_timer_t timer; /* The limit of the wait at hand. */
+    bool timed_out;
+    struct hf_client *client;
+    struct client_core *core;
+    struct list_node items;
+    struct hf_item *shown; /* Returned by hf_next() last. */
+    uint64_t consumers;    /* The last id given. */
+    struct hf_late ended;  /* A subscription is over, and hf_next() has not said so. */
+    struct hf_submitted submitted;
+    struct hf_late submit;
+    uint64_t settle_consumer; /* What gathers: of one consumer, with one outcome. */
+    enum client_outcome settle_outcome;
+    struct client_range ranges[SETTLE_RANGES_BATCH];
+    size_t ranges_len;
+    uint64_t settle_messages;
+    size_t settles; /* Commands in flight. */
+    struct hf_late settle;
+    char detail[512];
+};
 
 /* One command or query that is waited for. Its callback sets `done`. */
 struct hf_call {
@@ -13,12 +55,38 @@ struct hf_call {
     uint64_t count;
 };
 
-struct client_core *hf_core(struct hf *hf);
-
 /* Notes the line about an error for hf_error_detail(), and returns the error. */
 int hf_fail(struct hf *hf, int err, const char *detail);
 
+/* Keeps the first error, but "unknown" rather than any other: it asks most of the program. */
+void hf_late_set(struct hf_late *late, int err, const char *detail);
+/* Returns and clears it. */
+int hf_late_take(struct hf *hf, struct hf_late *late);
+
+/* Turns the loop once: waits until something happens (or for nothing at all). */
+void hf_turn(struct hf *hf);
+void hf_turn_now(struct hf *hf);
+/* To be called by whatever may end a wait: a turn must not begin to sleep after that. */
+void hf_happened(struct hf *hf);
+
+/* The limit of a wait: hf->timed_out is set when it has passed. 0: none. */
+void hf_limit_start(struct hf *hf, uint64_t timeout_ms);
+void hf_limit_stop(struct hf *hf);
+
+/* Time as a sum of several waits: when it is over, and how much is left (at least 1; 0: for ever, as everywhere). */
+uint64_t hf_deadline(uint64_t timeout_ms);
+uint64_t hf_left_ms(uint64_t deadline_ms);
+
+/* The callback of commands that are waited for; `arg` is a struct hf_call. */
+void hf_on_reply(void *arg, const struct client_reply *reply);
 /* Turns the loop until the call is done; `err` is what issuing it returned. */
 int hf_call_wait(struct hf_call *call, int err);
+
+/* What the client tells: for hf_open(). */
+void hf_on_delivery(void *arg, const struct client_delivery *delivery);
+void hf_on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail);
+/* Frees what has been delivered and not shown, of one consumer or (0) of all; and what is shown. */
+void hf_items_drop(struct hf *hf, uint64_t consumer);
+void hf_shown_drop(struct hf *hf);
 
 #endif

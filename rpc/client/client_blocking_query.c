@@ -23,6 +23,7 @@ static void on_query(void *arg, int err, const char *detail, const struct client
     struct query *query = arg;
     query->call.done = true;
     query->call.err = err;
+    hf_happened(query->call.hf);
     if (err != 0) {
         (void)hf_fail(query->call.hf, err, detail);
         return;
@@ -49,11 +50,12 @@ static void on_query(void *arg, int err, const char *detail, const struct client
 int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue), void *arg)
 {
     struct query query = {.call = {.hf = hf}, .each_queue = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
     int err;
     do {
         query.call.done = false;
-        err =
-            hf_call_wait(&query.call, client_core_query_queues(hf_core(hf), query.last, timeout_ms, on_query, &query));
+        err = hf_call_wait(&query.call,
+                           client_core_query_queues(hf->core, query.last, hf_left_ms(deadline_ms), on_query, &query));
     } while (err == 0 && query.more);
     return err;
 }
@@ -62,7 +64,7 @@ int hf_queue(struct hf *hf, const char *queue, uint64_t timeout_ms,
              void (*each)(void *arg, const struct client_queue *queue), void *arg)
 {
     struct query query = {.call = {.hf = hf}, .each_queue = each, .arg = arg};
-    return hf_call_wait(&query.call, client_core_query_queue(hf_core(hf), queue, timeout_ms, on_query, &query));
+    return hf_call_wait(&query.call, client_core_query_queue(hf->core, queue, timeout_ms, on_query, &query));
 }
 
 int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
@@ -70,7 +72,7 @@ int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max,
 {
     struct query query = {.call = {.hf = hf}, .each_message = each, .arg = arg};
     int err = hf_call_wait(&query.call,
-                           client_core_query_browse(hf_core(hf), queue, position, max, timeout_ms, on_query, &query));
+                           client_core_query_browse(hf->core, queue, position, max, timeout_ms, on_query, &query));
     if (err == 0) {
         *ret_more = query.more;
     }
@@ -81,11 +83,11 @@ int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const
                void *arg)
 {
     struct query query = {.call = {.hf = hf}, .each_cluster = each, .arg = arg};
-    return hf_call_wait(&query.call, client_core_query_cluster(hf_core(hf), timeout_ms, on_query, &query));
+    return hf_call_wait(&query.call, client_core_query_cluster(hf->core, timeout_ms, on_query, &query));
 }
 
 int hf_transfer(struct hf *hf, uint64_t node, uint64_t timeout_ms)
 {
     struct query query = {.call = {.hf = hf}};
-    return hf_call_wait(&query.call, client_core_transfer(hf_core(hf), node, timeout_ms, on_query, &query));
+    return hf_call_wait(&query.call, client_core_transfer(hf->core, node, timeout_ms, on_query, &query));
 }

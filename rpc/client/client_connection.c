@@ -16,6 +16,9 @@
 /* When something is unanswered, after this part of the silence that would end the connection. */
 #define PING_EXPECTING_PART 3u
 
+/* Attaching may take up to so many times twice as long as at first. */
+#define ATTACH_PATIENCE_MAX 3u
+
 /* Something arrives, but no reply for this many times the silence: attach again and ask again. */
 #define PROGRESS_FACTOR 3u
 
@@ -82,6 +85,9 @@ static void connection_next(struct client_core *core, bool connected, const char
     core->server = (core->server + 1) % core->servers_len;
     bool round = ++core->failures % core->servers_len == 0;
     connection_leave(core, connected, round ? backoff_next(core) : 0);
+    if (round && core->host.trouble != NULL) {
+        core->host.trouble(core->host.arg, core->trouble);
+    }
 }
 
 static void session_lost(struct client_core *core)
@@ -167,6 +173,7 @@ static void attach_send(struct client_core *core)
     attach.n_seen = attach.n_consumer;
     attach.attempt = ++core->attempt;
     core->phase = CLIENT_ATTACHING;
+    core->phase_deadline_ms = client_now(core) + (core->options.connect_timeout_ms << core->attach_patience);
     message_send(core, FRAME_ATTACH, &attach.base);
 }
 
@@ -213,6 +220,7 @@ static int attached_receive(struct client_core *core, struct frame *frame)
     }
     core->carried_out = attached->last_number;
     core->resumable = true;
+    core->attach_patience = 0;
     core->trouble[0] = '\0';
     if (core->host.attached != NULL) {
         core->host.attached(core->host.arg, core->servers[core->server], attached->session);
@@ -302,11 +310,34 @@ static uint64_t ping_deadline(const struct client_core *core)
     return (core->heard_ms < core->sent_ms ? core->heard_ms : core->sent_ms) + interval;
 }
 
+/* When nothing is heard, whether something moves is looked at as often as a ping would be due. */
+static uint64_t look_deadline(const struct client_core *core)
+{
+    if (core->host.moved == NULL || !client_connection_expects(core)) {
+        return UINT64_MAX;
+    }
+    uint64_t since = core->looked_ms > core->heard_ms ? core->looked_ms : core->heard_ms;
+    return since + core->options.silence_timeout_ms / PING_EXPECTING_PART;
+}
+
+/* A long frame on a slow line: neither a reply nor a PONG can overtake it. */
+static void movement_look(struct client_core *core, uint64_t now)
+{
+    uint64_t moved = core->host.moved(core->host.arg);
+    core->looked_ms = now;
+    if (moved != core->moved) {
+        core->moved = moved;
+        core->heard_ms = now;
+        core->progress_ms = now;
+    }
+}
+
 static uint64_t silence_deadline(const struct client_core *core)
 {
     uint64_t deadline = UINT64_MAX;
-    if (client_connection_expects(core)) {
-        deadline = core->heard_ms + core->options.silence_timeout_ms;
+    if (core->pinging) { /* Nothing is silent that has not been asked: we may have been away ourselves. */
+        uint64_t asked = core->pinged_ms - core->options.silence_timeout_ms / PING_EXPECTING_PART;
+        deadline = (core->heard_ms > asked ? core->heard_ms : asked) + core->options.silence_timeout_ms;
     }
     uint64_t progress = core->progress_ms + core->options.silence_timeout_ms * PROGRESS_FACTOR;
     return !client_ring_empty(core) && progress < deadline ? progress : deadline;
@@ -324,13 +355,22 @@ uint64_t client_core_deadline_ms(const struct client_core *core)
     if (core->phase == CLIENT_READY) {
         uint64_t ping = ping_deadline(core);
         deadline = silence_deadline(core);
+        uint64_t look = look_deadline(core);
         deadline = ping < deadline ? ping : deadline;
+        deadline = look < deadline ? look : deadline;
     }
     return core->timeout_ms < deadline ? core->timeout_ms : deadline;
 }
 
-static void ready_tick(struct client_core *core, uint64_t now)
+/* `late_ms` after a tick was due: in that time we have not looked. */
+static void ready_tick(struct client_core *core, uint64_t now, uint64_t late_ms)
 {
+    if (late_ms > core->options.silence_timeout_ms / PING_EXPECTING_PART) {
+        core->progress_ms = now;
+    }
+    if (look_deadline(core) <= now) {
+        movement_look(core, now);
+    }
     if (silence_deadline(core) <= now) {
         connection_next(core, true, "it has fallen silent");
     } else if (ping_deadline(core) <= now) {
@@ -338,12 +378,14 @@ static void ready_tick(struct client_core *core, uint64_t now)
         ping.id = ++core->pings;
         message_send(core, FRAME_PING, &ping.base);
         core->pinging = true;
+        core->pinged_ms = now;
     }
 }
 
 void client_core_tick(struct client_core *core)
 {
     uint64_t now = client_now(core);
+    uint64_t due = client_core_deadline_ms(core);
     if (core->phase == CLIENT_ENDED) {
         return;
     }
@@ -361,10 +403,14 @@ void client_core_tick(struct client_core *core)
         return;
     }
     if (core->phase == CLIENT_READY) {
-        ready_tick(core, now);
+        ready_tick(core, now, due < now ? now - due : 0);
     } else if (core->phase_deadline_ms <= now && core->phase == CLIENT_PAUSED) {
         connection_start(core);
     } else if (core->phase_deadline_ms <= now) {
+        /* A node that greets and does not attach is busy rather than cut off, for then it says so. Every further attempt is
+         * one more thing to do for it: wait longer. */
+        bool busy = core->phase == CLIENT_ATTACHING && core->attach_patience < ATTACH_PATIENCE_MAX;
+        core->attach_patience += busy;
         connection_next(core, true, "no answer in time");
     }
 }

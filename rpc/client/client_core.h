@@ -62,6 +62,12 @@ struct client_core_host {
     /* The subscription is over although nobody asked: its queue was deleted, or the session was lost (ERR_SESSION_EXPIRED:
      * what it held has gone back; settlements of its deliveries are void). */
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
+    /* A number that changes while a long frame moves on the connection, either way, since it was asked last: on a slow line
+     * that is a sign of life before the frame is whole. Asked now and then, when nothing is heard. May be NULL. */
+    uint64_t (*moved)(void *arg);
+    /* Each server has been tried in vain; `detail` is what was wrong with the last. Told again after every further round.
+     * It must not call the client. May be NULL. */
+    void (*trouble)(void *arg, const char *detail);
     /* For curious programs and tests: attached to a node. May be NULL. */
     void (*attached)(void *arg, const char *address, uint64_t session);
 };
@@ -70,10 +76,12 @@ struct client_core_options {
     const char *const *servers; /* host:port, in the order in which they are tried; copied, each once. */
     size_t servers_len;
     const char *client_name;
-    const char *virtual_host;    /* NULL: "/". */
-    uint32_t lease_ms;           /* 0: the default. */
-    uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
-    uint64_t connect_timeout_ms; /* For connecting and attaching to one node; 0: 2000. */
+    const char *virtual_host; /* NULL: "/". */
+    uint32_t lease_ms;        /* 0: the default. */
+    uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    uint64_t
+        connect_timeout_ms; /* For connecting to one node and its greeting, and again for attaching; 0: 2000. Doubled
+                                  * after each attachment without an answer, up to eight times as long. */
     uint64_t
         silence_timeout_ms; /* With something unanswered and nothing heard: another node is tried; 0: 3000. A third of
                                   * it before, the node is asked whether it is there. */

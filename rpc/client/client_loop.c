@@ -6,23 +6,39 @@
 #include <time.h>
 
 #include "proto/base/check.h"
+#include "rpc/address.h"
 #include "rpc/client/hf.h"
 #include "rpc/stream.h"
 
 #define SERVERS_MAX 64u
 
+/* What counts as a long frame on its way: so much received since the last look; or something acknowledged, and so much
+ * still to be. */
+#define MOVED_LEN_MIN 1024u
+#define OUTSTANDING_LEN_MIN (64u * 1024u)
+
+/* A timer that is later than this: the program did not turn the loop. */
+#define LATE_MS 20u
+
 struct hf_client {
     uv_loop_t *loop;
     struct client_core *core;
     struct hf_events events;
+    void (*trouble)(void *arg, const char *detail);
+    void *trouble_arg;
     struct clock clock;
     uv_prepare_t prepare;
     uv_timer_t timer;
     uint64_t timer_ms; /* The deadline for which the timer is set; UINT64_MAX: stopped. */
+    bool
+        read_first; /* The loop was not turned for a while: what has arrived is read before the core is told the time. */
     struct stream *stream;
-    bool greeted;     /* The node's first frame has arrived. */
-    int connect_err;  /* The connection failed within connect(): told at the next turn. */
-    unsigned handles; /* Still to be closed. */
+    bool greeted;                    /* The node's first frame has arrived. */
+    struct stream_movement movement; /* As last looked at, */
+    bool looked;                     /* since a frame has come: before that, it says nothing about the silence. */
+    uint64_t moved;                  /* Looks that found that something had moved. */
+    int connect_err;                 /* The connection failed within connect(): told at the next turn. */
+    unsigned handles;                /* Still to be closed. */
     void (*freed)(void *arg);
     void *freed_arg;
 };
@@ -59,6 +75,7 @@ static void on_connected(void *arg)
 static void on_frame(void *arg, struct frame *frame)
 {
     struct hf_client *client = arg;
+    client->looked = false;
     if (!client->greeted) {
         client->greeted = true;
         stream_established(client->stream);
@@ -80,6 +97,7 @@ static void host_connect(void *arg, const char *address)
     struct hf_client *client = arg;
     CHECK(client->stream == NULL);
     client->greeted = false;
+    client->looked = false;
     /* The core has deadlines of its own; the stream's are far behind them. */
     struct stream_options options = {
         .connect_timeout_ms = 60000, .handshake_timeout_ms = 60000, .stall_timeout_ms = 60000};
@@ -114,6 +132,25 @@ static void host_send(void *arg, struct frame_out *frame)
     }
 }
 
+/* Only what is more than pings and their answers, and what the other host still acknowledges of a long queue: the host of
+ * a program that stands still acknowledges short messages for a while. */
+static uint64_t host_moved(void *arg)
+{
+    struct hf_client *client = arg;
+    struct stream_movement now = {0};
+    if (client->stream != NULL) {
+        stream_movement(client->stream, &now);
+    }
+    const struct stream_movement *before = &client->movement;
+    bool received = now.received >= before->received + MOVED_LEN_MIN;
+    bool taken = now.acknowledged > before->acknowledged && now.outstanding >= OUTSTANDING_LEN_MIN &&
+                 before->outstanding >= OUTSTANDING_LEN_MIN;
+    client->moved += client->looked && (received || taken);
+    client->looked = true;
+    client->movement = now;
+    return client->moved;
+}
+
 static void host_delivery(void *arg, const struct client_delivery *delivery)
 {
     struct hf_client *client = arg;
@@ -131,6 +168,14 @@ static void host_attached(void *arg, const char *address, uint64_t session)
     struct hf_client *client = arg;
     if (client->events.attached != NULL) {
         client->events.attached(client->events.arg, address, session);
+    }
+}
+
+static void host_trouble(void *arg, const char *detail)
+{
+    struct hf_client *client = arg;
+    if (client->trouble != NULL) {
+        client->trouble(client->trouble_arg, detail);
     }
 }
 
@@ -155,6 +200,15 @@ static void timer_set(struct hf_client *client)
 static void on_timer(uv_timer_t *timer)
 {
     struct hf_client *client = timer->data;
+    uint64_t now = clock_monotonic_ms(&client->clock);
+    if (!client->read_first && client->timer_ms < now && now - client->timer_ms > LATE_MS) {
+        /* libuv calls timers before it reads: a node is not silent because the program has not listened. Not 0 ms: libuv
+         * would call us again at once. */
+        client->read_first = true;
+        uv_timer_start(timer, on_timer, 1, 0);
+        return;
+    }
+    client->read_first = false;
     client->timer_ms = UINT64_MAX;
     client_core_tick(client->core);
     timer_set(client); /* Now: a loop without an active handle would not even prepare to wait. */
@@ -207,11 +261,18 @@ static int core_new(struct hf_client *client, const struct hf_options *options)
                  .connect = host_connect,
                  .disconnect = host_disconnect,
                  .send = host_send,
+                 .moved = host_moved,
+                 .trouble = host_trouble,
                  .delivery = host_delivery,
                  .consumer_ended = host_consumer_ended,
                  .attached = host_attached},
     };
-    int err = client_core_new(&core, &client->core);
+    int err = 0;
+    struct address address;
+    for (size_t i = 0; i < core.servers_len && err == 0; i++) {
+        err = address_parse(servers[i], &address);
+    }
+    err = err != 0 ? err : client_core_new(&core, &client->core);
     free(list);
     return err;
 }
@@ -225,6 +286,8 @@ int hf_client_new(uv_loop_t *loop, const struct hf_options *options, const struc
     }
     client->loop = loop;
     client->events = *events;
+    client->trouble = options->trouble;
+    client->trouble_arg = options->trouble_arg;
     client->clock =
         (struct clock){.monotonic_ms = clock_monotonic_ms, .wall_ms = clock_wall_ms, .random = clock_random};
     client->timer_ms = UINT64_MAX;

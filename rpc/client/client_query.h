@@ -18,7 +18,7 @@ struct client_queue {
     uint64_t delivered;   /* deliveries made, again and again included, */
     uint64_t settled;     /* messages accepted, rejected or purged, */
     uint64_t released;    /* deliveries that went back. */
-    uint64_t oldest_ms;   /* Log time at which the oldest ready message was enqueued; 0: none is ready. */
+    uint64_t oldest_ms;   /* Log time at which the oldest ready message was enqueued; 0: none is ready, or in a list. */
     uint64_t log_time_ms; /* As of which all this is. */
 };
 

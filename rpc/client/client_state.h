@@ -119,7 +119,11 @@ struct client_core {
     uint64_t heard_ms;    /* When something arrived, or when we began to expect something. */
     uint64_t sent_ms;     /* When something was sent. */
     uint64_t progress_ms; /* When a reply arrived, or when we began to expect one. */
+    uint64_t looked_ms;   /* When host.moved() was asked, */
+    uint64_t moved;       /* and what it said. */
     bool pinging;
+    uint64_t pinged_ms;
+    unsigned attach_patience; /* Times that the time for attaching has been doubled. */
     uint64_t pings;
 
     uint8_t key[16];

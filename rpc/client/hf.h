@@ -5,17 +5,36 @@
  * the same numbers: whatever was done already is answered the same.
  *
  * Two ways to use it. hf_client_* is asynchronous, on a libuv loop of the caller. hf_* is blocking and has a loop of its
- * own. Either serves one thread at a time; use one per thread. Functions return 0 or a negative ERR_*.
+ * own. Functions return 0 or a negative ERR_*, for which err_text() has words.
  *
- * How a command may end, in both: 0, done. ERR_OUTCOME_UNKNOWN: it was sent, and nobody can say whether it was done.
- * ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_BUSY: it was not done. Anything else: the cluster refused it, and it was
- * not done; among these ERR_NO_SPACE: the disks are too full for new messages. Nothing is lost, consuming and settling go
- * on, and publishing succeeds again when there is room.
+ * Threads. There is no state beside what hf_open() and hf_client_new() return, and no thread of the library's own. One of
+ * these belongs to one thread at a time: use one for each thread, or a lock. An asynchronous client belongs to the thread of
+ * its loop, also where its functions are called from other callbacks. A blocking one does not survive fork(): the child may
+ * neither use nor close it. The blocking library keeps SIGPIPE away by itself; a program that runs a loop of its own ignores
+ * it (signal(SIGPIPE, SIG_IGN)), as libuv wants it.
+ *
+ * How a command may end, in both:
+ *
+ *   0                    It was done, and a majority of the nodes has it on disk.
+ *   ERR_OUTCOME_UNKNOWN  It was sent, and the time ran out, or the session was lost, before an answer came: nobody can say
+ *                        whether it was done, or will be.
+ *   ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_CLOSED, ERR_BUSY
+ *                        It was not done: it has not been sent.
+ *   anything else        The cluster refused it, and it was not done. Among these ERR_NO_SPACE: the disks are too full for
+ *                        new messages. Nothing is lost, consuming and settling go on, and publishing succeeds again when
+ *                        there is room.
+ *
+ * Every one ends, at the latest when its time is over: `timeout_ms`, in milliseconds; 0 is for ever. While there is time, a
+ * cluster that cannot be reached is tried again and again.
  *
  * A publish that names its producer and numbers its messages can be repeated after any failure, by any process: what is
  * in already is counted as repeated. Numbers of one producer must rise in the order of publishing; after a failure, wait for
  * what is in flight, and begin again with the first number that failed: a later number that is in hides an earlier one that
- * is not. */
+ * is not.
+ *
+ * Memory is bounded: what has no answer is at most 48 MiB (or one command that is larger), and at most the window and four
+ * times as many commands that wait for room in it; beyond that commands are refused with ERR_BUSY, and hf_submit() waits.
+ * What is delivered is at most the credit of the subscriptions. */
 
 #ifndef HOLDFAST_RPC_CLIENT_HF_H
 #define HOLDFAST_RPC_CLIENT_HF_H
@@ -32,16 +51,23 @@
 struct hf_options {
     const char *servers; /* "host:port,host:port,...": any of the cluster's nodes, tried in this order. Copied, as all
                                   * strings. */
-    const char *client_name;     /* For people; NULL: "". */
-    const char *virtual_host;    /* NULL: "/". */
-    uint32_t lease_ms;           /* How long the session outlives its connection; 0: 10 s. */
-    uint32_t window;             /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
-    uint64_t connect_timeout_ms; /* To reach one node; 0: 2 s. */
+    const char *client_name;  /* For people; NULL: "". */
+    const char *virtual_host; /* NULL: "/". */
+    uint32_t lease_ms;        /* How long the session outlives its connection; 0: 10 s. */
+    uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    uint64_t
+        connect_timeout_ms; /* To reach one node, before the next is tried; 0: 2 s. A node that is there but busy is
+                                  * given more. */
     uint64_t
         silence_timeout_ms; /* With something unanswered and nothing heard, another node is tried; 0: 3 s. The node is
-                                  * asked for a sign of life after a third of it. */
+                                  * asked for a sign of life after a third of it. A long message that still moves on a slow
+                                  * line is one. */
     bool query_only;        /* No session: queries only, to whichever server answers. */
-    bool spread;            /* Tries the servers in a random order: for many clients with one list. */
+    /* Told when each of the servers has been tried in vain, and again after every further round: `detail` says what was wrong
+     * with the last. Nothing is given up, as long as commands have time. It must not call the library. May be NULL. */
+    void (*trouble)(void *arg, const char *detail);
+    void *trouble_arg;
+    bool spread; /* Tries the servers in a random order: for many clients with one list. */
 };
 
 /* The asynchronous library. Callbacks are called by the loop, never from within a function of ours. All commands that
@@ -76,15 +102,14 @@ struct hf;
 /* Does not wait: the first command finds the cluster. Errors as hf_client_new(). */
 int hf_open(const struct hf_options *options, struct hf **ret_hf) NODISCARD;
 
-/* Closes the session, waiting at most `timeout_ms` (0: not at all), and frees everything. What is not settled goes back
- * to its queues; what was settled with hf_accept() and not flushed is flushed first. Returns how that went; `hf` is gone
- * in any case. NULL is allowed. */
+/* Closes the session, waiting at most `timeout_ms` in all (here 0: not at all), and frees everything. What is not settled
+ * goes back to its queues; what was settled with hf_accept() and not flushed is flushed first. Returns how that went; `hf`
+ * is gone in any case. A session that could not be closed ends with its lease. NULL is allowed. */
 int hf_close(struct hf *hf, uint64_t timeout_ms);
 
 /* One line about the last error; "" when there was none. Valid until the next call. */
 const char *hf_error_detail(const struct hf *hf);
 
-/* Timeouts are in milliseconds; 0 waits for ever. */
 int hf_declare(struct hf *hf, const char *queue, uint64_t timeout_ms) NODISCARD;
 /* `ret_dropped` may be NULL. */
 int hf_delete(struct hf *hf, const char *queue, bool if_empty, uint64_t timeout_ms, uint64_t *ret_dropped) NODISCARD;
@@ -101,7 +126,8 @@ int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t 
                uint64_t timeout_ms) NODISCARD;
 
 /* Issues a publish of several messages (all or none of them, at most PUBLISH_MESSAGES_MAX and COMMAND_BODIES_LEN_MAX
- * bytes) without waiting for its answer; waits only while too much is in flight. Bodies are copied. */
+ * bytes) without waiting for its answer, for which it has `timeout_ms`. Waits only while too much is in flight, and no
+ * longer than that: then ERR_BUSY. Bodies are copied. */
 int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t first_sequence,
               const struct hf_body *bodies, size_t bodies_len, uint64_t timeout_ms) NODISCARD;
 
@@ -113,7 +139,8 @@ struct hf_submitted {
 };
 
 /* Waits until at most `in_flight` submitted messages have no answer. Returns the first error of any of them since the
- * last call that returned one. `ret_submitted` (may be NULL) is set in any case. */
+ * last call that returned one, but ERR_OUTCOME_UNKNOWN rather than another. It takes no longer than they have time. `ret_submitted` (may be NULL) is set in any
+ * case. */
 int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitted) NODISCARD;
 
 /* Subscribes with `credit` unsettled deliveries at a time, 1 to CREDIT_MAX. */
@@ -137,6 +164,12 @@ struct hf_message {
  * subscription is over; what it held has gone back to its queue. */
 int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message) NODISCARD;
 
+/* For a program that works on a message for long: reads what has arrived and says that it is there, in a few
+ * milliseconds. A node that hears nothing from a client for a minute lets it go, and its messages go to others when the
+ * lease has ended; so call this every 20 seconds or so. Returns 0, or what hf_next() is going to say: a subscription is
+ * over, and somebody else may be working on the message already. */
+int hf_poll(struct hf *hf) NODISCARD;
+
 /* Settles a message: done; not wanted; or back to its queue. Settlements gather and leave in batches, with hf_flush(),
  * hf_next() or when there are many. */
 int hf_accept(struct hf *hf, const struct hf_message *message) NODISCARD;
@@ -147,7 +180,8 @@ int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_settle(struct hf *hf, uint64_t timeout_ms) NODISCARD;
 
 /* Sends them and waits for the answers of all settlements so far. Returns their first error since the last call that
- * returned one. ERR_STALE: some messages had been given to others meanwhile. */
+ * returned one, as hf_wait() does. ERR_STALE: some messages had been given to others meanwhile. ERR_OUTCOME_UNKNOWN: also when answers are
+ * still missing after `timeout_ms`; a later call waits for them again. */
 int hf_flush(struct hf *hf, uint64_t timeout_ms) NODISCARD;
 
 /* Queries about queues are linearizable: the answer holds all that was confirmed, to anybody, before the call. What `each`

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     }
     err = run(hf);
     if (err != 0) {
-        (void)fprintf(stderr, "%s: %s\n", err_text(err), hf_error_detail(hf));
+        (void)fprintf(stderr, "hello: %s\n", hf_error_detail(hf));
     }
     (void)hf_close(hf, TIMEOUT_MS);
     return err == 0 ? 0 : 1;

@@ -56,6 +56,20 @@ static void host_send(void *arg, struct frame_out *frame)
     }
 }
 
+static bool host_takes(void *arg, size_t len)
+{
+    struct native_conn *conn = arg;
+    if (conn->closing) {
+        return false;
+    }
+    if (!stream_admits(conn->stream, len)) {
+        conn->held_by_congestion = true;
+        conn_hold(conn);
+        return false;
+    }
+    return true;
+}
+
 static void host_hold(void *arg, bool hold)
 {
     struct native_conn *conn = arg;
@@ -74,19 +88,6 @@ static void host_close(void *arg)
 
 /* ---- For the stream ---- */
 
-static void on_frame(void *arg, struct frame *frame)
-{
-    struct native_conn *conn = arg;
-    native_session_receive(conn->session, frame);
-    if (!conn->greeted && !conn->closing) {
-        conn->greeted = true;
-        stream_established(conn->stream);
-    }
-    if (conn->owner.received != NULL) {
-        conn->owner.received(conn->owner.arg);
-    }
-}
-
 static void on_congested(void *arg, bool congested)
 {
     struct native_conn *conn = arg;
@@ -95,6 +96,23 @@ static void on_congested(void *arg, bool congested)
     native_session_congested(conn->session, congested);
     if (!congested && conn->owner.received != NULL) {
         conn->owner.received(conn->owner.arg); /* Deliveries that were paused are due. */
+    }
+}
+
+static void on_frame(void *arg, struct frame *frame)
+{
+    struct native_conn *conn = arg;
+    native_session_receive(conn->session, frame);
+    if (!conn->greeted && !conn->closing) {
+        conn->greeted = true;
+        stream_established(conn->stream);
+    }
+    /* The next question waits until there is room for another answer. */
+    if (!conn->closing && !conn->held_by_congestion && !stream_admits(conn->stream, 0)) {
+        on_congested(conn, true);
+    }
+    if (conn->owner.received != NULL) {
+        conn->owner.received(conn->owner.arg);
     }
 }
 
@@ -152,7 +170,8 @@ int native_conn_accept(uv_loop_t *loop, uv_tcp_t *listener, const struct stream_
         .congested = on_congested,
         .ended = on_ended,
     };
-    struct native_session_host host = {.arg = conn, .send = host_send, .hold = host_hold, .close = host_close};
+    struct native_session_host host = {
+        .arg = conn, .send = host_send, .takes = host_takes, .hold = host_hold, .close = host_close};
     int err = native_session_new(owner->gateway, &host, &conn->session);
     if (err != 0) {
         goto free_conn;

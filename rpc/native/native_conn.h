@@ -20,8 +20,8 @@ struct native_conn_owner {
 };
 
 /* Accepts a connection from a listening handle. The connection enters `list` and leaves it before closed(). When
- * `refuse` is set, it is told GOODBYE{LIMIT} and closed. ERR_NOMEM, ERR_SYSTEM: the connection is dropped and closed()
- * is not called. */
+ * `refuse` is set, it is told GOODBYE{LIMIT} and closed. ERR_SYSTEM: the connection is dropped and closed()
+ * is not called. ERR_NOMEM: neither, and the connection is still the listener's. */
 int native_conn_accept(uv_loop_t *loop, uv_tcp_t *listener, const struct stream_options *options,
                        const struct native_conn_owner *owner, bool refuse, struct list_node *list) NODISCARD;
 

@@ -8,6 +8,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
+#include "rpc/native/native_bodies.h"
 #include "rpc/native/native_frame.h"
 
 static void bodies_drop(struct native_outbox *outbox)
@@ -125,8 +126,8 @@ int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame
         err = native_frame_encode_raw(FRAME_REPLIES, outbox->replies.data, outbox->replies.len, NULL, 0, &frame);
         outbox->replies.len = 0;
     } else if (outbox->bodies_len > 0) {
-        err = native_frame_encode_raw(FRAME_DELIVERIES, outbox->deliveries.data, outbox->deliveries.len, outbox->bodies,
-                                      outbox->bodies_len, &frame);
+        err = native_bodies_encode(FRAME_DELIVERIES, outbox->deliveries.data, outbox->deliveries.len, outbox->bodies,
+                                   outbox->bodies_len, &frame);
         outbox->deliveries.len = 0;
         bodies_drop(outbox);
     } else if (outbox->ended_len > 0) {

@@ -41,6 +41,13 @@ static struct query *queries_pop(struct native_queries *queries)
     return query;
 }
 
+/* Whether the answer to the oldest may be made. */
+static bool queries_may_answer(struct native_queries *queries)
+{
+    const struct query *query = container_of(list_first(&queries->waiting), struct query, node);
+    return !queries->paused && queries->takes(queries->arg, native_result_len_max(queries->gateway, &query->question));
+}
+
 /* Answers the oldest; adds the length of the answer. */
 static int queries_answer(struct native_queries *queries, int read_err, size_t *len)
 {
@@ -61,7 +68,8 @@ static void on_read(struct gateway_read *read, int read_err)
     int err = 0;
     size_t len = 0;
     queries->reading = false;
-    for (; err == 0 && queries->covered > 0 && len < NATIVE_QUERY_TURN_LEN && !queries->paused; queries->covered--) {
+    for (; err == 0 && queries->covered > 0 && len < NATIVE_QUERY_TURN_LEN && queries_may_answer(queries);
+         queries->covered--) {
         err = queries_answer(queries, read_err, &len);
     }
     queries_go(queries);

@@ -24,6 +24,9 @@ struct native_queries {
     void *arg;
     /* An answer. Takes ownership. */
     void (*answer)(void *arg, struct frame_out *frame);
+    /* Asked before an answer is made, of at most about `len` bytes. False: not now; native_queries_pause(true) has been
+     * called from within, and native_queries_pause(false) follows. */
+    bool (*takes)(void *arg, size_t len);
     /* The answers of a read have been given, and there is room for more queries. With `err` one of them could not be made
      * and is missing. May call native_queries_done(), as answer() may not. */
     void (*answered)(void *arg, int err);

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "rpc/native/native_bodies.h"
+#include "rpc/native/native_limit.h"
 
 /* The numbers of the repeated fields in QueryResult, and of the cluster. */
 enum { RESULT_QUEUES_FIELD = 4, RESULT_CLUSTER_FIELD = 6, RESULT_MESSAGES_FIELD = 7 };
@@ -33,6 +35,18 @@ static char *text(const char *string)
 }
 
 /* ---- Questions ---- */
+
+size_t native_result_len_max(const struct gateway *gateway, const struct native_question *question)
+{
+    uint64_t body_len_max = native_limit_of(gateway->body_len_max);
+    switch (question->kind) {
+    case HOLDFAST__QUERY__KIND__QUEUES: return FRAME_HEADER_LEN_MAX;
+    case HOLDFAST__QUERY__KIND__BROWSE:
+        return FRAME_HEADER_LEN_MAX +
+               (size_t)(body_len_max > NATIVE_RESULT_BODIES_LEN_MAX ? body_len_max : NATIVE_RESULT_BODIES_LEN_MAX);
+    default: return 2 * NAME_LEN_MAX;
+    }
+}
 
 bool native_question_reads(const struct native_question *question)
 {
@@ -214,8 +228,8 @@ static int collector_close(struct collector *collector, const Holdfast__QueryRes
     if (len > 0) {
         collector->header.len += holdfast__query_result__pack(rest, collector->header.data + collector->header.len);
     }
-    return native_frame_encode_raw(FRAME_QUERY_RESULT, collector->header.data, collector->header.len, collector->bodies,
-                                   collector->bodies_len, ret_frame);
+    return native_bodies_encode(FRAME_QUERY_RESULT, collector->header.data, collector->header.len, collector->bodies,
+                                collector->bodies_len, ret_frame);
 }
 
 /* Drops what was collected. */

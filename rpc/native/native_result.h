@@ -35,6 +35,9 @@ bool native_question_reads(const struct native_question *question);
 /* What `query` asks; borrows from it. ERR_NAME, ERR_UTF8: what it names is no name; all but that is there. */
 int native_question_of(const Holdfast__Query *query, struct native_question *ret_question) NODISCARD;
 
+/* The most that the answer to a question may take, about. */
+size_t native_result_len_max(const struct gateway *gateway, const struct native_question *question);
+
 /* The QUERY_RESULT to a question; with `err` it says no more than that. What the gateway refuses is told within the
  * result. ERR_NOMEM, ERR_TOO_BIG. */
 int native_result_make(struct gateway *gateway, const struct native_question *question, int err,

@@ -32,6 +32,7 @@ struct native_server {
     void (*closed)(void *arg);
     void *closed_arg;
     bool closing;
+    bool no_memory; /* For the connection that came last. */
 };
 
 static void server_release(struct native_server *server)
@@ -65,12 +66,22 @@ static void drop_one(struct native_server *server, uv_tcp_t *tcp)
 {
     struct stream *stream;
     struct stream_events events = {0};
-    if (stream_new(server->options.loop, NULL, &events, &stream) == 0) {
-        if (stream_accept(stream, tcp) != 0) {
-            journal_warning(server->options.journal, "client", "a connection could not be accepted");
-        }
-        stream_close(stream, NULL);
+    if (stream_new(server->options.loop, NULL, &events, &stream) != 0) {
+        listener_put_off(server->listener);
+        return;
     }
+    if (stream_accept(stream, tcp) != 0) {
+        journal_warning(server->options.journal, "client", "a connection could not be accepted");
+    }
+    stream_close(stream, NULL);
+}
+
+static void server_say_no_memory(struct native_server *server)
+{
+    if (!server->no_memory) {
+        journal_warning(server->options.journal, "client", "no memory for more clients: they wait");
+    }
+    server->no_memory = true;
 }
 
 static void on_connection(void *arg, uv_tcp_t *tcp)
@@ -94,11 +105,15 @@ static void on_connection(void *arg, uv_tcp_t *tcp)
                         server->options.connections_max);
     }
     int err = native_conn_accept(server->options.loop, tcp, &server->stream_options, &owner, refuse, &server->conns);
-    if (err != 0) {
+    if (err == ERR_NOMEM) {
+        server_say_no_memory(server);
+        listener_put_off(server->listener); /* It is still with the listener. */
+    } else if (err != 0) {
         journal_warning(server->options.journal, "client", "a connection was dropped: %s", err_text(err));
-        return;
+    } else {
+        server->conns_len++;
+        server->no_memory = false;
     }
-    server->conns_len++;
 }
 
 static void on_failed(void *arg, const char *detail)

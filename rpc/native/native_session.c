@@ -338,6 +338,7 @@ int native_session_new(struct gateway *gateway, const struct native_session_host
     native_queries_init(&session->queries, gateway);
     session->queries.arg = session;
     session->queries.answer = session_query_answer;
+    session->queries.takes = session_query_takes;
     session->queries.answered = session_queries_answered;
     *ret_session = session;
     return 0;

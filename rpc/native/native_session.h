@@ -19,6 +19,9 @@ struct native_session_host {
     void *arg;
     /* Sends a frame, in order. Takes ownership. */
     void (*send)(void *arg, struct frame_out *frame);
+    /* Whether an answer of about `len` bytes may be sent now. False: the session counts as congested, until
+     * native_session_congested(false). May be NULL: always. */
+    bool (*takes)(void *arg, size_t len);
     /* Stop (true) or go on (false) reading frames from the peer. */
     void (*hold)(void *arg, bool hold);
     /* Close the connection once everything sent so far is out. The session takes no more frames. */

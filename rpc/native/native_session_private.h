@@ -51,7 +51,10 @@ void session_check_sent(struct native_session *session, int err);
 /* Whether the command of this number was over the limit. */
 void session_over_limit_set(struct native_session *session, uint64_t number, bool over);
 struct gateway_sink session_sink(struct native_session *session);
+/* Whether an answer of about `len` bytes may be sent now; otherwise everything that can wait does. */
+bool session_takes(struct native_session *session, size_t len);
 /* The callbacks of the session's queries. */
+bool session_query_takes(void *arg, size_t len);
 void session_query_answer(void *arg, struct frame_out *frame);
 void session_queries_answered(void *arg, int err);
 

@@ -119,6 +119,21 @@ static void on_reply(void *arg, const struct gateway_reply *reply)
     }
 }
 
+bool session_takes(struct native_session *session, size_t len)
+{
+    if (session->host.takes == NULL || session->host.takes(session->host.arg, len)) {
+        return true;
+    }
+    native_session_congested(session, true);
+    return false;
+}
+
+static bool on_takes(void *arg, size_t body_len)
+{
+    struct native_session *session = arg;
+    return session->state != SESSION_OVER && session_takes(session, body_len);
+}
+
 static void on_delivery(void *arg, const struct gateway_delivery *delivery)
 {
     struct native_session *session = arg;
@@ -128,6 +143,8 @@ static void on_delivery(void *arg, const struct gateway_delivery *delivery)
     }
     if (native_outbox_delivery(&session->outbox, delivery) != 0) {
         session_over(session);
+    } else if (session->outbox.bodies_bytes >= NATIVE_DELIVERIES_LEN_MAX) {
+        (void)session_flush(session); /* What is large is counted where it is queued. */
     }
 }
 
@@ -171,6 +188,7 @@ struct gateway_sink session_sink(struct native_session *session)
         .attached = on_attached,
         .reply = on_reply,
         .delivery = on_delivery,
+        .takes = on_takes,
         .consumer_ended = on_consumer_ended,
         .detached = on_detached,
         .resume = on_resume,
@@ -179,6 +197,12 @@ struct gateway_sink session_sink(struct native_session *session)
 }
 
 /* ---- From the queries ---- */
+
+bool session_query_takes(void *arg, size_t len)
+{
+    struct native_session *session = arg;
+    return session_takes(session, len);
+}
 
 void session_query_answer(void *arg, struct frame_out *frame)
 {

@@ -155,11 +155,13 @@ static void drop_one(struct peer_links *links, uv_tcp_t *tcp)
 {
     struct stream *stream;
     struct stream_events events = {0};
-    if (stream_new(links->options.loop, NULL, &events, &stream) == 0) {
-        int err = stream_accept(stream, tcp);
-        inbound_complain(links, err != 0 ? err_text(err) : "too many connections to the peer port: dropped one");
-        stream_close(stream, NULL);
+    if (stream_new(links->options.loop, NULL, &events, &stream) != 0) {
+        listener_put_off(links->listener);
+        return;
     }
+    int err = stream_accept(stream, tcp);
+    inbound_complain(links, err != 0 ? err_text(err) : "too many connections to the peer port: dropped one");
+    stream_close(stream, NULL);
 }
 
 static void make_room(struct peer_links *links)
@@ -190,6 +192,7 @@ void peer_accept(struct peer_links *links, uv_tcp_t *tcp)
     struct stream_events events = {.arg = inbound, .frame = on_frame, .ended = on_ended};
     if (stream_new(links->options.loop, &options, &events, &inbound->stream) != 0) {
         free(inbound);
+        listener_put_off(links->listener);
         return;
     }
     links->open++;

@@ -171,6 +171,18 @@ static void fake_attached_cb(void *arg, const char *address, uint64_t session)
     node->attached_calls++;
 }
 
+static uint64_t fake_moved(void *arg)
+{
+    return ((struct fake_node *)arg)->moved;
+}
+
+static void fake_trouble(void *arg, const char *detail)
+{
+    struct fake_node *node = arg;
+    node->trouble_calls++;
+    snprintf(node->trouble, sizeof node->trouble, "%s", detail);
+}
+
 void fake_node_init(struct fake_node *node, unsigned servers, uint32_t window, bool query_only)
 {
     fake_node_init_options(node, servers, (struct client_core_options){.window = window, .query_only = query_only}, 42);
@@ -194,6 +206,8 @@ void fake_node_init_options(struct fake_node *node, unsigned servers, struct cli
                                                           .send = fake_send,
                                                           .delivery = fake_delivery,
                                                           .consumer_ended = fake_consumer_ended,
+                                                          .moved = fake_moved,
+                                                          .trouble = fake_trouble,
                                                           .attached = fake_attached_cb};
     cr_assert_eq(client_core_new(&options, &node->core), 0);
 }

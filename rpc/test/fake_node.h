@@ -64,6 +64,9 @@ struct fake_node {
     int ended_calls;
     int attached_calls;
     uint64_t body_len_max; /* What its WELCOME says. */
+    uint64_t moved;        /* What host.moved() says. */
+    int trouble_calls;
+    char trouble[320];
     struct arena arena;
 };
 

@@ -17,6 +17,13 @@ static void host_send(void *arg, struct frame_out *frame)
     *frame = (struct frame_out){0};
 }
 
+static bool host_takes(void *arg, size_t len)
+{
+    struct session_fixture *f = arg;
+    f->asked_len = len;
+    return !f->full;
+}
+
 static void host_hold(void *arg, bool hold)
 {
     struct session_fixture *f = arg;
@@ -34,7 +41,8 @@ void session_fixture_open(struct session_fixture *f)
     *f = (struct session_fixture){0};
     fake_gateway_init(&f->fake);
     arena_init(&f->arena, 4 * MIB);
-    struct native_session_host host = {.arg = f, .send = host_send, .hold = host_hold, .close = host_close};
+    struct native_session_host host = {
+        .arg = f, .send = host_send, .takes = host_takes, .hold = host_hold, .close = host_close};
     cr_assert_eq(native_session_new(&f->fake.base, &host, &f->session), 0);
 }
 

@@ -15,6 +15,8 @@ struct session_fixture {
     unsigned sent_len;
     unsigned read; /* Of `sent`. */
     bool held;
+    bool full;        /* Whether nothing more is taken, */
+    size_t asked_len; /* and the length that was asked about last. */
     unsigned closes;
     struct arena arena;
 };

@@ -15,6 +15,7 @@ struct query_seen {
     uint64_t term;
     uint64_t sessions;
     char text[16];
+    char detail[400];
     struct client_queue queue;
     size_t messages_len;
     struct client_message message;
@@ -29,6 +30,7 @@ static void query_cb(void *arg, int err, const char *detail, const struct client
     seen->err = err;
     if (result == NULL) {
         snprintf(seen->text, sizeof seen->text, "%.15s", detail);
+        snprintf(seen->detail, sizeof seen->detail, "%s", detail);
         return;
     }
     seen->more = result->more;
@@ -252,6 +254,40 @@ Test(client_ask, leadership_is_handed_over_once)
     cr_assert_eq(refused.err, 0);
     cr_assert_eq(client_core_transfer(node.core, 0, 100, query_cb, &done), 0);
     fake_node_run(&node, 100);
-    cr_assert_eq(done.err, ERR_TIMEOUT);
+    cr_assert_eq(done.err, ERR_OUTCOME_UNKNOWN);
+    fake_node_done(&node);
+}
+
+Test(client_ask, a_handover_without_an_answer_may_have_been_done)
+{
+    struct fake_node node;
+    struct query_seen sent = {0};
+    struct query_seen unsent = {0};
+    fake_node_init(&node, 1, 0, true);
+    cr_assert_eq(client_core_transfer(node.core, 2, 500, query_cb, &unsent), 0);
+    fake_node_run(&node, 500);
+    cr_assert_eq(unsent.err, ERR_UNAVAILABLE); /* Nobody has been asked. */
+    fake_node_connect(&node, "a:1");
+    fake_node_welcome(&node, 1, 1, "a:1");
+    cr_assert_eq(client_core_transfer(node.core, 2, 500, query_cb, &sent), 0);
+    fake_node_expect_frame(&node, FRAME_QUERY);
+    fake_node_run(&node, 500);
+    cr_assert_eq(sent.err, ERR_OUTCOME_UNKNOWN, "%s", err_text(sent.err));
+    fake_node_done(&node);
+}
+
+Test(client_ask, a_query_without_an_answer_says_what_the_node_knew)
+{
+    struct fake_node node;
+    struct query_seen seen = {0};
+    fake_node_init(&node, 1, 0, true);
+    fake_node_run(&node, 0);
+    fake_node_connect(&node, "a:1");
+    fake_node_welcome(&node, 1, 0, "");
+    cr_assert_eq(client_core_query_queues(node.core, "", 500, query_cb, &seen), 0);
+    fake_node_expect_frame(&node, FRAME_QUERY);
+    fake_node_run(&node, 500);
+    cr_assert_eq(seen.err, ERR_TIMEOUT);
+    cr_assert_not_null(strstr(seen.detail, "a:1 gave no answer in time; it knew no leader"), "%s", seen.detail);
     fake_node_done(&node);
 }

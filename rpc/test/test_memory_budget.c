@@ -93,13 +93,47 @@ Test(memory_budget, what_is_only_counted_may_exceed_it)
     cr_assert_not(memory_budget_over(&budget));
     memory_budget_add(&budget, 1);
     cr_assert(memory_budget_over(&budget));
-    struct memory_claim claim;
-    claims_init(&claim, 1, &budget);
-    cr_assert_not(memory_claim_take(&claim, 1));
-    memory_budget_remove(&budget, 2);
+    struct memory_claim claims[2];
+    claims_init(claims, 2, &budget);
+    cr_assert(memory_claim_take(&claims[0], 1), "one goes on, whatever is counted");
+    cr_assert_not(memory_claim_take(&claims[1], 1), "but no other");
+    memory_budget_remove(&budget, 3);
     cr_assert_eq(granted_len, 1u);
-    memory_claim_release(&claim);
-    cr_assert_eq(budget.used, 99u);
+    memory_claim_release(&claims[0]);
+    memory_claim_release(&claims[1]);
+    cr_assert_eq(budget.used, 98u);
+    cr_assert_eq(budget.holders, 0u);
+}
+
+Test(memory_budget, what_was_claimed_and_is_counted_now_still_keeps_others_waiting)
+{
+    struct memory_budget budget;
+    memory_budget_init(&budget, 100);
+    struct memory_claim claims[2];
+    claims_init(claims, 2, &budget);
+    cr_assert(memory_claim_take(&claims[0], 90));
+    memory_budget_hold(&budget);
+    memory_budget_add(&budget, 90);
+    memory_claim_release(&claims[0]);
+    cr_assert_not(memory_budget_fits(&budget, 20));
+    cr_assert(memory_budget_fits(&budget, 10));
+    cr_assert_not(memory_claim_take(&claims[1], 120));
+    cr_assert_not(memory_budget_fits(&budget, 1), "nobody overtakes one that waits");
+    memory_budget_unhold(&budget);
+    cr_assert_eq(granted_len, 1u, "nobody else has a large one");
+    memory_budget_remove(&budget, 90);
+    memory_claim_release(&claims[1]);
+    cr_assert_eq(budget.used, 0u);
+}
+
+Test(memory_budget, more_than_half_of_it_is_a_reason_to_take_less)
+{
+    struct memory_budget budget;
+    memory_budget_init(&budget, 100);
+    memory_budget_add(&budget, 50);
+    cr_assert_not(memory_budget_pressed(&budget));
+    memory_budget_add(&budget, 1);
+    cr_assert(memory_budget_pressed(&budget));
 }
 
 Test(memory_budget, without_a_budget_everything_is_granted)

@@ -12,6 +12,7 @@
 #include "fake_gateway.h"
 #include "net_fixture.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/base/limits.h"
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_server.h"
@@ -355,6 +356,123 @@ Test(native_bounds, with_much_queued_for_others_a_client_is_paused_early)
     close(fd);
     expect_connections(&f, 0);
     cr_assert_eq(stats_of(&f).sending_bytes, 0u);
+    fixture_close(&f);
+}
+
+/* In a turn of the gateway, in which no event tells of congestion, no more is taken than the mark and one delivery. */
+Test(native_bounds, what_one_turn_delivers_to_a_client_is_bounded)
+{
+    struct fixture f;
+    fixture_open(&f, (struct native_server_options){0});
+    int fd = raw_attach(&f);
+    struct blob *body = blob_new(100 * KIB);
+    cr_assert_not_null(body);
+    memset(body->data, 'y', body->len);
+    unsigned sent = 0;
+    while (sent < 1000 && f.fake.sink.takes(f.fake.sink.arg, body->len)) {
+        sent++;
+        f.fake.sink.delivery(f.fake.sink.arg,
+                             &(struct gateway_delivery){.consumer = 1, .number = sent, .body = slice_of_blob(body)});
+    }
+    cr_assert(f.fake.paused);
+    cr_assert_geq(stats_of(&f).sending_bytes, MIB);
+    cr_assert_leq(stats_of(&f).sending_bytes, MIB + 110 * KIB);
+    f.fake.sink.flush(f.fake.sink.arg);
+    uint8_t sink[65536];
+    while (f.fake.paused) {
+        (void)recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    blob_unref(body);
+    close(fd);
+    expect_connections(&f, 0);
+    fixture_close(&f);
+}
+
+/* Each PING costs more than it brings: what has been read in one go is not answered in one go. */
+Test(native_bounds, a_flood_of_small_questions_is_answered_as_far_as_there_is_room)
+{
+    struct fixture f;
+    fixture_open(&f, (struct native_server_options){.send_max = 1});
+    int fd = raw_attach(&f);
+    struct bytes pings = {0};
+    Holdfast__Ping ping = HOLDFAST__PING__INIT;
+    ping.id = 1;
+    for (unsigned i = 0; i < 3000; i++) {
+        message_append(&pings, FRAME_PING, &ping.base);
+    }
+    raw_write(fd, pings.data, pings.len);
+    uint64_t most = 0;
+    for (unsigned turns = 0; turns < 200; turns++) {
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+        uint64_t now = stats_of(&f).sending_bytes;
+        most = now > most ? now : most;
+    }
+    cr_assert_leq(most, (uint64_t)STREAM_SHARE_HIGH + KIB, "%llu", (unsigned long long)most);
+    size_t answered = 0;
+    uint8_t sink[65536];
+    for (unsigned idle = 0; answered < 3000 * 18 && idle < 100000; idle++) {
+        ssize_t len = recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+        answered += len > 0 ? (size_t)len : 0;
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    cr_assert_geq(answered, 3000u * 18u);
+    bytes_done(&pings);
+    close(fd);
+    expect_connections(&f, 0);
+    fixture_close(&f);
+}
+
+/* A frame whose prefix came alone takes its room later, and is watched all the same. */
+Test(native_bounds, a_frame_that_stops_is_sent_away_soon_when_others_wait_also_if_its_prefix_came_first)
+{
+    struct fixture f;
+    fixture_open(&f, (struct native_server_options){.memory_max = 2 * MIB, .frame_timeout_ms = 4000});
+    int first = raw_greet(&f);
+    uint8_t prefix[FRAME_PREFIX_LEN];
+    frame_prefix_encode(&(struct frame_prefix){.type = FRAME_COMMAND, .body_len = 2 * MIB}, prefix);
+    raw_write(first, prefix, 7);
+    loop_for(&f.loop, 20);
+    raw_write(first, prefix + 7, sizeof prefix - 7);
+    (void)raw_pour(&f, first, 100 * KIB);
+    int second = raw_greet(&f);
+    frame_begin(second, 2 * MIB);
+    (void)raw_pour(&f, second, 100 * KIB);
+    uint64_t began = uv_now(&f.loop);
+    expect_goodbye(&f, first, "and others wait");
+    cr_assert_lt(uv_now(&f.loop) - began, 2000u, "long before its time");
+    close(first);
+    close(second);
+    expect_connections(&f, 0);
+    fixture_close(&f);
+}
+
+static bool has_greeting(void *arg)
+{
+    uint8_t byte;
+    return recv(*(int *)arg, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 1;
+}
+
+Test(native_bounds, a_connection_for_which_there_is_no_memory_waits_until_there_is)
+{
+    struct fixture f;
+    fixture_open(&f, (struct native_server_options){0});
+    int fd = raw_connect(native_server_port(f.server));
+    struct bytes hello = {0};
+    Holdfast__Hello message = HOLDFAST__HELLO__INIT;
+    message_append(&hello, FRAME_HELLO, &message.base);
+    raw_write(fd, hello.data, hello.len);
+    fault_set_nth(FAULT_ALLOCATION, 0);
+    loop_for(&f.loop, 20);
+    fault_reset();
+    cr_assert_eq(test_journal_count(&f.journal, "no memory for more clients"), 1u);
+    cr_assert_eq(native_server_connections(f.server), 0u);
+    cr_assert(loop_until(&f.loop, has_greeting, &fd, 10000));
+    int other = raw_greet(&f);
+    close(other);
+    close(fd);
+    bytes_done(&hello);
+    expect_connections(&f, 0);
     fixture_close(&f);
 }
 

@@ -67,6 +67,28 @@ Test(native_query, the_cluster_and_what_is_wrong_are_answered_at_once)
     session_fixture_close(&f);
 }
 
+Test(native_query, answers_wait_for_room)
+{
+    struct session_fixture f;
+    greeted(&f);
+    f.fake.queues = 2;
+    f.full = true;
+    ask(&f, HOLDFAST__QUERY__KIND__QUEUES, "", 1);
+    ask(&f, HOLDFAST__QUERY__KIND__BROWSE, "q000000", 2);
+    read_done(&f, 0);
+    cr_assert_eq(f.sent_len, f.read, "no answer is made");
+    cr_assert_eq(f.asked_len, FRAME_HEADER_LEN_MAX);
+    cr_assert_eq(f.fake.reads, 1u, "and no read asked for in vain");
+    f.full = false;
+    native_session_congested(f.session, false);
+    read_done(&f, 0);
+    (void)result_of(&f, 1, 0);
+    (void)result_of(&f, 2, 0);
+    cr_assert_eq(f.asked_len, FRAME_HEADER_LEN_MAX + BODY_LEN_MAX);
+    cr_assert_eq(f.closes, 0u);
+    session_fixture_close(&f);
+}
+
 Test(native_query, leadership_is_handed_over_on_request)
 {
     struct session_fixture f;
@@ -159,7 +181,7 @@ static void browse(struct session_fixture *f, uint64_t position, uint32_t max)
     read_done(f, 0);
 }
 
-/* A result of these messages; their bodies are not copied. */
+/* A result of these messages. */
 static void expect_browsed(struct session_fixture *f, uint64_t first, size_t count, bool more)
 {
     const Holdfast__QueryResult *result = result_of(f, 0, 0);
@@ -168,7 +190,6 @@ static void expect_browsed(struct session_fixture *f, uint64_t first, size_t cou
     const struct frame_out *frame = &f->sent[f->read - 1];
     size_t parts_len = 0;
     for (unsigned i = 0; i < frame->parts_len; i++) {
-        cr_assert_eq(frame->parts[i].blob, f->fake.body.blob);
         parts_len += frame->parts[i].len;
     }
     cr_assert_eq(parts_len, count * f->fake.body.len);

@@ -70,8 +70,8 @@ Test(native_session, replies_go_before_deliveries_and_frames_are_bounded)
     f.fake.sink.flush(f.fake.sink.arg);
     const Holdfast__Deliveries *first = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
     cr_assert_eq(first->n_deliveries, NATIVE_DELIVERIES_MAX);
-    cr_assert_eq(f.sent[f.read - 1].parts_len, NATIVE_DELIVERIES_MAX);
-    cr_assert_eq(f.sent[f.read - 1].parts[0].blob, body.blob, "bodies are not copied");
+    cr_assert_eq(f.sent[f.read - 1].parts_len, 1u, "short bodies are copied into one run");
+    cr_assert_eq(f.sent[f.read - 1].parts[0].len, NATIVE_DELIVERIES_MAX * body.len);
     (void)take(&f, FRAME_REPLIES, &holdfast__replies__descriptor);
     const Holdfast__Deliveries *rest = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
     cr_assert_eq(rest->n_deliveries, 10u);
@@ -539,6 +539,43 @@ Test(native_session, congestion_pauses_deliveries)
     cr_assert_not(f.fake.paused);
     native_session_congested(f.session, false);
     cr_assert_eq(f.fake.pauses, 2u);
+    session_fixture_close(&f);
+}
+
+Test(native_session, a_full_connection_pauses_deliveries_at_once)
+{
+    struct session_fixture f;
+    session_fixture_open(&f);
+    attach_all(&f);
+    cr_assert(f.fake.sink.takes(f.fake.sink.arg, 100));
+    cr_assert_eq(f.asked_len, 100u);
+    cr_assert_eq(f.fake.pauses, 0u);
+    f.full = true;
+    cr_assert_not(f.fake.sink.takes(f.fake.sink.arg, 100));
+    cr_assert(f.fake.paused, "before the next one");
+    f.full = false;
+    native_session_congested(f.session, false);
+    cr_assert_not(f.fake.paused);
+    cr_assert(f.fake.sink.takes(f.fake.sink.arg, 100));
+    session_fixture_close(&f);
+}
+
+Test(native_session, a_large_delivery_is_queued_before_the_turn_is_over)
+{
+    struct session_fixture f;
+    session_fixture_open(&f);
+    attach_all(&f);
+    struct blob *blob = blob_new(NATIVE_DELIVERIES_LEN_MAX);
+    cr_assert_not_null(blob);
+    struct gateway_delivery small = {.consumer = 1, .number = 1};
+    struct gateway_delivery large = {.consumer = 1, .number = 2, .body = slice_of_blob(blob)};
+    f.fake.sink.delivery(f.fake.sink.arg, &small);
+    unsigned before = f.sent_len;
+    f.fake.sink.delivery(f.fake.sink.arg, &large);
+    cr_assert_gt(f.sent_len, before, "so that it counts for the next that asks");
+    const Holdfast__Deliveries *both = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
+    cr_assert_eq(both->n_deliveries, 2u);
+    blob_unref(blob);
     session_fixture_close(&f);
 }
 

@@ -9,6 +9,7 @@
 
 #include "net_fixture.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/base/limits.h"
 #include "rpc/peer/peer_frame.h"
 
@@ -408,6 +409,24 @@ Test(peer_links, strangers_that_say_nothing_do_not_keep_a_member_out)
     for (unsigned i = 0; i < STRANGERS; i++) {
         cr_assert_eq(close(fds[i]), 0);
     }
+    cluster_close(&c);
+}
+
+Test(peer_links, a_connection_for_which_there_is_no_memory_waits_until_there_is)
+{
+    struct cluster c;
+    memset(&c, 0, sizeof c);
+    loop_open(&c.loop);
+    node_start(&c, 1, 2, "blue");
+    int fd = raw_connect(c.ports[1]);
+    fault_set_nth(FAULT_ALLOCATION, 0);
+    loop_for(&c.loop, 20);
+    fault_reset();
+    struct end member;
+    impostor_open(&c, &member); /* Has its hello answered, behind the other. */
+    stream_close(member.stream, NULL);
+    end_done(&member);
+    cr_assert_eq(close(fd), 0);
     cluster_close(&c);
 }
 

@@ -1,0 +1,114 @@
+/* Bodies in frames: in order, whole, and without the rest of what they are a part of. */
+
+#include "rpc/native/native_bodies.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "net_fixture.h"
+#include "proto/base/check.h"
+#include "proto/base/fault.h"
+
+#define BIG_LEN (512u * 1024u)
+
+static struct blob *big_new(void)
+{
+    struct blob *blob = blob_new(BIG_LEN);
+    cr_assert_not_null(blob);
+    for (size_t i = 0; i < blob->len; i++) {
+        blob->data[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    return blob;
+}
+
+static struct frame_out encode(const struct slice *bodies, unsigned bodies_len)
+{
+    struct frame_out frame;
+    cr_assert_eq(native_bodies_encode(FRAME_DELIVERIES, "h", 1, bodies, bodies_len, &frame), 0);
+    return frame;
+}
+
+/* Memory that the frame keeps for its parts. */
+static size_t kept_len(const struct frame_out *frame)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < frame->parts_len; i++) {
+        len += frame->parts[i].blob->len;
+    }
+    return len;
+}
+
+Test(native_bodies, a_short_body_does_not_keep_what_it_is_a_part_of)
+{
+    const size_t lens[] = {1, 8, NATIVE_BODY_SHORT_LEN, 20000, BIG_LEN / NATIVE_BODY_PART - 1};
+    for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
+        struct blob *blob = big_new();
+        struct slice body = slice_part(slice_of_blob(blob), 100, lens[i]);
+        struct frame_out frame = encode(&body, 1);
+        cr_assert_eq(frame.parts_len, 1u);
+        cr_assert_eq(kept_len(&frame), lens[i]);
+        cr_assert_eq(blob->refs, 1u, "nothing of the large one is kept");
+        cr_assert_eq(memcmp(frame.parts[0].data, blob->data + 100, lens[i]), 0);
+        blob_unref(blob);
+        frame_out_done(&frame);
+    }
+}
+
+Test(native_bodies, a_body_that_is_most_of_its_blob_is_not_copied)
+{
+    struct blob *blob = big_new();
+    struct slice body = slice_part(slice_of_blob(blob), 64, BIG_LEN / 2);
+    struct frame_out frame = encode(&body, 1);
+    cr_assert_eq(frame.parts[0].blob, blob);
+    cr_assert_eq(blob->refs, 2u);
+    frame_out_done(&frame);
+    cr_assert_eq(blob->refs, 1u);
+    blob_unref(blob);
+}
+
+Test(native_bodies, bodies_of_all_kinds_stay_in_order)
+{
+    struct blob *blob = big_new();
+    struct blob *own = big_new();
+    struct slice whole = slice_of_blob(blob);
+    /* Empty, short, short, whole, short, empty, short, whole, whole. */
+    struct slice bodies[] = {
+        slice_part(whole, 5, 0),     slice_part(whole, 10, 10), slice_part(whole, 1000, 3000),
+        slice_of_blob(own),          slice_part(whole, 7, 1),   slice_part(whole, 8, 0),
+        slice_part(whole, 20000, 5), slice_of_blob(own),        slice_of_blob(own),
+    };
+    struct bytes expected = {0};
+    for (unsigned i = 0; i < ARRAY_LEN(bodies); i++) {
+        cr_assert_eq(bytes_append(&expected, bodies[i].data, bodies[i].len), 0);
+    }
+    struct frame_out frame = encode(bodies, ARRAY_LEN(bodies));
+    cr_assert_eq(frame.parts_len, 5u, "what is copied in a row is one part");
+    cr_assert_eq(blob->refs, 1u);
+    struct bytes flat = {0};
+    frame_flatten(&frame, &flat);
+    cr_assert_eq(flat.len, FRAME_PREFIX_LEN + 1 + expected.len);
+    cr_assert_eq(memcmp(flat.data + FRAME_PREFIX_LEN + 1, expected.data, expected.len), 0);
+    bytes_done(&flat);
+    bytes_done(&expected);
+    blob_unref(blob);
+    blob_unref(own);
+}
+
+Test(native_bodies, a_failed_allocation_leaves_nothing_behind)
+{
+    struct blob *blob = big_new();
+    struct slice body = slice_part(slice_of_blob(blob), 0, 10);
+    for (uint64_t nth = 0; nth < 2; nth++) {
+        struct frame_out frame;
+        fault_set_nth(FAULT_ALLOCATION, nth);
+        int err = native_bodies_encode(FRAME_DELIVERIES, "h", 1, &body, 1, &frame);
+        fault_reset();
+        cr_assert_eq(err, ERR_NOMEM, "allocation %llu", (unsigned long long)nth);
+        cr_assert_eq(blob->refs, 1u);
+    }
+    struct frame_out frame;
+    cr_assert_eq(native_bodies_encode(FRAME_DELIVERIES, NULL, 0, NULL, 0, &frame), 0);
+    cr_assert_eq(frame.len, FRAME_PREFIX_LEN);
+    frame_out_done(&frame);
+    blob_unref(blob);
+}
