@@ -386,6 +386,18 @@ static int recovery_end(struct recovery *recovery, size_t last, const struct ver
     return 0;
 }
 
+/* Where the log begins when the segments before this one hold nothing: all that was begun there has been cut, and what it was
+ * to replace was in segments that are gone. (Batches are numbered without a gap, so none is missing.) After a reset the log
+ * begins where that says. */
+static void recovery_begin_later(struct log_recover_result *result, size_t i)
+{
+    const struct log_recover_segment *first = &result->segments[result->used_first];
+    if (result->records == 0 && (first->head.flags & LOG_SEGMENT_RESET) == 0) {
+        result->first_index = result->segments[i].head.first_index;
+        result->last_index = result->first_index - 1;
+    }
+}
+
 /* Reads one segment in use. `limit` is the last batch in it, by what the next segment says; what comes after is what an
  * earlier recovery has cut. For the last segment there is no limit, and the log ends at the first batch not whole. */
 static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
@@ -404,6 +416,7 @@ static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
     } else if (segment->head.first_batch != result->batch + 1 || segment->head.previous != result->checksum) {
         return segment_blame(recovery, segment, ERR_CORRUPT, 24, "the segment does not follow the one before");
     }
+    recovery_begin_later(result, i);
     result->epoch = segment->head.epoch > result->epoch ? segment->head.epoch : result->epoch;
     struct verdict verdict = {.err = 0};
     while (result->batch < limit) {

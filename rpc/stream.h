@@ -110,6 +110,9 @@ int stream_send(struct stream *stream, struct frame_out *frame) NODISCARD;
  * asked before each frame that can wait; with 0 it is about the marks alone. */
 bool stream_admits(struct stream *stream, size_t len);
 
+/* Whether the queue is above its mark, rather than the stream waiting for room for a large frame. */
+bool stream_is_full(const struct stream *stream);
+
 /* Writes what is queued now, as far as the socket takes it, rather than at the end of the turn. */
 void stream_flush(struct stream *stream);
 

@@ -1,11 +1,15 @@
 /* How much a stream may have queued: its own marks, and its part of what all streams have together. */
 
 #include "proto/base/check.h"
+#include "proto/base/limits.h"
 #include "rpc/stream_private.h"
 
 /* Room that was granted to a stream whose owner wanted to send something large, and is not used within this time, goes to
  * the next. */
 #define GRANT_MS 1000u
+
+/* A frame of so many bytes is what room was granted for. */
+#define GRANT_USED_LEN (1 * KIB)
 
 /* ---- The budget ---- */
 
@@ -26,6 +30,15 @@ static void account_holder(struct stream *stream, struct memory_budget *budget)
     }
 }
 
+/* What was granted is used, or the owner had something else to say: small frames go on meanwhile. */
+static void account_claim(struct stream *stream, size_t grown)
+{
+    if (stream->send_claim.state == MEMORY_CLAIM_HELD &&
+        (grown >= GRANT_USED_LEN || grown >= stream->send_claim.len / 2)) {
+        stream_send_claim_drop(stream);
+    }
+}
+
 void stream_account(struct stream *stream)
 {
     struct memory_budget *budget = stream->options.send_budget;
@@ -38,7 +51,7 @@ void stream_account(struct stream *stream)
     if (cost > before) {
         memory_budget_add(budget, cost - before);
         account_holder(stream, budget);
-        stream_send_claim_drop(stream); /* What it was for may be this. */
+        account_claim(stream, cost - before);
     } else {
         account_holder(stream, budget);
         memory_budget_remove(budget, before - cost);
@@ -94,10 +107,14 @@ static size_t congestion_mark(const struct stream *stream)
     return budget != NULL && memory_budget_over(budget) && share < mark ? share : mark;
 }
 
+bool stream_is_full(const struct stream *stream)
+{
+    return frame_queue_cost(&stream->queue) > congestion_mark(stream);
+}
+
 static bool is_congested(const struct stream *stream)
 {
-    return stream->send_claim.state == MEMORY_CLAIM_WAITING ||
-           frame_queue_cost(&stream->queue) > congestion_mark(stream);
+    return stream->send_claim.state == MEMORY_CLAIM_WAITING || stream_is_full(stream);
 }
 
 void stream_congestion_check(struct stream *stream)

@@ -2,8 +2,8 @@
 
 #include "statemachine/command.h"
 
-static bool subscribe_check(struct session *session, const Holdfast__Subscribe *subscribe, const struct queue *queue,
-                            struct reply *reply)
+static bool subscribe_check(const struct machine *machine, struct session *session,
+                            const Holdfast__Subscribe *subscribe, const struct queue *queue, struct reply *reply)
 {
     if (queue == NULL) {
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_QUEUE);
@@ -15,6 +15,8 @@ static bool subscribe_check(struct session *session, const Holdfast__Subscribe *
         reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
     } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
+    } else if (machine->consumers_len >= machine->consumers_max) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS_OF_ALL);
     }
     return reply->error == 0;
 }
@@ -23,11 +25,11 @@ int command_subscribe(struct machine *machine, struct session *session, const Ho
                       struct reply *reply)
 {
     struct queue *queue = queue_by_name(machine, subscribe->queue);
-    if (!subscribe_check(session, subscribe, queue, reply)) {
+    if (!subscribe_check(machine, session, subscribe, queue, reply)) {
         return 0;
     }
     struct consumer *consumer;
-    int err = consumer_new(session, queue, subscribe->consumer, &consumer);
+    int err = consumer_new(machine, session, queue, subscribe->consumer, &consumer);
     if (err != 0) {
         return err;
     }

@@ -32,7 +32,7 @@ static bool attach_check(const struct machine *machine, const Holdfast__AttachSe
         reply_fail(reply, ERR_NAME, DETAIL_CLIENT_NAME);
     } else if (session == NULL && attach->resume) {
         reply_fail(reply, ERR_SESSION_EXPIRED, DETAIL_SESSION);
-    } else if (session == NULL && HASH_CNT(by_id, machine->sessions) >= SESSIONS_MAX) {
+    } else if (session == NULL && HASH_CNT(by_id, machine->sessions) >= machine->sessions_max) {
         reply_fail(reply, ERR_LIMIT, DETAIL_SESSIONS);
     }
     return reply->error == 0;

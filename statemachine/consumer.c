@@ -24,7 +24,8 @@ static int consumer_compare_ids(const struct consumer *a, const struct consumer 
 RB_GENERATE(queue_consumers, consumer, by_queue, consumer_compare)
 RB_GENERATE(session_consumers, consumer, by_id, consumer_compare_ids)
 
-int consumer_new(struct session *session, struct queue *queue, uint64_t id, struct consumer **ret_consumer)
+int consumer_new(struct machine *machine, struct session *session, struct queue *queue, uint64_t id,
+                 struct consumer **ret_consumer)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
     if (consumer == NULL) {
@@ -40,6 +41,7 @@ int consumer_new(struct session *session, struct queue *queue, uint64_t id, stru
     queue->consumers_len++;
     CHECK(RB_INSERT(session_consumers, &session->consumers, consumer) == NULL);
     session->consumers_len++;
+    machine->consumers_len++;
     *ret_consumer = consumer;
     return 0;
 }
@@ -77,6 +79,7 @@ int consumer_free(struct machine *machine, struct consumer *consumer, enum consu
         state_forget_row(machine, ROW_CONSUMER, consumer->session_id, consumer->id);
     }
     consumer_discard(consumer);
+    machine->consumers_len--;
     return 0;
 }
 
@@ -202,7 +205,7 @@ int consumer_load(struct machine *machine, const struct row_key *key, struct sli
         return ERR_CORRUPT;
     }
     struct consumer *consumer;
-    err = consumer_new(session, queue, get_be64(key->data + 9), &consumer);
+    err = consumer_new(machine, session, queue, get_be64(key->data + 9), &consumer);
     if (err != 0) {
         return err;
     }

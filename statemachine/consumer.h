@@ -39,7 +39,8 @@ RB_PROTOTYPE(queue_consumers, consumer, by_queue, consumer_compare)
 RB_PROTOTYPE(session_consumers, consumer, by_id, consumer_compare_ids)
 
 /* ERR_NOMEM. The id must not be in the session yet. */
-int consumer_new(struct session *session, struct queue *queue, uint64_t id, struct consumer **ret_consumer) NODISCARD;
+int consumer_new(struct machine *machine, struct session *session, struct queue *queue, uint64_t id,
+                 struct consumer **ret_consumer) NODISCARD;
 /* What becomes of the deliveries that an ending consumer holds. */
 enum consumer_end {
     CONSUMER_END_RETURN, /* Back to their places. */

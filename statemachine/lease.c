@@ -33,13 +33,21 @@ void lease_stop(struct machine *machine, struct session *session)
     }
 }
 
+/* Long leases are for when there is room: sessions that nobody comes back for must not keep others out. */
+static uint64_t lease_length(struct machine *machine, const struct session *session)
+{
+    bool many = HASH_CNT(by_id, machine->sessions) > machine->sessions_max / 2;
+    return many && session->lease_ms > LEASE_MS_DEFAULT ? LEASE_MS_DEFAULT : session->lease_ms;
+}
+
 /* At the end of all time a lease ends just before it. */
 void lease_start(struct machine *machine, struct session *session)
 {
     const uint64_t latest = LEASE_NEVER - 1;
     lease_stop(machine, session);
     uint64_t now = machine->time_ms < latest ? machine->time_ms : latest;
-    uint64_t lease_ms = session->lease_ms < latest - now ? session->lease_ms : latest - now;
+    uint64_t lease_ms = lease_length(machine, session);
+    lease_ms = lease_ms < latest - now ? lease_ms : latest - now;
     lease_resume(machine, session, now + lease_ms);
 }
 

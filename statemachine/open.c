@@ -19,6 +19,8 @@ static struct machine *machine_new(struct store *store)
     }
     machine->store = store;
     machine->version = 1;
+    machine->sessions_max = SESSIONS_MAX;
+    machine->consumers_max = CONSUMERS_MAX;
     machine->next_session = 1;
     machine->next_queue = 1;
     RB_INIT(&machine->queue_names);

@@ -52,7 +52,8 @@
     X(NODE_RUN, 38, "the node is not present with this process")                                                       \
     X(NO_SPACE, 39, "new messages are refused: the cluster is short of disk or memory")                                \
     X(NOT_TAKEN, 40, "the leader did not take the command")                                                            \
-    X(BEHIND_FAILED, 41, "a publish before it failed, and its client did not know yet")
+    X(BEHIND_FAILED, 41, "a publish before it failed, and its client did not know yet")                                \
+    X(CONSUMERS_OF_ALL, 42, "too many consumers in all sessions together")
 /* clang-format on */
 
 enum detail {

@@ -24,6 +24,7 @@
 /* Limits of the state as a whole: part of the rules, so they change only with the machine's version. */
 #define QUEUES_MAX 65536u
 #define SESSIONS_MAX 65536u
+#define CONSUMERS_MAX 524288u
 
 /* A row that is in the store, or in the checkpoint in flight, and is to be deleted with the next one. For ROW_QUEUE all
  * rows of the queue go. */
@@ -48,8 +49,11 @@ struct machine {
     struct queue_dues due_queues;   /* That may have something to deliver. */
     struct session *sessions;       /* By id, in order of id. */
     struct session *session_keys;   /* By key. */
-    struct leases leases;           /* Sessions that are attached nowhere, by the end of their lease. */
-    struct list_node presences;     /* Nodes that are present, in order of node. */
+    size_t sessions_max;            /* SESSIONS_MAX and CONSUMERS_MAX, but for tests. */
+    size_t consumers_max;
+    size_t consumers_len;
+    struct leases leases;       /* Sessions that are attached nowhere, by the end of their lease. */
+    struct list_node presences; /* Nodes that are present, in order of node. */
     unsigned presences_len;
     struct producers producers;
 

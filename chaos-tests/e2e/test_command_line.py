@@ -141,6 +141,7 @@ class CommandLine(harness.ClusterTest):
         cluster = self.start_cluster(nodes=1)
         cluster.holdfast("queue", "declare", "q")
         reader = cluster.start_holdfast("consume", "q", "--lines", "--follow", stdout=subprocess.PIPE, text=True)
+        self.addCleanup(reader.kill)
         for text in ("first", "second", "third"):
             cluster.holdfast("publish", "q", stdin=text)
             published = time.monotonic()
@@ -157,6 +158,7 @@ class CommandLine(harness.ClusterTest):
         cluster.holdfast("queue", "declare", "q")
         cluster.holdfast("publish", "q", stdin="x" * MIB)
         reader = cluster.start_holdfast("consume", "q", "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(reader.kill)
         harness.wait_for("the message to be out", lambda: cluster.queue("q")["unsettled"] == "1")
         reader.send_signal(signal.SIGINT)
         self.assertEqual(reader.wait(timeout=30), 1)

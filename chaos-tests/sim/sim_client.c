@@ -144,7 +144,7 @@ static void client_work(struct sim_event *event)
         return;
     }
     client->working = false;
-    if (client->core == NULL) {
+    if (client->core == NULL || client->closing) {
         return;
     }
     if (client->kind == SIM_PRODUCER) {
@@ -214,6 +214,7 @@ void sim_client_start(struct sim_client *client)
     client->timer_us = UINT64_MAX;
     client->working = false;
     client->declared = false;
+    client->closing = false;
     client->session = 0;
     client->attached_conn = 0;
     int err = client_core_new(&options, &client->core);
@@ -261,6 +262,13 @@ static void client_end(struct sim_client *client)
     client->released_number = 0;
 }
 
+static void client_restart_later(struct sim_client *client, uint64_t down_us)
+{
+    sim_queue_push(
+        &client->world->queue,
+        (struct sim_event){.at_us = sim_world_now(client->world) + down_us, .fire = client_restart, .object = client});
+}
+
 void sim_client_crash(struct sim_client *client, uint64_t down_us)
 {
     if (client->core == NULL) {
@@ -268,9 +276,46 @@ void sim_client_crash(struct sim_client *client, uint64_t down_us)
     }
     sim_world_count(client->world, SIM_STAT_CLIENT_CRASHES, 1);
     client_end(client);
-    sim_queue_push(
-        &client->world->queue,
-        (struct sim_event){.at_us = sim_world_now(client->world) + down_us, .fire = client_restart, .object = client});
+    client_restart_later(client, down_us);
+}
+
+static void client_closed(struct sim_event *event)
+{
+    struct sim_client *client = event->object;
+    if (event->a == client->life && client->core != NULL) {
+        client_end(client);
+        client_restart_later(client, sim_random_between(&client->random, 1000, 500000));
+    }
+}
+
+static void close_answered(void *arg, const struct client_reply *reply)
+{
+    struct sim_client *client = arg;
+    client->inflight--;
+    sim_world_note(client->world, 19, client->index, (uint64_t)(int64_t)reply->err);
+    sim_world_count(client->world, SIM_STAT_CLOSED, reply->err == 0);
+    /* Not from within the library. */
+    sim_queue_push(&client->world->queue, (struct sim_event){.at_us = sim_world_now(client->world),
+                                                             .fire = client_closed,
+                                                             .object = client,
+                                                             .a = client->life});
+}
+
+void sim_client_close(struct sim_client *client)
+{
+    if (client->core == NULL || client->closing || client->kind != SIM_CONSUMER) {
+        return;
+    }
+    for (unsigned i = 0; i < client->held_len; i++) {
+        sim_history_given_up(client->world, client->held[i].message, client->held[i].delivery_count);
+    }
+    SIM_TRACE(client->world, "client %u: closes its session", client->index);
+    client->closing = true;
+    client->inflight++;
+    sim_sessions_closing(client);
+    int err = client_core_close_session(client->core, 0, close_answered, client);
+    CHECK(err == 0);
+    sim_client_arm(client);
 }
 
 void sim_client_die(struct sim_client *client)

@@ -18,6 +18,9 @@ enum sim_client_kind { SIM_PRODUCER, SIM_CONSUMER };
 
 #define SIM_HELD_MAX 64u
 
+/* Commands under way at most: what the library takes without a connection, with the smallest window. */
+#define SIM_INFLIGHT_MAX 16u
+
 /* A delivery that a consumer is working on. */
 struct sim_held {
     uint64_t consumer;
@@ -42,6 +45,7 @@ struct sim_client {
     unsigned attached_node;
     uint64_t attached_life; /* Of that node. */
     bool dead;              /* Gone for good. */
+    bool closing;           /* It has asked for the end of its session. */
     bool spread;            /* Takes any node; otherwise the first that serves. */
     bool working;           /* A work event is pending. */
     uint64_t think_us;      /* Mean time between two steps of work. */
@@ -78,6 +82,8 @@ void sim_client_done(struct sim_client *client);
 /* Starts the program, or ends it without a word; ended, it starts again after `down_us`. */
 void sim_client_start(struct sim_client *client);
 void sim_client_crash(struct sim_client *client, uint64_t down_us);
+/* A consumer closes its session, ends, and starts again; what it holds is given back at once. */
+void sim_client_close(struct sim_client *client);
 /* Ends it without a word, for ever. */
 void sim_client_die(struct sim_client *client);
 /* Whether it has nothing left to do. */

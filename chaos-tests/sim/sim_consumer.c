@@ -199,20 +199,22 @@ void sim_consumer_work(struct sim_client *client)
         return;
     }
     if (!client->subscribed) {
-        consumer_subscribe(client);
+        if (client->inflight < SIM_INFLIGHT_MAX) { /* Otherwise the next answer calls again. */
+            consumer_subscribe(client);
+        }
         return;
     }
-    if (world->phase == SIM_WORK && client->inflight < 16 && sim_random_chance(random, 4000)) {
+    if (world->phase == SIM_WORK && client->inflight < SIM_INFLIGHT_MAX && sim_random_chance(random, 4000)) {
         consumer_unsubscribe(client);
         sim_client_work_later(client, client->think_us);
         return;
     }
     sim_reads_work(client);
-    if (client->released_number != 0 && client->released_consumer == client->consumer && client->inflight < 16 &&
-        sim_random_chance(random, 300000)) {
+    if (client->released_number != 0 && client->released_consumer == client->consumer &&
+        client->inflight < SIM_INFLIGHT_MAX && sim_random_chance(random, 300000)) {
         consumer_settle_void(client);
     }
-    if (client->held_len > 0 && client->inflight < 16) {
+    if (client->held_len > 0 && client->inflight < SIM_INFLIGHT_MAX) {
         unsigned count = (unsigned)sim_random_between(random, 1, client->held_len < 4 ? client->held_len : 4);
         bool work = world->phase == SIM_WORK;
         enum client_outcome outcome = work && sim_random_chance(random, 40000)   ? CLIENT_RELEASE
@@ -220,7 +222,7 @@ void sim_consumer_work(struct sim_client *client)
                                                                                  : CLIENT_ACCEPT;
         consumer_settle(client, count, outcome);
     }
-    if (client->held_len > 0 && client->inflight < 16) {
+    if (client->held_len > 0 && client->inflight < SIM_INFLIGHT_MAX) {
         sim_client_work_later(client, sim_random_delay(random, client->think_us));
     }
 }

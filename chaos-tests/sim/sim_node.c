@@ -3,8 +3,6 @@
 #include "sim_node.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "proto/base/check.h"
 #include "sim_conn.h"
@@ -12,7 +10,6 @@
 #include "sim_frame.h"
 #include "sim_world.h"
 
-#define WALL_BASE_MS UINT64_C(1700000000000)
 #define MEMORY_MAX (UINT64_C(64) << 20)
 #define BUSY_WINDOW_US 10000u
 #define BUSY_TURNS_MAX 80u
@@ -20,43 +17,11 @@
 static const struct driver_member members[SIM_NODES_MAX] = {
     {1, "node-1:4101"}, {2, "node-2:4101"}, {3, "node-3:4101"}, {4, "node-4:4101"}, {5, "node-5:4101"}};
 
-/* Its clocks: the monotonic one runs a little fast or slow, the other may be anywhere. */
-
-static uint64_t node_now_ms(struct clock *clock)
-{
-    const struct sim_node *node = container_of(clock, struct sim_node, clock);
-    uint64_t now = sim_world_now(node->world);
-    return 5000 + (now + (uint64_t)((int64_t)now * node->drift_ppm / 1000000)) / 1000;
-}
-
 /* The world's time at which the node's clock shows that. */
 static uint64_t node_world_us(const struct sim_node *node, uint64_t ms)
 {
     uint64_t own_us = ms <= 5000 ? 0 : (ms - 5000) * 1000;
     return own_us * 1000000 / (uint64_t)(1000000 + node->drift_ppm) + 1;
-}
-
-static uint64_t node_wall_ms(struct clock *clock)
-{
-    const struct sim_node *node = container_of(clock, struct sim_node, clock);
-    return (uint64_t)((int64_t)(WALL_BASE_MS + sim_world_now(node->world) / 1000) + node->wall_offset_ms);
-}
-
-static uint64_t node_random(struct clock *clock)
-{
-    return sim_random_next(&container_of(clock, struct sim_node, clock)->random);
-}
-
-static void node_journal(struct journal *journal, enum journal_level level, const char *subject, const char *text)
-{
-    struct sim_node *node = container_of(journal, struct sim_node, journal);
-    SIM_TRACE(node->world, "node %u: %s%s: %s", node->index + 1, level == JOURNAL_ERROR ? "ERROR " : "", subject, text);
-    if (strncmp(text, "handing leadership over", strlen("handing leadership over")) == 0) {
-        bool stall = strstr(text, "does not answer") != NULL;
-        bool full = strstr(text, "nearly full") != NULL;
-        sim_world_count(node->world, SIM_STAT_HANDED_OVER_STALL, stall);
-        sim_world_count(node->world, SIM_STAT_HANDED_OVER_FULL, full);
-    }
 }
 
 /* What the shard calls. */
@@ -367,77 +332,4 @@ void sim_node_pause(struct sim_node *node, uint64_t until_us)
     SIM_TRACE(node->world, "node %u pauses for %" PRIu64 " ms", node->index + 1,
               (until_us - sim_world_now(node->world)) / 1000);
     node->paused_until_us = until_us;
-}
-
-/* What else takes of the disk that the log is on: the store, and strangers. */
-static uint64_t node_others_len(void *arg)
-{
-    const struct sim_node *node = arg;
-    return node->strangers_len + store_memory_disk_bytes(node->rows);
-}
-
-static uint64_t node_store_room(void *arg)
-{
-    const struct sim_node *node = arg;
-    return sim_disk_room(node->disk);
-}
-
-static void node_init_limits(struct sim_node *node)
-{
-    struct sim_random *random = &node->random;
-    node->capacity = UINT64_C(64) << 20;
-    node->disk_free_min = sim_random_chance(random, 700000) ? sim_random_between(random, 16, 256) << 10 : 0;
-    node->presence_timeout_ms = sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 800, 3000);
-    node->isolation_timeout_ms =
-        sim_random_chance(random, 500000) ? 0 : (unsigned)sim_random_between(random, 300, 3000);
-    node->disk_stall_ms = (unsigned)sim_random_between(random, 300, 2500);
-}
-
-void sim_node_init(struct sim_world *world, unsigned index)
-{
-    struct sim_node *node = &world->nodes[index];
-    struct sim_random *random = &node->random;
-    *node = (struct sim_node){
-        .world = world,
-        .index = index,
-        .id = index + 1,
-        .clock = {.monotonic_ms = node_now_ms, .wall_ms = node_wall_ms, .random = node_random},
-        .journal = {.level = world->options.trace ? JOURNAL_DEBUG : JOURNAL_INFO, .write = node_journal},
-    };
-    sim_random_init(random, world->options.seed, 10 + index);
-    sim_random_init(&node->disk_random, world->options.seed, 20 + index);
-    snprintf(node->address, sizeof node->address, "node-%u:4100", index + 1);
-    node_init_limits(node);
-    node->disk_mean_us = sim_random_between(random, 100, 3000);
-    node->drift_ppm = (int64_t)sim_random_between(random, 0, 20000) - 10000;
-    node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
-    node->checkpoint_len = sim_random_between(random, 16, 128) << 10;
-    node->segment_len = sim_random_between(random, 4, 32) << 12;
-    node->window = (unsigned)sim_random_between(random, 0, 8);
-    node->disk = sim_disk_new();
-    node->rows = store_memory_disk_new();
-    CHECK(node->disk != NULL && node->rows != NULL);
-    sim_disk_set_capacity(node->disk, node->capacity);
-    sim_disk_share(node->disk, node_others_len, node);
-    store_memory_disk_share(node->rows, node_store_room, node);
-    /* The data directory is there for good before a node runs: making directories is durable on a real disk. */
-    struct disk *disk = sim_disk_ops(node->disk);
-    int err = disk->ops->make_dir(disk, "shard-0");
-    CHECK(err == 0);
-    err = disk->ops->sync_dir(disk, ".");
-    CHECK(err == 0);
-    sim_node_start(node);
-}
-
-void sim_node_done(struct sim_node *node)
-{
-    struct shard *shard = node->shard;
-    if (shard != NULL) {
-        sim_conns_node_gone(node->world, node);
-        sim_disk_kill(node->disk);
-        node->shard = NULL;
-        shard_close(shard);
-    }
-    sim_disk_free(node->disk);
-    store_memory_disk_free(node->rows);
 }

@@ -189,7 +189,8 @@ void sim_reads_work(struct sim_client *client)
         reads_issue(
             client, read,
             client_core_query_browse(client->core, queue, position, BROWSE_MAX, timeout_ms, browse_answered, read));
-    } else if (world->purged_queue == client->queue && sim_random_chance(random, 4000)) {
+    } else if (world->purged_queue == client->queue && client->inflight < SIM_INFLIGHT_MAX &&
+               sim_random_chance(random, 4000)) {
         reads_purge(client);
     }
 }

@@ -11,6 +11,9 @@
 
 #define LOOK_US 20000u
 
+/* The longest time after which a node that is not heard of is taken for lost, and some more until that is applied. */
+#define PRESENCE_US_MAX 5000000u
+
 void sim_sessions_done(struct sim_sessions *sessions)
 {
     free(sessions->items);
@@ -45,7 +48,16 @@ void sim_sessions_attached(struct sim_client *client, uint64_t id, uint64_t aske
                                                             .client = client->index,
                                                             .life = client->life,
                                                             .lease_us = (uint64_t)client->lease_ms * 1000,
-                                                            .served_us = asked_us};
+                                                            .served_us = asked_us,
+                                                            .closing = client->closing};
+}
+
+void sim_sessions_closing(struct sim_client *client)
+{
+    struct sim_session *session = session_find(client->world, client->session);
+    if (session != NULL) {
+        session->closing = true;
+    }
 }
 
 bool sim_sessions_gone(const struct sim_world *world, uint64_t id)
@@ -73,16 +85,27 @@ static void session_over(struct sim_world *world, struct sim_session *session)
 {
     uint64_t since_us = sim_world_now(world) - session->served_us;
     session->gone = true;
-    sim_world_count(world, SIM_STAT_EXPIRED, 1);
+    sim_world_count(world, SIM_STAT_EXPIRED, !session->closing);
     sim_world_count(world, SIM_STAT_EXPIRED_DEAD, world->clients[session->client].dead);
     sim_world_note(world, 15, session->id, since_us);
     SIM_TRACE(world, "session %" PRIu64 " of client %u is over, last served %" PRIu64 " ms ago", session->id,
               session->client, since_us / 1000);
-    if (since_us < lease_least_us(session)) {
+    if (since_us < lease_least_us(session) && !session->closing) {
         sim_world_violation(world,
                             "session %" PRIu64 " of client %u ended %" PRIu64
                             " ms after it was served, with a lease of %" PRIu64 " ms",
                             session->id, session->client, since_us / 1000, session->lease_us / 1000);
+    }
+}
+
+/* Nothing may make a leader take a node for lost that it could hear all the time. */
+static void node_taken_for_lost(struct sim_world *world, unsigned node)
+{
+    const struct sim_presence *present = &world->sessions.present[node];
+    uint64_t now = sim_world_now(world);
+    if (present->good_since_us != 0 && now > present->good_since_us + PRESENCE_US_MAX) {
+        sim_world_violation(world, "node %u was taken for lost, and nothing has been wrong with it for %" PRIu64 " ms",
+                            node + 1, (now - present->good_since_us) / 1000);
     }
 }
 
@@ -97,6 +120,9 @@ static void sessions_nodes(struct sim_node *node)
         }
         if (present->run != 0 && found.run != present->run) {
             sim_world_count(world, found.run == 0 ? SIM_STAT_NODES_LOST : SIM_STAT_NODES_REPLACED, 1);
+            if (found.run == 0) {
+                node_taken_for_lost(world, i);
+            }
             SIM_TRACE(world, "node %u: process %" PRIx64 " is %s", i + 1, present->run,
                       found.run == 0 ? "taken for lost" : "replaced");
         }
@@ -212,6 +238,20 @@ static void client_look(struct sim_client *client, struct sim_node *leader)
     conn->good_index = status.log_last;
 }
 
+/* A slow disk lets a node fall behind, which counts as well. */
+static void node_look(struct sim_node *node, const struct sim_node *leader)
+{
+    struct sim_presence *present = &node->world->sessions.present[node->index];
+    bool good = leader != NULL && node_runs(node) && nodes_talk(node->world, node->index, leader->index) &&
+                !node->stalled && !node->log_short && node->disk_mean_us < 20000;
+    if (!good) {
+        present->good_since_us = 0;
+    } else if (present->good_since_us == 0 || present->good_leader != leader->id) {
+        present->good_since_us = sim_world_now(node->world);
+        present->good_leader = leader->id;
+    }
+}
+
 void sim_sessions_look(struct sim_world *world)
 {
     if (sim_world_now(world) < world->sessions.look_us) {
@@ -219,6 +259,9 @@ void sim_sessions_look(struct sim_world *world)
     }
     world->sessions.look_us = sim_world_now(world) + LOOK_US;
     struct sim_node *leader = sessions_leader(world);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        node_look(&world->nodes[i], leader);
+    }
     for (unsigned i = 0; i < world->clients_len; i++) {
         client_look(&world->clients[i], leader);
     }

@@ -23,12 +23,15 @@ struct sim_session {
     uint64_t lease_us;
     uint64_t served_us;  /* The session was attached at this time or later. */
     uint64_t attachment; /* As the machine had it at last. */
+    bool closing;        /* Its client has asked for its end. */
     bool gone;
 };
 
 /* A process of a node, as the machine has it. */
 struct sim_presence {
     uint64_t run;
+    uint64_t good_since_us; /* Since when nothing has been wrong with it; 0: something is. */
+    uint64_t good_leader;
 };
 
 /* A queue, as the machine had it at last. */
@@ -50,6 +53,8 @@ struct sim_sessions {
 void sim_sessions_done(struct sim_sessions *sessions);
 /* A client has been attached; it asked for that at `asked_us`. */
 void sim_sessions_attached(struct sim_client *client, uint64_t session, uint64_t asked_us);
+/* Its client asks for the end of its session: what it holds may go to others from now on. */
+void sim_sessions_closing(struct sim_client *client);
 /* A node has applied what nobody had applied before. */
 void sim_sessions_applied(struct sim_node *node);
 /* Now and then: who is served? */

@@ -83,6 +83,7 @@
     X(CLIENT_BREAKS, "connections of clients broken", 1) \
     X(CLIENTS_CUT_OFF, "clients cut off for long", 1) \
     X(CLIENT_CRASHES, "clients started anew", 1) \
+    X(CLOSED, "sessions closed by their clients", 1) \
     X(CLIENTS_DEAD, "clients gone for good", 1) \
     X(HALF_OPEN, "clients gone, and their node not told for long", 1) \
     X(CONGESTIONS, "connections congested", 1) \

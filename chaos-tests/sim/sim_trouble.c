@@ -81,7 +81,7 @@ static void trouble_mute(struct sim_world *world)
 {
     sim_world_count(world, SIM_STAT_MUTED, 1);
     trouble_cut_for(world, 1u << sim_trouble_node(world)->index, true,
-                    sim_random_between(&world->nemesis.random, 2000000, 10000000));
+                    sim_random_between(&world->nemesis.random, 2000000, 12000000));
 }
 
 static void trouble_cut_leader(struct sim_world *world)
@@ -235,6 +235,7 @@ void sim_trouble_strike(struct sim_world *world, enum sim_trouble trouble)
     case SIM_CUT_CLIENT: trouble_break_client(world, true); break;
     case SIM_LONG_CUT_CLIENT: trouble_cut_client(world); break;
     case SIM_CRASH_CLIENT: sim_client_crash(trouble_client(world), sim_random_between(random, 1000, 4000000)); break;
+    case SIM_CLOSE_CLIENT: sim_client_close(trouble_client(world)); break;
     case SIM_CONGEST: trouble_congest(world); break;
     case SIM_TRANSFER: trouble_transfer(world); break;
     case SIM_CLOCK_JUMP:

@@ -224,3 +224,37 @@ Test(log_crash, a_torn_batch_is_cut_and_never_comes_back)
         log_fixture_done(&f);
     }
 }
+
+/* Segments are dropped one by one, and the process may end between two of them. The one that is then the first may have
+ * nothing in it but a torn batch, which was to replace entries that are all the same in the segments before. */
+Test(log_crash, a_log_whose_first_segment_holds_only_what_was_cut)
+{
+    struct log_fixture f;
+    log_fixture_init(&f, 8192);
+    cr_assert_eq(log_fixture_open(&f), 0);
+    log_fixture_append(&f, 5, 1);
+    log_fixture_flush(&f);
+    sim_disk_kill(f.sim);
+    log_fixture_close(&f);
+    cr_assert_eq(log_fixture_open(&f), 0);
+    log_fixture_truncate(&f, 4);
+    log_fixture_append(&f, 1, 2);
+    sim_disk_kill(f.sim);
+    log_fixture_close(&f);
+    cr_assert_eq(sim_disk_corrupt(f.sim, LOG_DIR "/00000002.log", 580, 1), 0);
+    cr_assert_eq(log_fixture_open(&f), 0, "%s", f.recovery.detail);
+    cr_assert_eq(log_last_index(f.log), 5);
+    f.terms[4] = 1;
+    f.terms[5] = 1;
+    f.last = 5;
+    log_fixture_append(&f, 20, 3);
+    log_fixture_flush(&f);
+    log_fixture_close(&f);
+    struct disk *disk = sim_disk_ops(f.sim);
+    cr_assert_eq(disk->ops->remove(disk, LOG_DIR "/00000001.log"), 0);
+    cr_assert_eq(log_fixture_open(&f), 0, "%s", f.recovery.detail);
+    cr_assert_eq(log_first_index(f.log), 6);
+    cr_assert_eq(log_last_index(f.log), 25);
+    cr_assert(log_fixture_keeps_promise(&f));
+    log_fixture_done(&f);
+}

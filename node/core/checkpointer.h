@@ -18,10 +18,9 @@ struct checkpointer {
     struct driver *driver;
     struct clock *clock;
     struct journal *journal;
-    void *arg; /* For the callbacks. */
-    void (*wake)(void *arg);
-    void (*relax)(void *arg);
-    /* The node is idle, and what it had gathered is stored. May be NULL. */ /* May be NULL. */
+    void *arg;                /* For the callbacks. */
+    void (*wake)(void *arg);  /* May be NULL. */
+    void (*relax)(void *arg); /* The node is idle, and what it had gathered is stored. May be NULL. */
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made. */
     /* While one is being made. */

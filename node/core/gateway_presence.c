@@ -47,10 +47,10 @@ static void presence_watch_followers(struct gateway_core *core, uint64_t now_ms)
 {
     for (unsigned i = 0; i < core->status.members_len; i++) {
         const struct driver_status_member *member = &core->status.members[i];
-        struct roster_node *node = roster_get(&core->roster, member->id, now_ms);
-        if (node == NULL) {
-            continue;
+        if (roster_find(&core->roster, member->id) == NULL) {
+            continue; /* Not heard of yet. */
         }
+        struct roster_node *node = roster_get(&core->roster, member->id, now_ms);
         bool silent = now_ms >= node->heard_ms + core->options.presence_timeout_ms;
         bool follows = member->match_index >= node->commit_index || member->match_index != node->match_index;
         if (silent || follows || node->follows_ms == 0 || member->id == core->node) {

@@ -77,17 +77,19 @@ static const char *room_shortage(const struct gateway_core *core, uint64_t id)
     bool memory = own ? core->pressure.memory_low : node != NULL && node->memory_low;
     return disk     ? "its disk is nearly full, or does not answer"
            : memory ? "its memory is nearly used up"
-                    : "it is not heard of";
+                    : "nothing has been heard of it yet, or any more";
 }
 
 static void room_say_refusing(struct gateway_core *core, uint64_t now_ms, char text[sizeof core->refusing])
 {
-    size_t len = (size_t)snprintf(text, sizeof core->refusing, "new messages are refused:");
+    size_t len = (size_t)snprintf(text, sizeof core->refusing, "new messages are refused");
+    const char *between = ":";
     for (unsigned i = 0; i < core->status.members_len && len < sizeof core->refusing; i++) {
         uint64_t id = core->status.members[i].id;
         if (core->status.members[i].voter && !room_has_room(core, id, now_ms)) {
-            len += (size_t)snprintf(text + len, sizeof core->refusing - len, " node %" PRIu64 ": %s;", id,
+            len += (size_t)snprintf(text + len, sizeof core->refusing - len, "%s node %" PRIu64 ": %s", between, id,
                                     room_shortage(core, id));
+            between = ";";
         }
     }
 }

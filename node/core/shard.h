@@ -2,10 +2,11 @@
  * that a simulator can run many in one thread.
  *
  * The flow of a command, and where to read it:
- *   a connection submits it to the gateway (gateway.c); what gathered in one turn of the loop becomes one entry
- *   (batch.c), stamped with log time (log_time.c), and is proposed to the driver (shard.c). When a majority has it on
- *   disk, the driver applies it to the machine, and the gateway carries out the effects: that is where a message is
- *   confirmed. */
+ *   a connection submits it to the gateway (gateway.c), which sends it to the node that leads (gateway_forward.c); what
+ *   gathered there in one turn of the loop becomes one entry (batch.c), stamped with log time (log_time.c), and is proposed
+ *   to the driver (gateway_propose.c). When a majority has it on disk, every node's driver applies it to its machine, and
+ *   its gateway carries out the effects for its own clients (gateway_effects.c): that is where a message is confirmed.
+ */
 
 #ifndef HOLDFAST_NODE_CORE_SHARD_H
 #define HOLDFAST_NODE_CORE_SHARD_H

@@ -16,6 +16,9 @@
 #define WRITTEN_MESSAGES_MAX 256u
 #define WRITTEN_LEN_MAX (256u * 1024u)
 
+/* With messages at hand: for so long others may come that are written and acknowledged together with them. */
+#define GATHER_MS 1u
+
 /* How often a wait looks whether it was interrupted. */
 #define SLICE_MS 100u
 
@@ -216,7 +219,7 @@ static enum consume_end consume_loop(struct consume *consume)
     enum consume_end end = CONSUME_ON;
     while (end == CONSUME_ON) {
         struct hf_message message;
-        int err = hf_next(consume->hf, consume->written_len > 0 ? 0 : SLICE_MS, &message);
+        int err = hf_next(consume->hf, consume->written_len > 0 ? GATHER_MS : SLICE_MS, &message);
         if (err == 0) {
             end = message_take(consume, &message);
             quiet_since_ms = last_message_ms = now_ms();

@@ -62,12 +62,13 @@ static bool host_takes(void *arg, size_t len)
     if (conn->closing) {
         return false;
     }
-    if (!stream_admits(conn->stream, len)) {
-        conn->held_by_congestion = true;
-        conn_hold(conn);
-        return false;
+    if (stream_admits(conn->stream, len)) {
+        return true;
     }
-    return true;
+    /* One that waits for room for something large may go on asking for what is small, and settle what it has. */
+    conn->held_by_congestion = conn->held_by_congestion || stream_is_full(conn->stream);
+    conn_hold(conn);
+    return false;
 }
 
 static void host_hold(void *arg, bool hold)
@@ -108,7 +109,8 @@ static void on_frame(void *arg, struct frame *frame)
         stream_established(conn->stream);
     }
     /* The next question waits until there is room for another answer. */
-    if (!conn->closing && !conn->held_by_congestion && !stream_admits(conn->stream, 0)) {
+    if (!conn->closing && !conn->held_by_congestion && stream_is_full(conn->stream)) {
+        (void)stream_admits(conn->stream, 0); /* The event tells when it has room again. */
         on_congested(conn, true);
     }
     if (conn->owner.received != NULL) {

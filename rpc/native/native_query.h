@@ -14,7 +14,7 @@
 #include "rpc/native/native_result.h"
 
 /* Queries of one connection that wait. */
-#define NATIVE_QUERY_WAITING_MAX 64u
+#define NATIVE_QUERY_WAITING_MAX 16u
 
 /* Bytes of answers after which the connection gets a turn to send them. */
 #define NATIVE_QUERY_TURN_LEN (1 * MIB)

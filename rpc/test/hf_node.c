@@ -22,6 +22,10 @@ static void command_answer(struct hf_node *node, uint64_t number)
         reply.error = (uint32_t)-ERR_NOT_FOUND;
         reply.detail = "no such queue";
     }
+    if (node->full) {
+        reply.error = (uint32_t)-ERR_NO_SPACE;
+        reply.count = 0;
+    }
     sink->reply(sink->arg, &reply);
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
         static const char body[] = "delivered";

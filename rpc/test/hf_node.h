@@ -24,6 +24,7 @@ struct hf_node {
     uint64_t last_number;
     unsigned settled;
     char address[32];
+    atomic_bool full; /* Refuses commands. */
     atomic_bool mute; /* Leaves commands unanswered. Deliveries go out all the same. */
     pthread_t thread;
 };

@@ -96,6 +96,26 @@ Test(hf_time, a_submit_waits_for_room_no_longer_than_it_may)
     hf_node_stop(&node);
 }
 
+/* Who sees "refused" may take it for granted that nothing was enqueued: "unknown" is not hidden behind it. */
+Test(hf_time, what_is_unknown_is_told_before_what_is_refused)
+{
+    struct hf_node node;
+    hf_node_start(&node);
+    struct hf *hf = hf_node_client(&node);
+    struct hf_body body = {"hello", 5};
+    struct hf_submitted submitted;
+    node.full = true;
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, &body, 1, 20000), 0);
+    cr_assert_eq(hf_declare(hf, "q", 20000), ERR_NO_SPACE); /* So both refusals have come. */
+    node.mute = true;
+    cr_assert_eq(hf_submit(hf, "q", NULL, 0, &body, 1, 100), 0);
+    cr_assert_eq(hf_wait(hf, 0, &submitted), ERR_OUTCOME_UNKNOWN);
+    cr_assert_eq(submitted.enqueued, 0);
+    cr_assert_eq(hf_wait(hf, 0, NULL), 0);
+    cr_assert_eq(hf_close(hf, 0), 0);
+    hf_node_stop(&node);
+}
+
 /* A worker that takes long: what has arrived meanwhile counts as heard, before the node is called silent. */
 Test(hf_time, a_program_that_was_away_stays_connected)
 {

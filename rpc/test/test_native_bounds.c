@@ -389,6 +389,53 @@ Test(native_bounds, what_one_turn_delivers_to_a_client_is_bounded)
     fixture_close(&f);
 }
 
+/* A client that waits for room for something large is still heard, and answered. */
+Test(native_bounds, who_waits_for_room_is_read_all_the_same)
+{
+    struct fixture f;
+    fixture_open(&f, (struct native_server_options){.send_max = MIB});
+    int hog = raw_attach(&f);
+    struct blob *body = blob_new(8 * MIB);
+    cr_assert_not_null(body);
+    memset(body->data, 'y', body->len);
+    cr_assert(f.fake.sink.takes(f.fake.sink.arg, body->len));
+    f.fake.sink.delivery(f.fake.sink.arg,
+                         &(struct gateway_delivery){.consumer = 1, .number = 1, .body = slice_of_blob(body)});
+    loop_for(&f.loop, 20);
+    cr_assert_gt(stats_of(&f).sending_bytes, (uint64_t)MIB);
+    f.fake.attached = false;
+    int fd = raw_attach(&f);
+    loop_for(&f.loop, 20);
+    uint8_t sink[65536];
+    (void)recv(fd, sink, sizeof sink, MSG_DONTWAIT); /* ATTACHED */
+    cr_assert_not(f.fake.sink.takes(f.fake.sink.arg, body->len));
+    struct bytes ping_frame = {0};
+    Holdfast__Ping ping = HOLDFAST__PING__INIT;
+    message_append(&ping_frame, FRAME_PING, &ping.base);
+    raw_write(fd, ping_frame.data, ping_frame.len);
+    ssize_t len = -1;
+    for (unsigned i = 0; i < 1000 && len <= 0; i++) {
+        loop_for(&f.loop, 1);
+        len = recv(fd, sink, sizeof sink, MSG_DONTWAIT);
+    }
+    cr_assert_geq(len, (ssize_t)FRAME_PREFIX_LEN);
+    cr_assert_eq(sink[3], FRAME_PONG);
+    cr_assert(f.fake.paused, "and its answer has not taken its place in the line");
+    while (!f.fake.sink.takes(f.fake.sink.arg, body->len)) {
+        (void)recv(hog, sink, sizeof sink, MSG_DONTWAIT);
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    blob_unref(body);
+    bytes_done(&ping_frame);
+    close(hog);
+    expect_connections(&f, 1);
+    f.fake.attached = true; /* The other. */
+    close(fd);
+    expect_connections(&f, 0);
+    cr_assert_eq(stats_of(&f).sending_bytes, 0u);
+    fixture_close(&f);
+}
+
 /* Each PING costs more than it brings: what has been read in one go is not answered in one go. */
 Test(native_bounds, a_flood_of_small_questions_is_answered_as_far_as_there_is_room)
 {

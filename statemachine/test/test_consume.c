@@ -6,6 +6,7 @@
 #include "fixture.h"
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
+#include "statemachine/state.h"
 
 static void setup(struct fixture *f, struct client *a, struct client *b)
 {
@@ -384,5 +385,30 @@ Test(consume, a_thousand_consumers_get_equal_shares)
     for (uint64_t consumer = 1; consumer <= 1000; consumer++) {
         cr_assert_eq(shares[consumer], 5u);
     }
+    fixture_done(&f);
+}
+
+/* Counted whatever becomes of them, and after a restart. */
+Test(consume, there_are_only_so_many_subscriptions)
+{
+    struct fixture f;
+    struct client a, b;
+    setup(&f, &a, &b);
+    cr_assert_eq(client_declare(&f, &a, "r").error, 0);
+    cr_assert_eq(client_subscribe(&f, &a, "q", 1, 1).error, 0);
+    cr_assert_eq(client_subscribe(&f, &a, "r", 2, 1).error, 0);
+    fixture_reopen(&f);
+    f.machine->consumers_max = 3;
+    cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, 0);
+    cr_assert_eq(client_subscribe(&f, &b, "q", 2, 1).error, E(LIMIT));
+    cr_assert_eq(client_unsubscribe(&f, &b, 1).error, 0);
+    cr_assert_eq(client_subscribe(&f, &b, "q", 3, 1).error, 0);
+    cr_assert_eq(client_delete(&f, &a, "r", false).error, 0);
+    cr_assert_eq(client_subscribe(&f, &b, "q", 4, 1).error, 0);
+    cr_assert_eq(client_close(&f, &b).error, 0);
+    for (uint64_t i = 0; i < 2; i++) {
+        cr_assert_eq(client_subscribe(&f, &a, "q", 10 + i, 1).error, 0);
+    }
+    cr_assert_eq(client_subscribe(&f, &a, "q", 20, 1).error, E(LIMIT));
     fixture_done(&f);
 }

@@ -7,6 +7,7 @@
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
 #include "statemachine/rows.h"
+#include "statemachine/state.h"
 
 /* An origin, as replies carry it. */
 static struct effect_reply origin(uint64_t node, uint64_t run, uint64_t tag)
@@ -451,5 +452,41 @@ Test(lease, the_stop_is_what_saves_a_session_that_came_back)
     fixture_tick(&f, f.time_ms + LEASE_MS_DEFAULT);
     fault_reset();
     cr_assert_eq(fixture_count(&f, EFFECT_SESSION_ENDED), 1u);
+    fixture_done(&f);
+}
+
+/* Whoever attaches under many keys and goes away blocks half of the places for as long as a lease may be, never all. */
+Test(presence, leases_are_short_while_there_are_many_sessions)
+{
+    struct fixture f;
+    struct client clients[5];
+    fixture_init(&f);
+    f.machine->sessions_max = 8;
+    for (uint8_t i = 0; i < 5; i++) {
+        struct effect_reply from = origin(NODE, RUN, ++f.tag);
+        cr_assert_eq(node_attach(&f, &clients[i], i, &from, 0, LEASE_MS_MAX).error, 0);
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert_eq(node_detach(&f, clients[i].session, 1).error, 0);
+        cr_assert_eq(fixture_session(&f, clients[i].session).expires_ms, machine_time_ms(f.machine) + LEASE_MS_DEFAULT);
+    }
+    cr_assert_eq(client_close(&f, &clients[4]).error, 0);
+    struct effect_reply from = origin(NODE, RUN, ++f.tag);
+    cr_assert_eq(node_attach(&f, &clients[0], 0, &from, 0, LEASE_MS_MAX).error, 0);
+    cr_assert_eq(node_detach(&f, clients[0].session, 2).error, 0);
+    cr_assert_eq(fixture_session(&f, clients[0].session).expires_ms, machine_time_ms(f.machine) + LEASE_MS_MAX);
+    fixture_done(&f);
+}
+
+Test(presence, there_are_only_so_many_sessions)
+{
+    struct fixture f;
+    fixture_init(&f);
+    f.machine->sessions_max = 3;
+    for (uint8_t i = 0; i < 3; i++) {
+        cr_assert_eq(attach_at(&f, NULL, i, NODE, RUN).error, 0);
+    }
+    cr_assert_eq(attach_at(&f, NULL, 3, NODE, RUN).error, E(LIMIT));
+    cr_assert_eq(attach_at(&f, NULL, 2, NODE, RUN).error, 0);
     fixture_done(&f);
 }
