@@ -107,8 +107,8 @@ static void check_completeness(struct sim_node *node, const struct driver_status
     }
 }
 
-/* A term is somebody's who stood for election in it: no mere answer moves a node to one that nobody stood for. (Pre-vote,
- * Raft thesis §9.6: asking changes no terms.) */
+/* A term is somebody's who stood for election in it: no mere answer moves a node to one that nobody stood for.
+ * (Pre-vote, Raft thesis §9.6: asking changes no terms.) */
 static void check_term(struct sim_node *node, const struct driver_status *status)
 {
     struct sim_checker *checker = &node->world->checker;

@@ -25,8 +25,8 @@ struct blob *sim_frame_pack(struct frame_out *frame)
     return blob;
 }
 
-/* A PeerRaft is its shard (left out when it is 0), its term, and then one field that says what it is. Looking at the first
- * bytes is enough, and there are very many frames. */
+/* A PeerRaft is its shard (left out when it is 0), its term, and then one field that says what it is. Looking at the
+ * first bytes is enough, and there are very many frames. */
 bool sim_frame_may_start_election(const struct frame *frame)
 {
     size_t at = 1;

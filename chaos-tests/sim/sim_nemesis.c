@@ -6,7 +6,8 @@
 #include "sim_trouble.h"
 #include "sim_world.h"
 
-/* Disks are quick and have room. A pause lasts as long as it lasts: what waits for its end would come after what is newer. */
+/* Disks are quick and have room. A pause lasts as long as it lasts: what waits for its end would come after what is
+ * newer. */
 static void nemesis_calm(struct sim_world *world)
 {
     for (unsigned i = 0; i < world->nodes_len; i++) {
@@ -16,11 +17,12 @@ static void nemesis_calm(struct sim_world *world)
     }
 }
 
-/* Once things are mended, a follower may still take half a second until it asks its disk again, and some heartbeats until it
- * is offered what it refused: meanwhile the others go on, and what it needs must not go. */
+/* Once things are mended, a follower may still take half a second until it asks its disk again, and some heartbeats
+ * until it is offered what it refused: meanwhile the others go on, and what it needs must not go. */
 #define WATCH_US 100000u
 
-/* What a node has, or what the leader knows of that: after a while in which no answers came through, it may be much less. */
+/* What a node has, or what the leader knows of that: after a while in which no answers came through, it may be much
+ * less. */
 static uint64_t nemesis_node_has(const struct sim_node *node, const struct sim_node *leader,
                                  const struct driver_status *status)
 {

@@ -1,9 +1,9 @@
-/* Sessions: none ends before its lease is over, counted from when its client was last served, and none is given anything
- * while it is attached nowhere.
+/* Sessions: none ends before its lease is over, counted from when its client was last served, and none is given
+ * anything while it is attached nowhere.
  *
  * What counts is real time. That a client is served is not taken from its node's word: the connection lives, the node
- * hears a leader that hears a majority, and it has applied everything that was in that leader's log at some moment: if it
- * still serves the client then, nothing had detached the session by that moment. */
+ * hears a leader that hears a majority, and it has applied everything that was in that leader's log at some moment:
+ * if it still serves the client then, nothing had detached the session by that moment. */
 
 #ifndef HOLDFAST_CHAOS_SIM_SESSIONS_H
 #define HOLDFAST_CHAOS_SIM_SESSIONS_H

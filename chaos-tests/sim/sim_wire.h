@@ -1,5 +1,5 @@
-/* What one connection of a client has carried: each command has exactly one answer, deliveries come in order, and nobody is
- * displaced but by a later connection of his own. */
+/* What one connection of a client has carried: each command has exactly one answer, deliveries come in order, and
+ * nobody is displaced but by a later connection of his own. */
 
 #ifndef HOLDFAST_CHAOS_SIM_WIRE_H
 #define HOLDFAST_CHAOS_SIM_WIRE_H
