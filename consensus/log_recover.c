@@ -1,14 +1,13 @@
-/* Reading and checking a whole log. */
+/* Reading a whole log, and deciding where it ends. */
 
 #include "consensus/log_recover.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "consensus/log_path.h"
+#include "consensus/log_verdict.h"
 #include "consensus/log_watermark.h"
 #include "proto/base/check.h"
 
@@ -23,36 +22,14 @@ struct recovery {
     int list_err;
 };
 
-/* Whether the batch at a place is whole. `err` is ERR_NOT_FOUND for zeroes, ERR_CHECKSUM for what a torn write can look
- * like, and ERR_CORRUPT for what it cannot. */
-struct verdict {
-    int err;
-    uint64_t offset;
-    const char *what;
-    struct log_batch_head head;
-};
-
-__attribute__((format(printf, 5, 6))) static int recovery_blame(struct recovery *recovery, int err, const char *file,
-                                                                uint64_t offset, const char *format, ...)
-{
-    struct log_recover_result *result = recovery->result;
-    char what[384];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    snprintf(result->file, sizeof result->file, "%s", file);
-    result->offset = offset;
-    snprintf(result->detail, sizeof result->detail, "%s, offset %" PRIu64 ": %s", file, offset, what);
-    return err;
-}
-
 static int segment_blame(struct recovery *recovery, const struct log_recover_segment *segment, int err, uint64_t offset,
                          const char *what)
 {
-    char name[LOG_NAME_LEN_MAX];
-    log_segment_name(segment->number, name);
-    return recovery_blame(recovery, err, name, offset, "%s", what);
+    struct log_recover_result *result = recovery->result;
+    log_segment_name(segment->number, result->file);
+    result->offset = offset;
+    snprintf(result->detail, sizeof result->detail, "%s, offset %" PRIu64 ": %s", result->file, offset, what);
+    return err;
 }
 
 static void segment_found(void *arg, const char *name)
@@ -210,70 +187,6 @@ static int recovery_arrange(struct recovery *recovery)
     return 0;
 }
 
-static struct verdict verdict_of(int err, uint64_t offset, const char *what)
-{
-    return (struct verdict){.err = err, .offset = offset, .what = what};
-}
-
-/* The records of a batch: each whole, numbered without a gap, filling the batch exactly. */
-static struct verdict records_check(const uint8_t *data, uint64_t at, const struct log_batch_head *batch)
-{
-    uint64_t end = at + batch->len;
-    uint64_t index = 0;
-    at += LOG_BATCH_HEAD_LEN;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct log_record_head record;
-        if (end - at < LOG_RECORD_HEAD_LEN || log_record_head_decode(data + at, &record) != 0) {
-            return verdict_of(ERR_CHECKSUM, at, "the head of a record is damaged");
-        }
-        if (record.len > end - at - LOG_RECORD_HEAD_LEN) {
-            return verdict_of(ERR_CHECKSUM, at, "a record is longer than its batch");
-        }
-        if (!log_record_is_whole(data + at, batch->epoch, data + at + LOG_RECORD_HEAD_LEN, record.len)) {
-            return verdict_of(ERR_CHECKSUM, at, "the checksum of a record does not match");
-        }
-        if (i > 0 && record.index != index + 1) {
-            return verdict_of(ERR_CORRUPT, at, "the index of a record does not follow");
-        }
-        index = record.index;
-        at += LOG_RECORD_HEAD_LEN + record.len;
-    }
-    if (at != end) {
-        return verdict_of(ERR_CORRUPT, at, "a batch is longer than its records");
-    }
-    return (struct verdict){.head = *batch};
-}
-
-static struct verdict batch_check(const uint8_t *data, uint64_t size, uint64_t at, uint64_t number, uint64_t previous,
-                                  uint64_t epoch)
-{
-    if (size < LOG_BATCH_HEAD_LEN || at > size - LOG_BATCH_HEAD_LEN) {
-        return verdict_of(ERR_NOT_FOUND, at, "the segment ends before a batch");
-    }
-    struct log_batch_head head;
-    int err = log_batch_head_decode(data + at, &head);
-    if (err == ERR_VERSION) {
-        return verdict_of(ERR_VERSION, at, "written by a newer version");
-    }
-    if (err != 0) {
-        bool blank = log_bytes_are_zero(data + at, LOG_BATCH_HEAD_LEN);
-        return verdict_of(blank ? ERR_NOT_FOUND : ERR_CHECKSUM, at,
-                          blank ? "a batch is missing" : "the head of a batch is damaged");
-    }
-    if (head.number != number || head.epoch != epoch || head.previous != previous) {
-        return verdict_of(ERR_CORRUPT, at, "a batch does not belong where it is");
-    }
-    uint64_t end = log_sector_align(at + head.len);
-    if (end > size) {
-        return verdict_of(ERR_CHECKSUM, size, "the segment ends within a batch");
-    }
-    struct verdict verdict = records_check(data, at, &head);
-    if (verdict.err == 0 && !log_bytes_are_zero(data + at + head.len, end - at - head.len)) {
-        return verdict_of(ERR_CHECKSUM, at + head.len, "the bytes after a batch are not zero");
-    }
-    return verdict;
-}
-
 /* Hands the records of a whole batch on, and follows the indexes. */
 static int batch_accept(struct recovery *recovery, struct log_recover_segment *segment,
                         const struct log_batch_head *batch)
@@ -308,29 +221,8 @@ static int batch_accept(struct recovery *recovery, struct log_recover_segment *s
     return 0;
 }
 
-/* Bytes from `at` to the last one that is not zero. */
-static uint64_t bytes_written(const uint8_t *data, uint64_t size, uint64_t at)
-{
-    while (size > at && data[size - 1] == 0) {
-        size--;
-    }
-    return size > at ? size - at : 0;
-}
-
-/* Looks, in what follows damage, for a batch that was begun after batch `number` was synced. */
-static bool data_proves(const uint8_t *data, uint64_t size, uint64_t at, uint64_t number)
-{
-    for (; size >= LOG_BATCH_HEAD_LEN && at <= size - LOG_BATCH_HEAD_LEN; at += LOG_SECTOR_LEN) {
-        struct log_batch_head head;
-        if (log_batch_head_decode(data + at, &head) == 0 && head.synced >= number) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The place to name when the log ends too early: a segment whose head is damaged, or where the next batch should be. */
-static int recovery_blame_end(struct recovery *recovery, size_t last, const struct verdict *verdict)
+static int recovery_blame_end(struct recovery *recovery, size_t last, const struct log_verdict *verdict)
 {
     struct log_recover_result *result = recovery->result;
     for (size_t i = last; i < result->segments_len && verdict->err == ERR_NOT_FOUND; i++) {
@@ -351,7 +243,7 @@ static int segment_seen(struct recovery *recovery, const struct log_recover_segm
 }
 
 /* Measures what a torn batch left in a segment; an error when something there shows that the batch was synced. */
-static int segment_end(struct recovery *recovery, size_t i, size_t last, const struct verdict *verdict)
+static int segment_end(struct recovery *recovery, size_t i, size_t last, const struct log_verdict *verdict)
 {
     struct log_recover_result *result = recovery->result;
     struct log_recover_segment *segment = &result->segments[i];
@@ -361,17 +253,17 @@ static int segment_end(struct recovery *recovery, size_t i, size_t last, const s
         return err;
     }
     uint64_t at = unused ? 0 : segment->end;
-    if (data_proves(recovery->data, segment->size, at, result->batch + 1)) {
+    if (log_verdict_proves(recovery->data, segment->size, at, result->batch + 1)) {
         return recovery_blame_end(recovery, last, verdict);
     }
-    segment->torn_bytes = bytes_written(recovery->data, segment->size, at);
+    segment->torn_bytes = log_verdict_bytes_left(recovery->data, segment->size, at);
     result->torn_bytes += segment->torn_bytes;
     return segment_seen(recovery, segment);
 }
 
 /* The log ends where `verdict` says, unless something shows that a batch there was synced. The segment `last` is the
  * one in memory, unless it is unused. */
-static int recovery_end(struct recovery *recovery, size_t last, const struct verdict *verdict)
+static int recovery_end(struct recovery *recovery, size_t last, const struct log_verdict *verdict)
 {
     struct log_recover_result *result = recovery->result;
     if (result->watermark > result->batch) {
@@ -418,10 +310,10 @@ static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
     }
     recovery_begin_later(result, i);
     result->epoch = segment->head.epoch > result->epoch ? segment->head.epoch : result->epoch;
-    struct verdict verdict = {.err = 0};
+    struct log_verdict verdict = {.err = 0};
     while (result->batch < limit) {
-        verdict = batch_check(recovery->data, segment->size, segment->end, result->batch + 1, result->checksum,
-                              segment->head.epoch);
+        verdict = log_verdict_batch(recovery->data, segment->size, segment->end, result->batch + 1, result->checksum,
+                                    segment->head.epoch);
         if (verdict.err != 0) {
             break;
         }
@@ -452,7 +344,7 @@ static int recovery_run(struct recovery *recovery)
         return err;
     }
     if (result->used_end == 0) {
-        struct verdict verdict = verdict_of(ERR_NOT_FOUND, 0, "the segment is missing or damaged");
+        struct log_verdict verdict = log_verdict_of(ERR_NOT_FOUND, 0, "the segment is missing or damaged");
         return recovery_end(recovery, 0, &verdict);
     }
     for (size_t i = result->used_first; i < result->used_end; i++) {
@@ -474,74 +366,6 @@ int log_recover_read(struct disk *disk, const char *dir, const struct log_recove
     int err = recovery_run(&recovery);
     free(recovery.data);
     return err;
-}
-
-/* Writes the last batch, and the head when there is no other, as they read. The sync of an earlier process may have failed:
- * then they are in memory, taken for written, and another sync alone would not write them (Rebello et al., ATC'20). */
-static int segment_rewrite(struct disk_file *file, const struct log_recover_segment *segment)
-{
-    uint64_t from = segment->batches > 1 ? segment->last : 0;
-    size_t len = (size_t)(segment->end - from);
-    size_t got = 0;
-    uint8_t *data = malloc(len);
-    if (data == NULL) {
-        return ERR_NOMEM;
-    }
-    int err = file->disk->ops->read(file, from, data, len, &got);
-    if (err == 0 && got < len) {
-        err = ERR_IO;
-    }
-    if (err == 0) {
-        err = file->disk->ops->write(file, from, data, len);
-    }
-    free(data);
-    return err;
-}
-
-/* What was read may have been in memory only: it must be synced before anybody is told that it is stored. */
-static int segment_settle(struct disk *disk, const char *dir, const struct log_recover_segment *segment)
-{
-    char path[LOG_PATH_LEN_MAX];
-    int err = log_path_of_segment(dir, segment->number, path);
-    if (err != 0) {
-        return err;
-    }
-    struct disk_file *file = NULL;
-    err = disk->ops->open(disk, path, 0, &file);
-    if (err != 0) {
-        return err;
-    }
-    err = segment_rewrite(file, segment);
-    if (err == 0 && segment->size > segment->end) {
-        err = disk->ops->truncate(file, segment->end);
-    }
-    if (err == 0) {
-        err = disk->ops->sync(file);
-    }
-    disk->ops->close(file);
-    return err;
-}
-
-int log_recover_settle(struct disk *disk, const char *dir, const struct log_recover_result *result)
-{
-    if (result->used_end > 0) {
-        int err = segment_settle(disk, dir, &result->segments[result->used_end - 1]);
-        if (err != 0) {
-            return err;
-        }
-    }
-    /* From the end, so that another crash does not leave a gap before a segment that was to go too. */
-    for (size_t i = result->segments_len; i-- > 0;) {
-        char path[LOG_PATH_LEN_MAX];
-        int err = log_path_of_segment(dir, result->segments[i].number, path);
-        if (err == 0 && result->segments[i].state != LOG_RECOVER_USED) {
-            err = disk->ops->remove(disk, path);
-        }
-        if (err != 0) {
-            return err;
-        }
-    }
-    return disk->ops->sync_dir(disk, dir);
 }
 
 void log_recover_done(struct log_recover_result *result)

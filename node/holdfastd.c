@@ -53,7 +53,6 @@ struct daemon {
     uv_signal_t terminate;
     uv_signal_t interrupt;
     struct node *node;
-    bool stopping;
 };
 
 static int usage_error(const char *what)
@@ -142,10 +141,9 @@ static void on_signal(uv_signal_t *signal, int number)
 {
     struct daemon *daemon = signal->data;
     (void)number;
-    if (daemon->stopping) {
-        _exit(128 + number);
-    }
-    daemon->stopping = true;
+    /* The next one ends the process, also when the loop waits for the disk. */
+    (void)uv_signal_stop(&daemon->terminate);
+    (void)uv_signal_stop(&daemon->interrupt);
     node_stop(daemon->node);
 }
 

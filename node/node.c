@@ -179,8 +179,22 @@ static void node_handle_closed(uv_handle_t *handle)
     }
 }
 
+/* The thread that writes would be waited for, on the loop and so without an end, when the disk does not answer it. */
+static void node_leave_stalled_disk(struct node *node)
+{
+    struct driver_status status;
+    if (node->shard == NULL) {
+        return;
+    }
+    driver_status(shard_driver(node->shard), &status);
+    if (status.disk_wait_ms >= node->config->disk_stall_ms) {
+        node_fatal(node, ERR_TIMEOUT, "stopping, and the disk does not answer");
+    }
+}
+
 static void node_close_files(struct node *node)
 {
+    node_leave_stalled_disk(node);
     /* The threads end before what they work on is closed. */
     posix_disk_close(node->disk);
     shard_close(node->shard);

@@ -31,8 +31,9 @@ struct node_options {
  * opened is closed again once the loop has run, and `detail` has one line. */
 int node_start(const struct node_options *options, struct node **ret_node, char *detail, size_t detail_len) NODISCARD;
 
-/* Begins to stop: leadership is handed over, clients are told, files are closed; takes less than five seconds. Harmless
- * when it has been called before. */
+/* Begins to stop: leadership is handed over, clients are told, files are closed; takes less than five seconds when the
+ * disk answers. One that has not for `disk_stall_ms` when clients and peers are gone is not waited for: the process ends with
+ * NODE_EXIT_FATAL. Harmless when it has been called before. */
 void node_stop(struct node *node);
 
 /* The ports in use, for a configuration that asks for port 0. */

@@ -1,23 +1,29 @@
-"""A leader that is asked to stop hands over and ends by itself, while clients go on."""
+"""A leader that is asked to stop hands over and ends by itself, while clients go on. A disk that does not answer cannot
+keep a node from ending."""
 
+import os
 import signal
 import subprocess
 import time
+import unittest
 
 import harness
 import lines
 
 STOP_SECONDS = 5
+EXIT_FATAL = 70
+STALLED = os.path.join(harness.BIN, "stalled.so")  # Not there when everything is built with a sanitizer.
 
 
 class Stop(harness.ClusterTest):
-    def adopt(self, node):
+    def adopt(self, node, **environment):
         """Starts the node as a child of this process, which alone learns how it ends."""
         cluster = self.cluster
         cluster.ops("kill", str(node))
         with open(cluster.node_path(node, "log"), "ab") as log:
             process = subprocess.Popen([harness.HOLDFASTD, "--config", cluster.node_path(node, "config.yml")],
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       env=dict(os.environ, **environment))
         self.addCleanup(self.reap, process)
         with open(cluster.node_path(node, "pid"), "w", encoding="ascii") as f:
             f.write(f"{process.pid}\n")
@@ -49,6 +55,33 @@ class Stop(harness.ClusterTest):
         self.assertLess(time.monotonic() - started, STOP_SECONDS)
         done = cluster.holdfast("--timeout", "2", "queue", "list", check=False)
         self.assertEqual(done.returncode, 3, done.stderr)
+
+    def stop_with_a_stalled_disk(self, config=""):
+        """A node that waits for its disk, with a client that waits for the node, and has been asked to stop."""
+        cluster = self.start_cluster(nodes=1, config=config)
+        stalled = cluster.path("stalled")
+        process = self.adopt(1, LD_PRELOAD=STALLED, STALLED=stalled)
+        cluster.holdfast("queue", "declare", "q")
+        with open(stalled, "wb"):
+            pass
+        client = cluster.start_holdfast("--timeout", "60", "queue", "declare", "stalled", stderr=subprocess.DEVNULL)
+        self.addCleanup(self.reap, client)
+        time.sleep(1)  # So that the command has come as far as the disk.
+        process.send_signal(signal.SIGTERM)
+        return process
+
+    @unittest.skipUnless(os.path.exists(STALLED), "needs a build without a sanitizer")
+    def test_a_disk_that_does_not_answer_is_not_waited_for(self):
+        process = self.stop_with_a_stalled_disk()
+        self.assertEqual(process.wait(timeout=STOP_SECONDS), EXIT_FATAL, "what it had been told is not on the disk")
+
+    @unittest.skipUnless(os.path.exists(STALLED), "needs a build without a sanitizer")
+    def test_a_second_signal_ends_a_node_that_waits_for_its_disk(self):
+        process = self.stop_with_a_stalled_disk(config="disk_stall_ms: 60000")
+        with self.assertRaises(subprocess.TimeoutExpired, msg="the disk may take so long"):
+            process.wait(timeout=STOP_SECONDS)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=1), -signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 #include "log_fixture.h"
 
+#include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,18 @@ void log_fixture_close(struct log_fixture *fixture)
 {
     log_close(fixture->log);
     fixture->log = NULL;
+}
+
+void log_fixture_start(struct log_fixture *fixture, uint64_t segment_len)
+{
+    log_fixture_init(fixture, segment_len);
+    cr_assert_eq(log_fixture_open(fixture), 0, "%s", fixture->recovery.detail);
+}
+
+void log_fixture_reopen(struct log_fixture *fixture)
+{
+    log_fixture_close(fixture);
+    cr_assert_eq(log_fixture_open(fixture), 0, "%s", fixture->recovery.detail);
 }
 
 uint32_t log_fixture_len(uint64_t index, uint64_t term)

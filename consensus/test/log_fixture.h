@@ -32,6 +32,9 @@ void log_fixture_init(struct log_fixture *fixture, uint64_t segment_len);
 void log_fixture_done(struct log_fixture *fixture);
 int log_fixture_open(struct log_fixture *fixture);
 void log_fixture_close(struct log_fixture *fixture);
+/* What must succeed: making a log, and opening it again. */
+void log_fixture_start(struct log_fixture *fixture, uint64_t segment_len);
+void log_fixture_reopen(struct log_fixture *fixture);
 
 /* The length of an entry's payload unless one is named. */
 uint32_t log_fixture_len(uint64_t index, uint64_t term);

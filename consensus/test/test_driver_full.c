@@ -252,18 +252,24 @@ Test(driver_full, a_full_follower_leads_when_it_must)
     fixture_done(&f);
 }
 
+/* There is room again, and so it takes the entry after the last one. */
+static void expect_more_with_room(struct fixture *f, uint64_t last)
+{
+    sim_disk_set_capacity(f->disk, 0);
+    f->now_ms += 1000;
+    driver_step(f->driver);
+    fixture_disk(f);
+    struct log_entry entry = fixture_entry(2, "x");
+    cr_assert_eq(fixture_append(f, 2, 2, last, 2, last, &entry, 1), 0);
+    fixture_disk(f);
+    cr_assert_eq(log_stored_index(f->driver->log), last + 1);
+}
+
 Test(driver_full, a_follower_takes_entries_again_when_there_is_room)
 {
     struct fixture f;
     uint64_t last = follow_until_full(&f);
-    sim_disk_set_capacity(f.disk, 0);
-    f.now_ms += 1000;
-    driver_step(f.driver);
-    fixture_disk(&f);
-    struct log_entry entry = fixture_entry(2, "x");
-    cr_assert_eq(fixture_append(&f, 2, 2, last, 2, last, &entry, 1), 0);
-    fixture_disk(&f);
-    cr_assert_eq(log_stored_index(f.driver->log), last + 1);
+    expect_more_with_room(&f, last);
     fixture_done(&f);
 }
 
@@ -283,14 +289,7 @@ Test(driver_full, a_node_starts_on_a_full_disk)
         f.applied_len = f.applied_len > 200 ? 0 : f.applied_len;
     }
     cr_assert_eq(fixture_status(&f).applied_index, last, "what it has is applied");
-    sim_disk_set_capacity(f.disk, 0);
-    f.now_ms += 1000;
-    driver_step(f.driver);
-    fixture_disk(&f);
-    struct log_entry entry = fixture_entry(2, "x");
-    cr_assert_eq(fixture_append(&f, 2, 2, last, 2, last, &entry, 1), 0);
-    fixture_disk(&f);
-    cr_assert_eq(log_stored_index(f.driver->log), last + 1);
+    expect_more_with_room(&f, last);
     fixture_done(&f);
 }
 

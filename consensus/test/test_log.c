@@ -11,22 +11,10 @@
 
 #define BIG_SEGMENT (UINT64_C(1) << 20)
 
-static void start(struct log_fixture *f, uint64_t segment_len)
-{
-    log_fixture_init(f, segment_len);
-    cr_assert_eq(log_fixture_open(f), 0, "%s", f->recovery.detail);
-}
-
-static void reopen(struct log_fixture *f)
-{
-    log_fixture_close(f);
-    cr_assert_eq(log_fixture_open(f), 0, "%s", f->recovery.detail);
-}
-
 Test(log, an_empty_log_begins_with_index_1)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     cr_assert_eq(log_first_index(f.log), 1);
     cr_assert_eq(log_last_index(f.log), 0);
     cr_assert_eq(log_stored_index(f.log), 0);
@@ -34,7 +22,7 @@ Test(log, an_empty_log_begins_with_index_1)
     cr_assert_eq(log_term(f.log, 1), 0);
     cr_assert_eq(log_bytes_from(f.log, 1), 0);
     cr_assert(log_idle(f.log));
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 0);
     log_fixture_done(&f);
 }
@@ -42,7 +30,7 @@ Test(log, an_empty_log_begins_with_index_1)
 Test(log, entries_are_read_back_before_and_after_reopening)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     for (unsigned i = 0; i < 100; i++) {
         log_fixture_append(&f, 1 + i % 3, 1 + i / 10);
         if (i % 5 == 0) {
@@ -55,7 +43,7 @@ Test(log, entries_are_read_back_before_and_after_reopening)
     cr_assert_eq(f.promised, f.last);
     cr_assert_eq(log_stored_index(f.log), f.last);
     uint64_t bytes = log_bytes_from(f.log, 50);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 1);
     cr_assert_eq(log_last_index(f.log), f.last);
     cr_assert_eq(log_stored_index(f.log), f.last);
@@ -69,7 +57,7 @@ Test(log, entries_are_read_back_before_and_after_reopening)
 Test(log, nothing_is_stored_before_the_disk_says_so)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     log_fixture_append(&f, 3, 1);
     cr_assert_eq(f.reports, 0);
     cr_assert_eq(log_stored_index(f.log), 0);
@@ -83,7 +71,7 @@ Test(log, nothing_is_stored_before_the_disk_says_so)
 Test(log, what_gathers_during_a_write_goes_out_in_one_batch)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     log_fixture_append(&f, 1, 1);
     for (unsigned i = 0; i < 20; i++) {
         log_fixture_append(&f, 1, 1);
@@ -98,7 +86,7 @@ Test(log, what_gathers_during_a_write_goes_out_in_one_batch)
 Test(log, bytes_from_counts_records_exactly)
 {
     struct log_fixture f;
-    start(&f, 8192);
+    log_fixture_start(&f, 8192);
     log_fixture_append(&f, 200, 1);
     uint64_t before = log_bytes_from(f.log, 120);
     log_fixture_flush(&f);
@@ -124,7 +112,7 @@ Test(log, bytes_from_counts_records_exactly)
 Test(log, a_truncated_write_reports_less)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     log_fixture_append(&f, 10, 1);
     log_fixture_truncate(&f, 6);
     log_fixture_append(&f, 3, 2);
@@ -133,7 +121,7 @@ Test(log, a_truncated_write_reports_less)
     cr_assert_eq(log_stored_index(f.log), 5);
     log_fixture_flush(&f);
     cr_assert_eq(f.promised, 8);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 8);
     cr_assert_eq(log_term(f.log, 5), 1);
     cr_assert_eq(log_term(f.log, 6), 2);
@@ -144,7 +132,7 @@ Test(log, a_truncated_write_reports_less)
 Test(log, without_guard_5_a_truncated_write_reports_entries_that_are_not_stored)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     fault_set(FAULT_SKIP_G5, true);
     log_fixture_append(&f, 10, 1);
     log_fixture_truncate(&f, 6);
@@ -160,7 +148,7 @@ Test(log, without_guard_5_a_truncated_write_reports_entries_that_are_not_stored)
 Test(log, truncation_of_stored_entries_takes_the_report_back)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     log_fixture_append(&f, 60, 1);
     log_fixture_flush(&f);
     log_fixture_truncate(&f, 20);
@@ -172,7 +160,7 @@ Test(log, truncation_of_stored_entries_takes_the_report_back)
     log_fixture_append(&f, 40, 4);
     log_fixture_flush(&f);
     cr_assert(log_fixture_keeps_promise(&f));
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 41);
     cr_assert_eq(log_term(f.log, 1), 1);
     cr_assert_eq(log_term(f.log, 2), 4);
@@ -216,10 +204,10 @@ Test(log, entries_leave_the_cache_and_are_read_from_disk)
 Test(log, damage_is_noticed_when_reading_from_disk)
 {
     struct log_fixture f;
-    start(&f, BIG_SEGMENT);
+    log_fixture_start(&f, BIG_SEGMENT);
     log_fixture_append(&f, 50, 1);
     log_fixture_flush(&f);
-    reopen(&f);
+    log_fixture_reopen(&f);
     unsigned noticed = 0;
     for (uint64_t offset = LOG_SEGMENT_HEAD_LEN + LOG_BATCH_HEAD_LEN; offset < 4000; offset++) {
         cr_assert_eq(sim_disk_corrupt(f.sim, LOG_DIR "/00000001.log", offset, 0x10), 0);
@@ -240,7 +228,7 @@ Test(log, damage_is_noticed_when_reading_from_disk)
 Test(log, an_entry_larger_than_a_segment_gets_its_own)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     for (unsigned round = 0; round < 3; round++) {
         struct log_entry entry = {.term = 1, .type = LOG_ENTRY_COMMAND};
         entry.payload = log_fixture_payload(++f.last, 1, 100000);
@@ -251,12 +239,12 @@ Test(log, an_entry_larger_than_a_segment_gets_its_own)
         if (round == 1) {
             log_fixture_flush(&f);
             cr_assert_eq(f.promised, f.last);
-            reopen(&f);
+            log_fixture_reopen(&f);
         }
     }
     log_fixture_flush(&f);
     cr_assert_eq(f.promised, f.last);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), f.last);
     cr_assert(log_fixture_keeps_promise(&f));
     log_fixture_done(&f);
@@ -265,7 +253,7 @@ Test(log, an_entry_larger_than_a_segment_gets_its_own)
 Test(log, a_large_entry_taken_back_before_it_is_written_leaves_a_working_log)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     struct log_entry entry = {.term = 1, .type = LOG_ENTRY_COMMAND, .payload = log_fixture_payload(1, 1, 50000)};
     cr_assert_eq(log_append(f.log, &entry, 1), 0);
     slice_unref(&entry.payload);
@@ -273,14 +261,14 @@ Test(log, a_large_entry_taken_back_before_it_is_written_leaves_a_working_log)
     log_fixture_append(&f, 5, 2);
     log_fixture_flush(&f);
     cr_assert_eq(f.promised, 5);
-    reopen(&f);
+    log_fixture_reopen(&f);
     entry.payload = log_fixture_payload(6, 2, 50000);
     cr_assert_eq(log_append(f.log, &entry, 1), 0);
     slice_unref(&entry.payload);
     log_fixture_truncate(&f, 6);
     log_fixture_append(&f, 5, 3);
     log_fixture_flush(&f);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 10);
     cr_assert(log_fixture_keeps_promise(&f));
     log_fixture_done(&f);
@@ -289,7 +277,7 @@ Test(log, a_large_entry_taken_back_before_it_is_written_leaves_a_working_log)
 Test(log, what_cannot_be_written_is_refused)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     uint8_t byte = 0;
     struct log_entry entry = {.term = 1, .type = LOG_ENTRY_COMMAND};
     entry.payload = (struct slice){.data = &byte, .len = LOG_PAYLOAD_LEN_MAX + 1};
@@ -300,32 +288,34 @@ Test(log, what_cannot_be_written_is_refused)
     log_fixture_done(&f);
 }
 
+static void store_batches_of_five(struct log_fixture *f, unsigned batches)
+{
+    for (unsigned i = 0; i < batches; i++) {
+        log_fixture_append(f, 5, 1);
+        log_fixture_flush(f);
+    }
+}
+
 Test(log, dropped_segments_stay_away)
 {
     struct log_fixture f;
-    start(&f, 4096);
-    for (unsigned i = 0; i < 40; i++) {
-        log_fixture_append(&f, 5, 1);
-        log_fixture_flush(&f);
-    }
+    log_fixture_start(&f, 4096);
+    store_batches_of_five(&f, 40);
     cr_assert_eq(log_drop_before(f.log, 100), 0);
     uint64_t first = log_first_index(f.log);
     cr_assert_leq(first, 100);
     cr_assert_gt(first, 60);
     cr_assert_eq(log_term(f.log, first - 1), 0);
     cr_assert(log_fixture_keeps_promise(&f));
-    for (unsigned i = 0; i < 10; i++) { /* So that more segments are made. */
-        log_fixture_append(&f, 5, 1);
-        log_fixture_flush(&f);
-    }
+    store_batches_of_five(&f, 10); /* So that more segments are made. */
     sim_disk_crash_losing_all(f.sim);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), first, "%d %d", (int)log_first_index(f.log), (int)first);
     cr_assert_eq(log_last_index(f.log), 250);
     cr_assert(log_fixture_keeps_promise(&f));
     cr_assert_eq(log_drop_before(f.log, 10000), 0);
     cr_assert_leq(log_first_index(f.log), 250, "the last entries are in the last segment, which stays");
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 250);
     log_fixture_done(&f);
 }
@@ -335,16 +325,13 @@ Test(log, dropped_segments_stay_away)
 Test(log, dropping_waits_for_no_sync)
 {
     struct log_fixture f;
-    start(&f, 4096);
-    for (unsigned i = 0; i < 40; i++) {
-        log_fixture_append(&f, 5, 1);
-        log_fixture_flush(&f);
-    }
+    log_fixture_start(&f, 4096);
+    store_batches_of_five(&f, 40);
     sim_disk_fail_nth_sync(f.sim, 0, ERR_IO);
     cr_assert_eq(log_drop_before(f.log, 100), 0);
     cr_assert_gt(log_first_index(f.log), 60);
     sim_disk_crash_losing_all(f.sim);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 1);
     cr_assert_eq(log_last_index(f.log), 200);
     cr_assert(log_fixture_keeps_promise(&f));
@@ -356,17 +343,14 @@ Test(log, dropping_waits_for_no_sync)
 Test(log, a_segment_stays_while_what_replaces_its_end_is_not_stored)
 {
     struct log_fixture f;
-    start(&f, 4096);
-    for (unsigned i = 0; i < 8; i++) {
-        log_fixture_append(&f, 5, 1);
-        log_fixture_flush(&f);
-    }
+    log_fixture_start(&f, 4096);
+    store_batches_of_five(&f, 8);
     log_fixture_truncate(&f, 3);
     log_fixture_append(&f, 1, 2);
     cr_assert_eq(log_drop_before(f.log, 3), 0);
     cr_assert_eq(log_first_index(f.log), 1);
     sim_disk_crash_losing_all(f.sim);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 1);
     cr_assert_eq(log_last_index(f.log), 40);
     log_fixture_truncate(&f, 3);
@@ -374,7 +358,7 @@ Test(log, a_segment_stays_while_what_replaces_its_end_is_not_stored)
     log_fixture_flush(&f);
     cr_assert_eq(log_drop_before(f.log, 3), 0);
     cr_assert_eq(log_first_index(f.log), 3);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 3);
     cr_assert_eq(log_last_index(f.log), 3);
     cr_assert(log_fixture_keeps_promise(&f));
@@ -384,7 +368,7 @@ Test(log, a_segment_stays_while_what_replaces_its_end_is_not_stored)
 Test(log, a_reset_log_continues_where_it_was_told)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     log_fixture_append(&f, 50, 1);
     cr_assert_eq(log_reset(f.log, 1000), ERR_BUSY);
     log_fixture_flush(&f);
@@ -393,18 +377,18 @@ Test(log, a_reset_log_continues_where_it_was_told)
     cr_assert_eq(log_last_index(f.log), 1000);
     cr_assert_eq(log_stored_index(f.log), 1000);
     sim_disk_crash_losing_all(f.sim);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 1001, "%d", (int)log_first_index(f.log));
     cr_assert_eq(log_last_index(f.log), 1000);
     f.last = 1000;
     log_fixture_append(&f, 30, 5);
     log_fixture_flush(&f);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 1001, "%d", (int)log_first_index(f.log));
     cr_assert_eq(log_last_index(f.log), 1030);
     cr_assert(log_fixture_keeps_promise(&f));
     cr_assert_eq(log_reset(f.log, 5), 0);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_first_index(f.log), 6);
     log_fixture_done(&f);
 }
@@ -412,7 +396,7 @@ Test(log, a_reset_log_continues_where_it_was_told)
 Test(log, a_failed_write_is_reported_and_nothing_is_promised)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     log_fixture_append(&f, 2, 1);
     log_fixture_flush(&f);
     sim_disk_fail_next_append(f.sim, ERR_IO);
@@ -428,7 +412,7 @@ Test(log, a_failed_write_is_reported_and_nothing_is_promised)
 Test(log, a_spare_that_was_not_synced_ends_the_process_although_it_is_not_needed)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     sim_disk_fail_next_offload(f.sim, ERR_IO);
     log_fixture_append(&f, 1, 1);
     log_fixture_flush(&f);
@@ -459,7 +443,7 @@ static void count_record(void *arg, const struct log_inspect_record *record)
 Test(log, inspection_sees_every_record)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     log_fixture_append(&f, 60, 1);
     log_fixture_flush(&f);
     log_fixture_close(&f);

@@ -4,22 +4,10 @@
 
 #include "log_fixture.h"
 
-static void start(struct log_fixture *f, uint64_t segment_len)
-{
-    log_fixture_init(f, segment_len);
-    cr_assert_eq(log_fixture_open(f), 0, "%s", f->recovery.detail);
-}
-
-static void reopen(struct log_fixture *f)
-{
-    log_fixture_close(f);
-    cr_assert_eq(log_fixture_open(f), 0, "%s", f->recovery.detail);
-}
-
 Test(log_room, no_room_for_a_spare_matters_only_when_it_is_needed)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     sim_disk_set_capacity(f.sim, sim_disk_used(f.sim));
     log_fixture_append(&f, 1, 1);
     log_fixture_flush(&f);
@@ -61,14 +49,20 @@ static void append_large(struct log_fixture *f, uint32_t len)
     append_typed(f, len, LOG_ENTRY_COMMAND);
 }
 
+/* Three segments are kept ahead, and two entries stored. */
+static void start_with_reserve(struct log_fixture *f)
+{
+    log_fixture_init(f, 4096);
+    f->reserve_len = 3 * 4096;
+    cr_assert_eq(log_fixture_open(f), 0, "%s", f->recovery.detail);
+    log_fixture_append(f, 2, 1);
+    log_fixture_flush(f);
+}
+
 Test(log_room, an_entry_larger_than_a_spare_waits_for_room)
 {
     struct log_fixture f;
-    log_fixture_init(&f, 4096);
-    f.reserve_len = 3 * 4096;
-    cr_assert_eq(log_fixture_open(&f), 0);
-    log_fixture_append(&f, 2, 1);
-    log_fixture_flush(&f);
+    start_with_reserve(&f);
     uint64_t room = log_room(f.log);
     uint64_t used = sim_disk_used(f.sim);
     sim_disk_set_capacity(f.sim, used + 20000);
@@ -93,7 +87,7 @@ Test(log_room, an_entry_larger_than_a_spare_waits_for_room)
     log_fixture_append(&f, 40, 1);
     log_fixture_flush(&f);
     sim_disk_crash_losing_all(f.sim);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 49);
     cr_assert_eq(log_stored_index(f.log), 49);
     log_fixture_done(&f);
@@ -103,11 +97,7 @@ Test(log_room, an_entry_larger_than_a_spare_waits_for_room)
 Test(log_room, an_entry_that_found_no_room_goes_away_and_there_is_room_again)
 {
     struct log_fixture f;
-    log_fixture_init(&f, 4096);
-    f.reserve_len = 3 * 4096;
-    cr_assert_eq(log_fixture_open(&f), 0);
-    log_fixture_append(&f, 2, 1);
-    log_fixture_flush(&f);
+    start_with_reserve(&f);
     sim_disk_set_capacity(f.sim, sim_disk_used(f.sim) + 20000);
     append_large(&f, 50000);
     log_fixture_flush(&f);
@@ -126,7 +116,7 @@ Test(log_room, an_entry_that_found_no_room_goes_away_and_there_is_room_again)
 Test(log_room, a_segment_that_was_begun_is_taken_back)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     uint64_t used = sim_disk_used(f.sim);
     sim_disk_set_capacity(f.sim, used + 4096);
     log_fixture_append(&f, 1, 1);
@@ -140,7 +130,7 @@ Test(log_room, a_segment_that_was_begun_is_taken_back)
     cr_assert_not(log_is_short(f.log));
     log_fixture_append(&f, 60, 1);
     log_fixture_flush(&f);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 61);
     log_fixture_done(&f);
 }
@@ -148,7 +138,7 @@ Test(log_room, a_segment_that_was_begun_is_taken_back)
 Test(log_room, a_full_disk_lets_an_old_log_be_read)
 {
     struct log_fixture f;
-    start(&f, 4096);
+    log_fixture_start(&f, 4096);
     log_fixture_append(&f, 40, 1);
     log_fixture_flush(&f);
     log_fixture_close(&f);
@@ -166,7 +156,7 @@ Test(log_room, a_full_disk_lets_an_old_log_be_read)
     cr_assert_eq(log_prepare(f.log), 0);
     log_fixture_flush(&f);
     cr_assert_eq(f.promised, 43);
-    reopen(&f);
+    log_fixture_reopen(&f);
     cr_assert_eq(log_last_index(f.log), 43);
     cr_assert(log_fixture_keeps_promise(&f));
     log_fixture_done(&f);

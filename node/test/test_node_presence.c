@@ -391,16 +391,22 @@ static void leave_behind(struct three_node *node)
     cr_assert_lt(three_status(node).applied_index, three_status(three.leader).log_first, "it can catch up");
 }
 
-Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_that_needs_a_rebuild)
+/* one is attached at this node, and holds a message. */
+static void hold_one_at(struct three_node *node)
 {
-    client_ready(&two);
-    cr_assert_eq(client_declare(&two, "large"), 0);
-    one.home = &three.b->home;
+    one.home = &node->home;
     client_ready(&one);
     cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
     cr_assert_eq(client_publish(&one, "q", "x"), 0);
     three_settle(&three);
     cr_assert_eq(one.deliveries, 1u);
+}
+
+Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_that_needs_a_rebuild)
+{
+    client_ready(&two);
+    cr_assert_eq(client_declare(&two, "large"), 0);
+    hold_one_at(three.b);
     leave_behind(three.a);
     client_detach(&one);
     one.home = &three.a->home;
@@ -415,12 +421,7 @@ Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_that_needs_a_
 Test(presence_of_nodes_that_lag, a_session_is_not_left_with_a_node_whose_disk_does_not_answer)
 {
     client_ready(&two);
-    one.home = &three.b->home;
-    client_ready(&one);
-    cr_assert_eq(client_subscribe(&one, "q", 1, 10), 0);
-    cr_assert_eq(client_publish(&one, "q", "x"), 0);
-    three_settle(&three);
-    cr_assert_eq(one.deliveries, 1u);
+    hold_one_at(three.b);
     three.a->disk_held = true;
     client_detach(&one);
     one.home = &three.a->home;

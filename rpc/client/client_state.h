@@ -4,6 +4,7 @@
  *   client_command.c      a command: encoding, numbering, window, answers, sending again
  *   client_command_end.c  commands that end without an answer
  *   client_connection.c   where the client is connected and what it is waiting for there
+ *   client_silence.c      what it takes for a sign of life there
  *   client_delivery.c     subscriptions and what arrives for them
  *   client_ask.c          queries
  *
@@ -206,9 +207,17 @@ bool client_command_only_close_waits(struct client_core *core);
 
 /* client_connection.c. Sends a frame and notes that something is expected. */
 void client_connection_send(struct client_core *core, struct frame_out *frame);
-bool client_connection_expects(const struct client_core *core);
 /* A fresh key: the next attachment opens a new session. */
 void client_connection_new_key(struct client_core *core);
+
+/* client_silence.c. Whether an answer of any kind is to come. */
+bool client_silence_expects(const struct client_core *core);
+/* When there is something to look at, to ask or to give up, on a connection that is ready. */
+uint64_t client_silence_deadline_ms(const struct client_core *core);
+/* Looks whether anything moves. `late_ms` after it was to be done: in that time the program did not look. */
+void client_silence_look(struct client_core *core, uint64_t now, uint64_t late_ms);
+bool client_silence_too_long(const struct client_core *core, uint64_t now);
+bool client_silence_ping_due(const struct client_core *core, uint64_t now);
 
 /* client_delivery.c */
 struct client_consumer *client_consumer_find(struct client_core *core, uint64_t id);

@@ -46,6 +46,19 @@ static struct gateway_leader leader_known(struct native_session *session)
     return leader;
 }
 
+/* A name for people: a long one is cut, between two characters. */
+static char *client_name(const char *name)
+{
+    char *cut = strndup(name, CLIENT_NAME_LEN_MAX);
+    if (cut != NULL) {
+        size_t len = strlen(cut);
+        while (!bytes_are_utf8(cut, len)) {
+            cut[--len] = '\0';
+        }
+    }
+    return cut;
+}
+
 static void take_hello(struct native_session *session, const struct frame *frame)
 {
     const Holdfast__Hello *hello = header_unpack(session, frame, &holdfast__hello__descriptor);
@@ -56,7 +69,7 @@ static void take_hello(struct native_session *session, const struct frame *frame
         session_goodbye(session, ERR_BROKEN, NULL, "Hello: the name of the client is not UTF-8");
         return;
     }
-    session->client = strndup(hello->client, CLIENT_NAME_LEN_MAX);
+    session->client = client_name(hello->client);
     if (session->client == NULL) {
         session_goodbye(session, ERR_NOMEM, NULL, "Hello: %s", err_text(ERR_NOMEM));
         return;

@@ -337,60 +337,6 @@ Test(client_core, what_a_producer_numbered_later_never_overtakes)
     fake_node_done(&node);
 }
 
-Test(client_core, silence_leads_to_another_node)
-{
-    struct fake_node node;
-    struct fake_reply reply = {0};
-    fake_node_init(&node, 3, 0, false);
-    fake_node_attach(&node, "a:1", 0);
-    fake_node_publish(&node, NULL, 0, 0, &reply);
-    fake_node_expect_frame(&node, FRAME_COMMAND);
-    fake_node_run(&node, 999);
-    fake_node_expect_nothing(&node);
-    fake_node_run(&node, 1);
-    fake_node_expect_frame(&node, FRAME_PING); /* Is it there? */
-    fake_node_run(&node, 1999);
-    fake_node_expect_nothing(&node);
-    fake_node_run(&node, 1);
-    fake_node_expect(&node, FAKE_DISCONNECT);
-    fake_node_attach(&node, "b:1", 0);
-    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1);
-    fake_node_reply(&node, 1, 0);
-    cr_assert_eq(reply.err, 0);
-    fake_node_done(&node);
-}
-
-Test(client_core, a_node_that_answers_is_not_silent)
-{
-    struct fake_node node;
-    struct fake_reply reply = {0};
-    fake_node_init(&node, 3, 0, false);
-    fake_node_attach(&node, "a:1", 0);
-    fake_node_publish(&node, NULL, 0, 0, &reply);
-    fake_node_expect_frame(&node, FRAME_COMMAND);
-    for (int i = 0; i < 8; i++) {
-        fake_node_run(&node, 1000);
-        fake_node_pong(&node, fake_node_expect_frame(&node, FRAME_PING)->id);
-    }
-    fake_node_run(&node, 999);
-    fake_node_expect_nothing(&node);
-    fake_node_run(&node, 1); /* It lives, but has not answered the command for three times the silence. */
-    fake_node_expect(&node, FAKE_DISCONNECT);
-    fake_node_attach(&node, "b:1", 0);
-    fake_node_done(&node);
-}
-
-Test(client_core, a_node_that_does_not_attach_is_given_up)
-{
-    struct fake_node node;
-    fake_node_init(&node, 2, 0, false);
-    fake_node_connect(&node, "a:1");
-    fake_node_run(&node, 2000);
-    fake_node_expect(&node, FAKE_DISCONNECT);
-    fake_node_connect(&node, "b:1");
-    fake_node_done(&node);
-}
-
 Test(client_core, beyond_window_and_queue_it_is_busy)
 {
     struct fake_node node;

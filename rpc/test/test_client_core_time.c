@@ -5,25 +5,81 @@
 
 #include "fake_node.h"
 
+/* Attached at the first of three, and waiting for the answer to a publish. */
+static void start_waiting(struct fake_node *node, struct fake_reply *reply)
+{
+    fake_node_init(node, 3, 0, false);
+    fake_node_attach(node, "a:1", 0);
+    fake_node_publish(node, NULL, 0, 0, reply);
+    fake_node_expect_frame(node, FRAME_COMMAND);
+}
+
+/* It has asked whether the node is there; the node stays silent until its time is over. */
+static void expect_ping_in_vain(struct fake_node *node)
+{
+    fake_node_expect_frame(node, FRAME_PING);
+    fake_node_run(node, 1999);
+    fake_node_expect_nothing(node);
+    fake_node_run(node, 1);
+    fake_node_expect(node, FAKE_DISCONNECT);
+}
+
+Test(client_core_time, silence_leads_to_another_node)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    start_waiting(&node, &reply);
+    fake_node_run(&node, 999);
+    fake_node_expect_nothing(&node);
+    fake_node_run(&node, 1);
+    expect_ping_in_vain(&node);
+    fake_node_attach(&node, "b:1", 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_COMMAND)->number, 1);
+    fake_node_reply(&node, 1, 0);
+    cr_assert_eq(reply.err, 0);
+    fake_node_done(&node);
+}
+
+Test(client_core_time, a_node_that_answers_is_not_silent)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    start_waiting(&node, &reply);
+    for (int i = 0; i < 8; i++) {
+        fake_node_run(&node, 1000);
+        fake_node_pong(&node, fake_node_expect_frame(&node, FRAME_PING)->id);
+    }
+    fake_node_run(&node, 999);
+    fake_node_expect_nothing(&node);
+    fake_node_run(&node, 1); /* It lives, but has not answered the command for three times the silence. */
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, "b:1", 0);
+    fake_node_done(&node);
+}
+
+Test(client_core_time, a_node_that_does_not_attach_is_given_up)
+{
+    struct fake_node node;
+    fake_node_init(&node, 2, 0, false);
+    fake_node_connect(&node, "a:1");
+    fake_node_run(&node, 2000);
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_connect(&node, "b:1");
+    fake_node_done(&node);
+}
+
 Test(client_core_time, a_long_frame_on_a_slow_line_is_no_silence)
 {
     struct fake_node node;
     struct fake_reply reply = {0};
-    fake_node_init(&node, 3, 0, false);
-    fake_node_attach(&node, "a:1", 0);
-    fake_node_publish(&node, NULL, 0, 0, &reply);
-    fake_node_expect_frame(&node, FRAME_COMMAND);
+    start_waiting(&node, &reply);
     for (unsigned second = 0; second < 20; second++) { /* Neither a reply nor a PONG can overtake it. */
         node.moved++;
         fake_node_run(&node, 1000);
         fake_node_expect_nothing(&node);
     }
     fake_node_run(&node, 1000); /* Now it stands still. */
-    fake_node_expect_frame(&node, FRAME_PING);
-    fake_node_run(&node, 1999);
-    fake_node_expect_nothing(&node);
-    fake_node_run(&node, 1);
-    fake_node_expect(&node, FAKE_DISCONNECT);
+    expect_ping_in_vain(&node);
     fake_node_attach(&node, "b:1", 0);
     fake_node_expect_frame(&node, FRAME_COMMAND);
     fake_node_done(&node);
@@ -33,10 +89,7 @@ Test(client_core_time, a_line_that_moves_only_before_the_ping_is_silent)
 {
     struct fake_node node;
     struct fake_reply reply = {0};
-    fake_node_init(&node, 3, 0, false);
-    fake_node_attach(&node, "a:1", 0);
-    fake_node_publish(&node, NULL, 0, 0, &reply);
-    fake_node_expect_frame(&node, FRAME_COMMAND);
+    start_waiting(&node, &reply);
     fake_node_run(&node, 1000);
     fake_node_expect_frame(&node, FRAME_PING);
     node.moved++;
@@ -71,17 +124,10 @@ Test(client_core_time, a_program_that_was_away_asks_first)
 {
     struct fake_node node;
     struct fake_reply reply = {0};
-    fake_node_init(&node, 3, 0, false);
-    fake_node_attach(&node, "a:1", 0);
-    fake_node_publish(&node, NULL, 0, 0, &reply);
-    fake_node_expect_frame(&node, FRAME_COMMAND);
+    start_waiting(&node, &reply);
     node.now_ms += 60000;
     client_core_tick(node.core);
-    fake_node_expect_frame(&node, FRAME_PING);
-    fake_node_run(&node, 1999);
-    fake_node_expect_nothing(&node);
-    fake_node_run(&node, 1);
-    fake_node_expect(&node, FAKE_DISCONNECT);
+    expect_ping_in_vain(&node);
     fake_node_done(&node);
 }
 

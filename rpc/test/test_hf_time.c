@@ -37,15 +37,21 @@ Test(hf_time, next_without_time_does_not_wait)
     hf_node_stop(&node);
 }
 
+/* From here on the node says nothing, and a settlement with much time has no answer. */
+static void settle_unanswered(struct hf_node *node, struct hf *hf, const struct hf_message *message)
+{
+    node->mute = true;
+    cr_assert_eq(hf_accept(hf, message), 0);
+    cr_assert_eq(hf_settle(hf, 60000), 0);
+}
+
 Test(hf_time, a_flush_returns_in_its_time_though_earlier_settlements_have_more)
 {
     struct hf_node node;
     hf_node_start(&node);
     struct hf_message message;
     struct hf *hf = client_with_message(&node, &message);
-    node.mute = true;
-    cr_assert_eq(hf_accept(hf, &message), 0);
-    cr_assert_eq(hf_settle(hf, 60000), 0);
+    settle_unanswered(&node, hf, &message);
     uint64_t before = now_ms();
     cr_assert_eq(hf_flush(hf, 100), ERR_OUTCOME_UNKNOWN);
     cr_assert_geq(now_ms() - before, 100);
@@ -63,9 +69,7 @@ Test(hf_time, a_close_returns_in_its_time)
     hf_node_start(&node);
     struct hf_message message;
     struct hf *hf = client_with_message(&node, &message);
-    node.mute = true;
-    cr_assert_eq(hf_accept(hf, &message), 0);
-    cr_assert_eq(hf_settle(hf, 60000), 0);
+    settle_unanswered(&node, hf, &message);
     uint64_t before = now_ms();
     cr_assert_eq(hf_close(hf, 200), ERR_OUTCOME_UNKNOWN);
     cr_assert_lt(now_ms() - before, PROMPT_MS);

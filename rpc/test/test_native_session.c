@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
@@ -53,6 +54,24 @@ Test(native_session, hello_attach_command_reply)
     cr_assert_eq(replies->replies[0]->count, 9u);
     session_fixture_close(&f);
     cr_assert_eq(f.fake.detaches, 1u);
+}
+
+Test(native_session, a_long_name_is_cut_between_two_characters)
+{
+    struct session_fixture f;
+    session_fixture_open(&f);
+    char name[301] = "";
+    for (size_t i = 0; i + 2 < sizeof name; i += 2) {
+        memcpy(name + i, "\xc3\xa9", 2);
+    }
+    Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
+    hello.client = name;
+    give(&f, FRAME_HELLO, &hello.base);
+    (void)take(&f, FRAME_WELCOME, &holdfast__welcome__descriptor);
+    give_attach(&f);
+    cr_assert_eq(strlen(f.fake.last_client), 254u);
+    cr_assert(bytes_are_utf8(f.fake.last_client, 254));
+    session_fixture_close(&f);
 }
 
 Test(native_session, replies_go_before_deliveries_and_frames_are_bounded)
