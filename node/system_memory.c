@@ -10,7 +10,10 @@
 
 /* From here on a block is mapped by itself, and unmapped when it is freed (mallopt(3)). Setting it also keeps the allocator
  * from raising it by itself, to 32 MiB. */
-#define MAPPED_LEN (256 * 1024)
+#define MAPPED_LEN (1024 * 1024)
+
+/* What is free at the end of the heap stays there up to this, or it would be asked for again a moment later. */
+#define TRIM_LEN (8 * 1024 * 1024)
 
 /* The loop and those who write files; the default is eight for each core, and each keeps what it once had. */
 #define ARENAS_MAX 2
@@ -57,6 +60,7 @@ void system_memory_init(void)
 {
     /* They fail for values that make no sense. */
     (void)mallopt(M_MMAP_THRESHOLD, MAPPED_LEN);
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_LEN);
     (void)mallopt(M_ARENA_MAX, ARENAS_MAX);
 }
 

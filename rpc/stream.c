@@ -307,6 +307,7 @@ void stream_release(struct stream *stream)
     }
     frame_reader_done(&stream->reader);
     frame_queue_done(&stream->queue);
+    stream->admitted = 0;
     stream_account(stream);
     stream_connect_done(stream);
     if (stream->close_cb != NULL) {

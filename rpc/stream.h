@@ -107,7 +107,8 @@ int stream_send(struct stream *stream, struct frame_out *frame) NODISCARD;
 
 /* Whether a frame of about `len` bytes may be queued now. False: the owner counts as told that the stream is congested,
  * as by the event, which does not come; congested(false) follows when there is room, and the owner asks again. To be
- * asked before each frame that can wait; with 0 it is about the marks alone. */
+ * asked before each frame that can wait, or each part of one: what was admitted counts as queued until the next frame is.
+ * With 0 it is about the marks alone. */
 bool stream_admits(struct stream *stream, size_t len);
 
 /* Whether the queue is above its mark, rather than the stream waiting for room for a large frame. */

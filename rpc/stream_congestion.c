@@ -11,6 +11,12 @@
 /* A frame of so many bytes is what room was granted for. */
 #define GRANT_USED_LEN (1 * KIB)
 
+/* What is queued, and what the owner was told that it may queue. */
+static size_t stream_cost(const struct stream *stream)
+{
+    return frame_queue_cost(&stream->queue) + stream->admitted;
+}
+
 /* ---- The budget ---- */
 
 /* A stream with a long queue holds what was granted to it, until it is out. */
@@ -43,7 +49,7 @@ void stream_account(struct stream *stream)
 {
     struct memory_budget *budget = stream->options.send_budget;
     size_t before = stream->accounted;
-    size_t cost = frame_queue_cost(&stream->queue);
+    size_t cost = stream_cost(stream);
     if (budget == NULL || cost == before) {
         return;
     }
@@ -109,7 +115,7 @@ static size_t congestion_mark(const struct stream *stream)
 
 bool stream_is_full(const struct stream *stream)
 {
-    return frame_queue_cost(&stream->queue) > congestion_mark(stream);
+    return stream_cost(stream) > congestion_mark(stream);
 }
 
 static bool is_congested(const struct stream *stream)
@@ -132,6 +138,8 @@ void stream_congestion_check(struct stream *stream)
 bool stream_admits(struct stream *stream, size_t len)
 {
     if (!stream->congested && !is_congested(stream) && budget_admits(stream, len)) {
+        stream->admitted += len;
+        stream_account(stream);
         return true;
     }
     stream->congested = true;

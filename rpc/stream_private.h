@@ -45,6 +45,7 @@ struct stream {
 
     struct frame_queue queue;
     size_t accounted;               /* What it costs, in the budget. */
+    size_t admitted;                /* What the owner has been told that it may queue, since it queued something. */
     bool holds_share;               /* Counted as a holder there: more than STREAM_SHARE_HIGH. */
     struct memory_claim send_claim; /* For the large frame that the owner wants to send. */
     uint64_t taken_bytes;           /* By the kernel, so far, */

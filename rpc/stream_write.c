@@ -129,6 +129,7 @@ int stream_send(struct stream *stream, struct frame_out *frame)
     if (was_empty) {
         stream->stall_deadline_ms = stream_deadline(stream, stream->options.stall_timeout_ms);
     }
+    stream->admitted = 0;
     stream_account(stream);
     stream_arm(stream);
     stream_wake(stream);

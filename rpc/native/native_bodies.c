@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/base/check.h"
+#include "proto/base/limits.h"
 #include "rpc/native/native_frame.h"
+
+/* Copies go into pieces of so many bytes, which the allocator keeps at hand: larger ones it would ask the system for. */
+#define COPIES_LEN (64 * KIB)
 
 static bool is_copied(struct slice body)
 {
@@ -15,7 +18,15 @@ static bool is_copied(struct slice body)
            (body.blob != NULL && body.len < (body.blob->len + NATIVE_BODY_PART - 1) / NATIVE_BODY_PART);
 }
 
-/* Bytes of all that are copied. */
+/* The bodies in their order, as parts of a frame, each with a reference. Several that are copied in a row are one part. */
+struct parts {
+    struct slice *items;
+    unsigned len;
+    struct blob *copies; /* What is copied goes here, as far as there is room. */
+    size_t copies_len;
+    size_t left; /* Bytes that are still to be copied. */
+};
+
 static size_t copied_len(const struct slice *bodies, unsigned bodies_len)
 {
     size_t len = 0;
@@ -25,26 +36,53 @@ static size_t copied_len(const struct slice *bodies, unsigned bodies_len)
     return len;
 }
 
-/* Fills `parts` with the bodies in their order. Those that are copied go to `copies`, one after the other, and several in
- * a row make one part. Borrows. Returns how many parts there are. */
-static unsigned parts_fill(const struct slice *bodies, unsigned bodies_len, struct blob *copies, struct slice *parts)
+static int copies_begin(struct parts *parts, size_t body_len)
 {
-    unsigned parts_len = 0;
-    size_t at = 0;
-    for (unsigned i = 0; i < bodies_len; i++) {
-        if (!is_copied(bodies[i])) {
-            parts[parts_len++] = bodies[i];
-        } else if (bodies[i].len > 0) {
-            if (parts_len == 0 || parts[parts_len - 1].blob != copies) {
-                parts[parts_len++] = slice_part(slice_of_blob(copies), at, 0);
-            }
-            memcpy(copies->data + at, bodies[i].data, bodies[i].len);
-            parts[parts_len - 1].len += bodies[i].len;
-            at += bodies[i].len;
-        }
+    size_t len = parts->left < COPIES_LEN ? parts->left : COPIES_LEN;
+    struct blob *blob = blob_new(len > body_len ? len : body_len);
+    if (blob == NULL) {
+        return ERR_NOMEM;
     }
-    CHECK(at == (copies != NULL ? copies->len : 0));
-    return parts_len;
+    parts->copies = blob;
+    parts->copies_len = 0;
+    parts->items[parts->len++] = slice_part(slice_of_blob(blob), 0, 0);
+    return 0;
+}
+
+static int parts_copy(struct parts *parts, struct slice body)
+{
+    bool fits = parts->copies != NULL && body.len <= parts->copies->len - parts->copies_len;
+    if (!fits) {
+        int err = copies_begin(parts, body.len);
+        if (err != 0) {
+            return err;
+        }
+    } else if (parts->items[parts->len - 1].blob != parts->copies) {
+        struct slice rest = slice_part(slice_of_blob(parts->copies), parts->copies_len, 0);
+        parts->items[parts->len++] = slice_ref(rest);
+    }
+    memcpy(parts->copies->data + parts->copies_len, body.data, body.len);
+    parts->items[parts->len - 1].len += body.len;
+    parts->copies_len += body.len;
+    parts->left -= body.len;
+    return 0;
+}
+
+static int parts_add(struct parts *parts, struct slice body)
+{
+    if (!is_copied(body)) {
+        parts->items[parts->len++] = slice_ref(body);
+        return 0;
+    }
+    return body.len > 0 ? parts_copy(parts, body) : 0;
+}
+
+static void parts_done(struct parts *parts)
+{
+    while (parts->len > 0) {
+        slice_unref(&parts->items[--parts->len]);
+    }
+    free(parts->items);
 }
 
 int native_bodies_encode(enum frame_type type, const void *header, size_t header_len, const struct slice *bodies,
@@ -53,15 +91,14 @@ int native_bodies_encode(enum frame_type type, const void *header, size_t header
     if (bodies_len == 0) {
         return native_frame_encode_raw(type, header, header_len, NULL, 0, ret_frame);
     }
-    size_t len = copied_len(bodies, bodies_len);
-    struct blob *copies = len > 0 ? blob_new(len) : NULL;
-    struct slice *parts = calloc(bodies_len, sizeof *parts);
-    int err = ERR_NOMEM;
-    if ((len == 0 || copies != NULL) && parts != NULL) {
-        unsigned parts_len = parts_fill(bodies, bodies_len, copies, parts);
-        err = native_frame_encode_raw(type, header, header_len, parts, parts_len, ret_frame);
+    struct parts parts = {.items = calloc(bodies_len, sizeof *parts.items), .left = copied_len(bodies, bodies_len)};
+    int err = parts.items == NULL ? ERR_NOMEM : 0;
+    for (unsigned i = 0; i < bodies_len && err == 0; i++) {
+        err = parts_add(&parts, bodies[i]);
     }
-    free(parts);
-    blob_unref(copies);
+    if (err == 0) {
+        err = native_frame_encode_raw(type, header, header_len, parts.items, parts.len, ret_frame);
+    }
+    parts_done(&parts);
     return err;
 }

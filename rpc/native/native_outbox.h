@@ -15,7 +15,7 @@
 /* A DELIVERIES frame is closed at so many deliveries, or when the next body would take it over so many bytes; a single
  * larger body travels alone. REPLIES frames are closed at a length of header. */
 #define NATIVE_DELIVERIES_MAX 256u
-#define NATIVE_DELIVERIES_LEN_MAX (64 * KIB)
+#define NATIVE_DELIVERIES_LEN_MAX (1 * MIB)
 #define NATIVE_REPLIES_LEN_MAX (64 * KIB)
 
 /* Subscriptions in one CONSUMERS_ENDED frame, and the bytes of the line that says why; a longer one is cut. */

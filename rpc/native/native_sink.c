@@ -143,8 +143,6 @@ static void on_delivery(void *arg, const struct gateway_delivery *delivery)
     }
     if (native_outbox_delivery(&session->outbox, delivery) != 0) {
         session_over(session);
-    } else if (session->outbox.bodies_bytes >= NATIVE_DELIVERIES_LEN_MAX) {
-        (void)session_flush(session); /* What is large is counted where it is queued. */
     }
 }
 

@@ -89,6 +89,7 @@ Test(native_bounds_send, who_waits_for_room_is_read_all_the_same)
     struct blob *body = body_new(8 * MIB);
     cr_assert(f.fake.sink.takes(f.fake.sink.arg, body->len));
     deliver(&f, 1, body);
+    f.fake.sink.flush(f.fake.sink.arg);
     loop_for(&f.loop, 20);
     cr_assert_gt(bounds_stats(&f).sending_bytes, (uint64_t)MIB);
     f.fake.attached = false;

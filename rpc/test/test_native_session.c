@@ -579,25 +579,6 @@ Test(native_session, a_full_connection_pauses_deliveries_at_once)
     session_fixture_close(&f);
 }
 
-Test(native_session, a_large_delivery_is_queued_before_the_turn_is_over)
-{
-    struct session_fixture f;
-    session_fixture_open(&f);
-    attach_all(&f);
-    struct blob *blob = blob_new(NATIVE_DELIVERIES_LEN_MAX);
-    cr_assert_not_null(blob);
-    struct gateway_delivery small = {.consumer = 1, .number = 1};
-    struct gateway_delivery large = {.consumer = 1, .number = 2, .body = slice_of_blob(blob)};
-    f.fake.sink.delivery(f.fake.sink.arg, &small);
-    unsigned before = f.sent_len;
-    f.fake.sink.delivery(f.fake.sink.arg, &large);
-    cr_assert_gt(f.sent_len, before, "so that it counts for the next that asks");
-    const Holdfast__Deliveries *both = take(&f, FRAME_DELIVERIES, &holdfast__deliveries__descriptor);
-    cr_assert_eq(both->n_deliveries, 2u);
-    blob_unref(blob);
-    session_fixture_close(&f);
-}
-
 Test(native_session, every_failed_allocation_ends_the_connection_or_changes_nothing)
 {
     for (uint64_t nth = 0; nth < 12; nth++) {

@@ -92,6 +92,24 @@ Test(stream_congestion, a_large_frame_waits_for_room_in_what_all_share)
     fixture_close(&f);
 }
 
+/* What is gathered for a frame is in nobody's queue yet. */
+Test(stream_congestion, what_is_admitted_counts_until_it_is_queued)
+{
+    struct fixture f = {0};
+    fixture_open(&f, 2, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert(admits(&f, 0, LARGE_LEN / 4));
+    }
+    cr_assert_eq(f.budget.used, 3 * LARGE_LEN / 4);
+    cr_assert_not(admits(&f, 1, LARGE_LEN / 2));
+    struct frame_out frame = test_frame(1, 0, 100, 1, 1);
+    cr_assert_eq(stream_send(f.pairs[0].a.stream, &frame), 0);
+    cr_assert_lt(f.budget.used, LARGE_LEN, "it was less than was said");
+    expect_congested(&f, 1, false);
+    cr_assert(admits(&f, 1, LARGE_LEN / 2));
+    fixture_close(&f);
+}
+
 Test(stream_congestion, what_is_within_the_share_of_each_waits_for_nobody)
 {
     struct fixture f = {0};
