@@ -167,9 +167,14 @@ void sim_sessions_applied(struct sim_node *node)
         if (session->gone) {
             continue;
         }
+        bool was_attached;
         if (machine_session(shard_machine(node->shard), session->id, &found) != 0) {
             session_over(world, session);
-        } else if (session_was_attached(session, &found) && client->kind == SIM_CONSUMER) {
+            was_attached = session->closing; /* To close it, its client was attached for a moment. */
+        } else {
+            was_attached = session_was_attached(session, &found);
+        }
+        if (was_attached && client->kind == SIM_CONSUMER) {
             attached[client->queue] = true;
         }
     }
