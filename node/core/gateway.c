@@ -1,4 +1,4 @@
-/* The gateway's ops, and the end of its turn. */
+/* The gateway's ops: links come, submit, pause and go. */
 
 #include "node/core/gateway.h"
 
@@ -6,9 +6,6 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-
-/* How long a link whose messages were refused for want of space waits with the next ones. */
-#define SLOW_MS 100u
 
 static struct link *link_of(struct gateway_link *link)
 {
@@ -20,7 +17,7 @@ uint64_t gateway_now_ms(const struct gateway_core *core)
     return core->clock->monotonic_ms(core->clock);
 }
 
-static struct gateway_leader gateway_where(const struct gateway_core *core)
+struct gateway_leader gateway_where(const struct gateway_core *core)
 {
     return (struct gateway_leader){
         .node = core->leader,
@@ -66,8 +63,7 @@ static int gateway_note_seen(struct link *link, const struct gateway_attach *att
     return 0;
 }
 
-/* Frees a link in no callback's hands, with the commands that nobody waits for any more. */
-static void gateway_link_free(struct gateway_core *core, struct link *link)
+void gateway_link_free(struct gateway_core *core, struct link *link)
 {
     struct list_node *node;
     while ((node = list_first(&link->pending)) != NULL) {
@@ -122,15 +118,14 @@ static bool gateway_has_room(const struct gateway_core *core, const struct link 
                                            link->pending_bytes + batch_command_len(command) <= LINK_PENDING_BYTES_MAX);
 }
 
-/* When a busy link is to be looked at again, if nothing of its own brings it back. */
-static void gateway_resume_at(struct gateway_core *core, const struct link *link)
+void gateway_resume_at(struct gateway_core *core, const struct link *link)
 {
     uint64_t now_ms = gateway_now_ms(core);
     uint64_t at_ms = UINT64_MAX;
     if (link->slow_until_ms > now_ms) {
         at_ms = link->slow_until_ms;
     } else if (link->pending_commands == 0) {
-        at_ms = now_ms + SLOW_MS;
+        at_ms = now_ms + LINK_SLOW_MS;
     }
     core->resume_ms = at_ms < core->resume_ms ? at_ms : core->resume_ms;
 }
@@ -177,11 +172,16 @@ static int gateway_submit(struct gateway_link *base, uint64_t number, uint64_t a
     return gateway_take_command(gateway_core_of(base->gateway), link, &command);
 }
 
+void gateway_answered(struct gateway_core *core)
+{
+    core->answers++;
+    core->stuck = false;
+}
+
 void gateway_link_answered(struct gateway_core *core, struct link *link, struct outgoing_command *command)
 {
     CHECK(link->pending_commands > 0);
-    core->answers++;
-    core->stuck = false;
+    gateway_answered(core);
     link->pending_commands--;
     link->pending_bytes -= batch_command_len(&command->command);
     outgoing_drop(&core->outgoing, command);
@@ -365,83 +365,4 @@ void gateway_consumer_behind(struct gateway_core *core, struct link *link, struc
     if (!link->paused && !list_linked(&link->behind)) {
         list_push_back(&core->behind, &link->behind);
     }
-}
-
-static bool gateway_may_resume(struct gateway_core *core, const struct link *link, uint64_t now_ms)
-{
-    if (link->slow_until_ms > now_ms) {
-        gateway_resume_at(core, link);
-        return false;
-    }
-    return core->outgoing.len < OUTGOING_COMMANDS_MAX / 2 && core->outgoing.bytes < OUTGOING_BYTES_MAX / 2 &&
-           link->pending_commands <= LINK_PENDING_COMMANDS_MAX / 2 && link->pending_bytes <= LINK_PENDING_BYTES_MAX / 2;
-}
-
-static void gateway_resume(struct gateway_core *core)
-{
-    uint64_t now_ms = gateway_now_ms(core);
-    core->resume_ms = UINT64_MAX;
-    struct list_node later;
-    list_init(&later);
-    struct list_node *node;
-    while ((node = list_first(&core->busy)) != NULL) {
-        struct link *link = container_of(node, struct link, busy);
-        list_remove(&link->busy);
-        if (link->state != LINK_ATTACHED) {
-            continue;
-        }
-        if (!gateway_may_resume(core, link, now_ms)) {
-            list_push_back(&later, &link->busy);
-            continue;
-        }
-        /* It may submit, and be busy again, from within: once more in this round at most is enough for everybody. */
-        link->slow_until_ms = 0;
-        link->sink.resume(link->sink.arg);
-        core->more = core->more || outgoing_next(&core->outgoing) != NULL;
-        if (list_linked(&link->busy)) {
-            list_remove(&link->busy);
-            list_push_back(&later, &link->busy);
-        }
-    }
-    while ((node = list_first(&later)) != NULL) {
-        list_remove(node);
-        list_push_back(&core->busy, node);
-    }
-}
-
-static void gateway_flush(struct gateway_core *core)
-{
-    struct list_node *node;
-    while ((node = list_first(&core->touched)) != NULL) {
-        struct link *link = container_of(node, struct link, touched);
-        list_remove(&link->touched);
-        link->sink.flush(link->sink.arg);
-    }
-}
-
-static void gateway_bury(struct gateway_core *core)
-{
-    struct list_node *node;
-    while ((node = list_first(&core->ending)) != NULL) {
-        struct link *link = container_of(node, struct link, ending);
-        list_remove(&link->ending);
-        if (link->state == LINK_DOOMED) {
-            struct gateway_leader where = gateway_where(core);
-            link->state = link->doom_orphans ? LINK_ORPHAN : LINK_GONE;
-            link->sink.detached(link->sink.arg, link->doom_err, link->doom_detail, &where);
-        }
-        if (link->state != LINK_ORPHAN) {
-            gateway_link_free(core, link);
-        }
-    }
-}
-
-void gateway_core_turn(struct gateway_core *core)
-{
-    gateway_presence_turn(core);
-    gateway_reads_turn(core);
-    gateway_deliver(core);
-    gateway_flush(core);
-    gateway_resume(core);
-    gateway_bury(core);
 }

@@ -40,6 +40,9 @@
 #define OUTGOING_COMMANDS_MAX 32768u
 #define OUTGOING_BYTES_MAX (64 * MIB)
 
+/* How long a link waits with its next messages after one was refused for want of space. */
+#define LINK_SLOW_MS 100u
+
 /* Sent to the leader and unanswered: what each node may make the leader keep. One command is always let through. */
 #define FORWARD_COMMANDS_MAX 8192u
 #define FORWARD_BYTES_MAX (16 * MIB)
@@ -182,12 +185,20 @@ struct slice gateway_refused_header(void);
 
 /* gateway.c */
 
+/* Who leads, as clients are told; node 0 when nobody is known to. Borrows the address. */
+struct gateway_leader gateway_where(const struct gateway_core *core);
+/* Frees a link in no callback's hands, with the commands that nobody waits for any more. */
+void gateway_link_free(struct gateway_core *core, struct link *link);
+/* Notes when a busy link is to be looked at again, if nothing of its own brings it back. */
+void gateway_resume_at(struct gateway_core *core, const struct link *link);
 /* The link is over, with `err` and a line for the protocol's side. Harmless when it is already. */
 void gateway_link_doom(struct gateway_core *core, struct link *link, int err, const char *detail);
 /* All of them, with UNAVAILABLE. */
 void gateway_doom_all(struct gateway_core *core, const char *detail);
 /* Sends the link's detach command, once. `session` is given for a link that is not bound. */
 void gateway_link_farewell(struct gateway_core *core, struct link *link, uint64_t session, uint64_t attachment);
+/* A command of this node's is answered: it is not stuck. */
+void gateway_answered(struct gateway_core *core);
 /* One of the link's commands is answered. */
 void gateway_link_answered(struct gateway_core *core, struct link *link, struct outgoing_command *command);
 /* The link is to be flushed at the end of the turn. */

@@ -6,9 +6,6 @@
 #include "node/core/gateway.h"
 #include "proto/base/fault.h"
 
-/* After a refusal for want of space, the link's next messages wait. */
-#define SLOW_MS 100u
-
 /* The session has been attached over another connection, here or elsewhere. Who holds its key has asked for it. */
 static void gateway_displaced(struct gateway_core *core, const struct effect_reply *reply)
 {
@@ -84,8 +81,7 @@ static void gateway_node_reply(struct gateway_core *core, const struct effect_re
         gateway_answered_again(core, reply); /* It was sent twice. */
         return;
     }
-    core->answers++;
-    core->stuck = false;
+    gateway_answered(core);
     outgoing_drop(&core->outgoing, command);
     struct link *link = links_find(&core->links, reply->origin_tag);
     if (link != NULL) {
@@ -109,7 +105,7 @@ static void gateway_reply(struct gateway_core *core, const struct effect *effect
     }
     gateway_link_answered(core, link, command);
     if (reply->error == (uint32_t)-ERR_NO_SPACE) {
-        link->slow_until_ms = gateway_now_ms(core) + SLOW_MS;
+        link->slow_until_ms = gateway_now_ms(core) + LINK_SLOW_MS;
     }
     struct gateway_reply answer = {
         .number = reply->number,

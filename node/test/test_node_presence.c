@@ -346,6 +346,7 @@ Test(presence_of_nodes, a_follower_that_gets_no_answers_sends_its_clients_elsewh
     }
     client_expect_detached(&one, ERR_UNAVAILABLE);
     cr_assert_gt(shard_unanswered(three.a->shard), 0u, "it would say that the session is detached");
+    cr_assert_eq(client_attach_only(&one, false, 0), ERR_UNAVAILABLE, "nobody is taken in who would wait as well");
     three_swallow(three.a, three.leader, false);
     for (unsigned i = 0; i < 60 && shard_unanswered(three.a->shard) > 0; i++) {
         three_wait(&three, 500);

@@ -94,6 +94,33 @@ Test(native_bodies, bodies_of_all_kinds_stay_in_order)
     blob_unref(own);
 }
 
+#define MANY 200u
+#define MANY_LEN 1000u
+#define PIECE_LEN 65536u
+
+/* One large piece the allocator would ask the system for, and give back, each time. */
+Test(native_bodies, many_copies_go_into_pieces_no_longer_than_they_must_be)
+{
+    struct blob *blob = big_new();
+    struct slice bodies[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        bodies[i] = slice_part(slice_of_blob(blob), i * MANY_LEN, MANY_LEN);
+    }
+    struct frame_out frame = encode(bodies, MANY);
+    cr_assert_eq(frame.parts_len, 4u, "65, 65, 65 and 5 of them");
+    cr_assert_lt(kept_len(&frame), MANY * MANY_LEN + 3 * MANY_LEN);
+    for (unsigned i = 0; i < frame.parts_len; i++) {
+        cr_assert_leq(frame.parts[i].blob->len, PIECE_LEN);
+        cr_assert_eq(frame.parts[i].blob->refs, 1u);
+    }
+    struct bytes flat = {0};
+    frame_flatten(&frame, &flat);
+    cr_assert_eq(flat.len, FRAME_PREFIX_LEN + 1 + MANY * MANY_LEN);
+    cr_assert_eq(memcmp(flat.data + FRAME_PREFIX_LEN + 1, blob->data, MANY * MANY_LEN), 0);
+    bytes_done(&flat);
+    blob_unref(blob);
+}
+
 Test(native_bodies, a_failed_allocation_leaves_nothing_behind)
 {
     struct blob *blob = big_new();
