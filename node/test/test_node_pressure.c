@@ -1,6 +1,7 @@
 /* Nodes that are short of disk or memory: who takes new messages, who leads, and what is taken all the same. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "three_nodes.h"
 
@@ -151,7 +152,13 @@ Test(pressure_of_nodes, with_a_majority_short_new_messages_are_refused_and_the_r
     disk_low(three.b);
     three_wait(&three, LOOK_MS);
     cr_assert_eq(publish(&one), ERR_NO_SPACE);
-    cr_assert_str_not_empty(three_status(three.leader).refusing);
+    char why[256];
+    snprintf(why, sizeof why,
+             "new messages are refused: node %llu: its disk is nearly full, or does not answer; node %llu: its disk is "
+             "nearly full, or does not answer",
+             (unsigned long long)(three.a->id < three.b->id ? three.a->id : three.b->id),
+             (unsigned long long)(three.a->id < three.b->id ? three.b->id : three.a->id));
+    cr_assert_str_eq(three_status(three.leader).refusing, why);
     cr_assert_str_not_empty(detail_of(three.leader, three.a->id));
     cr_assert_str_empty(detail_of(three.leader, three.leader->id));
     cr_assert_eq(client_accept(&one, 1, 1, 1), 0);
