@@ -65,6 +65,7 @@ struct driver_options {
     unsigned window;              /* Entries submitted and not yet committed, at most; 0: 4. */
     uint64_t segment_len;         /* 0: LOG_SEGMENT_LEN. */
     uint64_t cache_len_max;       /* 0: 64 MiB. */
+    uint64_t fill_len;            /* As in log_options. */
     uint64_t reserve_len;         /* Log kept allocated ahead of need; 0: two segments. For when the disk is full. */
     uint64_t retain_len;          /* Log kept behind a checkpoint for members that are behind; 0: 1 GiB. */
     /* From the machine's checkpoint: the index up to which entries are in it, and the bytes that driver_checkpoint()

@@ -79,6 +79,7 @@ static int open_files(struct driver *driver, struct meta_value *ret_meta, char *
         .dir = driver->log_dir,
         .segment_len = options->segment_len,
         .reserve_len = options->reserve_len,
+        .fill_len = options->fill_len,
         .cache_len_max = options->cache_len_max,
         .arg = driver,
         .stored = log_stored,

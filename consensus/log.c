@@ -130,6 +130,7 @@ int log_open(const struct log_options *options, struct log_recovery *recovery, s
     }
     log->options = *options;
     log_segments_init(&log->segments, options->disk, options->dir, segment_len, options->reserve_len);
+    log->fill.ahead = options->fill_len;
     log_index_init(&log->index, 1);
     log_cache_init(&log->cache, 1);
     struct log_recover_result result = {0};
@@ -184,7 +185,7 @@ bool log_idle(const struct log *log)
 {
     /* What waits for room on the disk may wait for ever. */
     bool waiting = log->waiting_for_spare && log_is_short(log);
-    return !log->in_flight && !log->segments.spares.making &&
+    return !log->in_flight && !log->fill.in_flight && !log->segments.spares.making &&
            (log->failed || waiting || log->index.placed == log_index_last(&log->index));
 }
 
@@ -283,7 +284,7 @@ int log_drop_before(struct log *log, uint64_t index)
 
 int log_reset(struct log *log, uint64_t index)
 {
-    if (log->in_flight || log->waiting_for_spare || log->segments.spares.making) {
+    if (log->in_flight || log->fill.in_flight || log->waiting_for_spare || log->segments.spares.making) {
         return ERR_BUSY;
     }
     int err = log_writer_reset(log, index + 1);

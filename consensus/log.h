@@ -36,6 +36,7 @@ struct log_options {
     const char *dir;         /* Relative to the disk's root; created when missing. Borrowed for the life of the log. */
     uint64_t segment_len;    /* Bytes of a segment file (default LOG_SEGMENT_LEN); a larger entry gets its own. */
     uint64_t reserve_len;    /* Bytes kept ready ahead of need, in segments; at least one. */
+    uint64_t fill_len;       /* Bytes of zeroes written ahead when there is nothing else to write (log_fill.h). */
     uint64_t cache_len_max;  /* Bytes of payload kept in memory; entries not yet stored are kept beyond it. */
     void *arg;               /* For the callbacks, which are never called from within a call into the log. */
     void (*stored)(void *arg, uint64_t index);            /* Everything up to the index is on disk. */

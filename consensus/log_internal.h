@@ -8,6 +8,7 @@
 
 #include "consensus/log.h"
 #include "consensus/log_cache.h"
+#include "consensus/log_fill.h"
 #include "consensus/log_format.h"
 #include "consensus/log_index.h"
 #include "consensus/log_segments.h"
@@ -33,6 +34,7 @@ struct log {
     struct log_index index;
     struct log_cache cache;
     struct log_segments segments;
+    struct log_fill fill;
     struct log_watermark watermark;
     uint64_t stored;
     uint64_t offset;       /* Where the next batch goes in the active segment. */

@@ -33,6 +33,31 @@ static int batch_stored(struct log *log, uint64_t last)
     return log_watermark_write(&log->watermark, log->batch_number, log->stored);
 }
 
+static void fill_done(struct disk_append *append, int err);
+
+/* When no batch is in flight, since there is nothing to write, or no room. */
+static void fill_if_idle(struct log *log)
+{
+    const struct log_segment *segment = log_segments_writable(&log->segments);
+    if (!log->in_flight && segment != NULL) {
+        log_fill_begin(&log->fill, segment, log->offset, fill_done);
+    }
+}
+
+static void fill_done(struct disk_append *append, int err)
+{
+    struct log *log = container_of(container_of(append, struct log_fill, append), struct log, fill);
+    log_fill_finish(&log->fill);
+    if (log->failed) {
+        return;
+    }
+    if (err != 0) {
+        writer_fail(log, err, "the log could not be filled with zeroes");
+        return;
+    }
+    fill_if_idle(log);
+}
+
 static void batch_done(struct disk_append *append, int err)
 {
     struct log *log = container_of(container_of(append, struct log_batch, append), struct log, batch);
@@ -63,6 +88,7 @@ static void batch_done(struct disk_append *append, int err)
         writer_fail(log, err, "no memory for writing the log");
         return;
     }
+    fill_if_idle(log);
     if (report > before) {
         log->options.stored(log->options.arg, report);
     }

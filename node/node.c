@@ -23,6 +23,9 @@
 /* How long a stopping node tries to hand over its leadership; clients then get up to two seconds to hear about it. */
 #define STOP_MS 2500u
 
+/* Some hundred small batches, or a few large ones. */
+#define LOG_FILL_LEN (512 * KIB)
+
 /* Between two complaints about peers with a directory that is not theirs: each is one connection of a stranger. */
 #define STRANGER_PAUSE_MS 1000u
 
@@ -311,6 +314,7 @@ static struct shard_options node_shard_options(struct node *node)
         .segment_len = config->segment_bytes,
         .cache_len_max = config->cache_bytes,
         .reserve_len = config->reserve_bytes,
+        .fill_len = LOG_FILL_LEN,
         .disk_free_min = config->disk_free_bytes_min,
         .memory_max = node_memory_max(node),
         .body_len_max = config->body_bytes_max,

@@ -54,8 +54,7 @@ static struct disk_task *task_of(struct posix_job *job)
 static int append_run(struct posix_job *job)
 {
     struct disk_append *append = append_of(job);
-    struct posix_file *file = posix_file_of(append->file);
-    int err = posix_write_vectors(file, append->offset, append->vectors, append->vectors_len);
+    int err = posix_append_write(posix_disk_of(append->file->disk), append);
     if (err == 0 && !append->skip_sync) {
         err = posix_sync(append->file);
     }
@@ -176,6 +175,7 @@ static void posix_closed(uv_handle_t *handle)
     uv_cond_destroy(&disk->writer.wanted);
     uv_cond_destroy(&disk->worker.wanted);
     uv_mutex_destroy(&disk->lock);
+    posix_staging_done(&disk->staging);
     if (disk->root_fd >= 0) {
         (void)close(disk->root_fd);
     }
@@ -216,8 +216,8 @@ int posix_disk_open(const struct posix_disk_options *options, struct posix_disk 
         return err;
     }
     disk->root = strdup(options->root);
-    if (disk->root == NULL) {
-        err = ERR_NOMEM;
+    err = disk->root == NULL ? ERR_NOMEM : posix_staging_init(&disk->staging);
+    if (err != 0) {
         goto fail;
     }
     disk->root_fd = open(disk->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

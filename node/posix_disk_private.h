@@ -1,4 +1,4 @@
-/* The two halves of the posix disk: files (posix_file.c) and threads (posix_disk.c). */
+/* The parts of the posix disk: files (posix_file.c), appends (posix_append.c) and threads (posix_disk.c). */
 
 #ifndef HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
 #define HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
@@ -27,6 +27,13 @@ struct posix_thread {
     bool started;
 };
 
+/* Of the writing thread alone. */
+struct posix_staging {
+    uint8_t *data;
+    size_t len;
+    bool refused; /* The file system, or its device, does not take such writes. */
+};
+
 struct posix_disk {
     struct disk base;
     struct journal *journal;
@@ -38,11 +45,13 @@ struct posix_disk {
     uint64_t full_said_ns; /* Under the lock: when the journal was last told that there is no space; 0: never. */
     struct posix_thread writer;
     struct posix_thread worker;
+    struct posix_staging staging;
 };
 
 struct posix_file {
     struct disk_file base;
     int fd;
+    int direct_fd; /* The same file, to be written past the cache; -1 before the first append. */
     char *path;
 };
 
@@ -53,6 +62,8 @@ struct posix_file *posix_file_of(struct disk_file *file);
  * there already, is an answer and is not said; a full disk, which is asked again and again until there is room, is said
  * every ten seconds. */
 int posix_disk_failed(struct posix_disk *disk, const char *call, const char *path, int number);
+/* The same of an open file, which cannot be missing, whatever the system says. */
+int posix_file_failed(struct posix_file *file, const char *call, int number);
 
 /* The synchronous calls. */
 int posix_make_dir(struct disk *base, const char *path);
@@ -72,5 +83,11 @@ int posix_free_space(struct disk *base, uint64_t *ret_free);
 
 /* Writes the vectors one after the other at the offset. */
 int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct disk_vector *vectors, unsigned count);
+
+/* Not initialised: `data` is NULL. ERR_NOMEM. */
+int posix_staging_init(struct posix_staging *staging) NODISCARD;
+void posix_staging_done(struct posix_staging *staging);
+/* Writes what is appended, without syncing it. On the writing thread. */
+int posix_append_write(struct posix_disk *disk, const struct disk_append *append) NODISCARD;
 
 #endif

@@ -62,10 +62,9 @@ int posix_disk_failed(struct posix_disk *disk, const char *call, const char *pat
     return number == ENOMEM ? ERR_NOMEM : ERR_IO;
 }
 
-static int file_failed(struct posix_file *file, const char *call, int number)
+int posix_file_failed(struct posix_file *file, const char *call, int number)
 {
     int err = posix_disk_failed(posix_disk_of(file->base.disk), call, file->path, number);
-    /* An open file cannot be missing, whatever the system says. */
     return err == ERR_NOT_FOUND || err == ERR_EXISTS ? ERR_IO : err;
 }
 
@@ -152,6 +151,7 @@ int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_
     }
     file->base.disk = base;
     file->path = copy;
+    file->direct_fd = -1;
     file->fd = openat(disk->root_fd, path, mode, 0640);
     if (file->fd < 0) {
         int err = posix_disk_failed(disk, "open", path, errno);
@@ -171,6 +171,9 @@ void posix_close(struct disk_file *base)
     struct posix_file *file = posix_file_of(base);
     /* What had to be durable has been synced before, so that nothing is lost if this fails. */
     (void)close(file->fd);
+    if (file->direct_fd >= 0) {
+        (void)close(file->direct_fd);
+    }
     free(file->path);
     free(file);
 }
@@ -180,7 +183,7 @@ int posix_size(struct disk_file *base, uint64_t *ret_size)
     struct posix_file *file = posix_file_of(base);
     struct stat info;
     if (fstat(file->fd, &info) != 0) {
-        return file_failed(file, "stat", errno);
+        return posix_file_failed(file, "stat", errno);
     }
     *ret_size = (uint64_t)info.st_size;
     return 0;
@@ -196,7 +199,7 @@ int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, 
             continue;
         }
         if (got < 0) {
-            return file_failed(file, "read", errno);
+            return posix_file_failed(file, "read", errno);
         }
         if (got == 0) {
             break;
@@ -227,7 +230,7 @@ static int write_some(struct posix_file *file, uint64_t *offset, struct iovec *v
             continue;
         }
         if (written <= 0) {
-            return file_failed(file, "write", written < 0 ? errno : EIO);
+            return posix_file_failed(file, "write", written < 0 ? errno : EIO);
         }
         *offset += (uint64_t)written;
         size_t left = (size_t)written;
@@ -300,7 +303,7 @@ static int reserve(struct posix_file *file, uint64_t from, uint64_t to)
     if (result == EOPNOTSUPP) {
         return write_zeroes(file, from, to);
     }
-    return result == 0 ? 0 : file_failed(file, "allocate", result);
+    return result == 0 ? 0 : posix_file_failed(file, "allocate", result);
 }
 
 int posix_allocate(struct disk_file *base, uint64_t size)
@@ -323,7 +326,7 @@ int posix_allocate(struct disk_file *base, uint64_t size)
 int posix_truncate(struct disk_file *base, uint64_t size)
 {
     struct posix_file *file = posix_file_of(base);
-    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : file_failed(file, "truncate", errno);
+    return ftruncate(file->fd, (off_t)size) == 0 ? 0 : posix_file_failed(file, "truncate", errno);
 }
 
 int posix_rename(struct disk *base, const char *from, const char *to)

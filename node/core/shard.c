@@ -132,6 +132,7 @@ static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct
         .segment_len = options->segment_len,
         .cache_len_max = options->cache_len_max,
         .reserve_len = options->reserve_len,
+        .fill_len = options->fill_len,
         .retain_len = options->retain_len,
         .applied_index = applied_index,
         .checkpoint = checkpoint,

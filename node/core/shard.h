@@ -37,6 +37,7 @@ struct shard_options {
     uint64_t segment_len;    /* As in driver_options. */
     uint64_t cache_len_max;  /* As in driver_options. */
     uint64_t reserve_len;    /* As in driver_options. */
+    uint64_t fill_len;       /* As in driver_options. */
     uint64_t disk_free_min;  /* Below it new messages are refused; 0: no such watermark. */
     uint64_t memory_max;     /* Above it new messages are refused; 0: no such watermark. */
     uint64_t body_len_max;   /* Of one message, at most BODY_LEN_MAX; 0: that. For the protocols: see gateway.h. */

@@ -72,7 +72,10 @@ struct disk_append {
     uint64_t offset;
     const struct disk_vector *vectors;
     unsigned vectors_len;
-    bool skip_sync; /* Call `done` without having synced: set by a fault hook alone, to show what the sync is for. */
+    /* Instead of vectors: so many zeroes, where the file reads as zeroes, so that the file system need not change its map
+     * when something is written there later. A disk to which that makes no difference leaves it out. */
+    uint64_t zeroes_len;
+    bool skip_sync; /* Call `done` without having synced: for zeroes, and for a fault hook that shows what syncs are for. */
     void (*done)(struct disk_append *append, int err);
     void *private_data[8]; /* For the implementation. */
 };
