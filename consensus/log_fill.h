@@ -26,8 +26,8 @@ struct log_fill {
     struct disk_append append;
 };
 
-/* Starts writing zeroes into the segment, whose batches end at `offset`, unless there are enough or some are being written.
- * `done` is called from the loop, and calls log_fill_finish(). */
+/* Starts writing zeroes into the segment, whose batches end at `offset`, unless there are enough; none are being
+ * written. `done` is called from the loop, and calls log_fill_finish(). */
 void log_fill_begin(struct log_fill *fill, const struct log_segment *segment, uint64_t offset,
                     void (*done)(struct disk_append *append, int err));
 void log_fill_finish(struct log_fill *fill);

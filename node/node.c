@@ -287,7 +287,7 @@ static int node_open_store(struct node *node, struct store **ret_store, char *de
         (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
         return err;
     }
-    struct store_rocksdb_options options = {.path = path};
+    struct store_rocksdb_options options = {.path = path, .direct = posix_disk_is_direct(node->disk)};
     return store_rocksdb_open(&options, ret_store, detail, detail_len);
 }
 

@@ -1,7 +1,7 @@
 /* What append() writes: past the system's cache where the file system can do that (O_DIRECT), and through it elsewhere.
  *
- * Past the cache a batch costs the processor a fifth of what it costs through it, measured with 64 KiB: no pages are found
- * for it, locked, marked and written back. What is appended is rarely read again soon: who does read it, does so through
+ * Past the cache a batch of 64 KiB costs the processor a third of what it costs through it: no pages are found for it,
+ * locked, marked and written back. What is appended is rarely read again soon: who does read it, does so through
  * the cache, which the system keeps consistent. The system asks of such a write that its memory, offset and length are
  * multiples of what the device writes at once. So the vectors are copied into a buffer of the writing thread, and what
  * does not fit these rules is written through the cache. */
@@ -20,9 +20,22 @@
 /* The least that any device writes at once. One that writes more refuses what is no multiple of that. */
 #define SECTOR_LEN 512u
 
-int posix_staging_init(struct posix_staging *staging)
+/* The file that this is tried with has no name. */
+static bool takes_direct_writes(int root_fd)
+{
+    int fd = openat(root_fd, ".", O_TMPFILE | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
+int posix_staging_init(struct posix_staging *staging, int root_fd)
 {
     void *data = NULL;
+    if (!takes_direct_writes(root_fd)) {
+        return 0;
+    }
     if (posix_memalign(&data, STAGING_ALIGN, STAGING_LEN) != 0) {
         return ERR_NOMEM;
     }
@@ -88,6 +101,9 @@ static bool fits_sectors(const struct disk_append *append)
 /* The file once more, for writing past the cache; -1 where that cannot be had. */
 static int direct_fd(struct posix_disk *disk, struct posix_file *file)
 {
+    if (disk->staging.data == NULL || disk->staging.refused || file->read_only) {
+        return -1;
+    }
     if (file->direct_fd < 0) {
         file->direct_fd = openat(disk->root_fd, file->path, O_WRONLY | O_DIRECT | O_CLOEXEC);
     }
@@ -100,7 +116,7 @@ static int write_zeroes(struct posix_disk *disk, const struct disk_append *appen
     struct posix_file *file = posix_file_of(append->file);
     struct posix_staging *staging = &disk->staging;
     uint64_t offset = append->offset;
-    if (staging->refused || direct_fd(disk, file) < 0) {
+    if (direct_fd(disk, file) < 0) {
         return 0;
     }
     memset(staging->data, 0, append->zeroes_len < STAGING_LEN ? (size_t)append->zeroes_len : STAGING_LEN);
@@ -123,9 +139,9 @@ int posix_append_write(struct posix_disk *disk, const struct disk_append *append
     if (append->zeroes_len > 0) {
         return write_zeroes(disk, append);
     }
-    if (!disk->staging.refused && fits_sectors(append)) {
-        int fd = direct_fd(disk, file);
-        int number = fd >= 0 ? write_direct(&disk->staging, fd, append) : EINVAL;
+    int fd = fits_sectors(append) ? direct_fd(disk, file) : -1;
+    if (fd >= 0) {
+        int number = write_direct(&disk->staging, fd, append);
         if (number != EINVAL) {
             return number == 0 ? 0 : posix_file_failed(file, "write", number);
         }

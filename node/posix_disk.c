@@ -216,8 +216,8 @@ int posix_disk_open(const struct posix_disk_options *options, struct posix_disk 
         return err;
     }
     disk->root = strdup(options->root);
-    err = disk->root == NULL ? ERR_NOMEM : posix_staging_init(&disk->staging);
-    if (err != 0) {
+    if (disk->root == NULL) {
+        err = ERR_NOMEM;
         goto fail;
     }
     disk->root_fd = open(disk->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -225,7 +225,10 @@ int posix_disk_open(const struct posix_disk_options *options, struct posix_disk 
         err = posix_disk_failed(disk, "open", disk->root, errno);
         goto fail;
     }
-    err = thread_start(&disk->writer);
+    err = posix_staging_init(&disk->staging, disk->root_fd);
+    if (err == 0) {
+        err = thread_start(&disk->writer);
+    }
     if (err == 0) {
         err = thread_start(&disk->worker);
     }
@@ -238,6 +241,11 @@ int posix_disk_open(const struct posix_disk_options *options, struct posix_disk 
 fail:
     posix_disk_close(disk);
     return err;
+}
+
+bool posix_disk_is_direct(const struct posix_disk *disk)
+{
+    return disk->staging.data != NULL;
 }
 
 struct disk *posix_disk_base(struct posix_disk *disk)

@@ -24,6 +24,8 @@ struct posix_disk_options {
 int posix_disk_open(const struct posix_disk_options *options, struct posix_disk **ret_disk) NODISCARD;
 
 struct disk *posix_disk_base(struct posix_disk *disk);
+/* Whether the file system takes writes past the system's cache, which appends then use. */
+bool posix_disk_is_direct(const struct posix_disk *disk);
 
 /* Waits until the threads have done what they were given, and ends them; `done` is not called for it any more. The
  * memory goes when the loop has run the close callback of its uv_async: until then files may be used synchronously and

@@ -27,11 +27,11 @@ struct posix_thread {
     bool started;
 };
 
-/* Of the writing thread alone. */
+/* What is written past the system's cache, gathered; of the writing thread alone. */
 struct posix_staging {
-    uint8_t *data;
+    uint8_t *data; /* NULL: the file system does not take such writes. */
     size_t len;
-    bool refused; /* The file system, or its device, does not take such writes. */
+    bool refused; /* Nor does the device. */
 };
 
 struct posix_disk {
@@ -51,6 +51,7 @@ struct posix_disk {
 struct posix_file {
     struct disk_file base;
     int fd;
+    bool read_only;
     int direct_fd; /* The same file, to be written past the cache; -1 before the first append. */
     char *path;
 };
@@ -84,8 +85,8 @@ int posix_free_space(struct disk *base, uint64_t *ret_free);
 /* Writes the vectors one after the other at the offset. */
 int posix_write_vectors(struct posix_file *file, uint64_t offset, const struct disk_vector *vectors, unsigned count);
 
-/* Not initialised: `data` is NULL. ERR_NOMEM. */
-int posix_staging_init(struct posix_staging *staging) NODISCARD;
+/* Asks the file system first. ERR_NOMEM. */
+int posix_staging_init(struct posix_staging *staging, int root_fd) NODISCARD;
 void posix_staging_done(struct posix_staging *staging);
 /* Writes what is appended, without syncing it. On the writing thread. */
 int posix_append_write(struct posix_disk *disk, const struct disk_append *append) NODISCARD;

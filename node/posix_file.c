@@ -151,6 +151,7 @@ int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_
     }
     file->base.disk = base;
     file->path = copy;
+    file->read_only = (flags & DISK_READ_ONLY) != 0;
     file->direct_fd = -1;
     file->fd = openat(disk->root_fd, path, mode, 0640);
     if (file->fd < 0) {

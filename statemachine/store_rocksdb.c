@@ -1,9 +1,8 @@
-/* The store of a real node: the only file that knows RocksDB.
+/* The store of a real node: what it asks of RocksDB, and how it lives with a full disk.
  *
  * RocksDB's write-ahead log is off: the Raft log is the log. A checkpoint is one write batch, which goes into one
  * memtable whole, followed by a flush that makes it durable: after a crash RocksDB has whole batches only. There is one
- * column family, because a flush of several is not atomic through the C API. Nothing may flush at closing, which is
- * what avoid_flush_during_shutdown is for; the C API offers it as an option string only.
+ * column family, because a flush of several is not atomic through the C API.
  *
  * A full disk. After a flush or a compaction that found no space RocksDB refuses all writes. It does recover by itself
  * (its SstFileManager looks for free space every five seconds), but at a time of its own choosing, and afterwards it says
@@ -24,22 +23,9 @@
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "statemachine/ballast.h"
+#include "statemachine/store_rocksdb_options.h"
 
 #define BLOCK_CACHE_LEN_DEFAULT (16 * MIB)
-/* Larger than the batches of checkpoints, so that the flush that follows one finds it in one piece; a larger batch is
- * still one memtable. */
-#define WRITE_BUFFER_LEN (256 * MIB)
-#define BLOOM_BITS 10.0
-#define BACKGROUND_JOBS 2
-#define OPEN_FILES_MAX 256
-#define FORMAT_VERSION 5
-#define CHECKSUM_XXH3 4
-/* A manifest is some kilobytes; what RocksDB allocates ahead is missing elsewhere when the disk is nearly full. */
-#define OPTIONS_TEXT "avoid_flush_during_shutdown=true;allow_fallocate=false;manifest_preallocation_size=65536"
-/* RocksDB's own log for people stays empty, by a level above all that it has: on a full disk the second line after one
- * that could not be written is an assertion that fails and ends the process (7.8, as Debian builds it). */
-#define LOG_FILES_KEPT 2
-#define INFO_LOG_NOTHING 6
 /* What a write needs of the disk besides its rows: table index and filter, a manifest, the files of a database that is
  * opened. */
 #define ROOM_FOR_FILES (4 * MIB)
@@ -301,37 +287,13 @@ static const struct store_ops store_rocksdb_ops = {
     .close = store_rocksdb_close,
 };
 
-static void store_rocksdb_set_table(rocksdb_options_t *options, rocksdb_cache_t *cache)
-{
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_format_version(table, FORMAT_VERSION);
-    rocksdb_block_based_options_set_checksum(table, CHECKSUM_XXH3);
-    rocksdb_block_based_options_set_block_cache(table, cache);
-    rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_block_based_options_destroy(table);
-}
-
-static void store_rocksdb_set_options(rocksdb_options_t *options)
-{
-    rocksdb_options_set_create_if_missing(options, 1);
-    rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_write_buffer_size(options, WRITE_BUFFER_LEN);
-    rocksdb_options_set_max_write_buffer_number(options, 4);
-    rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
-    rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
-    rocksdb_options_set_keep_log_file_num(options, LOG_FILES_KEPT);
-    rocksdb_options_set_info_log_level(options, INFO_LOG_NOTHING);
-    rocksdb_options_set_stats_dump_period_sec(options, 0);
-    rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_is_fd_close_on_exec(options, 1);
-}
-
 /* Everything but the database itself. ERR_INVALID: this RocksDB does not know an option that is needed. */
-static int store_rocksdb_prepare(struct store_rocksdb *store, uint64_t block_cache_len, char **ret_error)
+static int store_rocksdb_prepare(struct store_rocksdb *store, const struct store_rocksdb_options *options,
+                                 char **ret_error)
 {
     store->store.ops = &store_rocksdb_ops;
-    store->cache = rocksdb_cache_create_lru(block_cache_len > 0 ? block_cache_len : BLOCK_CACHE_LEN_DEFAULT);
+    store->cache =
+        rocksdb_cache_create_lru(options->block_cache_len > 0 ? options->block_cache_len : BLOCK_CACHE_LEN_DEFAULT);
     store->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(store->write_options, 1);
     store->read_options = rocksdb_readoptions_create();
@@ -339,17 +301,7 @@ static int store_rocksdb_prepare(struct store_rocksdb *store, uint64_t block_cac
     store->flush_options = rocksdb_flushoptions_create();
     rocksdb_flushoptions_set_wait(store->flush_options, 1);
 
-    rocksdb_options_t *base = rocksdb_options_create();
-    rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_get_options_from_string(base, OPTIONS_TEXT, options, ret_error);
-    rocksdb_options_destroy(base);
-    store->options = options;
-    if (*ret_error != NULL) {
-        return ERR_INVALID;
-    }
-    store_rocksdb_set_options(options);
-    store_rocksdb_set_table(options, store->cache);
-    return 0;
+    return store_rocksdb_options_make(options->direct, store->cache, &store->options, ret_error);
 }
 
 /* A full disk must not keep a node from starting: what it has can be read. ERR_NO_SPACE: there is no database yet. */
@@ -405,7 +357,7 @@ int store_rocksdb_open(const struct store_rocksdb_options *options, struct store
         return err;
     }
     char *error = NULL;
-    err = store_rocksdb_prepare(store, options->block_cache_len, &error);
+    err = store_rocksdb_prepare(store, options, &error);
     if (error != NULL) {
         (void)snprintf(detail, detail_len, "%s: %s", options->path, error);
         rocksdb_free(error);

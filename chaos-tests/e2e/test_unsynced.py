@@ -28,8 +28,9 @@ class Lost(Exception):
     """What was confirmed is not there."""
 
 
-def layered(environment, match, ignore_sync=False):
-    return dict(environment, LD_PRELOAD=LAYER, UNSYNCED_MATCH=match, UNSYNCED_IGNORE_SYNC="1" if ignore_sync else "0")
+def layered(environment, match, ignore_sync=False, direct=True):
+    return dict(environment, LD_PRELOAD=LAYER, UNSYNCED_MATCH=match, UNSYNCED_IGNORE_SYNC="1" if ignore_sync else "0",
+                UNSYNCED_NO_DIRECT="0" if direct else "1")
 
 
 class Layer(unittest.TestCase):
@@ -108,9 +109,9 @@ def feed(pipe, made, failed):
 
 
 class Power(harness.ClusterTest):
-    def start(self, match, config="", ignore_sync=False):
+    def start(self, match, config="", ignore_sync=False, direct=True):
         cluster = self.start_cluster(config=config, start=False)
-        cluster.environment = layered(cluster.environment, match, ignore_sync)
+        cluster.environment = layered(cluster.environment, match, ignore_sync, direct)
         cluster.ops("up", "3")
         for node in range(1, 4):
             with open(f"/proc/{cluster.pid(node)}/maps", encoding="utf-8") as f:
@@ -211,7 +212,13 @@ class Power(harness.ClusterTest):
         self.run_round(1)
 
     def test_confirmed_lines_survive_among_checkpoints(self):
-        self.start("/data/", config=SMALL)
+        self.survive_among_checkpoints(direct=True)
+
+    def test_confirmed_lines_survive_on_a_file_system_without_direct_writes(self):
+        self.survive_among_checkpoints(direct=False)
+
+    def survive_among_checkpoints(self, direct):
+        self.start("/data/", config=SMALL, direct=direct)
         for number in range(1, 4):
             self.run_round(number)
         self.assertTrue(all(self.checkpoints()), self.checkpoints())

@@ -32,6 +32,7 @@ struct sim_disk_counters {
     uint64_t sectors_torn;
     uint64_t names_lost; /* Unsynced directory changes that a crash undid. */
     uint64_t appends;    /* Completed. */
+    uint64_t zeroes;     /* Bytes of zeroes that were to be written ahead of need. */
     uint64_t syncs;      /* Files made durable, by sync() or by an append. */
     uint64_t refused;    /* Writes, files and allocations for which there was no space. */
 };

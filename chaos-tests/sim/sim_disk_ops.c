@@ -245,12 +245,26 @@ static uint64_t append_len(const struct disk_append *append)
     return len;
 }
 
+/* Zeroes make no difference here, but must not fall on anything, nor beyond the end. */
+static void sim_check_zeroes(struct sim_disk *sim, const struct sim_inode *inode, const struct disk_append *append)
+{
+    const struct sim_image *image = &inode->now;
+    CHECK(append->vectors_len == 0 && append->skip_sync && append->offset + append->zeroes_len <= image->len);
+    for (uint64_t i = append->offset; i < append->offset + append->zeroes_len; i++) {
+        CHECK(image->data[i] == 0);
+    }
+    sim->counters.zeroes += append->zeroes_len;
+}
+
 static void op_append(struct disk *disk, struct disk_append *append)
 {
     struct sim_inode *inode = file_of(append->file)->inode;
     struct sim_pending pending = {.kind = SIM_DISK_APPEND, .append = append, .inode = sim_inode_ref(inode)};
     uint64_t offset = append->offset;
     CHECK(!file_of(append->file)->read_only);
+    if (append->zeroes_len > 0) {
+        sim_check_zeroes(sim_of(disk), inode, append);
+    }
     if (!sim_disk_fits(sim_of(disk), file_growth(append->file, offset + append_len(append)))) {
         pending.err = ERR_NO_SPACE;
     }

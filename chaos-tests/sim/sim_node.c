@@ -282,6 +282,7 @@ void sim_node_start(struct sim_node *node)
                                           .checkpoint_len = node->checkpoint_len,
                                           .retain_len = world->retain_len,
                                           .segment_len = node->segment_len,
+                                          .fill_len = node->fill_len,
                                           .cache_len_max = 64 << 10,
                                           .window = node->window,
                                           .disk_free_min = node->disk_free_min,

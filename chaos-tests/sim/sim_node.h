@@ -55,6 +55,7 @@ struct sim_node {
     int64_t wall_offset_ms;
     uint64_t checkpoint_len;
     uint64_t segment_len;
+    uint64_t fill_len;
     unsigned window;
     uint64_t busy_since_us; /* To notice a node that wakes itself without end. */
     unsigned busy_turns;

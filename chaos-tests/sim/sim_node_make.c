@@ -93,6 +93,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
     node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
     node->checkpoint_len = sim_random_between(random, 16, 128) << 10;
     node->segment_len = sim_random_between(random, 4, 32) << 12;
+    node->fill_len = sim_random_between(random, 0, 4) << 12;
     node->window = (unsigned)sim_random_between(random, 0, 8);
     node->disk = sim_disk_new();
     node->rows = store_memory_disk_new();

@@ -44,6 +44,7 @@ int log_fixture_open(struct log_fixture *fixture)
         .dir = LOG_DIR,
         .segment_len = fixture->segment_len,
         .reserve_len = fixture->reserve_len,
+        .fill_len = fixture->fill_len,
         .cache_len_max = fixture->cache_len_max,
         .arg = fixture,
         .stored = fixture_stored,

@@ -21,6 +21,7 @@ struct log_fixture {
     uint64_t segment_len;
     uint64_t cache_len_max;
     uint64_t reserve_len;
+    uint64_t fill_len;
     uint64_t promised; /* The highest index reported as stored and not taken back since. */
     unsigned reports;
     int failure;

@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -234,6 +235,78 @@ Test(posix_disk, appends_complete_in_order_on_the_loop)
         cr_assert_eq(got, len);
         cr_assert_eq(memcmp(back, text, 5 * PART), 0);
         cr_assert_eq(memcmp(back + 5 * PART, text + 6 * PART, len - 5 * PART), 0);
+    }
+    disk->ops->close(file);
+}
+
+static void append_wait(struct test_append *append)
+{
+    unsigned done = 0;
+    append->done = &done;
+    append->base.done = append_done;
+    disk->ops->append(disk, &append->base);
+    while (done == 0) {
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    }
+    cr_assert_eq(append->err, 0);
+}
+
+/* What is whole sectors goes past the system's cache, and what is not, through it: both see what the other has written,
+ * also where the cache had something else of the same page. */
+Test(posix_disk, appends_past_the_cache_are_what_is_read)
+{
+    enum { LEN = 3 * MIB + 512, VECTORS = 7 };
+    static uint8_t data[LEN];
+    static uint8_t back[LEN];
+    struct disk_vector vectors[VECTORS];
+    const size_t offsets[] = {0, 512, 4096 - 512, 2 * MIB + 1536, 3 * MIB + 7};
+    struct disk_file *file = create("log");
+    int fd = open(dir.path, O_TMPFILE | O_WRONLY | O_DIRECT, 0600);
+    cr_assert_eq(posix_disk_is_direct(posix), fd >= 0);
+    (void)close(fd);
+    cr_assert_eq(disk->ops->allocate(file, 8 * MIB), 0);
+    for (size_t round = 0; round < ARRAY_LEN(offsets); round++) {
+        size_t got;
+        cr_assert_eq(disk->ops->read(file, 0, back, 8192, &got), 0, "pages of the cache");
+        for (size_t i = 0; i < LEN; i++) {
+            data[i] = (uint8_t)(i * 31 / 7 + round);
+        }
+        size_t at = 0;
+        for (unsigned i = 0; i < VECTORS; i++) {
+            size_t len = i + 1 < VECTORS ? LEN / 9 + i : LEN - at;
+            vectors[i] = (struct disk_vector){.data = data + at, .len = len};
+            at += len;
+        }
+        struct test_append append = {
+            .base = {.file = file, .offset = offsets[round], .vectors = vectors, .vectors_len = VECTORS}};
+        append_wait(&append);
+        cr_assert_eq(disk->ops->read(file, offsets[round], back, LEN, &got), 0);
+        cr_assert_eq(got, (size_t)LEN);
+        cr_assert_eq(memcmp(back, data, LEN), 0, "round %zu", round);
+    }
+    disk->ops->close(file);
+}
+
+Test(posix_disk, zeroes_ahead_leave_what_is_before_and_behind)
+{
+    static uint8_t back[2 * MIB];
+    uint8_t data[512];
+    size_t got;
+    memset(data, 7, sizeof data);
+    struct disk_vector vector = {.data = data, .len = sizeof data};
+    struct disk_file *file = create("log");
+    cr_assert_eq(disk->ops->allocate(file, sizeof back), 0);
+    struct test_append before = {.base = {.file = file, .offset = 4096 - 512, .vectors = &vector, .vectors_len = 1}};
+    append_wait(&before);
+    struct test_append behind = {.base = {.file = file, .offset = MIB + 8192, .vectors = &vector, .vectors_len = 1}};
+    append_wait(&behind);
+    struct test_append zeroes = {.base = {.file = file, .offset = 4096, .zeroes_len = MIB + 4096, .skip_sync = true}};
+    append_wait(&zeroes);
+    cr_assert_eq(disk->ops->read(file, 0, back, sizeof back, &got), 0);
+    cr_assert_eq(got, sizeof back);
+    for (size_t i = 0; i < sizeof back; i++) {
+        bool ours = (i >= 4096 - 512 && i < 4096) || (i >= MIB + 8192 && i < MIB + 8192 + 512);
+        cr_assert_eq(back[i], ours ? 7 : 0, "%zu", i);
     }
     disk->ops->close(file);
 }

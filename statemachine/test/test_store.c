@@ -1,7 +1,9 @@
 /* What the machine expects of a store, asked of RocksDB and of the simulator's. */
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,6 +24,16 @@ struct place {
     struct store *store;
 };
 
+/* As a node asks it. */
+static bool takes_direct_writes(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_WRONLY | O_DIRECT, 0600);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
 static void place_open(struct place *place)
 {
     char detail[256] = "";
@@ -29,7 +41,7 @@ static void place_open(struct place *place)
         cr_assert_eq(store_memory_open(place->disk, &place->store), 0);
         return;
     }
-    struct store_rocksdb_options options = {.path = place->dir};
+    struct store_rocksdb_options options = {.path = place->dir, .direct = takes_direct_writes(place->dir)};
     cr_assert_eq(store_rocksdb_open(&options, &place->store, detail, sizeof detail), 0, "%s", detail);
 }
 
@@ -176,6 +188,123 @@ Test(store, a_second_opening_is_refused)
     struct store_rocksdb_options options = {.path = place.dir};
     cr_assert_eq(store_rocksdb_open(&options, &second, detail, sizeof detail), ERR_LOCKED, "%s", detail);
     cr_assert_neq(detail[0], 0);
+    place_done(&place);
+}
+
+/* A value that RocksDB keeps in a file of its own. */
+#define LONG_LEN ((size_t)3000)
+
+static void write_long(struct place *place, unsigned first, unsigned count, uint8_t seed)
+{
+    static uint8_t values[64][LONG_LEN];
+    static char keys[64][16];
+    struct store_change changes[64];
+    cr_assert_leq(count, 64);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(keys[i], sizeof keys[i], "long%03u", first + i);
+        memset(values[i], seed + (int)(first + i), LONG_LEN);
+        changes[i] = (struct store_change){.kind = STORE_PUT,
+                                           .key = text(keys[i]),
+                                           .value = text("head"),
+                                           .value2 = {.data = values[i], .len = LONG_LEN}};
+    }
+    cr_assert_eq(place->store->ops->write(place->store, changes, count), 0);
+}
+
+static int count_long(void *arg, struct slice key, struct slice value)
+{
+    unsigned *count = arg;
+    cr_assert_eq(value.len, 4 + LONG_LEN, "%.*s", (int)key.len, (const char *)key.data);
+    cr_assert_eq(value.data[4], value.data[3 + LONG_LEN]);
+    (*count)++;
+    return 0;
+}
+
+static int read_long(struct place *place, unsigned number, uint8_t *ret_byte)
+{
+    char key[16];
+    struct slice found;
+    snprintf(key, sizeof key, "long%03u", number);
+    int err = place->store->ops->get(place->store, key, strlen(key), &found);
+    if (err == 0) {
+        cr_assert_eq(found.len, 4 + LONG_LEN);
+        *ret_byte = found.data[3 + LONG_LEN];
+        slice_unref(&found);
+    }
+    return err;
+}
+
+/* The pattern's only match, or the first of several. */
+static void find_file(const struct place *place, const char *pattern, char path[128])
+{
+    glob_t found;
+    snprintf(path, 128, "%s/%s", place->dir, pattern);
+    cr_assert_eq(glob(path, 0, NULL, &found), 0, "%s", path);
+    snprintf(path, 128, "%s", found.gl_pathv[0]);
+    globfree(&found);
+}
+
+Test(store, long_values_are_kept_apart_and_go_with_their_rows)
+{
+    struct place place;
+    char path[128];
+    uint8_t byte;
+    place_init(&place, false);
+    for (unsigned round = 0; round < 12; round++) {
+        write_long(&place, round * 10, 40, (uint8_t)round);
+    }
+    find_file(&place, "*.blob", path);
+    struct store_change gone = {.kind = STORE_DELETE_RANGE, .key = text("long020"), .value = text("long100")};
+    cr_assert_eq(place.store->ops->write(place.store, &gone, 1), 0);
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned count = 0;
+        cr_assert_eq(place.store->ops->scan(place.store, text("long"), text("m"), count_long, &count), 0);
+        cr_assert_eq(count, 150u - 80u);
+        cr_assert_eq(read_long(&place, 5, &byte), 0);
+        cr_assert_eq(byte, 5);
+        cr_assert_eq(read_long(&place, 149, &byte), 0);
+        cr_assert_eq(byte, 11 + 149);
+        cr_assert_eq(read_long(&place, 50, &byte), ERR_NOT_FOUND);
+        place_reopen(&place);
+    }
+    place_done(&place);
+}
+
+Test(store, damage_in_a_long_value_is_noticed)
+{
+    struct place place;
+    char path[128];
+    uint8_t byte;
+    place_init(&place, false);
+    write_long(&place, 0, 1, 7);
+    place.store->ops->close(place.store);
+    find_file(&place, "*.blob", path);
+    FILE *file = fopen(path, "r+");
+    cr_assert_not_null(file);
+    cr_assert_eq(fseek(file, 2000, SEEK_SET), 0);
+    cr_assert_eq(fputc(99, file), 99);
+    cr_assert_eq(fclose(file), 0);
+    place_open(&place);
+    cr_assert_eq(read_long(&place, 0, &byte), ERR_CORRUPT);
+    place_done(&place);
+}
+
+/* Whether writes pass the system's cache is no matter of what is in the files. */
+Test(store, opens_what_was_written_another_way)
+{
+    struct place place;
+    char detail[256] = "";
+    uint8_t byte;
+    place_init(&place, false);
+    for (unsigned round = 0; round < 4; round++) {
+        write_long(&place, round * 10, 40, (uint8_t)round);
+        place.store->ops->close(place.store);
+        struct store_rocksdb_options options = {.path = place.dir,
+                                                .direct = round % 2 == 1 && takes_direct_writes(place.dir)};
+        cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), 0, "%s", detail);
+        cr_assert_eq(read_long(&place, round * 10 + 39, &byte), 0);
+        cr_assert_eq(byte, (uint8_t)(round + round * 10 + 39));
+    }
     place_done(&place);
 }
 

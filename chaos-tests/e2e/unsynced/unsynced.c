@@ -3,6 +3,7 @@
  *   UNSYNCED_MATCH        files whose path, when they are opened, contains this; not set: the layer does nothing
  *   UNSYNCED_IGNORE_SYNC  1: fdatasync() and fsync() of those files return 0 and make nothing durable, as if the
  *                         program had been written without them
+ *   UNSYNCED_NO_DIRECT    1: O_DIRECT is refused, as by file systems that do not have it
  *
  * What is written to such a file stays in memory; the program reads it back, the file gets it only when it is synced.
  * So SIGKILL takes away exactly what a loss of power may take, which it does not do otherwise: what a process has
@@ -58,10 +59,15 @@ static void leave(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
+static bool is_wanted(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
 static bool syncs_are_ignored(void)
 {
-    const char *value = getenv("UNSYNCED_IGNORE_SYNC");
-    return value != NULL && strcmp(value, "1") == 0;
+    return is_wanted("UNSYNCED_IGNORE_SYNC");
 }
 
 static bool path_matches(int fd)
@@ -149,6 +155,10 @@ static void descriptor_opened(int fd, int flags)
 
 static int do_open(int dir_fd, const char *path, int flags, mode_t mode)
 {
+    if ((flags & O_DIRECT) != 0 && is_wanted("UNSYNCED_NO_DIRECT")) {
+        errno = EINVAL;
+        return -1;
+    }
     int fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
     if (fd >= 0) {
         descriptor_opened(fd, flags);
