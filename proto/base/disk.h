@@ -75,7 +75,7 @@ struct disk_append {
     /* Instead of vectors: so many zeroes, where the file reads as zeroes, so that the file system need not change its map
      * when something is written there later. A disk to which that makes no difference leaves it out. */
     uint64_t zeroes_len;
-    bool skip_sync; /* Call `done` without having synced: for zeroes, and for a fault hook that shows what syncs are for. */
+    bool skip_sync; /* Call `done` without having synced: zeroes, and a fault hook that shows what syncs are for. */
     void (*done)(struct disk_append *append, int err);
     void *private_data[8]; /* For the implementation. */
 };
