@@ -270,6 +270,7 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         .log_last = log_last_index(driver->log),
         .log_stored = raft->last_stored,
         .checkpoint_index = driver->checkpoint_index,
+        .checkpoint_term = driver->checkpoint_term,
         .replayed = driver->replayed,
         .term_committed =
             raft->state == RAFT_LEADER && driver_term_of(driver, raft_commit_index(raft)) == raft_current_term(raft),

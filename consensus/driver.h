@@ -46,6 +46,9 @@ struct driver_host {
     /* The answer to driver_read(): this node was the leader after the round was asked for, so a replica that has applied
      * everything up to `index` knows all that was confirmed before. Lost when leadership is. */
     void (*read_ready)(void *arg, uint64_t round, uint64_t index);
+    /* The leader no longer has the entries that this node lacks, and this node's log has not grown for an election timeout:
+     * it needs a copy of the state (driver_rejoin()). Said again and again for as long as it is so. May be NULL. */
+    void (*behind)(void *arg, uint64_t leader);
     /* The process must end: the disk failed, or the engine found a contradiction. `what` is one line. Does not return. */
     void (*fatal)(void *arg, int err, const char *what);
 };
@@ -79,6 +82,27 @@ struct driver_options {
  * ERR_CORRUPT, ERR_VERSION, ERR_FOREIGN (the log is of another cluster's members, or of another node), ERR_IO... */
 int driver_open(const struct driver_options *options, struct driver **ret_driver, char *detail,
                 size_t detail_len) NODISCARD;
+
+/* Before driver_open(), when the state has been replaced by a copy from another node: makes the log in `dir` go on after the
+ * copy, whose position is `checkpoint` (as in driver_options), and the term no older than the copy's. What the log held goes,
+ * unless it can go on from the copy as it is (driver_lacks()): then it stays. Vote and term stay, but for an older term.
+ * Everything is durable afterwards. After a crash in its middle it must be called again, before anything else; once too often
+ * does no harm, also when the log has grown since.
+ * ERR_CORRUPT: the position, meta or the log. ERR_REFUSED: the copy is older than what the log begins with. ERR_IO, ERR_NO_SPACE,
+ * ERR_NOMEM... After any of them the log is as it was, or as it should be. `detail` gets one line. */
+int driver_rejoin(const struct driver_options *options, char *detail, size_t detail_len) NODISCARD;
+
+/* Whether this node's log cannot go on from what it has to the entry of that index and term: it ends before it, or has
+ * another one there (Raft §7). If not, a copy of the state up to there is not needed. To be asked in the same turn of the loop
+ * in which the copy takes the place of the state, since the log may grow in any other. */
+bool driver_lacks(const struct driver *driver, uint64_t index, uint64_t term);
+
+/* Keeps the entries from `index` on in the log whatever checkpoints are made, for a node that fetches a copy of the state up to
+ * there; UINT64_MAX: none are kept for that reason, and what was goes with the next checkpoint. A lower index than that of the
+ * last call keeps what is still there. Not kept across a restart. */
+void driver_hold(struct driver *driver, uint64_t index);
+/* Bytes of log that are kept for that reason alone, as of the last checkpoint. */
+uint64_t driver_held_bytes(const struct driver *driver);
 
 /* Closes the files. For a clean stop, wait until driver_idle(). */
 void driver_close(struct driver *driver);
@@ -144,6 +168,7 @@ struct driver_status {
     uint64_t log_last;
     uint64_t log_stored;
     uint64_t checkpoint_index;
+    uint64_t checkpoint_term;
     uint64_t replayed;   /* Entries applied from this node's own log that an earlier process had written. */
     bool term_committed; /* As leader: an entry of our own term is committed. */
     uint64_t guards[11]; /* How often guard 1 to 10 acted. */

@@ -1,6 +1,7 @@
 /* Checkpoints from the log's side: what must be kept with one, and what may go after it. */
 
 #include <raft.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -73,6 +74,24 @@ int driver_position_decode(struct slice bytes, struct driver_position *ret_posit
     return 0;
 }
 
+int driver_position_load(const struct driver_options *options, struct driver_position *ret_position, char *detail,
+                         size_t detail_len)
+{
+    struct driver_position position;
+    int err = driver_position_decode(options->checkpoint, &position);
+    if (err == 0 && (position.index != options->applied_index || position.index == 0 || position.term == 0)) {
+        raft_configuration_close(&position.configuration);
+        err = ERR_CORRUPT;
+    }
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "the position kept with the checkpoint at entry %llu cannot be read: %s",
+                       (unsigned long long)options->applied_index, err_text(err));
+        return err;
+    }
+    *ret_position = position;
+    return 0;
+}
+
 int driver_checkpoint(struct driver *driver, uint64_t *ret_index, struct slice *ret_bytes)
 {
     struct driver_position position = {
@@ -108,6 +127,28 @@ static uint64_t first_retained(const struct driver *driver, uint64_t index)
     return low;
 }
 
+/* The same with what is held. Of the last entry that a copy has the log keeps its own: a node that goes on from the copy is
+ * asked whether it has the same, and the term must be known for that (Raft §5.3). */
+static uint64_t first_held(const struct driver *driver, uint64_t first)
+{
+    uint64_t low = log_first_index(driver->log);
+    uint64_t held = driver->hold > low ? driver->hold : low;
+    return held < first ? held : first;
+}
+
+void driver_hold(struct driver *driver, uint64_t index)
+{
+    driver->hold = index;
+}
+
+uint64_t driver_held_bytes(const struct driver *driver)
+{
+    if (driver->hold >= driver->kept_first) {
+        return 0;
+    }
+    return log_bytes_from(driver->log, driver->hold) - log_bytes_from(driver->log, driver->kept_first);
+}
+
 int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice bytes)
 {
     struct driver_position position;
@@ -119,7 +160,8 @@ int driver_checkpoint_stored(struct driver *driver, uint64_t index, struct slice
     driver->checkpoint_index = index;
     driver->checkpoint_term = position.term;
 
-    uint64_t first = first_retained(driver, index);
+    driver->kept_first = first_retained(driver, index);
+    uint64_t first = first_held(driver, driver->kept_first);
     struct raft_event event = {.type = RAFT_SNAPSHOT};
     event.snapshot.metadata.index = index;
     event.snapshot.metadata.term = position.term;

@@ -143,9 +143,9 @@ static void send_append(struct driver *driver, const struct raft_message *messag
 static void note_rebuild(struct driver *driver, uint64_t id)
 {
     if (driver_peer_rebuild(driver, id)) {
-        journal_error(driver->options.journal, "raft",
-                      "node %llu is behind the oldest entry of our log (%llu): it needs a rebuild",
-                      (unsigned long long)id, (unsigned long long)log_first_index(driver->log));
+        journal_warning(driver->options.journal, "raft",
+                        "node %llu is behind the oldest entry of our log (%llu): it needs a copy of the state",
+                        (unsigned long long)id, (unsigned long long)log_first_index(driver->log));
     }
 }
 

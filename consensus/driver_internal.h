@@ -9,6 +9,7 @@
 #include "consensus/driver.h"
 #include "consensus/guard.h"
 #include "consensus/log.h"
+#include "consensus/log_path.h"
 #include "consensus/message.h"
 #include "consensus/meta.h"
 #include "proto/base/arena.h"
@@ -47,14 +48,15 @@ struct driver_peer {
     uint64_t offered; /* After which entry we last offered entries, how often again, */
     uint64_t offers;  /* and whether it has answered anything since. */
     bool answered;
-    bool rebuild; /* It needed entries that our log no longer has, and none that it has since. */
+    bool rebuild;    /* It needed entries that our log no longer has, and none that it has since. */
+    uint64_t probed; /* Its last entry, when we asked whether ours is the same. */
 };
 
 struct driver {
     struct driver_options options;
     struct raft raft;
     struct log *log;
-    char log_dir[512]; /* The log borrows it. */
+    char log_dir[LOG_PATH_LEN_MAX]; /* The log borrows it. */
     struct meta *meta;
     struct guards guards;
     struct arena arena;     /* For the message being received. */
@@ -88,6 +90,9 @@ struct driver {
     uint64_t checkpoint_term;
     uint64_t applied_term;
 
+    uint64_t hold;       /* As driver_hold() has it. */
+    uint64_t kept_first; /* What the last checkpoint would have left as our first entry, but for that. */
+
     /* Membership as of the applied index, for checkpoints. */
     struct raft_configuration applied_configuration;
     uint64_t applied_configuration_index;
@@ -100,9 +105,10 @@ struct driver {
 
     uint64_t barrier_term; /* The term for which a barrier was submitted, if any. */
 
-    /* The leader's term and our last entry when we last said that this node needs a rebuild. */
+    /* The leader's term and our last entry when we last said that this node needs a rebuild, and when that was. */
     uint64_t rebuild_term;
     uint64_t rebuild_last;
+    uint64_t rebuild_ms;
 };
 
 /* The entries that an event brings with it: what update.entries may point into. */
@@ -151,6 +157,8 @@ unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log
 unsigned driver_inflight(const struct driver *driver);
 /* It needs entries that our log no longer has. True when that is news. */
 bool driver_peer_rebuild(struct driver *driver, uint64_t id);
+/* Whether a node that needs them is to be asked if its last entry is ours: not when it was. Notes that it is. */
+bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t last);
 /* Tells those that wait for it what is committed. */
 void driver_prompt(struct driver *driver);
 
@@ -189,6 +197,15 @@ struct driver_position {
 };
 int driver_position_decode(struct slice bytes, struct driver_position *ret_position) NODISCARD;
 int driver_position_encode(const struct driver_position *position, struct slice *ret_bytes) NODISCARD;
+/* That of the options, which must be of their applied index. `detail` gets one line on error. */
+int driver_position_load(const struct driver_options *options, struct driver_position *ret_position, char *detail,
+                         size_t detail_len) NODISCARD;
+
+/* driver_rebuild.c. Of a leader: a node, which may have been offered a snapshot, has answered. */
+void driver_rebuild_probe(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
+/* Of a follower: whether it has all that an offered snapshot holds; and that it has not. */
+bool driver_rebuild_needless(const struct driver *driver, const struct raft_install_snapshot *install);
+void driver_rebuild_behind(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install);
 
 /* driver_change.c: proposes a membership. `next` is borrowed. ERR_BUSY and ERR_REFUSED come with a reason. */
 int driver_change(struct driver *driver, const struct raft_configuration *next, const char **ret_why) NODISCARD;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "consensus/driver_internal.h"
-#include "consensus/log_path.h"
 #include "proto/base/check.h"
 
 #define ELECTION_TIMEOUT_MS 300u
@@ -15,6 +14,10 @@
 #define CACHE_LEN_MAX (64 * MIB)
 #define RETAIN_LEN (1 * GIB)
 #define MESSAGE_ARENA_MAX (1 * MIB)
+/* For how many election timeouts the engine waits for a snapshot that it has offered, deaf to what the node says of its log
+ * once we have made another checkpoint. Nothing is on its way then, and the node may have got a copy elsewhere; but an offer
+ * takes the place of a heartbeat. */
+#define OFFER_ELECTIONS 2u
 
 static void log_stored(void *arg, uint64_t index)
 {
@@ -59,12 +62,10 @@ static int make_dir(const struct driver_options *options)
 static int open_files(struct driver *driver, struct meta_value *ret_meta, char *detail, size_t detail_len)
 {
     const struct driver_options *options = &driver->options;
-    int len = snprintf(driver->log_dir, sizeof driver->log_dir, "%s/log", options->dir);
-    if (len < 0 || (size_t)len >= sizeof driver->log_dir) {
-        (void)snprintf(detail, detail_len, "%s: the path is too long", options->dir);
-        return ERR_INVALID;
+    int err = log_path(options->dir, "log", driver->log_dir);
+    if (err == 0) {
+        err = make_dir(options);
     }
-    int err = make_dir(options);
     if (err != 0) {
         (void)snprintf(detail, detail_len, "%s: %s", options->dir, err_text(err));
         return err;
@@ -286,14 +287,8 @@ static int load_checkpoint(struct driver *driver, const struct driver_options *o
         return 0;
     }
     struct driver_position position;
-    int err = driver_position_decode(options->checkpoint, &position);
-    if (err == 0 && position.index != options->applied_index) {
-        raft_configuration_close(&position.configuration);
-        err = ERR_CORRUPT;
-    }
+    int err = driver_position_load(options, &position, detail, detail_len);
     if (err != 0) {
-        (void)snprintf(detail, detail_len, "the position kept with the checkpoint at entry %llu cannot be read: %s",
-                       (unsigned long long)options->applied_index, err_text(err));
         return err;
     }
     driver->checkpoint_index = position.index;
@@ -322,6 +317,7 @@ static int init_engine(struct driver *driver)
     raft_set_pre_vote(&driver->raft, true);
     raft_set_election_timeout(&driver->raft, options->election_timeout_ms);
     raft_set_heartbeat_timeout(&driver->raft, options->heartbeat_ms);
+    raft_set_install_snapshot_timeout(&driver->raft, OFFER_ELECTIONS * options->election_timeout_ms);
     return 0;
 }
 
@@ -334,6 +330,7 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
     if (driver == NULL) {
         return ERR_NOMEM;
     }
+    driver->hold = UINT64_MAX;
     driver->options = *options;
     driver->options.checkpoint = (struct slice){0}; /* Borrowed for this call only. */
     set_defaults(&driver->options);

@@ -72,6 +72,7 @@ void driver_peer_forget(struct driver *driver, uint64_t id)
     unsigned i = place_of(driver, id);
     if (i < MEMBERS_MAX) {
         driver->peers[i].told = 0;
+        driver->peers[i].probed = 0;
     }
 }
 
@@ -135,8 +136,19 @@ bool driver_peer_rebuild(struct driver *driver, uint64_t id)
 {
     struct driver_peer *peer = peer_of(driver, id);
     bool news = peer != NULL && !peer->rebuild;
-    if (news) {
+    if (peer != NULL) {
         peer->rebuild = true;
+        peer->probed = 0; /* It may be another by now, with a log that goes on elsewhere. */
+    }
+    return news;
+}
+
+bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t last)
+{
+    struct driver_peer *peer = peer_of(driver, id);
+    bool news = peer != NULL && peer->rebuild && peer->probed != last;
+    if (news) {
+        peer->probed = last;
     }
     return news;
 }

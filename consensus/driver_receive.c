@@ -136,23 +136,8 @@ static int receive_append(struct driver *driver)
     return 0;
 }
 
-/* Once for each leader, and each time that our log has grown since: the leader asks at every heartbeat. */
-static void say_rebuild(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install)
-{
-    uint64_t last = log_last_index(driver->log);
-    if (driver->rebuild_term == install->term && driver->rebuild_last == last) {
-        return;
-    }
-    driver->rebuild_term = install->term;
-    driver->rebuild_last = last;
-    journal_error(driver->options.journal, "raft",
-                  "the leader (node %llu) no longer has the entries that this node lacks (%llu to %llu): "
-                  "this node needs a rebuild",
-                  (unsigned long long)leader, (unsigned long long)last + 1, install->last_index);
-}
-
 /* A leader offers a snapshot because its log no longer has what we need. What we hold already is confirmed; the rest cannot
- * be taken over a Raft message: the bulk of a state has its own way, and the leader asks again. */
+ * be taken over a Raft message: the bulk of a state has its own way (driver_rejoin.c), and the leader asks again. */
 static int receive_install(struct driver *driver)
 {
     struct raft_install_snapshot *install = &driver->message.raft.install_snapshot;
@@ -161,8 +146,8 @@ static int receive_install(struct driver *driver)
         return 0;
     }
     bool old_term = install->term < raft_current_term(&driver->raft);
-    if (!old_term && driver_term_of(driver, install->last_index) != install->last_term) {
-        say_rebuild(driver, driver->message.raft.server_id, install);
+    if (!old_term && !driver_rebuild_needless(driver, install)) {
+        driver_rebuild_behind(driver, driver->message.raft.server_id, install);
         return 0;
     }
     int err =
@@ -262,6 +247,7 @@ static int receive_frame(struct driver *driver, uint64_t from, const struct fram
         if (!guard_result(&driver->guards, &driver->raft, from, &message->append_entries_result)) {
             return 0;
         }
+        driver_rebuild_probe(driver, from, &message->append_entries_result);
         break;
     case RAFT_REQUEST_VOTE_RESULT:
         /* Late answers: as a follower or leader the engine would read the candidate's part of its state, which is not

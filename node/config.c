@@ -48,6 +48,7 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_UINT_PTR("heartbeat_ms", OPTIONAL, struct config_file, heartbeat_ms),
     CYAML_FIELD_UINT_PTR("checkpoint_mib", OPTIONAL, struct config_file, checkpoint_mib),
     CYAML_FIELD_UINT_PTR("retain_mib", OPTIONAL, struct config_file, retain_mib),
+    CYAML_FIELD_UINT_PTR("rebuild_mib_per_s", OPTIONAL, struct config_file, rebuild_mib_per_s),
     CYAML_FIELD_UINT_PTR("segment_mib", OPTIONAL, struct config_file, segment_mib),
     CYAML_FIELD_UINT_PTR("cache_mib", OPTIONAL, struct config_file, cache_mib),
     CYAML_FIELD_UINT_PTR("body_mib", OPTIONAL, struct config_file, body_mib),

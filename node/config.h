@@ -26,6 +26,7 @@
 #define CONFIG_CHECKPOINT_BYTES_MIN (1 * MIB)
 #define CONFIG_CHECKPOINT_BYTES_MAX (16 * GIB)
 #define CONFIG_RETAIN_BYTES_DEFAULT (1 * GIB)
+#define CONFIG_REBUILD_RATE_DEFAULT (64 * MIB)
 #define CONFIG_SEGMENT_BYTES_DEFAULT (64 * MIB)
 #define CONFIG_SEGMENT_BYTES_MIN (1 * MIB)
 #define CONFIG_SEGMENT_BYTES_MAX (1 * GIB)
@@ -65,6 +66,7 @@ struct config {
     unsigned disk_stall_ms;        /* A leader whose disk has not answered for so long hands over. */
     uint64_t checkpoint_bytes;
     uint64_t retain_bytes;
+    uint64_t rebuild_rate; /* Bytes a second. */
     uint64_t segment_bytes;
     uint64_t cache_bytes;
     uint64_t reserve_bytes;       /* Of log, kept allocated ahead of need. */

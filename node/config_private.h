@@ -29,6 +29,7 @@ struct config_file {
     uint64_t *heartbeat_ms;
     uint64_t *checkpoint_mib;
     uint64_t *retain_mib;
+    uint64_t *rebuild_mib_per_s;
     uint64_t *segment_mib;
     uint64_t *cache_mib;
     uint64_t *body_mib;

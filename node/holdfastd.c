@@ -53,6 +53,7 @@ struct daemon {
     uv_signal_t terminate;
     uv_signal_t interrupt;
     struct node *node;
+    bool again; /* The node is to be started anew. */
 };
 
 static int usage_error(const char *what)
@@ -147,9 +148,10 @@ static void on_signal(uv_signal_t *signal, int number)
     node_stop(daemon->node);
 }
 
-static void on_stopped(void *arg)
+static void on_stopped(void *arg, bool again)
 {
     struct daemon *daemon = arg;
+    daemon->again = again;
     uv_close((uv_handle_t *)&daemon->terminate, NULL);
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
 }
@@ -164,32 +166,44 @@ static void watch_signals(struct daemon *daemon)
     CHECK(uv_signal_start(&daemon->interrupt, on_signal, SIGINT) == 0);
 }
 
-static int run(const struct config *config)
+/* From the node's start until everything of it is closed. */
+static int run_once(const struct config *config, struct journal *journal, bool *ret_again)
 {
-    struct text_journal journal;
     struct daemon daemon = {0};
     char detail[512] = "";
-    text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
-    raise_limits(&journal.base, config);
-    (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&daemon.loop) == 0);
     struct node_options options = {
         .loop = &daemon.loop,
         .config = config,
-        .journal = &journal.base,
+        .journal = journal,
         .arg = &daemon,
         .stopped = on_stopped,
     };
-    journal_info(&journal.base, "node", "holdfastd " HOLDFAST_VERSION " starts, node %llu of cluster %s",
-                 (unsigned long long)config->node, config->cluster);
     int err = node_start(&options, &daemon.node, detail, sizeof detail);
     if (err != 0) {
-        journal_error(&journal.base, "node", "cannot start: %s", detail[0] != '\0' ? detail : err_text(err));
+        journal_error(journal, "node", "cannot start: %s", detail[0] != '\0' ? detail : err_text(err));
     } else {
         watch_signals(&daemon);
     }
     (void)uv_run(&daemon.loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&daemon.loop) == 0);
+    *ret_again = daemon.again;
+    return err;
+}
+
+static int run(const struct config *config)
+{
+    struct text_journal journal;
+    bool again = false;
+    int err;
+    text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
+    raise_limits(&journal.base, config);
+    (void)signal(SIGPIPE, SIG_IGN);
+    journal_info(&journal.base, "node", "holdfastd " HOLDFAST_VERSION " starts, node %llu of cluster %s",
+                 (unsigned long long)config->node, config->cluster);
+    do {
+        err = run_once(config, &journal.base, &again);
+    } while (err == 0 && again);
     if (err == 0) {
         journal_info(&journal.base, "node", "stopped");
     }

@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "node/core/shard.h"
+#include "node/core/state_dir.h"
 #include "node/data_dir.h"
 #include "node/posix_disk.h"
 #include "node/system_clock.h"
 #include "node/system_memory.h"
 #include "proto/base/check.h"
 #include "rpc/native/native_server.h"
+#include "rpc/peer/peer_bulk.h"
 #include "rpc/peer/peer_links.h"
 #include "statemachine/store_rocksdb.h"
 
@@ -34,7 +36,7 @@ struct node {
     const struct config *config;
     struct journal *journal;
     void *arg;
-    void (*stopped)(void *arg);
+    void (*stopped)(void *arg, bool again);
     struct system_clock clock;
     struct data_dir *data_dir;
     struct posix_disk *disk;
@@ -46,8 +48,10 @@ struct node {
     uv_prepare_t before_poll;
     uv_check_t after_poll;
     uint64_t due_ms;
-    uint64_t stranger_said_ms; /* When a peer's foreign directory was complained of. */
-    unsigned handles;          /* Of the four above that are not closed. */
+    uint64_t stranger_said_ms;         /* When a peer's foreign directory was complained of. */
+    unsigned handles;                  /* Of the four above that are not closed. */
+    struct state_dir state;            /* Which directory is the state's. */
+    char copy[STATE_DIR_NAME_LEN_MAX]; /* That of one which is to take its place; "": none. */
     bool stopping;
     bool closing;
 };
@@ -62,6 +66,38 @@ static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
         return false;
     }
     return peer_links_send(node->peers, to, frame);
+}
+
+static bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame)
+{
+    struct node *node = arg;
+    if (node->peers == NULL) {
+        frame_out_done(frame);
+        return false;
+    }
+    if (asking && peer_bulk_dial(node->peers, to) != 0) {
+        frame_out_done(frame); /* It is asked again. */
+        return false;
+    }
+    return peer_bulk_send(node->peers, to, asking, frame);
+}
+
+static void node_bulk_hang_up(void *arg, uint64_t to)
+{
+    struct node *node = arg;
+    if (node->peers != NULL) {
+        peer_bulk_hang_up(node->peers, to);
+    }
+}
+
+static void node_close(struct node *node);
+
+/* Called from within the shard's turn: it is closed when that is over (node_turn()). */
+static void node_replaced(void *arg, const char *name)
+{
+    struct node *node = arg;
+    (void)snprintf(node->copy, sizeof node->copy, "%s", name);
+    journal_info(node->journal, "node", "a copy of another node's state takes the place of this one's: starting anew");
 }
 
 static uint64_t node_memory_used(void *arg)
@@ -89,7 +125,24 @@ static int node_received(void *arg, uint64_t from, const struct frame *frame)
 {
     struct node *node = arg;
     bool known = frame->type == FRAME_PEER_RAFT || frame->type == FRAME_PEER_GATEWAY;
+    if (node->closing) {
+        return 0; /* What would be stored and answered now is not in the copy that takes the state's place. */
+    }
     return known ? shard_receive(node->shard, from, frame) : ERR_BROKEN;
+}
+
+static int node_bulk_received(void *arg, uint64_t from, bool asking, const struct frame *frame)
+{
+    struct node *node = arg;
+    return node->closing ? 0 : shard_receive_bulk(node->shard, from, asking, frame);
+}
+
+static void node_bulk_changed(void *arg, uint64_t peer, bool connected)
+{
+    struct node *node = arg;
+    if (!connected && !node->closing) {
+        shard_bulk_lost(node->shard, peer);
+    }
 }
 
 static void node_peer_changed(void *arg, uint64_t peer, bool connected, const char *client_address)
@@ -115,8 +168,6 @@ static int node_peer_known(void *arg, uint64_t peer, uint64_t incarnation)
 
 /* The end of a turn. */
 
-static void node_close(struct node *node);
-
 static void node_turn(struct node *node)
 {
     if (node->shard == NULL || node->closing) {
@@ -124,7 +175,7 @@ static void node_turn(struct node *node)
     }
     shard_step(node->shard);
     peer_links_flush(node->peers);
-    if (node->stopping && shard_stopped(node->shard)) {
+    if (node->copy[0] != '\0' || (node->stopping && shard_stopped(node->shard))) {
         node_close(node);
     }
 }
@@ -166,11 +217,12 @@ static void node_before_poll(uv_prepare_t *prepare)
 
 static void node_free(struct node *node)
 {
-    void (*stopped)(void *arg) = node->stopped;
+    void (*stopped)(void *arg, bool again) = node->stopped;
     void *arg = node->arg;
+    bool again = node->copy[0] != '\0' && !node->stopping;
     free(node);
     if (stopped != NULL) {
-        stopped(arg);
+        stopped(arg, again);
     }
 }
 
@@ -195,6 +247,23 @@ static void node_leave_stalled_disk(struct node *node)
     }
 }
 
+/* One step: before it the old state counts, after it the copy. */
+static void node_switch_state(struct node *node)
+{
+    if (node->copy[0] == '\0') {
+        return;
+    }
+    int err = state_dir_switch(posix_disk_base(node->disk), SHARD_DIR, node->copy);
+    if (err == ERR_NO_SPACE) {
+        /* The node begins anew with the old state, is behind once more, and finds the copy whole. */
+        journal_warning(node->journal, "node", "the disk is full: the state stays what it was");
+        return;
+    }
+    if (err != 0) {
+        node_fatal(node, err, "the state could not be switched to the copy");
+    }
+}
+
 static void node_close_files(struct node *node)
 {
     node_leave_stalled_disk(node);
@@ -202,6 +271,7 @@ static void node_close_files(struct node *node)
     posix_disk_close(node->disk);
     shard_close(node->shard);
     node->shard = NULL;
+    node_switch_state(node);
     data_dir_close(node->data_dir);
     uv_close((uv_handle_t *)&node->due, node_handle_closed);
     uv_close((uv_handle_t *)&node->patience, node_handle_closed);
@@ -277,15 +347,19 @@ static int node_open_store(struct node *node, struct store **ret_store, char *de
 {
     struct disk *disk = posix_disk_base(node->disk);
     char path[4096];
-    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/state", node->config->data_dir);
-    if (written < 0 || (size_t)written >= sizeof path) {
-        (void)snprintf(detail, detail_len, "the path of the data directory is too long");
-        return ERR_INVALID;
-    }
     int err = disk->ops->make_dir(disk, SHARD_DIR);
     if (err != 0) {
         (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
         return err;
+    }
+    err = state_dir_read(disk, SHARD_DIR, &node->state, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/%s", node->config->data_dir, node->state.name);
+    if (written < 0 || (size_t)written >= sizeof path) {
+        (void)snprintf(detail, detail_len, "the path of the data directory is too long");
+        return ERR_INVALID;
     }
     struct store_rocksdb_options options = {.path = path, .direct = posix_disk_is_direct(node->disk)};
     return store_rocksdb_open(&options, ret_store, detail, detail_len);
@@ -325,6 +399,10 @@ static struct shard_options node_shard_options(struct node *node)
         .disk_stall_ms = config->disk_stall_ms,
         .arg = node,
         .send = node_send,
+        .rebuild_rate = config->rebuild_rate,
+        .bulk_send = node_bulk_send,
+        .bulk_hang_up = node_bulk_hang_up,
+        .replaced = node_replaced,
         .memory_used = node_memory_used,
         .relax = node_relax,
         .fatal = node_fatal,
@@ -348,9 +426,17 @@ static int node_open_shard(struct node *node, char *detail, size_t detail_len)
     options.members = members;
     options.members_len = config->members_len;
     options.store = store;
+    options.fresh = node->state.fresh;
     err = shard_open(&options, &node->shard, detail, detail_len);
     if (err != 0) {
         return err;
+    }
+    if (node->state.fresh) {
+        err = state_dir_settle(options.disk, SHARD_DIR, &node->state);
+        if (err != 0 && err != ERR_NO_SPACE) { /* What is left to do on a full disk is done at the next start. */
+            (void)snprintf(detail, detail_len, "%s/" SHARD_DIR "/current: %s", config->data_dir, err_text(err));
+            return err;
+        }
     }
     for (unsigned i = 0; i < config->members_len; i++) {
         shard_peer_changed(node->shard, config->members[i].id, false, config->members[i].client_address);
@@ -395,6 +481,8 @@ static int node_listen_peers(struct node *node, char *detail, size_t detail_len)
         .members_len = config->members_len,
         .arg = node,
         .received = node_received,
+        .bulk_received = node_bulk_received,
+        .bulk_changed = node_bulk_changed,
         .changed = node_peer_changed,
         .known = node_peer_known,
     };

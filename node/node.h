@@ -7,6 +7,7 @@
 #ifndef HOLDFAST_NODE_NODE_H
 #define HOLDFAST_NODE_NODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -24,7 +25,9 @@ struct node_options {
     const struct config *config; /* Borrowed until stopped, as is the journal. */
     struct journal *journal;
     void *arg;
-    void (*stopped)(void *arg); /* After node_stop(), when everything is closed; the node has been freed. */
+    /* When everything is closed; the node has been freed. After node_stop(), or (`again`) because a copy of another node's state
+     * has taken the place of this one's: the node is to be started anew. */
+    void (*stopped)(void *arg, bool again);
 };
 
 /* Opens the data directory, recovers, and listens; says "ready" in the journal. On error everything that had been

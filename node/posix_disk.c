@@ -154,6 +154,7 @@ static const struct disk_ops posix_disk_ops = {
     .truncate = posix_truncate,
     .rename = posix_rename,
     .remove = posix_remove,
+    .remove_dir = posix_remove_dir,
     .sync_dir = posix_sync_dir,
     .free_space = posix_free_space,
     .append = posix_append,

@@ -79,6 +79,7 @@ int posix_allocate(struct disk_file *base, uint64_t size);
 int posix_truncate(struct disk_file *base, uint64_t size);
 int posix_rename(struct disk *base, const char *from, const char *to);
 int posix_remove(struct disk *base, const char *path);
+int posix_remove_dir(struct disk *base, const char *path);
 int posix_sync_dir(struct disk *base, const char *path);
 int posix_free_space(struct disk *base, uint64_t *ret_free);
 

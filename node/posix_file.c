@@ -345,6 +345,16 @@ int posix_remove(struct disk *base, const char *path)
     return unlinkat(disk->root_fd, checked(path), 0) == 0 ? 0 : posix_disk_failed(disk, "remove", path, errno);
 }
 
+int posix_remove_dir(struct disk *base, const char *path)
+{
+    struct posix_disk *disk = posix_disk_of(base);
+    if (unlinkat(disk->root_fd, checked(path), AT_REMOVEDIR) == 0) {
+        return 0;
+    }
+    /* Some file systems say of one that is not empty that it exists. */
+    return posix_disk_failed(disk, "remove", path, errno == EEXIST ? ENOTEMPTY : errno);
+}
+
 int posix_sync_dir(struct disk *base, const char *path)
 {
     struct posix_disk *disk = posix_disk_of(base);

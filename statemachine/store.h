@@ -40,6 +40,13 @@ struct store_ops {
     int (*scan)(struct store *store, struct slice first, struct slice end,
                 int (*each)(void *arg, struct slice key, struct slice value), void *arg);
 
+    /* Makes a copy of all rows as the last write left them, as files of a new directory of that name beside the store's own;
+     * the store takes no notice of it later. Where the file system allows it the files are the same ones (hard links).
+     * Runs off the loop's thread, not beside a write. The files are not synced: a copy is of no use after a crash of the
+     * machine. ERR_EXISTS: the name is taken. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: what was begun is to be removed by the
+     * caller, as after a crash: it is under that name, or that name with ".tmp" behind it. */
+    int (*copy)(struct store *store, const char *name);
+
     void (*close)(struct store *store);
 };
 

@@ -51,7 +51,8 @@ static struct store_rocksdb *store_rocksdb_of(struct store *store)
     return container_of(store, struct store_rocksdb, store);
 }
 
-/* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...". Frees the text. */
+/* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...", "Invalid argument:
+ * Directory exists". Frees the text. */
 static int store_rocksdb_error(char *text)
 {
     int err = ERR_IO;
@@ -59,6 +60,8 @@ static int store_rocksdb_error(char *text)
         err = ERR_CORRUPT;
     } else if (strstr(text, "No space left") != NULL) {
         err = ERR_NO_SPACE;
+    } else if (strcmp(text, "Invalid argument: Directory exists") == 0) {
+        err = ERR_EXISTS;
     } else if (strstr(text, "lock ") != NULL) {
         err = ERR_LOCKED;
     }
@@ -257,6 +260,41 @@ static int store_rocksdb_scan(struct store *base, struct slice first, struct sli
     return err;
 }
 
+/* The path of that name beside the store's own directory. NULL: out of memory. */
+static char *store_rocksdb_beside(const struct store_rocksdb *store, const char *name)
+{
+    const char *slash = strrchr(store->path, '/');
+    CHECK(strchr(name, '/') == NULL && (slash == NULL || slash[1] != '\0'));
+    size_t dir_len = slash == NULL ? 0 : (size_t)(slash + 1 - store->path);
+    char *path = malloc(dir_len + strlen(name) + 1);
+    if (path != NULL) {
+        memcpy(path, store->path, dir_len);
+        memcpy(path + dir_len, name, strlen(name) + 1);
+    }
+    return path;
+}
+
+/* What a write that failed has left in memory is not copied: the database is opened anew before. Otherwise RocksDB's memory
+ * is empty here, and its flush before the copy, which must be asked for, has nothing to do: without one it would take its
+ * own log instead, which is off. */
+static int store_rocksdb_copy(struct store *base, const char *name)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    int err = store_rocksdb_failed(store) ? store_rocksdb_reopen(store) : 0;
+    char *path = err == 0 ? store_rocksdb_beside(store, name) : NULL;
+    if (path == NULL) {
+        return err == 0 ? ERR_NOMEM : err;
+    }
+    char *error = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &error);
+    if (error == NULL) {
+        rocksdb_checkpoint_create(checkpoint, path, 0, &error);
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    free(path);
+    return error == NULL ? 0 : store_rocksdb_error(error);
+}
+
 static void store_rocksdb_free(struct store_rocksdb *store)
 {
     if (store->db != NULL) {
@@ -284,6 +322,7 @@ static const struct store_ops store_rocksdb_ops = {
     .write = store_rocksdb_write,
     .get = store_rocksdb_get,
     .scan = store_rocksdb_scan,
+    .copy = store_rocksdb_copy,
     .close = store_rocksdb_close,
 };
 

@@ -18,6 +18,7 @@ static void take(void *arg, struct frame *frame)
         CHECK(peer_hello_decode(&again, arena, &same) == 0);
         CHECK(strcmp(same.cluster, hello.cluster) == 0 && strcmp(same.client_address, hello.client_address) == 0);
         CHECK(same.node == hello.node && same.to == hello.to && same.incarnation == hello.incarnation);
+        CHECK(same.bulk == hello.bulk);
         CHECK(strlen(hello.cluster) <= NAME_LEN_MAX && strlen(hello.client_address) <= ADDRESS_LEN_MAX);
         frame_out_done(&out);
     }

@@ -196,8 +196,25 @@ static int op_rename(struct disk *disk, const char *from, const char *to)
 static int op_remove(struct disk *disk, const char *path)
 {
     struct sim_disk *sim = sim_of(disk);
-    if (sim_names_find(&sim->now, path) == NULL) {
-        return ERR_NOT_FOUND;
+    const struct sim_name *name = sim_names_find(&sim->now, path);
+    if (name == NULL || name->inode == NULL) {
+        return name == NULL ? ERR_NOT_FOUND : ERR_IO;
+    }
+    sim_disk_name(sim, SIM_NAMING_REMOVE, path, "", NULL);
+    return 0;
+}
+
+static int op_remove_dir(struct disk *disk, const char *path)
+{
+    struct sim_disk *sim = sim_of(disk);
+    const struct sim_name *name = sim_names_find(&sim->now, path);
+    if (name == NULL || name->inode != NULL) {
+        return name == NULL ? ERR_NOT_FOUND : ERR_IO;
+    }
+    for (size_t i = 0; i < sim->now.len; i++) {
+        if (sim_is_parent(path, sim->now.names[i].path)) {
+            return ERR_IO;
+        }
     }
     sim_disk_name(sim, SIM_NAMING_REMOVE, path, "", NULL);
     return 0;
@@ -293,6 +310,7 @@ const struct disk_ops sim_disk_operations = {
     .truncate = op_truncate,
     .rename = op_rename,
     .remove = op_remove,
+    .remove_dir = op_remove_dir,
     .sync_dir = op_sync_dir,
     .free_space = op_free_space,
     .append = op_append,

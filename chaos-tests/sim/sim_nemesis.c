@@ -20,6 +20,9 @@ static void nemesis_calm(struct sim_world *world)
 /* Once things are mended, a follower may still take half a second until it asks its disk again, and some heartbeats
  * until it is offered what it refused: meanwhile the others go on, and what it needs must not go. */
 #define WATCH_US 100000u
+/* How long a node in exile is away at most, and how often it is looked after. */
+#define EXILE_US 6000000u
+#define RECALL_US 20000u
 
 /* What a node has, or what the leader knows of that: after a while in which no answers came through, it may be much
  * less. */
@@ -37,12 +40,12 @@ static uint64_t nemesis_node_has(const struct sim_node *node, const struct sim_n
     return has;
 }
 
-/* Whether a node is so far behind that the log it needs might soon be gone: it would need a rebuild. */
+/* Whether a node is so far behind that the log it needs might soon be gone: most worlds are spared rebuilds. */
 static bool nemesis_overdone(struct sim_world *world)
 {
     struct sim_node *leader = sim_world_leader(world);
     struct driver_status status;
-    if (leader == NULL) {
+    if (leader == NULL || world->rebuilds) {
         return false;
     }
     driver_status(shard_driver(leader->shard), &status);
@@ -103,6 +106,48 @@ static void nemesis_event(struct sim_event *event)
 bool sim_nemesis_done(const struct sim_world *world)
 {
     return world->nemesis.planned == SIM_PLAN_LEN && world->stats.counts[SIM_STAT_DIRTY_CRASHES] > 0;
+}
+
+/* Brings the node in exile back as soon as the leader's log no longer has what it needs, or when it has been away for long. */
+static void nemesis_recall(struct sim_event *event)
+{
+    struct sim_world *world = event->object;
+    struct sim_node *node = &world->nodes[event->a];
+    struct sim_node *leader = sim_world_leader(world);
+    if (node->shard != NULL || event->b != node->life) {
+        return;
+    }
+    bool behind = leader != NULL && log_first_index(driver_log(shard_driver(leader->shard))) > node->said_stored + 1;
+    if (behind || world->phase != SIM_WORK) {
+        sim_world_count(world, SIM_STAT_BEHIND, behind);
+        sim_node_start(node);
+        return;
+    }
+    struct sim_event next = *event;
+    next.at_us = sim_world_now(world) + RECALL_US;
+    sim_queue_push(&world->queue, next);
+}
+
+/* One node is away while the others go on, until it needs a copy of their state. */
+static void nemesis_exile(struct sim_event *event)
+{
+    struct sim_world *world = event->object;
+    struct sim_nemesis *nemesis = &world->nemesis;
+    if (world->phase != SIM_WORK) {
+        return;
+    }
+    struct sim_node *node = &world->nodes[sim_random_between(&nemesis->random, 0, world->nodes_len - 1)];
+    if (node->shard != NULL) {
+        sim_node_crash(node, EXILE_US);
+        sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) + RECALL_US,
+                                                         .fire = nemesis_recall,
+                                                         .object = world,
+                                                         .a = node->index,
+                                                         .b = node->life});
+    }
+    sim_queue_push(
+        &world->queue,
+        (struct sim_event){.at_us = sim_world_now(world) + world->work_us / 3, .fire = nemesis_exile, .object = world});
 }
 
 /* A client that never comes back: what it holds must come free by itself. */
@@ -168,10 +213,15 @@ void sim_nemesis_init(struct sim_world *world)
                                       .object = &world->clients[world->clients_len - 1]});
     sim_queue_push(&world->queue,
                    (struct sim_event){.at_us = world->work_us / 8, .fire = nemesis_plan, .object = world});
+    if (world->rebuilds) {
+        sim_queue_push(&world->queue,
+                       (struct sim_event){.at_us = world->work_us / 10, .fire = nemesis_exile, .object = world});
+    }
 }
 
 void sim_nemesis_stop(struct sim_world *world)
 {
     sim_net_heal(world);
+    sim_bulk_heal(world);
     nemesis_calm(world);
 }

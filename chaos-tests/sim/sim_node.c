@@ -3,6 +3,7 @@
 #include "sim_node.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "proto/base/check.h"
 #include "sim_conn.h"
@@ -31,6 +32,26 @@ static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
     struct sim_node *node = arg;
     CHECK(to >= 1 && to <= node->world->nodes_len && to != node->id);
     return sim_net_send(node->world, node->index, (unsigned)to - 1, frame);
+}
+
+static bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame)
+{
+    struct sim_node *node = arg;
+    CHECK(to >= 1 && to <= node->world->nodes_len && to != node->id);
+    return sim_bulk_send(node->world, node->index, (unsigned)to - 1, asking, frame);
+}
+
+static void node_bulk_hang_up(void *arg, uint64_t to)
+{
+    struct sim_node *node = arg;
+    sim_bulk_hang_up(node->world, node->index, (unsigned)to - 1);
+}
+
+/* From within the shard's turn: node_turn() goes on. */
+static void node_replaced(void *arg, const char *name)
+{
+    struct sim_node *node = arg;
+    snprintf(node->copy, sizeof node->copy, "%s", name);
 }
 
 static uint64_t node_memory_used(void *arg)
@@ -158,9 +179,15 @@ static bool node_dirty(const struct sim_node *node)
     return sim_disk_next(node->disk, &kind) && kind == SIM_DISK_APPEND;
 }
 
+static void node_replace(struct sim_node *node);
+
 static void node_turn(struct sim_node *node)
 {
     shard_step(node->shard);
+    if (node->copy[0] != '\0') {
+        node_replace(node);
+        return;
+    }
     sim_checker_turn(node);
     node_schedule_disk(node);
     node_arm(node);
@@ -222,6 +249,16 @@ void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *
     sim_node_wake(node);
 }
 
+void sim_node_receive_bulk(struct sim_node *node, uint64_t from, bool asking, const struct frame *frame)
+{
+    int err = shard_receive_bulk(node->shard, from, asking, frame);
+    if (err != 0) {
+        sim_world_violation(node->world, "node %u calls a frame about a copy, of node %" PRIu64 ", broken: %s",
+                            node->index + 1, from, err_name(err));
+    }
+    sim_node_wake(node);
+}
+
 /* Down, and up again. */
 
 static void node_restart(struct sim_event *event)
@@ -230,6 +267,19 @@ static void node_restart(struct sim_event *event)
     if (node->shard == NULL && event->b == node->life) {
         sim_node_start(node);
     }
+}
+
+static void node_down(struct sim_node *node, uint64_t down_us)
+{
+    struct shard *shard = node->shard;
+    sim_conns_node_gone(node->world, node);
+    sim_net_node_down(node->world, node->index);
+    node->shard = NULL;
+    node->life++;
+    node->copy[0] = '\0';
+    sim_bulk_node_down(node->world, node->index);
+    shard_close(shard);
+    node_push(node, sim_world_now(node->world) + down_us, node_restart);
 }
 
 void sim_node_crash(struct sim_node *node, uint64_t down_us)
@@ -241,6 +291,7 @@ void sim_node_crash(struct sim_node *node, uint64_t down_us)
     uint64_t losses = sim_disk_counters(node->disk)->crashes_with_loss;
     uint64_t torn = sim_disk_counters(node->disk)->sectors_torn;
     sim_checker_crash(node);
+    sim_world_count(world, SIM_STAT_REBUILDS_CRASHED, shard_rebuilding(node->shard));
     if (sim_random_chance(&node->disk_random, 150000)) {
         sim_disk_kill(node->disk);
     } else {
@@ -253,13 +304,55 @@ void sim_node_crash(struct sim_node *node, uint64_t down_us)
     SIM_TRACE(world, "node %u crashes%s, stored %" PRIu64 ", term %" PRIu64, node->index + 1,
               losses > 0 ? " and loses writes" : "", node->said_stored, node->said_term);
     sim_world_note(world, 12, node->id, losses);
-    struct shard *shard = node->shard;
-    sim_conns_node_gone(world, node);
-    sim_net_node_down(world, node->index);
-    node->shard = NULL;
-    node->life++;
-    shard_close(shard);
-    node_push(node, sim_world_now(world) + down_us, node_restart);
+    node_down(node, down_us);
+}
+
+/* A copy takes the place of the state: the shard ends, the name changes, and it begins anew. The power may fail before that, and
+ * after it. */
+static void node_replace(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    char name[STATE_DIR_NAME_LEN_MAX];
+    snprintf(name, sizeof name, "%s", node->copy);
+    SIM_TRACE(world, "node %u has fetched a copy: %s", node->index + 1, name);
+    if (sim_random_chance(&node->disk_random, 200000)) {
+        sim_world_count(world, SIM_STAT_SWITCHES_CRASHED, 1);
+        sim_node_crash(node, 50000);
+        return;
+    }
+    sim_checker_crash(node);
+    sim_disk_kill(node->disk);
+    node_down(node, sim_random_between(&node->disk_random, 1000, 50000));
+    int err = state_dir_switch(sim_disk_ops(node->disk), "shard-0", name);
+    if (err == ERR_NO_SPACE) {
+        return; /* The old state still counts: the node is behind once more, and finds the copy whole. */
+    }
+    if (err != 0) {
+        sim_world_violation(world, "node %u cannot switch to its copy: %s", node->index + 1, err_name(err));
+        return;
+    }
+    sim_world_count(world, SIM_STAT_REBUILT, 1);
+    if (sim_random_chance(&node->disk_random, 200000)) {
+        sim_world_count(world, SIM_STAT_SWITCHES_CRASHED, 1);
+        sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);
+    }
+}
+
+/* What `current` names: rows that have come as a file are taken into the store first. */
+static int node_open_state(struct sim_node *node, struct state_dir *ret_state, struct store **ret_store, char *detail,
+                           size_t detail_len)
+{
+    struct disk *disk = sim_disk_ops(node->disk);
+    char path[STATE_DIR_NAME_LEN_MAX + 16];
+    int err = state_dir_read(disk, "shard-0", ret_state, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    if (ret_state->fresh) {
+        snprintf(path, sizeof path, "shard-0/%s", ret_state->name);
+        err = store_memory_disk_load(node->rows, disk, path);
+    }
+    return err == 0 ? store_memory_open(node->rows, ret_store) : err;
 }
 
 void sim_node_start(struct sim_node *node)
@@ -267,8 +360,12 @@ void sim_node_start(struct sim_node *node)
     struct sim_world *world = node->world;
     struct store *store = NULL;
     char detail[512] = "";
-    int err = store_memory_open(node->rows, &store);
-    CHECK(err == 0);
+    struct state_dir state;
+    int err = node_open_state(node, &state, &store, detail, sizeof detail);
+    if (err != 0) {
+        sim_world_violation(world, "node %u has no state: %s: %s", node->index + 1, err_name(err), detail);
+        return;
+    }
     const struct shard_options options = {.node = node->id,
                                           .cluster = "simulated",
                                           .version = "simulated",
@@ -293,6 +390,10 @@ void sim_node_start(struct sim_node *node)
                                           .disk_stall_ms = node->disk_stall_ms,
                                           .arg = node,
                                           .send = node_send,
+                                          .fresh = state.fresh,
+                                          .bulk_send = node_bulk_send,
+                                          .bulk_hang_up = node_bulk_hang_up,
+                                          .replaced = node_replaced,
                                           .wake = node_wake,
                                           .fatal = node_fatal};
     node->life++;
@@ -307,6 +408,12 @@ void sim_node_start(struct sim_node *node)
     if (err != 0) {
         node->shard = NULL;
         sim_world_violation(world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
+        return;
+    }
+    node->fresh = state.fresh;
+    err = state.fresh ? state_dir_settle(sim_disk_ops(node->disk), "shard-0", &state) : 0;
+    if (err != 0 && err != ERR_NO_SPACE) {
+        sim_world_violation(world, "node %u cannot settle: %s", node->index + 1, err_name(err));
         return;
     }
     shard_set_client_address(node->shard, node->address);

@@ -8,6 +8,7 @@
 
 #include "consensus/driver.h"
 #include "node/core/shard.h"
+#include "node/core/state_dir.h"
 #include "proto/base/clock.h"
 #include "proto/base/journal.h"
 #include "sim_disk.h"
@@ -28,8 +29,10 @@ struct sim_node {
     struct sim_random disk_random;
     struct sim_disk *disk;
     struct store_memory_disk *rows;
-    struct shard *shard; /* NULL: down. */
-    uint64_t life;       /* Counts starts: events of an earlier life are void. */
+    struct shard *shard;               /* NULL: down. */
+    char copy[STATE_DIR_NAME_LEN_MAX]; /* The directory of one that is to take the state's place; "": none. */
+    bool fresh;                        /* This life began with a copy. */
+    uint64_t life;                     /* Counts starts: events of an earlier life are void. */
     bool turn_pending;
     uint64_t timer_us; /* Of the earliest timer event pending; UINT64_MAX: none. */
     uint64_t paused_until_us;
@@ -78,6 +81,8 @@ struct sim_node {
 /* Draws the node's properties and starts it. */
 void sim_node_init(struct sim_world *world, unsigned index);
 void sim_node_done(struct sim_node *node);
+/* A frame on a connection for what is large. */
+void sim_node_receive_bulk(struct sim_node *node, uint64_t from, bool asking, const struct frame *frame);
 
 void sim_node_start(struct sim_node *node);
 /* Loses memory and some of what was not synced; starts again after `down_us`. */

@@ -91,7 +91,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
     node->disk_mean_us = sim_random_between(random, 100, 3000);
     node->drift_ppm = (int64_t)sim_random_between(random, 0, 20000) - 10000;
     node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
-    node->checkpoint_len = sim_random_between(random, 16, 128) << 10;
+    node->checkpoint_len = sim_random_between(random, 16, world->rebuilds ? 32 : 128) << 10;
     node->segment_len = sim_random_between(random, 4, 32) << 12;
     node->fill_len = sim_random_between(random, 0, 4) << 12;
     node->window = (unsigned)sim_random_between(random, 0, 8);
@@ -101,6 +101,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
     sim_disk_set_capacity(node->disk, node->capacity);
     sim_disk_share(node->disk, node_others_len, node);
     store_memory_disk_share(node->rows, node_store_room, node);
+    store_memory_disk_set_files(node->rows, sim_disk_ops(node->disk), "shard-0");
     /* The data directory is there for good before a node runs: making directories is durable on a real disk. */
     struct disk *disk = sim_disk_ops(node->disk);
     int err = disk->ops->make_dir(disk, "shard-0");

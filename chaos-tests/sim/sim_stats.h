@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* X(name, text, required): a required count that is 0 over many runs means that something is not tested any more. Guards
- * 1, 3 and 6 act when members change, guard 10 when a snapshot is sent: neither happens here. */
+ * 1, 3 and 6 act when members change, which does not happen here; guard 10 when the engine installs a snapshot, which it never
+ * does. */
 /* clang-format off */
 #define SIM_STAT_LIST(X) \
     X(OPS, "client operations", 1) \
@@ -80,6 +81,13 @@
     X(PEER_REORDERED, "frames of consensus out of order", 1) \
     X(PEER_BREAKS, "connections between nodes broken", 1) \
     X(PEER_ENDS, "connections between nodes that ended", 1) \
+    X(BEHIND, "nodes further behind than their leader's log", 1) \
+    X(REBUILT, "nodes whose state was replaced by a copy", 1) \
+    X(REBUILDS_CRASHED, "crashes of a node while it fetched a copy", 1) \
+    X(SWITCHES_CRASHED, "crashes around the moment at which a copy takes the state's place", 1) \
+    X(BULK_FRAMES, "frames about copies", 1) \
+    X(BULK_ENDS, "connections for copies that ended", 1) \
+    X(BULK_FLIPPED, "parts of copies with a changed bit", 1) \
     X(CLIENT_BREAKS, "connections of clients broken", 1) \
     X(CLIENTS_CUT_OFF, "clients cut off for long", 1) \
     X(CLIENT_CRASHES, "clients started anew", 1) \

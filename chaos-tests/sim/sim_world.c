@@ -76,7 +76,7 @@ static void world_people(struct sim_world *world)
     }
     world->clients_len = producers + consumers + 1; /* The last one is a consumer that will not live to see the end. */
     /* Together they should do the work in about the time given to the faults. */
-    uint64_t think_us = world->work_us * world->clients_len / (world->options.ops + 1);
+    uint64_t think_us = world->work_us * world->clients_len / (world->ops + 1);
     for (unsigned i = 0; i < world->clients_len; i++) {
         bool producer = i < producers;
         struct sim_client *client = &world->clients[i];
@@ -102,8 +102,12 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     CHECK(world->nodes_len <= SIM_NODES_MAX);
     world->work_us = sim_random_between(&world->random, 4000000, 9000000);
     world->large_bodies = sim_random_chance(&world->random, 200000) ? 250000 : 10000;
-    world->retain_len = (world->large_bodies > 100000 ? 1280u : 256u) << 10;
+    world->rebuilds = sim_random_chance(&world->random, 300000);
+    world->ops =
+        options->ops * (world->rebuilds ? 2 : 1); /* A node is behind only when much has happened without it. */
+    world->retain_len = (world->large_bodies > 100000 ? 1280u : world->rebuilds ? 32u : 256u) << 10;
     sim_net_init(world);
+    sim_bulk_init(world);
     for (unsigned i = 0; i < world->nodes_len; i++) {
         sim_node_init(world, i);
     }
@@ -127,8 +131,7 @@ static void world_look(struct sim_world *world)
     uint64_t now = sim_world_now(world);
     char why[400] = "";
     if (world->phase == SIM_WORK) {
-        if (world->stats.counts[SIM_STAT_OPS] >= world->options.ops && now >= world->work_us &&
-            sim_nemesis_done(world)) {
+        if (world->stats.counts[SIM_STAT_OPS] >= world->ops && now >= world->work_us && sim_nemesis_done(world)) {
             SIM_TRACE(world, "the faults end");
             world->phase = SIM_DRAIN;
             world->drain_since_us = now;

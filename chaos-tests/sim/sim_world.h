@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim_bulk.h"
 #include "sim_checker.h"
 #include "sim_client.h"
 #include "sim_forward.h"
@@ -57,6 +58,9 @@ struct sim_world {
     unsigned queues_len;
     unsigned purged_queue; /* In which clients may purge; SIM_QUEUES_MAX: in none. */
     struct sim_net net;
+    struct sim_bulk bulk;
+    uint64_t ops;  /* To be done. */
+    bool rebuilds; /* Nodes may fall so far behind that they need a copy of the state. */
     struct sim_nemesis nemesis;
     struct sim_checker checker;
     struct sim_history history;

@@ -4,10 +4,12 @@
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "store_memory_copy.h"
 
 struct memory_row {
     RB_ENTRY(memory_row) by_key;
@@ -25,6 +27,8 @@ struct store_memory_disk {
     uint64_t bytes;
     uint64_t (*room)(void *arg); /* NULL: without end. */
     void *room_arg;
+    struct disk *files; /* For copies. */
+    const char *files_dir;
     uint64_t refused;
     bool in_use;
     int fail_write;
@@ -195,6 +199,26 @@ static int store_memory_scan(struct store *base, struct slice first, struct slic
     return 0;
 }
 
+static int store_memory_copy(struct store *base, const char *name)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    struct store_memory_copy *copy;
+    struct memory_row *row;
+    char path[STORE_MEMORY_COPY_PATH_MAX];
+    CHECK(disk->files != NULL);
+    int len = snprintf(path, sizeof path, "%s/%s", disk->files_dir, name);
+    CHECK(len > 0 && (size_t)len < sizeof path);
+    int err = store_memory_copy_new(disk->files, path, disk->rows_len, &copy);
+    if (err != 0) {
+        return err;
+    }
+    RB_FOREACH (row, store_memory_rows, &disk->rows) {
+        store_memory_copy_add(copy, (struct slice){.data = row->key, .len = row->key_len},
+                              (struct slice){.data = row->value, .len = row->value_len});
+    }
+    return store_memory_copy_finish(copy);
+}
+
 static void store_memory_close(struct store *base)
 {
     struct store_memory *store = container_of(base, struct store_memory, store);
@@ -206,6 +230,7 @@ static const struct store_ops store_memory_ops = {
     .write = store_memory_write,
     .get = store_memory_get,
     .scan = store_memory_scan,
+    .copy = store_memory_copy,
     .close = store_memory_close,
 };
 
@@ -247,19 +272,51 @@ int store_memory_open(struct store_memory_disk *disk, struct store **ret_store)
     return 0;
 }
 
+static int disk_add(void *arg, struct slice key, struct slice value)
+{
+    struct memory_row *row = row_new(key, value, (struct slice){0});
+    if (row == NULL) {
+        return ERR_NOMEM;
+    }
+    disk_insert(arg, row);
+    return 0;
+}
+
 int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_disk *from)
 {
     store_memory_disk_wipe(disk);
     struct memory_row *row;
     RB_FOREACH (row, store_memory_rows, &from->rows) {
-        struct memory_row *copy = row_new((struct slice){.data = row->key, .len = row->key_len},
-                                          (struct slice){.data = row->value, .len = row->value_len}, (struct slice){0});
-        if (copy == NULL) {
+        int err = disk_add(disk, (struct slice){.data = row->key, .len = row->key_len},
+                           (struct slice){.data = row->value, .len = row->value_len});
+        if (err != 0) {
             store_memory_disk_wipe(disk);
-            return ERR_NOMEM;
+            return err;
         }
-        disk_insert(disk, copy);
     }
+    return 0;
+}
+
+void store_memory_disk_set_files(struct store_memory_disk *disk, struct disk *files, const char *dir)
+{
+    disk->files = files;
+    disk->files_dir = dir;
+}
+
+/* The rows come into a disk of their own first, so that a file that cannot be read to its end replaces nothing. */
+int store_memory_disk_load(struct store_memory_disk *disk, struct disk *files, const char *path)
+{
+    CHECK(!disk->in_use);
+    struct store_memory_disk loaded = {0};
+    int err = store_memory_copy_read(files, path, disk_add, &loaded);
+    if (err != 0) {
+        store_memory_disk_wipe(&loaded);
+        return err;
+    }
+    store_memory_disk_wipe(disk);
+    disk->rows = loaded.rows;
+    disk->rows_len = loaded.rows_len;
+    disk->bytes = loaded.bytes;
     return 0;
 }
 

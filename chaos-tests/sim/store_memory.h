@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/disk.h"
 #include "statemachine/store.h"
 
 struct store_memory_disk;
@@ -26,6 +27,14 @@ void store_memory_disk_wipe(struct store_memory_disk *disk);
 
 /* Copies all rows of another disk into this one, which is wiped first. ERR_NOMEM leaves it wiped. */
 int store_memory_disk_copy(struct store_memory_disk *disk, struct store_memory_disk *from) NODISCARD;
+
+/* Where the store's copies go: directories of `dir` of that disk (borrowed, with the text), each with one file of rows, which
+ * take space there and are synced. */
+void store_memory_disk_set_files(struct store_memory_disk *disk, struct disk *files, const char *dir);
+
+/* Replaces all rows by those of the copy in the directory `path` of `files`. No store may be open on the disk. ERR_CORRUPT,
+ * ERR_NOT_FOUND, ERR_NOMEM, ERR_IO: nothing was replaced. */
+int store_memory_disk_load(struct store_memory_disk *disk, struct disk *files, const char *path) NODISCARD;
 
 /* The next write fails with `err` and changes nothing. */
 void store_memory_disk_fail_write(struct store_memory_disk *disk, int err);

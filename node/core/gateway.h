@@ -78,6 +78,8 @@ struct gateway_core_options {
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t (*memory_used)(void *arg);
+    /* What an operator should know of the copy that this node fetches; NULL: it fetches none. May be NULL. */
+    const char *(*rebuilding)(void *arg);
     void (*relax)(void *arg);
 };
 

@@ -28,8 +28,13 @@ static const char *gateway_detail(const struct gateway_core *core, const struct 
     if (own ? core->pressure.memory_low : node != NULL && node->memory_low) {
         return "its memory is nearly used up";
     }
+    const char *rebuilding =
+        own && core->options.rebuilding != NULL ? core->options.rebuilding(core->options.arg) : NULL;
+    if (rebuilding != NULL) {
+        return rebuilding;
+    }
     if (member->needs_rebuild) {
-        return "needs a rebuild: what it lacks is no longer in the leader's log";
+        return "needs a copy of the state: what it lacks is no longer in the leader's log";
     }
     return member->voter ? "" : "does not vote";
 }

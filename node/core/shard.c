@@ -8,6 +8,7 @@
 #include "node/core/checkpointer.h"
 #include "node/core/gateway.h"
 #include "node/core/peers.h"
+#include "node/core/rebuild.h"
 #include "proto/base/check.h"
 
 #define CHECKPOINT_LEN_DEFAULT (64 * MIB)
@@ -28,6 +29,7 @@ struct shard {
     struct driver *driver;
     struct gateway_core gateway;
     struct checkpointer checkpointer;
+    struct rebuild rebuild;
     struct peers peers;
     bool stopping;
     bool alone;           /* Stopping, and there is nobody to hand over to. */
@@ -51,6 +53,12 @@ static bool shard_send(void *arg, uint64_t node, struct frame_out *frame)
 {
     struct shard *shard = arg;
     return shard->options.send(shard->options.arg, node, frame);
+}
+
+static const char *shard_rebuilding_text(void *arg)
+{
+    struct shard *shard = arg;
+    return rebuild_text(&shard->rebuild);
 }
 
 static uint64_t shard_memory_used(void *arg)
@@ -108,6 +116,12 @@ static void shard_read_ready(void *arg, uint64_t round, uint64_t index)
     gateway_core_read_ready(&shard->gateway, round, index);
 }
 
+static void shard_behind(void *arg, uint64_t leader)
+{
+    struct shard *shard = arg;
+    rebuild_behind(&shard->rebuild, leader);
+}
+
 static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct slice checkpoint, char *detail,
                              size_t detail_len)
 {
@@ -125,6 +139,7 @@ static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct
                  .apply = shard_apply,
                  .role_changed = shard_role_changed,
                  .read_ready = shard_read_ready,
+                 .behind = shard_behind,
                  .fatal = shard_fatal},
         .election_timeout_ms = options->election_timeout_ms,
         .heartbeat_ms = options->heartbeat_ms,
@@ -137,7 +152,8 @@ static int shard_open_driver(struct shard *shard, uint64_t applied_index, struct
         .applied_index = applied_index,
         .checkpoint = checkpoint,
     };
-    return driver_open(&driver_options, &shard->driver, detail, detail_len);
+    int err = options->fresh ? driver_rejoin(&driver_options, detail, detail_len) : 0;
+    return err == 0 ? driver_open(&driver_options, &shard->driver, detail, detail_len) : err;
 }
 
 static void shard_connect(struct shard *shard)
@@ -186,6 +202,7 @@ static void shard_init_gateway(struct shard *shard)
         .arg = shard,
         .send = shard_send,
         .memory_used = shard_memory_used,
+        .rebuilding = shard_rebuilding_text,
         .relax = shard_relax,
         .fatal = shard_fatal,
     };
@@ -215,6 +232,12 @@ int shard_open(const struct shard_options *options, struct shard **ret_shard, ch
         goto fail_driver;
     }
     shard_connect(shard);
+    err = rebuild_open(&shard->rebuild, &shard->options, shard->driver);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s: what belongs to rebuilds: %s", options->dir, err_text(err));
+        shard_close(shard);
+        return err;
+    }
     *ret_shard = shard;
     return 0;
 
@@ -232,6 +255,7 @@ void shard_close(struct shard *shard)
         return;
     }
     checkpointer_done(&shard->checkpointer);
+    rebuild_close(&shard->rebuild);
     gateway_core_done(&shard->gateway);
     driver_close(shard->driver);
     machine_close(shard->machine);
@@ -250,6 +274,16 @@ int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame)
     }
     gateway_core_heard(&shard->gateway, from);
     return driver_receive(shard->driver, from, frame);
+}
+
+int shard_receive_bulk(struct shard *shard, uint64_t from, bool asking, const struct frame *frame)
+{
+    return rebuild_receive(&shard->rebuild, from, asking, frame);
+}
+
+void shard_bulk_lost(struct shard *shard, uint64_t node)
+{
+    rebuild_lost(&shard->rebuild, node);
 }
 
 static void shard_hand_over(struct shard *shard)
@@ -288,6 +322,7 @@ void shard_step(struct shard *shard)
         }
     }
     checkpointer_step(&shard->checkpointer);
+    rebuild_step(&shard->rebuild);
     gateway->in_turn = false;
 }
 
@@ -300,6 +335,7 @@ uint64_t shard_deadline_ms(const struct shard *shard)
 {
     uint64_t deadline_ms = earlier(driver_deadline_ms(shard->driver), checkpointer_deadline_ms(&shard->checkpointer));
     deadline_ms = earlier(deadline_ms, gateway_core_deadline_ms(&shard->gateway));
+    deadline_ms = earlier(deadline_ms, rebuild_deadline_ms(&shard->rebuild));
     if (shard->stopping && shard->gateway.leading && !shard->alone) {
         deadline_ms = earlier(deadline_ms, shard->transfer_ms);
     }
@@ -329,12 +365,17 @@ void shard_stop(struct shard *shard)
 bool shard_stopped(const struct shard *shard)
 {
     return shard->stopping && (!shard->gateway.leading || shard->alone) && gateway_core_finished(&shard->gateway) &&
-           driver_idle(shard->driver) && checkpointer_idle(&shard->checkpointer);
+           driver_idle(shard->driver) && checkpointer_idle(&shard->checkpointer) && rebuild_idle(&shard->rebuild);
 }
 
 size_t shard_unanswered(const struct shard *shard)
 {
     return shard->gateway.outgoing.len + reads_len(&shard->gateway.reads);
+}
+
+bool shard_rebuilding(const struct shard *shard)
+{
+    return rebuild_running(&shard->rebuild);
 }
 
 struct driver *shard_driver(struct shard *shard)

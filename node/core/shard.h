@@ -47,10 +47,21 @@ struct shard_options {
     unsigned presence_timeout_ms;  /* A node not heard of for so long is taken for lost; 0: 5 election timeouts. */
     unsigned isolation_timeout_ms; /* Without a leader for so long, clients are told to go elsewhere; 0: the same. */
     unsigned disk_stall_ms;        /* A write that the disk has not answered for so long; 0: 2000. */
+    uint64_t rebuild_rate;         /* Bytes a second at which a copy of another node's state is fetched; 0: no limit. */
+    bool fresh;                    /* The state is such a copy: the log is made to follow it (state_dir.h). */
     void *arg;                     /* For the callbacks. */
     /* Sends a frame to a node. Takes ownership. False: it was dropped. What was taken arrives, in order, or the connection
      * ends and shard_peer_changed() says so. */
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
+    /* For what is large, on a connection of its own to a node, which is made when it is missing: a question (`asking`), or an
+     * answer on the one that the node made. Takes ownership. False: it was dropped. NULL: there are no such connections, and
+     * no rebuilds. */
+    bool (*bulk_send)(void *arg, uint64_t node, bool asking, struct frame_out *frame);
+    /* The connection that was made for questions to the node is not needed any more. */
+    void (*bulk_hang_up)(void *arg, uint64_t node);
+    /* This node was too far behind, and has fetched a copy of the state, in the directory `name` of the shard. From here on
+     * nothing may be given to the shard: it is to be closed, then state_dir_switch() called, then opened anew. */
+    void (*replaced)(void *arg, const char *name);
     /* Bytes of memory that this process uses. NULL: not known. */
     uint64_t (*memory_used)(void *arg);
     /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
@@ -75,6 +86,12 @@ struct gateway *shard_gateway(struct shard *shard);
 /* A PEER_RAFT or PEER_GATEWAY frame from a node whose identity has been proven. Borrows. ERR_BROKEN: close the connection. */
 int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame) NODISCARD;
 
+/* A PEER_REBUILD frame, on a connection for what is large: an answer (`asking`), on one that we made, or a question. As
+ * shard_receive(). */
+int shard_receive_bulk(struct shard *shard, uint64_t from, bool asking, const struct frame *frame) NODISCARD;
+/* The connection that we made for questions to the node is over, or could not be made. */
+void shard_bulk_lost(struct shard *shard, uint64_t node);
+
 /* The end of a turn of the loop: proposes what gathered, drives consensus, applies, carries out effects, starts a
  * checkpoint when one is due. Call it after every batch of events and at the deadline. */
 void shard_step(struct shard *shard);
@@ -88,6 +105,9 @@ void shard_set_client_address(struct shard *shard, const char *client_address);
 /* Begins to stop: hands leadership over when it leads, refuses new attachments. Step on until shard_stopped(). */
 void shard_stop(struct shard *shard);
 bool shard_stopped(const struct shard *shard);
+
+/* Whether a copy of another node's state is being fetched. */
+bool shard_rebuilding(const struct shard *shard);
 
 /* For checkers and status. */
 struct driver *shard_driver(struct shard *shard);

@@ -90,7 +90,7 @@ Test(config, takes_every_option)
                                           "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
                                           "connections_max: 7\nreserve_mib: 8\ndisk_free_mib: 9\nmemory_mib: 100\n"
                                           "client_memory_mib: 65\npresence_timeout_ms: 700\n"
-                                          "isolation_timeout_ms: 800\ndisk_stall_ms: 900\n");
+                                          "isolation_timeout_ms: 800\ndisk_stall_ms: 900\nrebuild_mib_per_s: 11\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     struct config *config = loaded.config;
     cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
@@ -111,6 +111,7 @@ Test(config, takes_every_option)
     cr_assert_eq(config->presence_timeout_ms, 700u);
     cr_assert_eq(config->isolation_timeout_ms, 800u);
     cr_assert_eq(config->disk_stall_ms, 900u);
+    cr_assert_eq(config->rebuild_rate, 11 * MIB);
     config_free(config);
 }
 

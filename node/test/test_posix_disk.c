@@ -116,6 +116,22 @@ Test(posix_disk, lists_names_in_order)
     cr_assert_eq(disk->ops->list(disk, "x/none", collect, names), ERR_NOT_FOUND);
 }
 
+Test(posix_disk, removes_a_directory_when_it_is_empty)
+{
+    char names[128] = "";
+    cr_assert_eq(disk->ops->remove_dir(disk, "x"), ERR_NOT_FOUND);
+    cr_assert_eq(disk->ops->make_dir(disk, "x/y"), 0);
+    disk->ops->close(create("x/y/a"));
+    cr_assert_eq(disk->ops->remove_dir(disk, "x/y"), ERR_IO, "not empty");
+    cr_assert_eq(disk->ops->remove_dir(disk, "x/y/a"), ERR_IO, "a file");
+    cr_assert_eq(disk->ops->remove(disk, "x/y"), ERR_IO, "a directory is not removed as a file");
+    cr_assert_eq(disk->ops->remove(disk, "x/y/a"), 0);
+    cr_assert_eq(disk->ops->remove_dir(disk, "x/y"), 0);
+    cr_assert_eq(disk->ops->list(disk, "x", collect, names), 0);
+    cr_assert_str_eq(names, "");
+    cr_assert_eq(disk->ops->list(disk, "x/y", collect, names), ERR_NOT_FOUND);
+}
+
 Test(posix_disk, allocates_zeroes_and_never_shrinks)
 {
     uint8_t bytes[4096];

@@ -163,6 +163,7 @@ static const struct disk_ops read_only_ops = {
     .truncate = refuse_size,
     .rename = refuse_rename,
     .remove = refuse_path,
+    .remove_dir = refuse_path,
     .sync_dir = refuse_path,
     .append = refuse_append,
     .offload = refuse_offload,

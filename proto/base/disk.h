@@ -45,6 +45,7 @@ struct disk_ops {
     int (*truncate)(struct disk_file *file, uint64_t size);
     int (*rename)(struct disk *disk, const char *from, const char *to); /* Atomic; durable after sync_dir(). */
     int (*remove)(struct disk *disk, const char *path);
+    int (*remove_dir)(struct disk *disk, const char *path); /* An empty one; durable as removing a file is. */
     int (*sync_dir)(struct disk *disk, const char *path);
     int (*free_space)(struct disk *disk, uint64_t *ret_free); /* Bytes that files of this disk may still take. */
 

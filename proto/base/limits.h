@@ -36,6 +36,9 @@
 /* One frame on a wire, header and payload. A peer frame holds one large entry or several small ones. */
 #define FRAME_HEADER_LEN_MAX HEADER_LEN_MAX
 #define FRAME_BODY_LEN_MAX (32 * MIB)
+/* What a node that fetches a copy of the state asks for at once, and how many files a copy has at most. */
+#define REBUILD_PART_LEN_MAX (256 * KIB)
+#define REBUILD_FILES_MAX 4096u
 
 /* Entries in one AppendEntries frame, and the bytes at which a frame is closed. */
 #define APPEND_ENTRIES_MAX 256u

@@ -45,6 +45,7 @@ enum frame_type {
     FRAME_PEER_HELLO = 64,
     FRAME_PEER_RAFT = 65,
     FRAME_PEER_GATEWAY = 66,
+    FRAME_PEER_REBUILD = 67,
 };
 
 struct frame_prefix {

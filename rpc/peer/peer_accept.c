@@ -28,12 +28,19 @@ static void on_inbound_closed(void *arg)
     peer_links_release(links);
 }
 
+/* The place of the accepted connection of that kind that counts. */
+static struct peer_inbound **counting(struct peer *peer, bool bulk)
+{
+    return bulk ? &peer->bulk_in : &peer->in;
+}
+
 /* The connection no longer speaks for its peer. */
 static void inbound_let_go(struct peer_inbound *inbound)
 {
     inbound->closing = true;
-    if (inbound->peer != NULL && inbound->peer->in == inbound) {
-        inbound->peer->in = NULL;
+    struct peer_inbound **counts = inbound->peer != NULL ? counting(inbound->peer, inbound->bulk) : NULL;
+    if (counts != NULL && *counts == inbound) {
+        *counts = NULL;
     }
 }
 
@@ -74,6 +81,26 @@ static void inbound_refuse(struct peer_inbound *inbound, int err, const char *de
     stream_finish(inbound->stream, on_inbound_closed);
 }
 
+/* Lets it speak for its peer, in place of an older one. */
+static void inbound_take(struct peer_inbound *inbound, struct peer *peer, bool bulk)
+{
+    struct peer_inbound **counts = counting(peer, bulk);
+    if (*counts != NULL) {
+        /* What the older connection still holds was sent before this one was dialled: none of it may come after. */
+        peer_inbound_close(*counts);
+    }
+    *counts = inbound;
+    inbound->peer = peer;
+    inbound->bulk = bulk;
+    inbound->links->inbound_complaint[0] = '\0';
+    stream_established(inbound->stream);
+    if (!bulk && peer->state == DIAL_WAITING) {
+        /* It is there again: no need to wait out the backoff. */
+        peer->backoff_ms = 0;
+        peer_dial_start(peer);
+    }
+}
+
 static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
 {
     struct peer_links *links = inbound->links;
@@ -91,8 +118,12 @@ static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
         inbound_refuse(inbound, err, detail);
         return;
     }
+    if (hello.bulk && links->options.bulk_received == NULL) {
+        inbound_refuse(inbound, ERR_REFUSED, "this node takes no connections for what is large");
+        return;
+    }
     struct frame_out answer;
-    err = peer_links_hello(links, peer->id, &answer);
+    err = peer_links_hello(links, peer->id, hello.bulk, &answer);
     if (err == 0) {
         err = stream_send(inbound->stream, &answer);
     }
@@ -100,19 +131,22 @@ static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
         inbound_refuse(inbound, err, err_text(err));
         return;
     }
-    if (peer->in != NULL) {
-        /* What the older connection still holds was sent before this one was dialled: none of it may come after. */
-        peer_inbound_close(peer->in);
+    inbound_take(inbound, peer, hello.bulk);
+}
+
+/* Hands a frame on, when it is of a type for this kind of connection. */
+static int frame_hand_on(struct peer_inbound *inbound, const struct frame *frame)
+{
+    const struct peer_links_options *options = &inbound->links->options;
+    uint64_t from = inbound->peer->id;
+    if ((frame->type == FRAME_PEER_REBUILD) != inbound->bulk) {
+        return ERR_BROKEN;
     }
-    peer->in = inbound;
-    inbound->peer = peer;
-    links->inbound_complaint[0] = '\0';
-    stream_established(inbound->stream);
-    if (peer->state == DIAL_WAITING) {
-        /* It is there again: no need to wait out the backoff. */
-        peer->backoff_ms = 0;
-        peer_dial_start(peer);
+    if (inbound->bulk) {
+        return options->bulk_received(options->arg, from, false, frame);
     }
+    inbound->peer->received_frames++;
+    return options->received(options->arg, from, frame);
 }
 
 static void on_frame(void *arg, struct frame *frame)
@@ -122,8 +156,7 @@ static void on_frame(void *arg, struct frame *frame)
     if (inbound->peer == NULL) {
         take_hello(inbound, frame);
     } else {
-        inbound->peer->received_frames++;
-        int err = links->options.received(links->options.arg, inbound->peer->id, frame);
+        int err = frame_hand_on(inbound, frame);
         /* The callback may have closed the links. */
         if (err != 0 && !inbound->closing) {
             journal_warning(links->options.journal, "peer", "node %llu: a frame of type %u with %zu + %zu bytes: %s",
@@ -144,8 +177,8 @@ static void on_ended(void *arg, int err, const char *detail)
         return;
     }
     if (inbound->peer != NULL) {
-        journal_info(links->options.journal, "peer", "node %llu: its connection to us ended: %s",
-                     (unsigned long long)inbound->peer->id, detail);
+        journal_info(links->options.journal, "peer", "node %llu: its %sconnection to us ended: %s",
+                     (unsigned long long)inbound->peer->id, inbound->bulk ? "bulk " : "", detail);
     }
     peer_inbound_close(inbound);
 }

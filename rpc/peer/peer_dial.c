@@ -11,9 +11,6 @@
 #define BACKOFF_MS_MIN 50u
 #define BACKOFF_MS_MAX 1000u
 
-/* A connection that lived for so long was a good one: the next attempt begins with the shortest wait again. */
-#define GOOD_MS 1000u
-
 /* xorshift64 (Marsaglia 2003): good enough to keep nodes from dialling in step. */
 static uint64_t random_next(struct peer_links *links)
 {
@@ -42,8 +39,8 @@ static void dial_lost(struct peer *peer, const char *why)
         peer->out = NULL;
     }
     peer->state = DIAL_WAITING;
-    if (was_ready && uv_now(links->options.loop) - peer->ready_since_ms >= GOOD_MS) {
-        peer->backoff_ms = 0;
+    if (was_ready && uv_now(links->options.loop) - peer->ready_since_ms >= PEER_GOOD_MS) {
+        peer->backoff_ms = 0; /* It was a good one: the next attempt begins with the shortest wait again. */
         peer->complaint[0] = '\0';
     }
     peer_complain(links, peer->complaint, text);
@@ -62,7 +59,7 @@ static void on_connected(void *arg)
 {
     struct peer *peer = arg;
     struct frame_out hello;
-    int err = peer_links_hello(peer->links, peer->id, &hello);
+    int err = peer_links_hello(peer->links, peer->id, false, &hello);
     if (err == 0) {
         err = stream_send(peer->out, &hello);
     }
@@ -73,20 +70,44 @@ static void on_connected(void *arg)
     peer->state = DIAL_GREETING;
 }
 
-static void take_goodbye(struct peer *peer, const struct frame *frame)
+void peer_goodbye_text(struct peer_links *links, const struct frame *frame, char text[PEER_COMPLAINT_LEN_MAX])
 {
-    struct peer_links *links = peer->links;
     ProtobufCMessage *base;
-    char text[PEER_COMPLAINT_LEN_MAX];
     if (native_frame_decode(frame, &holdfast__goodbye__descriptor, &links->arena, &base) != 0) {
-        dial_lost(peer, "it refused us, for a reason that cannot be decoded");
+        (void)snprintf(text, PEER_COMPLAINT_LEN_MAX, "it refused us, for a reason that cannot be decoded");
         return;
     }
     const char *detail = ((const Holdfast__Goodbye *)(const void *)base)->detail;
     /* What another process says goes into the journal as text only. */
     bool readable = name_check(detail, strnlen(detail, NAME_LEN_MAX)) == 0;
-    (void)snprintf(text, sizeof text, "it refused us: %.255s", readable ? detail : "(unreadable)");
-    dial_lost(peer, text);
+    (void)snprintf(text, PEER_COMPLAINT_LEN_MAX, "it refused us: %.255s", readable ? detail : "(unreadable)");
+}
+
+int peer_answer_check(struct peer *peer, bool bulk, const struct frame *frame, struct peer_hello *ret_hello,
+                      char *detail, size_t detail_len)
+{
+    struct peer_links *links = peer->links;
+    struct peer_hello hello;
+    struct peer *from;
+    int err = peer_hello_decode(frame, &links->arena, &hello);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "its hello cannot be decoded");
+        return err;
+    }
+    err = peer_hello_check(links, &hello, &from, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    if (from != peer) {
+        (void)snprintf(detail, detail_len, "node %llu answers there", (unsigned long long)hello.node);
+        return ERR_FOREIGN;
+    }
+    if (hello.bulk != bulk) {
+        (void)snprintf(detail, detail_len, "it takes the connection for one of another kind");
+        return ERR_VERSION;
+    }
+    *ret_hello = hello;
+    return 0;
 }
 
 /* The answer to our hello. */
@@ -94,18 +115,8 @@ static void take_hello(struct peer *peer, const struct frame *frame)
 {
     struct peer_links *links = peer->links;
     struct peer_hello hello;
-    struct peer *from;
     char detail[PEER_COMPLAINT_LEN_MAX - 100];
-    if (peer_hello_decode(frame, &links->arena, &hello) != 0) {
-        dial_lost(peer, "its hello cannot be decoded");
-        return;
-    }
-    if (peer_hello_check(links, &hello, &from, detail, sizeof detail) != 0) {
-        dial_lost(peer, detail);
-        return;
-    }
-    if (from != peer) {
-        (void)snprintf(detail, sizeof detail, "node %llu answers there", (unsigned long long)hello.node);
+    if (peer_answer_check(peer, false, frame, &hello, detail, sizeof detail) != 0) {
         dial_lost(peer, detail);
         return;
     }
@@ -125,7 +136,9 @@ static void on_frame(void *arg, struct frame *frame)
     struct peer *peer = arg;
     arena_reset(&peer->links->arena);
     if (frame->type == FRAME_GOODBYE) {
-        take_goodbye(peer, frame);
+        char text[PEER_COMPLAINT_LEN_MAX];
+        peer_goodbye_text(peer->links, frame, text);
+        dial_lost(peer, text);
     } else if (peer->state == DIAL_GREETING) {
         take_hello(peer, frame);
     } else {

@@ -21,6 +21,7 @@ int peer_hello_encode(const struct peer_hello *hello, struct frame_out *ret_fram
     message.incarnation = hello->incarnation;
     message.version = hello->version;
     message.client_address = (char *)(uintptr_t)hello->client_address;
+    message.bulk = hello->bulk;
     return native_frame_encode(FRAME_PEER_HELLO, &message.base, NULL, 0, ret_frame);
 }
 
@@ -44,6 +45,7 @@ int peer_hello_decode(const struct frame *frame, struct arena *arena, struct pee
         .incarnation = message->incarnation,
         .version = message->version,
         .client_address = message->client_address,
+        .bulk = message->bulk != 0,
     };
     return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_RPC_PEER_PEER_FRAME_H
 #define HOLDFAST_RPC_PEER_PEER_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/base/arena.h"
@@ -17,6 +18,7 @@ struct peer_hello {
     uint64_t incarnation;
     uint32_t version;
     const char *client_address; /* "" when there is none. */
+    bool bulk;
 };
 
 /* ERR_NOMEM, ERR_TOO_BIG. */

@@ -39,7 +39,7 @@ struct stream_options peer_stream_options(const struct peer_links *links)
     };
 }
 
-int peer_links_hello(const struct peer_links *links, uint64_t to, struct frame_out *ret_frame)
+int peer_links_hello(const struct peer_links *links, uint64_t to, bool bulk, struct frame_out *ret_frame)
 {
     struct peer_hello hello = {
         .cluster = links->options.cluster,
@@ -48,6 +48,7 @@ int peer_links_hello(const struct peer_links *links, uint64_t to, struct frame_o
         .incarnation = links->options.incarnation,
         .version = links->options.version,
         .client_address = links->options.client_address,
+        .bulk = bulk,
     };
     return peer_hello_encode(&hello, ret_frame);
 }
@@ -285,6 +286,7 @@ void peer_links_close(struct peer_links *links, void (*closed)(void *arg), void 
     listener_close(links->listener);
     for (unsigned i = 0; i < links->peers_len; i++) {
         peer_dial_close(&links->peers[i]);
+        peer_bulk_close(&links->peers[i]);
     }
     LIST_FOR_EACH (node, &links->inbounds) {
         peer_inbound_close(container_of(node, struct peer_inbound, node));

@@ -46,6 +46,11 @@ struct peer_links_options {
     void *arg;                     /* For the callbacks. None is called from within a function of this file. */
     /* A frame from a node whose hello was accepted. Borrows. An error closes the connection. */
     int (*received)(void *arg, uint64_t from, const struct frame *frame);
+    /* A frame on a connection for what is large (peer_bulk.h): an answer on one that we dialled (`asking`), or a question. As
+     * `received`. NULL: such connections are refused. */
+    int (*bulk_received)(void *arg, uint64_t from, bool asking, const struct frame *frame);
+    /* One that we dialled is ready, or is over. */
+    void (*bulk_changed)(void *arg, uint64_t node, bool connected);
     /* Messages to the node can be sent now, or no longer. `client_address` is "" when not known; with connected false it
      * is what it last was. */
     void (*changed)(void *arg, uint64_t node, bool connected, const char *client_address);

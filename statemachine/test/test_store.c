@@ -2,87 +2,17 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "fixture.h"
+#include "place.h"
 #include "proto/base/limits.h"
 #include "statemachine/store_rocksdb.h"
-
-struct place {
-    char dir[64];
-    struct store_memory_disk *disk;
-    struct store *store;
-};
-
-/* As a node asks it. */
-static bool takes_direct_writes(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_WRONLY | O_DIRECT, 0600);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return fd >= 0;
-}
-
-static void place_open(struct place *place)
-{
-    char detail[256] = "";
-    if (place->disk != NULL) {
-        cr_assert_eq(store_memory_open(place->disk, &place->store), 0);
-        return;
-    }
-    struct store_rocksdb_options options = {.path = place->dir, .direct = takes_direct_writes(place->dir)};
-    cr_assert_eq(store_rocksdb_open(&options, &place->store, detail, sizeof detail), 0, "%s", detail);
-}
-
-static void place_init(struct place *place, bool memory)
-{
-    *place = (struct place){.dir = "/tmp/holdfast-store-XXXXXX"};
-    if (memory) {
-        place->disk = store_memory_disk_new();
-    } else {
-        cr_assert_not_null(mkdtemp(place->dir));
-    }
-    place_open(place);
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void place_done(struct place *place)
-{
-    place->store->ops->close(place->store);
-    store_memory_disk_free(place->disk);
-    if (place->disk == NULL) {
-        cr_assert_eq(nftw(place->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
-    }
-}
-
-static void place_reopen(struct place *place)
-{
-    place->store->ops->close(place->store);
-    place_open(place);
-}
-
-static struct slice text(const char *string)
-{
-    return (struct slice){.data = (const uint8_t *)string, .len = strlen(string)};
-}
 
 static void expect(struct place *place, const char *key, const char *value)
 {
@@ -298,7 +228,7 @@ Test(store, opens_what_was_written_another_way)
         write_long(&place, round * 10, 40, (uint8_t)round);
         place.store->ops->close(place.store);
         struct store_rocksdb_options options = {.path = place.dir,
-                                                .direct = round % 2 == 1 && takes_direct_writes(place.dir)};
+                                                .direct = round % 2 == 1 && place_takes_direct_writes(&place)};
         cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), 0, "%s", detail);
         cr_assert_eq(read_long(&place, round * 10 + 39, &byte), 0);
         cr_assert_eq(byte, (uint8_t)(round + round * 10 + 39));
@@ -306,57 +236,7 @@ Test(store, opens_what_was_written_another_way)
     place_done(&place);
 }
 
-/* A small disk, which this process alone sees. The kernel unmounts it when the process is gone. */
-#define SMALL_DISK "size=64m"
 #define ROW_LEN ((size_t)256 * 1024)
-
-static void small_disk_mount(const char *dir)
-{
-    cr_assert_eq(unshare(CLONE_NEWNS), 0, "a mount namespace is needed (CAP_SYS_ADMIN)");
-    cr_assert_eq(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    cr_assert_eq(mount("none", dir, "tmpfs", 0, SMALL_DISK), 0);
-}
-
-/* Takes what is free, but for `rest` bytes. */
-static void small_disk_fill(const char *dir, size_t rest)
-{
-    char path[96];
-    snprintf(path, sizeof path, "%s/../filler", dir);
-    struct statvfs info;
-    cr_assert_eq(statvfs(dir, &info), 0);
-    size_t free_len = (size_t)info.f_bavail * info.f_frsize;
-    if (free_len <= rest) {
-        return;
-    }
-    FILE *file = fopen(path, "w");
-    cr_assert_not_null(file);
-    cr_assert_eq(posix_fallocate(fileno(file), 0, (off_t)(free_len - rest)), 0);
-    fclose(file);
-}
-
-static void small_disk_free(const char *dir)
-{
-    char path[96];
-    snprintf(path, sizeof path, "%s/../filler", dir);
-    cr_assert_eq(unlink(path), 0);
-}
-
-static void small_place_init(struct place *place, char root[64])
-{
-    snprintf(root, 64, "/tmp/holdfast-small-XXXXXX");
-    cr_assert_not_null(mkdtemp(root));
-    small_disk_mount(root);
-    *place = (struct place){0};
-    snprintf(place->dir, sizeof place->dir, "%s/state", root);
-    cr_assert_eq(mkdir(place->dir, 0700), 0);
-}
-
-static void small_place_done(struct place *place, const char *root)
-{
-    place->store->ops->close(place->store);
-    cr_assert_eq(umount2(root, MNT_DETACH), 0);
-    cr_assert_eq(rmdir(root), 0);
-}
 
 /* Rows that differ from each other, so that nothing can be kept once for many. */
 static int write_row(struct place *place, unsigned number, size_t len)
@@ -411,9 +291,8 @@ static void *read_all_the_time(void *arg)
 Test(store, a_full_disk_is_no_space_until_there_is_room)
 {
     struct place place;
-    char root[64];
     pthread_t thread;
-    small_place_init(&place, root);
+    place_init_small(&place);
     place_open(&place);
     cr_assert_eq(write_row(&place, 0, ROW_LEN), 0);
     struct reading reading = {.store = place.store};
@@ -423,7 +302,7 @@ Test(store, a_full_disk_is_no_space_until_there_is_room)
         for (unsigned i = 0; i < 8; i++, rows++) {
             cr_assert_eq(write_row(&place, rows, ROW_LEN), 0, "row %u", rows);
         }
-        small_disk_fill(place.dir, 0);
+        place_fill(&place, 0);
         cr_assert_eq(write_row(&place, rows, ROW_LEN), 0, "a checkpoint that makes room is always possible");
         rows++;
         int err = 0;
@@ -434,7 +313,7 @@ Test(store, a_full_disk_is_no_space_until_there_is_room)
         cr_assert_eq(err, ERR_NO_SPACE);
         cr_assert_eq(write_row(&place, rows, ROW_LEN), ERR_NO_SPACE);
         expect_rows(&place, rows);
-        small_disk_free(place.dir);
+        place_empty(&place);
     }
     cr_assert_eq(write_row(&place, rows, ROW_LEN), 0);
     rows++;
@@ -445,20 +324,20 @@ Test(store, a_full_disk_is_no_space_until_there_is_room)
     cr_assert_gt(reading.count, 0u);
     place_reopen(&place);
     expect_rows(&place, rows);
-    small_place_done(&place, root);
+    place_done(&place);
 }
 
 /* The space goes while the write runs: RocksDB itself meets the full disk, and has to be opened anew. */
 struct filling {
-    const char *dir;
+    const struct place *place;
     _Atomic bool stop;
 };
 
 static void *fill_all_the_time(void *arg)
 {
     struct filling *filling = arg;
-    char path[96];
-    snprintf(path, sizeof path, "%s/../filler", filling->dir);
+    char path[128];
+    place_path(filling->place, "filler", path);
     FILE *file = fopen(path, "w");
     while (!filling->stop) {
         off_t end = ftello(file);
@@ -470,12 +349,32 @@ static void *fill_all_the_time(void *arg)
     return NULL;
 }
 
+/* A copy needs no write before it that shows that there is room again, and has what the store has, not what was left. */
+static void check_copy_after_failure(struct place *place, unsigned rows)
+{
+    struct place copy = *place;
+    struct slice big;
+    cr_assert_eq(place->store->ops->copy(place->store, "copy"), 0);
+    snprintf(copy.dir, sizeof copy.dir, "%s/copy", place->root);
+    place_open(&copy);
+    expect_rows(&copy, rows);
+    int err = place->store->ops->get(place->store, "big", 3, &big);
+    if (err == 0) {
+        slice_unref(&big);
+    }
+    cr_assert_eq(copy.store->ops->get(copy.store, "big", 3, &big), err);
+    if (err == 0) {
+        slice_unref(&big);
+    }
+    copy.store->ops->close(copy.store);
+    place_remove(place, "copy");
+}
+
 Test(store, a_write_that_meets_the_full_disk_can_be_made_again)
 {
     struct place place;
-    char root[64];
     pthread_t thread;
-    small_place_init(&place, root);
+    place_init_small(&place);
     place_open(&place);
     unsigned rows = 0;
     for (; rows < 4; rows++) {
@@ -483,16 +382,16 @@ Test(store, a_write_that_meets_the_full_disk_can_be_made_again)
     }
     unsigned met = 0;
     for (unsigned round = 0; round < 30 && met < 3; round++) {
-        struct filling filling = {.dir = place.dir};
-        small_disk_fill(place.dir, 16 * MIB);
-        char path[96];
-        snprintf(path, sizeof path, "%s/../filler", place.dir);
+        struct filling filling = {.place = &place};
+        place_fill(&place, 16 * MIB);
+        char path[128];
+        place_path(&place, "filler", path);
         struct store_change change = {.kind = STORE_PUT, .key = text("big"), .value = text("head")};
         struct slice body = {.data = calloc(1, 11 * MIB), .len = 11 * MIB};
         change.value2 = body;
         /* The file that takes the rest grows beside the one that is there. */
-        char aside[96];
-        snprintf(aside, sizeof aside, "%s/../filler-0", place.dir);
+        char aside[128];
+        place_path(&place, "filler-0", aside);
         cr_assert_eq(rename(path, aside), 0);
         cr_assert_eq(pthread_create(&thread, NULL, fill_all_the_time, &filling), 0);
         int err = place.store->ops->write(place.store, &change, 1);
@@ -503,6 +402,9 @@ Test(store, a_write_that_meets_the_full_disk_can_be_made_again)
         expect_rows(&place, rows);
         cr_assert_eq(unlink(path), 0);
         cr_assert_eq(unlink(aside), 0);
+        if (err != 0) {
+            check_copy_after_failure(&place, rows);
+        }
         free((void *)(uintptr_t)body.data);
         struct store_change gone = {.kind = STORE_DELETE, .key = text("big")};
         cr_assert_eq(place.store->ops->write(place.store, &gone, 1), 0);
@@ -513,34 +415,33 @@ Test(store, a_write_that_meets_the_full_disk_can_be_made_again)
     place_reopen(&place);
     expect(&place, "big", NULL);
     expect_rows(&place, rows);
-    small_place_done(&place, root);
+    place_done(&place);
 }
 
 Test(store, opens_on_a_full_disk)
 {
     struct place place;
-    char root[64];
     char detail[256] = "";
-    small_place_init(&place, root);
+    place_init_small(&place);
     struct store_rocksdb_options options = {.path = place.dir};
-    small_disk_fill(place.dir, 0);
+    place_fill(&place, 0);
     cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_NO_SPACE, "%s", detail);
     cr_assert_neq(detail[0], 0);
-    small_disk_free(place.dir);
+    place_empty(&place);
     place_open(&place);
     cr_assert_eq(write_row(&place, 0, ROW_LEN), 0);
     place.store->ops->close(place.store);
-    small_disk_fill(place.dir, 0);
+    place_fill(&place, 0);
     place_open(&place);
     expect_rows(&place, 1);
     /* Too large for what is kept for a small one. */
     cr_assert_eq(write_row(&place, 1, 8 * MIB), ERR_NO_SPACE);
     expect_rows(&place, 1);
-    small_disk_free(place.dir);
+    place_empty(&place);
     cr_assert_eq(write_row(&place, 1, ROW_LEN), 0);
     place_reopen(&place);
     expect_rows(&place, 2);
-    small_place_done(&place, root);
+    place_done(&place);
 }
 
 struct writing {

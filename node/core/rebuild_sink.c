@@ -1,0 +1,393 @@
+/* What the fetching side asks, what it hears, and when it turns to another source. */
+
+#include "node/core/rebuild_sink.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "node/core/rebuild_sink_private.h"
+#include "proto/base/bytes.h"
+#include "proto/base/check.h"
+
+/* A question that could not be sent is tried again after this time; one that was lost with its connection, or found no way to
+ * make one, after a longer one: nobody else slows down the dialling. */
+#define SEND_RETRY_MS 100u
+#define DIAL_RETRY_MS 1000u
+
+/* So many parts in a row may be damaged before the source is given up for now. */
+#define DAMAGED_MAX 16u
+
+/* Faster than any disk; keeps sums within 64 bits. */
+#define RATE_MAX (UINT64_C(1) << 40)
+
+uint64_t sink_now_ms(const struct rebuild_sink *sink)
+{
+    return sink->options.clock->monotonic_ms(sink->options.clock);
+}
+
+void sink_wake(struct rebuild_sink *sink)
+{
+    if (sink->options.wake != NULL) {
+        sink->options.wake(sink->options.arg);
+    }
+}
+
+bool sink_ask(struct rebuild_sink *sink, Holdfast__PeerRebuild *message)
+{
+    struct frame_out frame;
+    return rebuild_message_encode(message, (struct slice){0}, &frame) == 0 &&
+           sink->options.send(sink->options.arg, sink->source, &frame);
+}
+
+void sink_rest(struct rebuild_sink *sink, uint64_t ms)
+{
+    sink_parts_lost(sink);
+    sink->phase = SINK_RESTING;
+    sink->rest_ms = sink_now_ms(sink) + ms;
+    sink->options.hang_up(sink->options.arg, sink->source);
+}
+
+/* ---- Opening ---- */
+
+static void sink_turn_to_leader(struct rebuild_sink *sink, uint64_t now_ms)
+{
+    sink->source = sink->leader;
+    sink->phase = SINK_OPENING;
+    sink->progress_ms = now_ms;
+    sink->send_ms = now_ms;
+    sink->damaged = 0;
+}
+
+static bool sink_ask_open(struct rebuild_sink *sink)
+{
+    Holdfast__RebuildOpen open = HOLDFAST__REBUILD_OPEN__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    open.copy = sink->copy_source == sink->source ? sink->copy : 0;
+    message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPEN;
+    message.open = &open;
+    return sink_ask(sink, &message);
+}
+
+/* While something is being written for the copy so far, no other is asked for. */
+static void step_opening(struct rebuild_sink *sink, uint64_t now_ms)
+{
+    if (now_ms >= sink->progress_ms + REBUILD_SINK_GIVE_UP_MS) {
+        sink_rest(sink, SEND_RETRY_MS);
+    } else if (!sink->busy && now_ms >= sink->send_ms) {
+        sink->send_ms = now_ms + (sink_ask_open(sink) ? REBUILD_SINK_RETRY_MS : SEND_RETRY_MS);
+    }
+}
+
+/* Takes over the files. */
+static int sink_begin_copy(struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened,
+                           struct rebuild_files *files)
+{
+    char name[STATE_DIR_NAME_LEN_MAX];
+    char path[REBUILD_PATH_LEN_MAX];
+    int len = snprintf(name, sizeof name, REBUILD_INCOMING "%" PRIu64 "-%016" PRIx64, sink->source, opened->copy);
+    CHECK(len > 0 && len < (int)sizeof name);
+    int err = rebuild_path(path, sink->options.dir, name, "");
+    if (err != 0) {
+        return err;
+    }
+    uint64_t *written = calloc(files->len, sizeof *written);
+    if (written == NULL) {
+        return ERR_NOMEM;
+    }
+    sink_parts_reset(sink);
+    rebuild_files_done(&sink->files);
+    free(sink->written);
+    sink->files = *files;
+    sink->written = written;
+    sink->copy = opened->copy;
+    sink->copy_source = sink->source;
+    sink->index = opened->index;
+    sink->term = opened->term;
+    memcpy(sink->name, name, sizeof name);
+    memcpy(sink->path, path, sizeof path);
+    return 0;
+}
+
+/* Whether the answer is about the copy that is being fetched already. */
+static bool opened_again(const struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened)
+{
+    return sink->prepared && opened->copy == sink->copy && sink->source == sink->copy_source;
+}
+
+static bool opened_the_same(const struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened,
+                            const struct rebuild_files *files)
+{
+    return rebuild_files_equal(files, &sink->files) && opened->index == sink->index && opened->term == sink->term;
+}
+
+static int take_opened(struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened)
+{
+    struct rebuild_files files;
+    if (sink->phase != SINK_OPENING || sink->busy) {
+        return 0;
+    }
+    int err = rebuild_message_files(opened, &files);
+    if (err != 0) {
+        return err == ERR_NOMEM ? 0 : err;
+    }
+    if (opened_again(sink, opened)) {
+        bool same = opened_the_same(sink, opened, &files);
+        rebuild_files_done(&files);
+        sink->phase = same ? SINK_FETCHING : SINK_OPENING;
+        sink->copy = same ? sink->copy : 0; /* Otherwise another one is needed. */
+        sink->prepared = same;
+        sink->progress_ms = sink_now_ms(sink);
+        sink->send_ms = same ? sink->progress_ms : sink->send_ms;
+        return same ? 0 : ERR_BROKEN;
+    }
+    if (sink_begin_copy(sink, opened, &files) != 0) {
+        rebuild_files_done(&files);
+        return 0;
+    }
+    sink->progress_ms = sink_now_ms(sink);
+    sink->send_ms = sink->progress_ms;
+    sink_disk_prepare(sink);
+    return 0;
+}
+
+/* ---- Fetching ---- */
+
+static int take_part(struct rebuild_sink *sink, const Holdfast__RebuildPart *answer, const struct frame *frame)
+{
+    bool ours = sink->phase == SINK_FETCHING && answer->copy == sink->copy;
+    struct sink_part *part = ours ? sink_parts_find(sink, answer->file, answer->offset) : NULL;
+    if (part == NULL) {
+        return 0; /* Asked for twice, or before another copy. */
+    }
+    if (frame->body.len != part->len) {
+        return ERR_BROKEN;
+    }
+    if (XXH3_64bits(frame->body.data, frame->body.len) != answer->checksum) {
+        part->state = PART_WANTED;
+        journal_warning(sink->options.journal, "rebuild",
+                        "%s, offset %" PRIu64 ": the part is damaged; it is asked for again",
+                        sink->files.items[part->file].name, part->offset);
+        if (++sink->damaged > DAMAGED_MAX) {
+            sink_rest(sink, REBUILD_SINK_RETRY_MS);
+        }
+        return 0;
+    }
+    part->state = PART_HERE;
+    part->data = slice_ref(frame->body);
+    sink->damaged = 0;
+    sink->progress_ms = sink_now_ms(sink);
+    return 0;
+}
+
+static void take_refused(struct rebuild_sink *sink, const Holdfast__RebuildRefused *refused)
+{
+    if (sink->phase != SINK_OPENING && sink->phase != SINK_FETCHING) {
+        return;
+    }
+    int err = refused->error > 0 && refused->error <= INT_MAX ? -(int)refused->error : ERR_REFUSED;
+    bool say = name_check(refused->detail, strlen(refused->detail)) == 0;
+    journal_info(sink->options.journal, "rebuild", "node %" PRIu64 " gives no copy of its state now: %s%s%s",
+                 sink->source, err_text(err), say ? ": " : "", say ? refused->detail : "");
+    sink_rest(sink, REBUILD_SINK_RETRY_MS);
+}
+
+static void step_fetching(struct rebuild_sink *sink, uint64_t now_ms)
+{
+    sink_parts_expire(sink, now_ms);
+    if (sink_parts_waiting(sink) && now_ms >= sink->progress_ms + REBUILD_SINK_GIVE_UP_MS) {
+        journal_warning(sink->options.journal, "rebuild", "node %" PRIu64 " does not answer", sink->source);
+        sink_rest(sink, SEND_RETRY_MS);
+        return;
+    }
+    sink_parts_ask(sink, now_ms);
+    if (!sink->busy) {
+        sink_disk_write(sink);
+    }
+    if (!sink->busy && !sink->failed && sink_parts_all_here(sink)) {
+        sink_disk_finish(sink);
+    }
+}
+
+static void sink_say_ready(struct rebuild_sink *sink)
+{
+    Holdfast__RebuildClose close = HOLDFAST__REBUILD_CLOSE__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    close.copy = sink->copy;
+    message.kind_case = HOLDFAST__PEER_REBUILD__KIND_CLOSE;
+    message.close = &close;
+    (void)sink_ask(sink, &message); /* When it is lost, the source notices in time. */
+    sink->phase = SINK_SAID;
+    sink->options.hang_up(sink->options.arg, sink->source);
+    sink->options.ready(sink->options.arg, sink->name, sink->index, sink->term);
+}
+
+/* ---- Calls ---- */
+
+int rebuild_sink_receive(struct rebuild_sink *sink, uint64_t from, const struct frame *frame)
+{
+    const Holdfast__PeerRebuild *message;
+    int err = rebuild_message_decode(frame, &sink->arena, &message);
+    if (err != 0) {
+        return err;
+    }
+    if (from != sink->source || !sink->wanted || sink->failed) {
+        return 0;
+    }
+    switch (message->kind_case) {
+    case HOLDFAST__PEER_REBUILD__KIND_OPENED: return take_opened(sink, message->opened);
+    case HOLDFAST__PEER_REBUILD__KIND_PART: return take_part(sink, message->part, frame);
+    case HOLDFAST__PEER_REBUILD__KIND_REFUSED: take_refused(sink, message->refused); return 0;
+    default: return ERR_BROKEN;
+    }
+}
+
+void rebuild_sink_disconnected(struct rebuild_sink *sink, uint64_t node)
+{
+    if (node == sink->source) {
+        sink_parts_lost(sink);
+        sink->send_ms = sink_now_ms(sink) + DIAL_RETRY_MS;
+    }
+}
+
+void rebuild_sink_want(struct rebuild_sink *sink, uint64_t leader)
+{
+    if (leader != 0) {
+        sink->leader = leader;
+        sink->wanted = true;
+        sink->cancelled = sink->phase == SINK_CLEARING;
+    }
+}
+
+void rebuild_sink_cancel(struct rebuild_sink *sink)
+{
+    if (sink->failed || sink->phase == SINK_CLEARING) {
+        sink->wanted = false;
+        return;
+    }
+    if (sink->phase == SINK_OPENING || sink->phase == SINK_FETCHING) {
+        sink->options.hang_up(sink->options.arg, sink->source);
+    }
+    sink->wanted = false;
+    sink->cancelled = sink->phase != SINK_IDLE || sink->copy != 0;
+    if (sink->cancelled && !sink->busy) {
+        sink_disk_clear(sink);
+    }
+}
+
+void rebuild_sink_step(struct rebuild_sink *sink)
+{
+    uint64_t now_ms = sink_now_ms(sink);
+    if (sink->failed) {
+        return;
+    }
+    if (sink->cancelled && !sink->busy) {
+        sink_disk_clear(sink);
+    }
+    bool due = sink->phase == SINK_IDLE || (sink->phase == SINK_RESTING && now_ms >= sink->rest_ms);
+    if (!sink->wanted) {
+        return;
+    }
+    if (due) {
+        sink_turn_to_leader(sink, now_ms);
+    }
+    switch (sink->phase) {
+    case SINK_OPENING: step_opening(sink, now_ms); break;
+    case SINK_FETCHING: step_fetching(sink, now_ms); break;
+    case SINK_HERE: sink_say_ready(sink); break;
+    default: break;
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t fetching_deadline_ms(const struct rebuild_sink *sink)
+{
+    uint64_t deadline_ms = sink_parts_deadline_ms(sink);
+    if (sink_parts_waiting(sink)) {
+        deadline_ms = earlier(deadline_ms, sink->progress_ms + REBUILD_SINK_GIVE_UP_MS);
+    }
+    bool here = false;
+    for (unsigned i = 0; i < REBUILD_SINK_READS_MAX; i++) {
+        here = here || sink->parts[i].state == PART_HERE;
+    }
+    here = here || !sink_parts_waiting(sink);
+    return here && !sink->busy ? 0 : deadline_ms;
+}
+
+uint64_t rebuild_sink_deadline_ms(const struct rebuild_sink *sink)
+{
+    if (sink->failed || !sink->wanted) {
+        return UINT64_MAX; /* What is being done says itself when it is. */
+    }
+    switch (sink->phase) {
+    case SINK_IDLE:
+    case SINK_HERE: return 0;
+    case SINK_RESTING: return sink->rest_ms;
+    case SINK_OPENING: {
+        uint64_t give_up_ms = sink->progress_ms + REBUILD_SINK_GIVE_UP_MS;
+        return sink->busy ? give_up_ms : earlier(sink->send_ms, give_up_ms);
+    }
+    case SINK_FETCHING: return fetching_deadline_ms(sink);
+    default: return UINT64_MAX;
+    }
+}
+
+bool rebuild_sink_idle(const struct rebuild_sink *sink)
+{
+    return !sink->busy;
+}
+
+void rebuild_sink_status(const struct rebuild_sink *sink, struct rebuild_sink_status *ret_status)
+{
+    bool running = sink->wanted && !sink->failed;
+    *ret_status = (struct rebuild_sink_status){.running = running};
+    if (running) {
+        ret_status->source = sink->source;
+        ret_status->bytes_total = sink->files.bytes;
+        ret_status->bytes_here = sink->bytes_here;
+    }
+}
+
+/* ---- Life ---- */
+
+int rebuild_sink_open(const struct rebuild_sink_options *options, struct rebuild_sink **ret_sink)
+{
+    struct rebuild_sink *sink = calloc(1, sizeof *sink);
+    if (sink == NULL) {
+        return ERR_NOMEM;
+    }
+    sink->options = *options;
+    if (sink->options.rate > RATE_MAX) {
+        sink->options.rate = RATE_MAX;
+    }
+    sink->pace_bytes = 1;
+    arena_init(&sink->arena, REBUILD_MESSAGE_MEMORY_MAX);
+    int err = sink_disk_find(sink);
+    if (err != 0) {
+        rebuild_sink_close(sink);
+        return err;
+    }
+    *ret_sink = sink;
+    return 0;
+}
+
+void rebuild_sink_close(struct rebuild_sink *sink)
+{
+    if (sink == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < REBUILD_SINK_READS_MAX; i++) {
+        slice_unref(&sink->parts[i].data);
+    }
+    rebuild_files_done(&sink->files);
+    free(sink->written);
+    arena_done(&sink->arena);
+    free(sink);
+}

@@ -1,0 +1,287 @@
+/* What the giving side is asked, and when its copy goes. */
+
+#include "node/core/rebuild_source.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "node/core/rebuild_source_private.h"
+#include "proto/base/check.h"
+
+/* How often the copy that is there is looked at. */
+#define LOOK_MS 1000u
+
+uint64_t source_now_ms(const struct rebuild_source *source)
+{
+    return source->options.clock->monotonic_ms(source->options.clock);
+}
+
+void source_wake(struct rebuild_source *source)
+{
+    if (source->options.wake != NULL) {
+        source->options.wake(source->options.arg);
+    }
+}
+
+/* ---- Answers ---- */
+
+void source_answer(struct rebuild_source *source, uint64_t node, Holdfast__PeerRebuild *message, struct slice body)
+{
+    struct frame_out frame;
+    int err = rebuild_message_encode(message, body, &frame);
+    if (err == 0) {
+        source->options.send(source->options.arg, node, &frame);
+    } else if (message->kind_case == HOLDFAST__PEER_REBUILD__KIND_OPENED) {
+        source_refuse(source, node, err);
+    }
+}
+
+void source_refuse(struct rebuild_source *source, uint64_t node, int err)
+{
+    Holdfast__RebuildRefused refused = HOLDFAST__REBUILD_REFUSED__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    CHECK(err < 0);
+    refused.error = (uint32_t)-err;
+    message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
+    message.refused = &refused;
+    source_answer(source, node, &message, (struct slice){0});
+}
+
+void source_tell_opened(struct rebuild_source *source)
+{
+    uint32_t len = source->files.len;
+    Holdfast__RebuildOpened opened = HOLDFAST__REBUILD_OPENED__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    Holdfast__RebuildFile *files = calloc(len + 1, sizeof *files);
+    Holdfast__RebuildFile **pointers = calloc(len + 1, sizeof *pointers);
+    if (files != NULL && pointers != NULL) {
+        for (uint32_t i = 0; i < len; i++) {
+            files[i] = (Holdfast__RebuildFile)HOLDFAST__REBUILD_FILE__INIT;
+            files[i].name = source->files.items[i].name;
+            files[i].size = source->files.items[i].size;
+            pointers[i] = &files[i];
+        }
+        opened.copy = source->copy;
+        opened.index = source->index;
+        opened.term = source->term;
+        opened.n_files = len;
+        opened.files = pointers;
+        message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPENED;
+        message.opened = &opened;
+        source_answer(source, source->node, &message, (struct slice){0});
+    }
+    free(pointers);
+    free(files);
+}
+
+/* ---- Questions ---- */
+
+/* Whether what is there for one node may be there for this one from now on: it was for this one before, or its node has not been
+ * heard of for a while. */
+static bool source_yields(const struct rebuild_source *source, uint64_t from)
+{
+    return source->node == from || source_now_ms(source) >= source->asked_ms + REBUILD_SOURCE_YIELD_MS;
+}
+
+/* One that nobody has read from is as good as a new one: its announcement was lost. */
+static void open_ready(struct rebuild_source *source, uint64_t from, uint64_t copy)
+{
+    if (!(source->node == 0 && copy == source->copy) && !source_yields(source, from)) {
+        source_refuse(source, from, ERR_BUSY);
+        return;
+    }
+    source->node = from;
+    source->asked_ms = source_now_ms(source);
+    if (copy == source->copy || !source->touched) {
+        source_tell_opened(source);
+        return;
+    }
+    source->next = from;
+    source_remove(source, false);
+}
+
+static void take_open(struct rebuild_source *source, uint64_t from, uint64_t copy)
+{
+    switch (source->phase) {
+    case SOURCE_NONE: source_make(source, from); break;
+    case SOURCE_MAKING:
+        if (source->node != from) {
+            source_refuse(source, from, ERR_BUSY);
+        }
+        break; /* It hears when the copy is there. */
+    case SOURCE_READY: open_ready(source, from, copy); break;
+    case SOURCE_REMOVING:
+        if (source->next == 0 && source->node == from) {
+            source->next = from;
+        } else if (source->next != from) {
+            source_refuse(source, from, ERR_BUSY);
+        }
+        break;
+    case SOURCE_FOLLOWED:
+        if (source_yields(source, from)) {
+            source_make(source, from);
+        } else {
+            source_refuse(source, from, ERR_BUSY);
+        }
+        break;
+    }
+}
+
+static bool copy_is_for(struct rebuild_source *source, uint64_t from, uint64_t copy)
+{
+    if (source->phase != SOURCE_READY || source->copy != copy) {
+        return false;
+    }
+    if (source->node == 0) {
+        source->node = from;
+    }
+    return source->node == from;
+}
+
+static int take_read(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildRead *read)
+{
+    if (!copy_is_for(source, from, read->copy)) {
+        source_refuse(source, from, ERR_NOT_FOUND);
+        return 0;
+    }
+    source->asked_ms = source_now_ms(source);
+    source->touched = true;
+    return source_read_begin(source, from, read);
+}
+
+int rebuild_source_receive(struct rebuild_source *source, uint64_t from, const struct frame *frame)
+{
+    const Holdfast__PeerRebuild *message;
+    int err = rebuild_message_decode(frame, &source->arena, &message);
+    if (err != 0) {
+        return err;
+    }
+    switch (message->kind_case) {
+    case HOLDFAST__PEER_REBUILD__KIND_OPEN: take_open(source, from, message->open->copy); return 0;
+    case HOLDFAST__PEER_REBUILD__KIND_READ: return take_read(source, from, message->read);
+    case HOLDFAST__PEER_REBUILD__KIND_CLOSE:
+        if (copy_is_for(source, from, message->close->copy)) {
+            source->asked_ms = source_now_ms(source);
+            source_remove(source, true);
+        }
+        return 0;
+    default: return ERR_BROKEN;
+    }
+}
+
+/* ---- Time ---- */
+
+static bool source_is_idle_for_long(const struct rebuild_source *source, uint64_t now_ms)
+{
+    return now_ms >= source->asked_ms + REBUILD_SOURCE_IDLE_MS;
+}
+
+/* What it costs this node to go on. */
+static const char *source_costs(struct rebuild_source *source)
+{
+    const struct rebuild_source_options *options = &source->options;
+    uint64_t free_bytes = 0;
+    if (options->log.held_len(options->log.arg) > options->held_len_max) {
+        return "too much of the log would have to be kept for it";
+    }
+    if (options->disk_free_min > 0 && options->disk->ops->free_space(options->disk, &free_bytes) == 0 &&
+        free_bytes < options->disk_free_min) {
+        return "the disk is short";
+    }
+    return NULL;
+}
+
+static void look_at_copy(struct rebuild_source *source, uint64_t now_ms)
+{
+    const char *costs = source_costs(source);
+    if (costs == NULL && !source_is_idle_for_long(source, now_ms)) {
+        return;
+    }
+    journal_info(source->options.journal, "rebuild", "the copy of the state for node %" PRIu64 " goes: %s",
+                 source->node, costs != NULL ? costs : "nobody has asked for it");
+    source_remove(source, costs == NULL);
+}
+
+/* The node has the copy, and fetches the log after it as any follower does. */
+static void look_at_node(struct rebuild_source *source, uint64_t now_ms)
+{
+    struct rebuild_log *log = &source->options.log;
+    uint64_t match = source->node == 0 ? 0 : log->match(log->arg, source->node);
+    uint64_t index;
+    uint64_t term;
+    log->stored(log->arg, &index, &term);
+    if (match != source->match) {
+        source->match = match;
+        source->asked_ms = now_ms;
+    }
+    if (match >= index || source_is_idle_for_long(source, now_ms) || source_costs(source) != NULL ||
+        source->node == 0) {
+        source->phase = SOURCE_NONE;
+        source_let_go(source);
+    } else if (match > source->index) {
+        source->index = match;
+        (void)log->hold(log->arg, match);
+    }
+}
+
+void rebuild_source_step(struct rebuild_source *source)
+{
+    uint64_t now_ms = source_now_ms(source);
+    if (now_ms < rebuild_source_deadline_ms(source)) {
+        return;
+    }
+    source->look_ms = now_ms + LOOK_MS;
+    if (source->phase == SOURCE_READY) {
+        look_at_copy(source, now_ms);
+    } else {
+        look_at_node(source, now_ms);
+    }
+}
+
+uint64_t rebuild_source_deadline_ms(const struct rebuild_source *source)
+{
+    bool looked_at = source->phase == SOURCE_READY || source->phase == SOURCE_FOLLOWED;
+    return looked_at ? source->look_ms : UINT64_MAX;
+}
+
+bool rebuild_source_idle(const struct rebuild_source *source)
+{
+    for (unsigned i = 0; i < REBUILD_SOURCE_READS_MAX; i++) {
+        if (source->reads[i].busy) {
+            return false;
+        }
+    }
+    return !source->busy;
+}
+
+/* ---- Life ---- */
+
+int rebuild_source_open(const struct rebuild_source_options *options, struct rebuild_source **ret_source)
+{
+    struct rebuild_source *source = calloc(1, sizeof *source);
+    if (source == NULL) {
+        return ERR_NOMEM;
+    }
+    source->options = *options;
+    arena_init(&source->arena, REBUILD_MESSAGE_MEMORY_MAX);
+    int err = source_adopt(source);
+    if (err != 0) {
+        rebuild_source_close(source);
+        return err;
+    }
+    *ret_source = source;
+    return 0;
+}
+
+void rebuild_source_close(struct rebuild_source *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < REBUILD_SOURCE_READS_MAX; i++) {
+        blob_unref(source->reads[i].blob);
+    }
+    rebuild_files_done(&source->files);
+    arena_done(&source->arena);
+    free(source);
+}

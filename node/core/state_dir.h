@@ -1,0 +1,35 @@
+/* Which directory holds the state of the machine. It changes when a copy from another node takes the place of a state that
+ * cannot go on: the small file `current` beside the directories names the one that counts, and is replaced in one step.
+ *
+ * `dir` is that of the shard, relative to the disk's root, everywhere here. Synchronous; before the shard is opened, or off
+ * the loop. Errors are those of the disk, and ERR_CORRUPT: the file is damaged. */
+
+#ifndef HOLDFAST_NODE_CORE_STATE_DIR_H
+#define HOLDFAST_NODE_CORE_STATE_DIR_H
+
+#include <stdbool.h>
+
+#include "proto/base/disk.h"
+#include "proto/base/err.h"
+
+#define STATE_DIR_NAME_LEN_MAX 64u
+
+struct state_dir {
+    char name[STATE_DIR_NAME_LEN_MAX]; /* "state" when there never was another. */
+    bool fresh;                        /* A copy from another node: the log has not been made to follow it yet. */
+};
+
+/* `detail` gets one line on error. */
+int state_dir_read(struct disk *disk, const char *dir, struct state_dir *ret_current, char *detail,
+                   size_t detail_len) NODISCARD;
+
+/* From now on, durably, the state is in the directory `name`, which is complete and synced, and fresh. */
+int state_dir_switch(struct disk *disk, const char *dir, const char *name) NODISCARD;
+
+/* The log follows the state now, durably: removes the mark, and every other directory of a state. */
+int state_dir_settle(struct disk *disk, const char *dir, const struct state_dir *current) NODISCARD;
+
+/* Removes a directory and the files in it; 0 when there is none. */
+int state_dir_remove(struct disk *disk, const char *path) NODISCARD;
+
+#endif

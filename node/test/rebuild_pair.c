@@ -1,0 +1,516 @@
+/* A source and a sink, and what lies between them. */
+
+#include "rebuild_pair.h"
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/bytes.h"
+#include "proto/base/check.h"
+
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static uint64_t dice_next(void *arg)
+{
+    uint64_t *dice = arg;
+    return mix(*dice += UINT64_C(0x9e3779b97f4a7c15));
+}
+
+uint64_t pair_random(struct pair *pair, uint64_t limit)
+{
+    return dice_next(&pair->dice) % limit;
+}
+
+static uint64_t pair_monotonic_ms(struct clock *clock)
+{
+    return container_of(clock, struct pair, clock)->now_ms;
+}
+
+static uint64_t pair_clock_random(struct clock *clock)
+{
+    return dice_next(&container_of(clock, struct pair, clock)->dice);
+}
+
+/* ---- The state of the source ---- */
+
+static void file_name(uint64_t version, unsigned file, char out[32])
+{
+    (void)snprintf(out, 32, "%06" PRIu64 "-%u.sst", version, file);
+}
+
+static uint8_t *file_content(uint64_t version, unsigned file, uint64_t size)
+{
+    uint8_t *data = malloc(size + 8);
+    cr_assert_not_null(data);
+    uint64_t dice = version * 1000 + file;
+    for (uint64_t i = 0; i < size; i += 8) {
+        put_u64(data + i, dice_next(&dice));
+    }
+    return data;
+}
+
+static uint64_t file_size(uint64_t version, unsigned file)
+{
+    static const uint64_t sizes[] = {
+        0, 1, 511, 4096, 5000, REBUILD_PART_LEN_MAX, REBUILD_PART_LEN_MAX + 1, 3 * REBUILD_PART_LEN_MAX + 17};
+    uint64_t dice = version * 77 + file;
+    uint64_t kind = dice_next(&dice) % 16;
+    return sizes[kind < ARRAY_LEN(sizes) ? kind : kind % 5];
+}
+
+static unsigned file_count(uint64_t version)
+{
+    return 1 + (unsigned)(mix(version) % PAIR_FILES_MAX);
+}
+
+void pair_change(struct pair *pair)
+{
+    pair->version++;
+    pair->stored_index += 100;
+}
+
+static int copy_file(struct disk *disk, const char *dir, uint64_t version, unsigned file)
+{
+    char name[32];
+    char path[REBUILD_PATH_LEN_MAX];
+    struct disk_file *out;
+    uint64_t size = file_size(version, file);
+    file_name(version, file, name);
+    cr_assert_eq(rebuild_path(path, dir, name, ""), 0);
+    int err = disk->ops->open(disk, path, DISK_CREATE | DISK_EXCLUSIVE, &out);
+    if (err != 0) {
+        return err;
+    }
+    uint8_t *data = file_content(version, file, size);
+    err = size == 0 ? 0 : disk->ops->write(out, 0, data, size);
+    free(data);
+    disk->ops->close(out);
+    return err;
+}
+
+static int pair_copy(struct store *store, const char *name)
+{
+    struct pair *pair = container_of(store, struct pair, store);
+    struct disk *disk = sim_disk_ops(pair->source_disk);
+    char path[REBUILD_PATH_LEN_MAX];
+    int err = pair->copy_err;
+    pair->copy_err = 0;
+    cr_assert_eq(rebuild_path(path, PAIR_DIR, name, ""), 0);
+    if (err == 0) {
+        err = disk->ops->make_dir(disk, path);
+    }
+    for (unsigned i = 0; err == 0 && i < file_count(pair->version); i++) {
+        err = copy_file(disk, path, pair->version, i);
+    }
+    cr_assert_lt(pair->copies_len, PAIR_COPIES_MAX);
+    cr_assert_eq(sscanf(name, "copy-%16" SCNx64, &pair->copy_ids[pair->copies_len]), 1);
+    pair->copies[pair->copies_len++] = pair->version;
+    return err;
+}
+
+static const struct store_ops pair_store_ops = {.copy = pair_copy};
+
+static void log_stored(void *arg, uint64_t *ret_index, uint64_t *ret_term)
+{
+    const struct pair *pair = arg;
+    *ret_index = pair->stored_index;
+    *ret_term = pair->stored_index / 1000 + 1;
+}
+
+static bool log_hold(void *arg, uint64_t index)
+{
+    struct pair *pair = arg;
+    pair->held = index;
+    return index == UINT64_MAX || pair->log_first <= index + 1;
+}
+
+static uint64_t log_held_len(void *arg)
+{
+    return ((struct pair *)arg)->held_len;
+}
+
+static uint64_t log_match(void *arg, uint64_t node)
+{
+    return node == PAIR_SINK ? ((struct pair *)arg)->match : 0;
+}
+
+/* ---- Frames ---- */
+
+static struct frame frame_flat(const struct frame_out *out)
+{
+    struct blob *blob = blob_new(out->len);
+    cr_assert_not_null(blob);
+    memcpy(blob->data, out->head->data, out->head->len);
+    size_t at = out->head->len;
+    for (unsigned i = 0; i < out->parts_len; i++) {
+        memcpy(blob->data + at, out->parts[i].data, out->parts[i].len);
+        at += out->parts[i].len;
+    }
+    struct frame_prefix prefix;
+    cr_assert_eq(frame_prefix_decode(blob->data, &prefix), 0);
+    return (struct frame){
+        .type = prefix.type,
+        .header = {.blob = blob, .data = blob->data + FRAME_PREFIX_LEN, .len = prefix.header_len},
+        .body = {.blob = blob, .data = blob->data + FRAME_PREFIX_LEN + prefix.header_len, .len = prefix.body_len},
+    };
+}
+
+struct frame pair_frame(const Holdfast__PeerRebuild *message, struct slice body)
+{
+    struct frame_out out;
+    cr_assert_eq(rebuild_message_encode(message, body, &out), 0);
+    struct frame frame = frame_flat(&out);
+    frame_out_done(&out);
+    return frame;
+}
+
+void pair_frame_done(struct frame *frame)
+{
+    slice_unref(&frame->header);
+}
+
+static bool frames_push(struct pair_frames *frames, struct frame_out *out)
+{
+    bool room = frames->len < PAIR_FRAMES_MAX;
+    if (room) {
+        frames->frames[frames->len++] = frame_flat(out);
+    }
+    frame_out_done(out);
+    return room;
+}
+
+static bool frames_pop(struct pair_frames *frames, struct frame *ret_frame)
+{
+    if (frames->len == 0) {
+        return false;
+    }
+    *ret_frame = frames->frames[0];
+    memmove(frames->frames, frames->frames + 1, --frames->len * sizeof frames->frames[0]);
+    return true;
+}
+
+static void frames_clear(struct pair_frames *frames)
+{
+    struct frame frame;
+    while (frames_pop(frames, &frame)) {
+        pair_frame_done(&frame);
+    }
+}
+
+static void source_send(void *arg, uint64_t node, struct frame_out *frame)
+{
+    struct pair *pair = arg;
+    if (pair->connected && node == PAIR_SINK) {
+        (void)frames_push(&pair->answers, frame);
+    } else {
+        frame_out_done(frame);
+    }
+}
+
+static bool sink_send(void *arg, uint64_t node, struct frame_out *frame)
+{
+    struct pair *pair = arg;
+    pair->dialled += !pair->connected;
+    pair->connected = !pair->apart && node == PAIR_SOURCE;
+    if (pair->connected) {
+        return frames_push(&pair->questions, frame);
+    }
+    frame_out_done(frame);
+    return false;
+}
+
+static void hang_up_quietly(struct pair *pair)
+{
+    frames_clear(&pair->questions);
+    frames_clear(&pair->answers);
+    pair->connected = false;
+}
+
+/* What was asked before still arrives. */
+static void sink_hang_up(void *arg, uint64_t node)
+{
+    struct pair *pair = arg;
+    (void)node;
+    frames_clear(&pair->answers);
+    pair->connected = false;
+}
+
+void pair_disconnect(struct pair *pair)
+{
+    bool connected = pair->connected;
+    hang_up_quietly(pair);
+    if (connected) {
+        rebuild_sink_disconnected(pair->sink, PAIR_SOURCE);
+    }
+}
+
+/* A side that closes the connection. */
+static void refuse_frame(struct pair *pair, int err)
+{
+    if (err != 0) {
+        cr_assert_eq(err, ERR_BROKEN);
+        pair_disconnect(pair);
+    }
+}
+
+bool pair_carry_question(struct pair *pair)
+{
+    struct frame frame;
+    if (!frames_pop(&pair->questions, &frame)) {
+        return false;
+    }
+    int err = rebuild_source_receive(pair->source, PAIR_SINK, &frame);
+    pair_frame_done(&frame);
+    refuse_frame(pair, err);
+    return true;
+}
+
+bool pair_carry_answer(struct pair *pair)
+{
+    struct frame frame;
+    if (!frames_pop(&pair->answers, &frame)) {
+        return false;
+    }
+    int err = rebuild_sink_receive(pair->sink, PAIR_SOURCE, &frame);
+    pair_frame_done(&frame);
+    refuse_frame(pair, err);
+    return true;
+}
+
+/* ---- Life ---- */
+
+static void sink_ready(void *arg, const char *name, uint64_t index, uint64_t term)
+{
+    struct pair *pair = arg;
+    pair->readies++;
+    (void)snprintf(pair->name, sizeof pair->name, "%s", name);
+    pair->index = index;
+    pair->term = term;
+}
+
+static void sink_fatal(void *arg, int err, const char *what)
+{
+    (void)err;
+    (void)what;
+    ((struct pair *)arg)->fatals++;
+}
+
+static void source_open(struct pair *pair)
+{
+    const struct rebuild_source_options options = {
+        .disk = sim_disk_ops(pair->source_disk),
+        .store = &pair->store,
+        .log = {.arg = pair, .stored = log_stored, .hold = log_hold, .held_len = log_held_len, .match = log_match},
+        .clock = &pair->clock,
+        .dir = PAIR_DIR,
+        .held_len_max = 1000000,
+        .disk_free_min = 0,
+        .arg = pair,
+        .send = source_send,
+    };
+    pair->held = UINT64_MAX;
+    cr_assert_eq(rebuild_source_open(&options, &pair->source), 0);
+}
+
+static void sink_open(struct pair *pair)
+{
+    cr_assert_eq(rebuild_sink_open(&pair->sink_options, &pair->sink), 0);
+}
+
+static struct sim_disk *disk_new(void)
+{
+    struct sim_disk *sim = sim_disk_new();
+    struct disk *disk = sim_disk_ops(sim);
+    struct disk_file *file;
+    cr_assert_eq(disk->ops->make_dir(disk, PAIR_DIR "/state"), 0);
+    cr_assert_eq(disk->ops->open(disk, PAIR_DIR "/state/rows", DISK_CREATE, &file), 0);
+    cr_assert_eq(disk->ops->write(file, 0, "old", 3), 0);
+    cr_assert_eq(disk->ops->sync(file), 0);
+    disk->ops->close(file);
+    cr_assert_eq(disk->ops->sync_dir(disk, PAIR_DIR "/state"), 0);
+    cr_assert_eq(disk->ops->sync_dir(disk, PAIR_DIR), 0);
+    cr_assert_eq(disk->ops->sync_dir(disk, "."), 0);
+    return sim;
+}
+
+void pair_start(struct pair *pair, uint64_t seed)
+{
+    *pair = (struct pair){
+        .clock = {.monotonic_ms = pair_monotonic_ms, .random = pair_clock_random},
+        .store = {.ops = &pair_store_ops},
+        .now_ms = 1000,
+        .dice = mix(seed + 1),
+        .version = seed * 1000 + 1,
+        .stored_index = 500,
+        .log_first = 1,
+    };
+    pair->source_disk = disk_new();
+    pair->sink_disk = disk_new();
+    pair->sink_options = (struct rebuild_sink_options){
+        .disk = sim_disk_ops(pair->sink_disk),
+        .clock = &pair->clock,
+        .dir = PAIR_DIR,
+        .arg = pair,
+        .send = sink_send,
+        .hang_up = sink_hang_up,
+        .ready = sink_ready,
+        .fatal = sink_fatal,
+    };
+    source_open(pair);
+    sink_open(pair);
+}
+
+void pair_stop(struct pair *pair)
+{
+    hang_up_quietly(pair);
+    sim_disk_kill(pair->source_disk);
+    sim_disk_kill(pair->sink_disk);
+    rebuild_source_close(pair->source);
+    rebuild_sink_close(pair->sink);
+    sim_disk_free(pair->source_disk);
+    sim_disk_free(pair->sink_disk);
+}
+
+static void disk_end(struct pair *pair, struct sim_disk *disk, enum pair_end end)
+{
+    switch (end) {
+    case PAIR_KILL: sim_disk_kill(disk); break;
+    case PAIR_CRASH: sim_disk_crash(disk, dice_next, &pair->dice); break;
+    case PAIR_CRASH_LOSING_ALL: sim_disk_crash_losing_all(disk); break;
+    }
+}
+
+void pair_restart_source(struct pair *pair, enum pair_end end)
+{
+    pair_disconnect(pair);
+    disk_end(pair, pair->source_disk, end);
+    rebuild_source_close(pair->source);
+    source_open(pair);
+}
+
+void pair_restart_sink(struct pair *pair, enum pair_end end)
+{
+    hang_up_quietly(pair);
+    disk_end(pair, pair->sink_disk, end);
+    rebuild_sink_close(pair->sink);
+    sink_open(pair);
+}
+
+/* ---- Running ---- */
+
+void pair_step(struct pair *pair)
+{
+    rebuild_source_step(pair->source);
+    rebuild_sink_step(pair->sink);
+}
+
+static void wait_for_time(struct pair *pair)
+{
+    uint64_t source_ms = rebuild_source_deadline_ms(pair->source);
+    uint64_t sink_ms = rebuild_sink_deadline_ms(pair->sink);
+    uint64_t next_ms = source_ms < sink_ms ? source_ms : sink_ms;
+    pair->now_ms = next_ms > pair->now_ms && next_ms != UINT64_MAX ? next_ms : pair->now_ms + 1;
+}
+
+void pair_run_one(struct pair *pair)
+{
+    pair_step(pair);
+    if (pair_carry_question(pair) || pair_carry_answer(pair)) {
+        return;
+    }
+    if (sim_disk_pending(pair->source_disk) > 0) {
+        sim_disk_complete_one(pair->source_disk);
+    } else if (sim_disk_pending(pair->sink_disk) > 0) {
+        sim_disk_complete_one(pair->sink_disk);
+    } else {
+        wait_for_time(pair);
+    }
+}
+
+void pair_run(struct pair *pair)
+{
+    unsigned readies = pair->readies;
+    for (unsigned i = 0; i < 100000 && pair->readies == readies; i++) {
+        rebuild_sink_want(pair->sink, PAIR_SOURCE);
+        pair_run_one(pair);
+    }
+    cr_assert_eq(pair->readies, readies + 1, "the copy does not come");
+}
+
+/* ---- Looking ---- */
+
+struct below {
+    const char *path;
+    unsigned files;
+};
+
+static void below_each(void *arg, const char *path, const uint8_t *data, uint64_t len)
+{
+    struct below *below = arg;
+    (void)data;
+    (void)len;
+    below->files += strncmp(path, below->path, strlen(below->path)) == 0;
+}
+
+unsigned pair_files_below(const struct sim_disk *disk, const char *path)
+{
+    struct below below = {.path = path};
+    sim_disk_each_file(disk, below_each, &below);
+    return below.files;
+}
+
+unsigned pair_copies_there(const struct pair *pair)
+{
+    return pair_files_below(pair->source_disk, PAIR_DIR "/" REBUILD_COPY);
+}
+
+unsigned pair_incoming_there(const struct pair *pair)
+{
+    return pair_files_below(pair->sink_disk, PAIR_DIR "/" REBUILD_INCOMING);
+}
+
+static uint64_t copy_version(const struct pair *pair)
+{
+    uint64_t copy = 0;
+    uint64_t source = 0;
+    cr_assert_eq(sscanf(pair->name, "incoming-%" SCNu64 "-%" SCNx64, &source, &copy), 2);
+    cr_assert_eq(source, PAIR_SOURCE);
+    for (unsigned i = 0; i < pair->copies_len; i++) {
+        if (pair->copy_ids[i] == copy) {
+            return pair->copies[i];
+        }
+    }
+    cr_assert_fail("no such copy was made");
+    return 0;
+}
+
+void pair_expect_copy(const struct pair *pair)
+{
+    uint64_t version = copy_version(pair);
+    for (unsigned i = 0; i < file_count(version); i++) {
+        char name[32];
+        char dir[REBUILD_PATH_LEN_MAX];
+        char path[REBUILD_PATH_LEN_MAX];
+        const uint8_t *data;
+        uint64_t len;
+        file_name(version, i, name);
+        cr_assert_eq(rebuild_path(dir, PAIR_DIR, pair->name, ""), 0);
+        cr_assert_eq(rebuild_path(path, dir, name, ""), 0);
+        cr_assert_eq(sim_disk_content(pair->sink_disk, path, &data, &len), 0, "%s", path);
+        cr_assert_eq(len, file_size(version, i));
+        uint8_t *expected = file_content(version, i, len);
+        cr_assert(len == 0 || memcmp(data, expected, len) == 0, "%s", path);
+        free(expected);
+    }
+    char below[REBUILD_PATH_LEN_MAX];
+    cr_assert_eq(rebuild_path(below, PAIR_DIR, pair->name, "/"), 0);
+    cr_assert_eq(pair_files_below(pair->sink_disk, below), file_count(version));
+}
