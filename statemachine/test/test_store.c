@@ -121,7 +121,7 @@ Test(store, a_second_opening_is_refused)
     place_done(&place);
 }
 
-/* A value of about a block of a table. */
+/* A value that RocksDB keeps in a file of its own. */
 #define LONG_LEN ((size_t)3000)
 
 static void write_long(struct place *place, unsigned first, unsigned count, uint8_t seed)
@@ -174,14 +174,16 @@ static void find_file(const struct place *place, const char *pattern, char path[
     globfree(&found);
 }
 
-Test(store, long_values_go_with_their_rows)
+Test(store, long_values_are_kept_apart_and_go_with_their_rows)
 {
     struct place place;
+    char path[128];
     uint8_t byte;
     place_init(&place, false);
     for (unsigned round = 0; round < 12; round++) {
         write_long(&place, round * 10, 40, (uint8_t)round);
     }
+    find_file(&place, "*.blob", path);
     struct store_change gone = {.kind = STORE_DELETE_RANGE, .key = text("long020"), .value = text("long100")};
     cr_assert_eq(place.store->ops->write(place.store, &gone, 1), 0);
     for (unsigned round = 0; round < 2; round++) {
@@ -206,7 +208,7 @@ Test(store, damage_in_a_long_value_is_noticed)
     place_init(&place, false);
     write_long(&place, 0, 1, 7);
     place.store->ops->close(place.store);
-    find_file(&place, "*.sst", path);
+    find_file(&place, "*.blob", path);
     FILE *file = fopen(path, "r+");
     cr_assert_not_null(file);
     cr_assert_eq(fseek(file, 2000, SEEK_SET), 0);
