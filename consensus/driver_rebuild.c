@@ -26,10 +26,10 @@ bool driver_rebuild_needless(const struct driver *driver, const struct raft_inst
 /* Said to people once for each leader, and each time that our log has grown since: the leader asks again and again. */
 static void say_behind(const struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install)
 {
-    journal_warning(driver->options.journal, "raft",
-                    "the leader (node %llu) no longer has the entries that this node lacks (%llu to %llu): "
-                    "this node needs a copy of the state",
-                    (unsigned long long)leader, (unsigned long long)driver->rebuild_last + 1, install->last_index);
+    journal_error(driver->options.journal, "raft",
+                  "the leader (node %llu) no longer has the entries that this node lacks (%llu to %llu): "
+                  "this node needs a copy of the state",
+                  (unsigned long long)leader, (unsigned long long)driver->rebuild_last + 1, install->last_index);
 }
 
 void driver_rebuild_behind(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install)

@@ -141,7 +141,7 @@ bool sim_bulk_send(struct sim_world *world, unsigned from, unsigned to, bool ask
     CHECK(err == 0);
     if (prefix.body_len > 0 && sim_random_chance(&bulk->random, bulk->flipped)) {
         size_t at = FRAME_PREFIX_LEN + prefix.header_len + sim_random_between(&bulk->random, 0, prefix.body_len - 1);
-        blob->data[at] ^= 1u << sim_random_between(&bulk->random, 0, 7);
+        blob->data[at] = (uint8_t)(blob->data[at] ^ (1u << sim_random_between(&bulk->random, 0, 7)));
         sim_world_count(world, SIM_STAT_BULK_FLIPPED, 1);
     }
     uint64_t *last_us = &link->last_us[asking ? 0 : 1];
