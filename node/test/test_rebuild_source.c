@@ -39,6 +39,22 @@ Test(rebuild_source, the_source_holds_the_log_for_as_long_as_it_has_the_copy)
     cr_assert_neq(pair_open_copy(&pair, copy), copy, "a new one");
 }
 
+Test(rebuild_source, another_node_gets_the_copy_when_the_first_is_not_heard_of)
+{
+    enum { FIRST = 77 };
+    pair.connected = true;
+    cr_assert_eq(pair_ask_open(&pair, FIRST, 0), 0);
+    sim_disk_complete_all(pair.source_disk);
+    cr_assert_gt(pair_copies_there(&pair), 0u);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
+        cr_assert_eq(pair_answer_kind(&pair, NULL), HOLDFAST__PEER_REBUILD__KIND_REFUSED);
+        pair.now_ms += i == 0 ? REBUILD_SOURCE_YIELD_MS - 1 : 1;
+    }
+    cr_assert_neq(pair_open_copy(&pair, 0), 0u);
+    cr_assert_eq(pair.held, 500u);
+}
+
 Test(rebuild_source, the_source_holds_the_log_until_the_node_has_caught_up)
 {
     pair_run(&pair);
