@@ -49,6 +49,14 @@ struct driver_host {
     /* The leader no longer has the entries that this node lacks, and this node's log has not grown for an election timeout:
      * it needs a copy of the state (driver_rejoin()). Said again and again for as long as it is so. May be NULL. */
     void (*behind)(void *arg, uint64_t leader);
+    /* The membership in force (that of the newest CHANGE in the log, committed or not) is another one: driver_status() has it.
+     * May be NULL. */
+    void (*members_changed)(void *arg);
+    /* This node is no member any more: a committed CHANGE says so. May be NULL. */
+    void (*removed)(void *arg);
+    /* As leader: the node once said that it had stored everything up to `had`, and its log ends at `has` now. It has lost what
+     * may have made entries committed, and must not vote (driver_rejoin() with `discard`). May be NULL. */
+    void (*forgot)(void *arg, uint64_t node, uint64_t had, uint64_t has);
     /* The process must end: the disk failed, or the engine found a contradiction. `what` is one line. Does not return. */
     void (*fatal)(void *arg, int err, const char *what);
 };
@@ -75,6 +83,8 @@ struct driver_options {
      * gave for it. 0 and empty when there is none. */
     uint64_t applied_index;
     struct slice checkpoint;
+    /* For driver_rejoin(): what log and meta hold counts for nothing, and need not be readable. */
+    bool discard;
 };
 
 /* Opens log and meta, recovers, and starts as a follower. Entries after `applied_index` that turn out to be committed are
@@ -88,6 +98,9 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
  * unless it can go on from the copy as it is (driver_lacks()): then it stays. Vote and term stay, but for an older term.
  * Everything is durable afterwards. After a crash in its middle it must be called again, before anything else; once too often
  * does no harm, also when the log has grown since.
+ * With `discard`, for a node that is new or whose data is damaged: log and term begin anew with the copy, whatever is there. So
+ * it forgets what it has acknowledged and whom it has voted for: that is safe only because it does not vote in the membership
+ * of the copy, which is checked (ERR_REFUSED).
  * ERR_CORRUPT: the position, meta or the log. ERR_REFUSED: the copy is older than what the log begins with. ERR_IO, ERR_NO_SPACE,
  * ERR_NOMEM... After any of them the log is as it was, or as it should be. `detail` gets one line. */
 int driver_rejoin(const struct driver_options *options, char *detail, size_t detail_len) NODISCARD;
@@ -149,6 +162,25 @@ void driver_set_prompt(struct driver *driver, uint64_t node, bool prompt);
  * voter, or none alive; ERR_BUSY: it is being handed to another. */
 int driver_transfer(struct driver *driver, uint64_t node) NODISCARD;
 
+/* A change of the membership, one member at a time (Raft thesis §4.1). */
+enum driver_change_kind {
+    DRIVER_ADD,     /* `node`, at `address`, follows and does not vote. */
+    DRIVER_PROMOTE, /* It votes. It must have caught up. */
+    DRIVER_DEMOTE,  /* It votes no more. */
+    DRIVER_REMOVE,
+};
+struct driver_change {
+    enum driver_change_kind kind;
+    uint64_t node;
+    const char *address; /* For ADD; copied. */
+};
+
+/* Proposes a change. 0: it is entry *ret_index, and made when that is committed; or it is so already (*ret_index 0).
+ * ERR_NOT_LEADER. ERR_BUSY: not now, *ret_why says what must be first. ERR_REFUSED, ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT: not
+ * like this, *ret_why says why. ERR_NO_SPACE, ERR_NOMEM. *ret_why is static text. */
+int driver_change(struct driver *driver, const struct driver_change *change, uint64_t *ret_index,
+                  const char **ret_why) NODISCARD;
+
 /* The bytes that a checkpoint of the state as of the applied index must hold for the driver: membership and position.
  * The caller owns the slice. */
 int driver_checkpoint(struct driver *driver, uint64_t *ret_index, struct slice *ret_bytes) NODISCARD;
@@ -185,6 +217,8 @@ struct driver_status {
         bool needs_rebuild;   /* As leader: its next entry is no longer in our log. */
     } members[MEMBERS_MAX];
     unsigned members_len;
+    uint64_t change_index;  /* Of a CHANGE that is not committed; 0: none. */
+    uint64_t members_index; /* Of the last CHANGE applied; 0: none is known (it is older than the checkpoint knows). */
 };
 
 void driver_status(const struct driver *driver, struct driver_status *ret_status);

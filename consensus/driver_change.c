@@ -4,7 +4,7 @@
 
 #include "consensus/driver_internal.h"
 
-int driver_change(struct driver *driver, const struct raft_configuration *next, const char **ret_why)
+int driver_propose_members(struct driver *driver, const struct raft_configuration *next, const char **ret_why)
 {
     struct raft *raft = &driver->raft;
     uint64_t commit_term = driver_term_of(driver, raft_commit_index(raft));

@@ -208,6 +208,6 @@ bool driver_rebuild_needless(const struct driver *driver, const struct raft_inst
 void driver_rebuild_behind(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install);
 
 /* driver_change.c: proposes a membership. `next` is borrowed. ERR_BUSY and ERR_REFUSED come with a reason. */
-int driver_change(struct driver *driver, const struct raft_configuration *next, const char **ret_why) NODISCARD;
+int driver_propose_members(struct driver *driver, const struct raft_configuration *next, const char **ret_why) NODISCARD;
 
 #endif

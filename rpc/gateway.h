@@ -12,6 +12,7 @@
 
 #include "proto/base/blob.h"
 #include "proto/base/err.h"
+#include "proto/base/limits.h"
 #include "proto/base/list.h"
 
 struct gateway;
@@ -111,6 +112,8 @@ struct gateway_read {
     uint64_t deadline_ms;
 };
 
+#define GATEWAY_ALARMS_MAX 8u
+
 struct gateway_status {
     const char *cluster;
     uint64_t node;
@@ -135,8 +138,34 @@ struct gateway_status {
         bool connected;
         uint64_t match_index;
         const char *detail;
+        bool voter;
+        bool preferred;   /* Its operator would have it lead. */
+        const char *zone; /* "" when not known. */
     } members[16];
     unsigned members_len;
+    const char *alarms[GATEWAY_ALARMS_MAX]; /* What needs an operator. */
+    unsigned alarms_len;
+};
+
+enum gateway_change_kind {
+    GATEWAY_ADD,     /* `node`, whose peers reach it at `address`, follows and does not vote. */
+    GATEWAY_PROMOTE, /* It votes. */
+    GATEWAY_DEMOTE,  /* It votes no more. */
+    GATEWAY_REMOVE,
+};
+
+/* A change of the membership. The caller's struct, which must live until done() or change_cancel(). */
+struct gateway_change {
+    enum gateway_change_kind kind;
+    uint64_t node;
+    char address[ADDRESS_LEN_MAX + 1];
+    /* 0: it is done, or was so before. Otherwise `detail` says why not, and when to try again: BUSY, not now; REFUSED, not
+     * like this; UNAVAILABLE, no leader could be asked, or its answer did not come: the outcome is unknown, asking again is
+     * safe. */
+    void (*done)(struct gateway_change *change, int err, const char *detail);
+    struct list_node link; /* The gateway's, with what follows. */
+    uint64_t id;
+    uint64_t deadline_ms;
 };
 
 struct gateway_ops {
@@ -180,6 +209,15 @@ struct gateway_ops {
     /* Asks for leadership to be handed to `node`, or to whoever is most advanced (0). ERR_NOT_FOUND: no such member.
      * ERR_UNAVAILABLE: no leader is known. 0: asked for; status() shows what comes of it. */
     int (*transfer)(struct gateway *gateway, uint64_t node);
+
+    /* Changes the membership: done() follows, never from within the call. */
+    void (*change)(struct gateway *gateway, struct gateway_change *change);
+    /* No done() any more; the change may be made all the same. Harmless after it. */
+    void (*change_cancel)(struct gateway *gateway, struct gateway_change *change);
+
+    /* Asks `node` to put its data aside and fetch a copy of the leader's. ERR_NOT_FOUND: no such member. ERR_UNAVAILABLE: it
+     * cannot be reached. ERR_REFUSED: it is the only voter. 0: asked for. */
+    int (*repair)(struct gateway *gateway, uint64_t node);
 
     void (*status)(struct gateway *gateway, struct gateway_status *ret_status);
 };

@@ -120,7 +120,7 @@ Test(driver_read, a_member_without_a_vote_does_not_count)
     struct raft_configuration next;
     const char *why = "";
     cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &next), 0);
-    cr_assert_eq(driver_change(f.driver, &next, &why), 0, "%s", why);
+    cr_assert_eq(driver_propose_members(f.driver, &next, &why), 0, "%s", why);
     raft_configuration_close(&next);
     slice_unref(&change.payload);
     uint64_t round = ask(&f);

@@ -105,7 +105,7 @@ static int propose(struct fixture *f, const uint64_t *voters, unsigned voters_le
     struct raft_configuration next;
     cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &next), 0);
     const char *why = "";
-    int err = driver_change(f->driver, &next, &why);
+    int err = driver_propose_members(f->driver, &next, &why);
     cr_assert(err == 0 || why[0] != '\0', "a refusal gives its reason");
     raft_configuration_close(&next);
     slice_unref(&change.payload);
