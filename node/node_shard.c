@@ -1,0 +1,191 @@
+/* A node's shard: opened on its state, and what it asks for. */
+
+#include <stdio.h>
+
+#include "node/node_private.h"
+#include "node/system_memory.h"
+#include "proto/base/check.h"
+#include "rpc/peer/peer_bulk.h"
+#include "statemachine/store_rocksdb.h"
+
+/* Some hundred small batches, or a few large ones. */
+#define LOG_FILL_LEN (512 * KIB)
+
+/* What the shard asks for. */
+
+static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
+{
+    struct node *node = arg;
+    if (node->peers == NULL) {
+        frame_out_done(frame); /* Not connected yet: Raft sends again. */
+        return false;
+    }
+    return peer_links_send(node->peers, to, frame);
+}
+
+static bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame)
+{
+    struct node *node = arg;
+    if (node->peers == NULL) {
+        frame_out_done(frame);
+        return false;
+    }
+    if (asking && peer_bulk_dial(node->peers, to) != 0) {
+        frame_out_done(frame); /* It is asked again. */
+        return false;
+    }
+    return peer_bulk_send(node->peers, to, asking, frame);
+}
+
+static void node_bulk_hang_up(void *arg, uint64_t to)
+{
+    struct node *node = arg;
+    if (node->peers != NULL) {
+        peer_bulk_hang_up(node->peers, to);
+    }
+}
+
+/* Called from within the shard's turn: it is closed when that is over (node_turn()). */
+static void node_replaced(void *arg, const char *name)
+{
+    struct node *node = arg;
+    (void)snprintf(node->copy, sizeof node->copy, "%s", name);
+    journal_info(node->journal, "node", "a copy of another node's state takes the place of this one's: starting anew");
+}
+
+static uint64_t node_memory_used(void *arg)
+{
+    (void)arg;
+    return system_memory_used();
+}
+
+static void node_relax(void *arg)
+{
+    (void)arg;
+    system_memory_relax();
+}
+
+static void node_shard_fatal(void *arg, int err, const char *what)
+{
+    struct node *node = arg;
+    node_fatal(node, err, what);
+}
+
+static int node_open_store(struct node *node, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct disk *disk = posix_disk_base(node->disk);
+    char path[4096];
+    int err = disk->ops->make_dir(disk, SHARD_DIR);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
+        return err;
+    }
+    err = state_dir_read(disk, SHARD_DIR, &node->state, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/%s", node->config->data_dir, node->state.name);
+    if (written < 0 || (size_t)written >= sizeof path) {
+        (void)snprintf(detail, detail_len, "the path of the data directory is too long");
+        return ERR_INVALID;
+    }
+    struct store_rocksdb_options options = {.path = path, .direct = posix_disk_is_direct(node->disk)};
+    return store_rocksdb_open(&options, ret_store, detail, detail_len);
+}
+
+/* Half of the machine: the other half is for the page cache, and for what else runs there. */
+static uint64_t node_memory_max(const struct node *node)
+{
+    uint64_t max = node->config->memory_bytes_max;
+    return max != 0 ? max : system_memory_total() / 2;
+}
+
+static struct shard_options node_shard_options(struct node *node)
+{
+    const struct config *config = node->config;
+    return (struct shard_options){
+        .node = config->node,
+        .cluster = config->cluster,
+        .version = HOLDFAST_VERSION,
+        .disk = posix_disk_base(node->disk),
+        .clock = &node->clock.base,
+        .journal = node->journal,
+        .dir = SHARD_DIR,
+        .checkpoint_len = config->checkpoint_bytes,
+        .retain_len = config->retain_bytes,
+        .segment_len = config->segment_bytes,
+        .cache_len_max = config->cache_bytes,
+        .reserve_len = config->reserve_bytes,
+        .fill_len = LOG_FILL_LEN,
+        .disk_free_min = config->disk_free_bytes_min,
+        .memory_max = node_memory_max(node),
+        .body_len_max = config->body_bytes_max,
+        .election_timeout_ms = config->election_timeout_ms,
+        .heartbeat_ms = config->heartbeat_ms,
+        .presence_timeout_ms = config->presence_timeout_ms,
+        .isolation_timeout_ms = config->isolation_timeout_ms,
+        .disk_stall_ms = config->disk_stall_ms,
+        .arg = node,
+        .send = node_send,
+        .rebuild_rate = config->rebuild_rate,
+        .bulk_send = node_bulk_send,
+        .bulk_hang_up = node_bulk_hang_up,
+        .replaced = node_replaced,
+        .memory_used = node_memory_used,
+        .relax = node_relax,
+        .fatal = node_shard_fatal,
+    };
+}
+
+int node_shard_open(struct node *node, char *detail, size_t detail_len)
+{
+    const struct config *config = node->config;
+    struct driver_member members[MEMBERS_MAX];
+    struct store *store;
+    CHECK(config->members_len <= MEMBERS_MAX);
+    for (unsigned i = 0; i < config->members_len; i++) {
+        members[i] = (struct driver_member){.id = config->members[i].id, .address = config->members[i].peer_address};
+    }
+    int err = node_open_store(node, &store, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    struct shard_options options = node_shard_options(node);
+    options.members = members;
+    options.members_len = config->members_len;
+    options.store = store;
+    options.fresh = node->state.fresh;
+    err = shard_open(&options, &node->shard, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    if (node->state.fresh) {
+        err = state_dir_settle(options.disk, SHARD_DIR, &node->state);
+        if (err != 0 && err != ERR_NO_SPACE) { /* What is left to do on a full disk is done at the next start. */
+            (void)snprintf(detail, detail_len, "%s/" SHARD_DIR "/current: %s", config->data_dir, err_text(err));
+            return err;
+        }
+    }
+    for (unsigned i = 0; i < config->members_len; i++) {
+        shard_peer_changed(node->shard, config->members[i].id, false, config->members[i].client_address);
+    }
+    shard_set_client_address(node->shard, config_member(config, config->node)->client_address);
+    return 0;
+}
+
+/* One step: before it the old state counts, after it the copy. */
+void node_shard_switch_state(struct node *node)
+{
+    if (node->copy[0] == '\0') {
+        return;
+    }
+    int err = state_dir_switch(posix_disk_base(node->disk), SHARD_DIR, node->copy);
+    if (err == ERR_NO_SPACE) {
+        /* The node begins anew with the old state, is behind once more, and finds the copy whole. */
+        journal_warning(node->journal, "node", "the disk is full: the state stays what it was");
+        return;
+    }
+    if (err != 0) {
+        node_fatal(node, err, "the state could not be switched to the copy");
+    }
+}
