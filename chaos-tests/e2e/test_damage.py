@@ -1,0 +1,198 @@
+"""Damaged files: a node that finds damage says which file and where, neither votes nor serves on it, and has its peers' state
+again soon, by itself, while the others go on. Nothing that was confirmed is missing afterwards."""
+
+import glob
+import os
+import random
+import sys
+import time
+
+import harness
+from load import Publisher
+
+SMALL = "checkpoint_mib: 1\nsegment_mib: 1\nretain_mib: 1\nreserve_mib: 2"
+BODY = os.urandom(2000).hex()
+
+
+def flip(path, offset=None):
+    """Flips one bit; returns where."""
+    with open(path, "r+b") as f:
+        length = f.seek(0, os.SEEK_END)
+        offset = random.randrange(length) if offset is None else offset
+        f.seek(offset)
+        byte = f.read(1)[0]
+        f.seek(offset)
+        f.write(bytes([byte ^ (1 << random.randrange(8))]))
+    return offset
+
+
+class Damage(harness.ClusterTest):
+    def begin(self, config=SMALL, count=1500):
+        """A cluster with messages in checkpoints and in the log, and a node that does not lead."""
+        self.start_cluster(config=config)
+        self.lines = [f"{number:08d} {BODY}\n" for number in range(count)]
+        path = self.cluster.path("lines")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(self.lines)
+        self.cluster.holdfast("queue", "declare", "kept")
+        self.cluster.holdfast("publish", "kept", "--lines", "--file", path)
+        leader = self.cluster.leader()
+        self.victim = next(node for node in (1, 2, 3) if node != leader)
+        self.wait_same()
+
+    def wait_same(self, seconds=60.0):
+        def same():
+            rows = [self.cluster.status(node) for node in (1, 2, 3)]
+            return all(rows) and len({row["applied"] for row in rows}) == 1
+        harness.wait_for("all nodes to have applied the same", same, seconds)
+
+    def shard(self, *parts):
+        return self.cluster.node_path(self.victim, "data", "shard-0", *parts)
+
+    def state(self):
+        return self.shard(self.state_name())
+
+    def state_name(self):
+        for name in os.listdir(self.shard()):
+            if name.startswith("incoming-") and os.path.exists(self.shard("current")):
+                return name
+        return "state"
+
+    def stop_damage_start(self, damage):
+        """Returns what the node says about itself from then on."""
+        self.cluster.ops("kill", str(self.victim))
+        said = len(self.cluster.log(self.victim))
+        damage()
+        self.cluster.ops("start", str(self.victim), "nowait")
+        return said
+
+    def wait_repaired(self, said):
+        """It is a voter that has everything again; what it said is returned."""
+        def voter():
+            row = self.cluster.status(self.victim)
+            return row and row["role"] == "follower"
+        harness.wait_for("the node to be back among the voters", voter, 60.0)
+        self.wait_same()
+        self.assertFalse(os.path.exists(self.shard("repair")), "the mark is gone")
+        return self.cluster.log(self.victim)[said:]
+
+    def check_it_counts(self):
+        """With one of the others gone the repaired node is needed for a majority, and it can serve everything."""
+        other = next(node for node in (1, 2, 3) if node != self.victim)
+        self.cluster.ops("kill", str(other))
+        harness.wait_for("a leader", lambda: self.cluster.ready("kept") == len(self.lines))
+        out = self.cluster.holdfast("consume", "kept", "--lines", "--count", str(len(self.lines)), "--timeout", "20",
+                                    servers=self.cluster.address(self.victim)).stdout
+        self.assertTrue(out == "".join(self.lines), f"{out.count(chr(10))} lines came back")
+
+    def segment_with_records(self):
+        """The oldest segment: it is full, and not the last batch of the log."""
+        return sorted(glob.glob(self.shard("log", "*.log")))[0]
+
+    def test_a_flipped_bit_in_the_log(self):
+        self.begin()
+        where = {}
+        def damage():
+            path = self.segment_with_records()
+            where["file"] = os.path.basename(path)
+            flip(path, 4096 + 900)
+        said = self.stop_damage_start(damage)
+        text = self.wait_repaired(said)
+        self.assertIn(where["file"], text)
+        self.assertIn("offset", text)
+        self.check_it_counts()
+
+    def test_term_and_vote_are_lost(self):
+        self.begin()
+        def damage():
+            flip(self.shard("meta"), 20)
+            flip(self.shard("meta"), 512 + 20)
+        text = self.wait_repaired(self.stop_damage_start(damage))
+        self.assertIn("meta", text)
+        self.check_it_counts()
+
+    def test_the_log_is_gone(self):
+        self.begin()
+        def damage():
+            for path in glob.glob(self.shard("log", "*")):
+                os.unlink(path)
+        self.wait_repaired(self.stop_damage_start(damage))
+        self.check_it_counts()
+
+    def test_every_kind_of_file_of_the_store(self):
+        self.begin()
+        kinds = ["CURRENT", "MANIFEST-*", "*.sst", "*.blob"]
+        for kind in kinds:
+            name = {}
+            def damage(kind=kind, name=name):
+                found = sorted(glob.glob(os.path.join(self.state(), kind)), key=os.path.getsize)
+                self.assertTrue(found, kind)
+                name["file"] = os.path.basename(found[-1])
+                with open(found[-1], "r+b") as f:
+                    f.truncate(os.path.getsize(found[-1]) // 2)
+            text = self.wait_repaired(self.stop_damage_start(damage))
+            self.assertIn("repair", text, kind)
+            print(f"{kind}; ", end="", file=sys.stderr, flush=True)
+        self.check_it_counts()
+
+    def test_the_scrub_finds_it_while_the_node_runs_under_load(self):
+        self.begin(SMALL + "\nscrub_interval_s: 1\nscrub_mib_per_s: 64")
+        load = Publisher([self.cluster.address(n) for n in (1, 2, 3) if n != self.victim], b"gone")
+        self.cluster.holdfast("queue", "declare", "gone")
+        load.start()
+        said = len(self.cluster.log(self.victim))
+        path = max(glob.glob(os.path.join(self.state(), "*.blob")), key=os.path.getsize)
+        flip(path, os.path.getsize(path) // 2)
+        harness.wait_for("the scrub to find it", lambda: os.path.basename(path) in self.cluster.log(self.victim)[said:], 60.0)
+        harness.wait_for("the node to have begun anew",
+                         lambda: "begins anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
+        load.finish()
+        self.assertLess(load.gap(), 2.0, "the others go on meanwhile")
+        self.assertEqual(load.errors, [])
+        self.wait_repaired(said)
+        self.check_it_counts()
+
+    def test_an_operator_has_a_node_repaired(self):
+        self.begin()
+        said = len(self.cluster.log(self.victim))
+        self.cluster.holdfast("cluster", "repair", str(self.victim))
+        harness.wait_for("the node to have begun anew",
+                         lambda: "begins anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
+        self.wait_repaired(said)
+        self.check_it_counts()
+
+    def test_two_of_three_damaged_wait_and_lose_nothing(self):
+        """Nobody can say what is right: both wait, say so, and throw nothing away. With one's file whole again, and its mark
+        removed by an operator, all go on."""
+        self.begin()
+        leader = self.cluster.leader()
+        first, second = (node for node in (1, 2, 3) if node != leader)
+        self.cluster.ops("kill", str(first))
+        self.cluster.ops("kill", str(second))
+        kept = {}
+        for node in (first, second):
+            path = self.cluster.node_path(node, "data", "shard-0", "meta")
+            with open(path, "rb") as f:
+                kept[node] = f.read()
+            flip(path, 20)
+            flip(path, 512 + 20)
+            self.cluster.ops("start", str(node), "nowait")
+        for node in (first, second):
+            harness.wait_for("the node to say so", lambda n=node: "repair" in self.cluster.log(n), 20.0)
+        time.sleep(3)  # Long enough for elections and copies, if there were any.
+        self.assertEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode != 0, True)
+        for node in (first, second):
+            self.assertTrue(glob.glob(self.cluster.node_path(node, "data", "shard-0", "log", "*")))
+            self.assertTrue(os.path.isdir(self.cluster.node_path(node, "data", "shard-0", "state")))
+        self.cluster.ops("kill", str(first))
+        with open(self.cluster.node_path(first, "data", "shard-0", "meta"), "wb") as f:
+            f.write(kept[first])
+        os.unlink(self.cluster.node_path(first, "data", "shard-0", "repair"))
+        self.cluster.ops("start", str(first), "nowait")
+        self.victim = second
+        self.wait_repaired(0)
+        self.check_it_counts()
+
+
+if __name__ == "__main__":
+    harness.main()
