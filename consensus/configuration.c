@@ -104,3 +104,20 @@ unsigned configuration_voters(const struct raft_configuration *configuration)
     }
     return voters;
 }
+
+bool configuration_votes(const struct raft_configuration *configuration, raft_id id)
+{
+    const struct raft_server *server = configuration_find(configuration, id);
+    return server != NULL && server->role == RAFT_VOTER;
+}
+
+bool configuration_equal(const struct raft_configuration *a, const struct raft_configuration *b)
+{
+    bool equal = a->n == b->n;
+    for (unsigned i = 0; i < a->n && equal; i++) {
+        const struct raft_server *server = &a->servers[i];
+        const struct raft_server *other = configuration_find(b, server->id);
+        equal = other != NULL && other->role == server->role && strcmp(other->address, server->address) == 0;
+    }
+    return equal;
+}

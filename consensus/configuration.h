@@ -13,6 +13,7 @@
 #define HOLDFAST_CONSENSUS_CONFIGURATION_H
 
 #include <raft.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/base/blob.h"
@@ -32,5 +33,11 @@ int configuration_copy(const struct raft_configuration *source, struct raft_conf
 const struct raft_server *configuration_find(const struct raft_configuration *configuration, raft_id id);
 
 unsigned configuration_voters(const struct raft_configuration *configuration);
+
+/* Whether the server with the id is one, and votes. */
+bool configuration_votes(const struct raft_configuration *configuration, raft_id id);
+
+/* Whether they have the same servers, with the same addresses and roles, in whatever order. */
+bool configuration_equal(const struct raft_configuration *a, const struct raft_configuration *b);
 
 #endif

@@ -132,13 +132,18 @@ static void fire_timeout(struct driver *driver)
     }
     driver->timeout_fired_ms = now;
     struct raft *raft = &driver->raft;
+    bool expired = now >= raft_timeout(raft);
     ask_before_next_term(raft);
+    driver_alone_timeout(driver);
     uint64_t since_ms = be_patient(raft, now);
     uint64_t told_ms = raft->election_timer_start;
     struct raft_event event = {.type = RAFT_TIMEOUT};
     (void)driver_event(driver, &event, NULL, false);
     if (raft->state == RAFT_LEADER && raft->election_timer_start == told_ms) {
         raft->election_timer_start = since_ms;
+    }
+    if (expired) {
+        driver_leader_silent(driver);
     }
 }
 
@@ -165,13 +170,17 @@ void driver_step(struct driver *driver)
     driver_stand(driver);
     fire_timeout(driver);
     driver_tell_role(driver);
+    driver_tell_members(driver);
     submit_barrier(driver);
     for (int i = 0; i < APPLY_TURNS_MAX && driver_apply(driver); i++) {
     }
     driver_transfer_step(driver);
     driver_prompt(driver);
     driver_read_step(driver);
+    driver_forgot_step(driver);
+    driver_leave_step(driver);
     driver_tell_role(driver);
+    driver_tell_members(driver);
 }
 
 uint64_t driver_deadline_ms(const struct driver *driver)
@@ -291,8 +300,12 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         (void)snprintf(member->address, sizeof member->address, "%s", server->address);
         member->voter = server->role == RAFT_VOTER;
         member->match_index = match;
+        const struct driver_peer *peer = driver_peer_find(driver, server->id);
+        member->forgot = raft->state == RAFT_LEADER && peer != NULL && peer->term == status.term && peer->forgot;
         member->needs_rebuild = raft->state == RAFT_LEADER && member_needs_rebuild(driver, server->id, match);
     }
+    status.change_index = raft->configuration_uncommitted_index;
+    status.members_index = driver->applied_configuration_index;
     *ret_status = status;
 }
 

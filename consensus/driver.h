@@ -215,6 +215,7 @@ struct driver_status {
         bool voter;
         uint64_t match_index; /* As leader. */
         bool needs_rebuild;   /* As leader: its next entry is no longer in our log. */
+        bool forgot;          /* As leader: as host.forgot has it, until it has stored as much again. */
     } members[MEMBERS_MAX];
     unsigned members_len;
     uint64_t change_index;  /* Of a CHANGE that is not committed; 0: none. */

@@ -4,6 +4,7 @@
 
 #include "consensus/driver_internal.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* Entries and bytes applied before the loop gets its turn back. */
 #define APPLY_ENTRIES_MAX 64u
@@ -48,7 +49,7 @@ bool driver_apply(struct driver *driver)
     /* A follower's commit index may be ahead of its own disk: what is not stored here is not applied here. */
     uint64_t commit = raft_commit_index(&driver->raft);
     uint64_t stored = driver->raft.last_stored;
-    uint64_t target = commit < stored ? commit : stored;
+    uint64_t target = commit < stored || fault_fires(FAULT_SKIP_APPLY_STORED) ? commit : stored;
     if (driver->raft.snapshot.installing || driver->applied_index >= target) {
         return false;
     }

@@ -8,6 +8,7 @@
 #include "consensus/driver_internal.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* The position kept with a checkpoint, little-endian:
  *
@@ -138,7 +139,7 @@ static uint64_t first_held(const struct driver *driver, uint64_t first)
 
 void driver_hold(struct driver *driver, uint64_t index)
 {
-    driver->hold = index;
+    driver->hold = fault_fires(FAULT_SKIP_HOLD) ? UINT64_MAX : index;
 }
 
 uint64_t driver_held_bytes(const struct driver *driver)

@@ -53,7 +53,8 @@ void driver_peer_lost(struct driver *driver, uint64_t node)
 {
     struct raft *raft = &driver->raft;
     driver_peer_forget(driver, node);
-    if (node == 0 || raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != node) {
+    if (node == 0 || raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != node ||
+        !configuration_votes(&raft->configuration, raft->id) || driver_is_alone(driver)) {
         return;
     }
     driver->lost_leader = node;
@@ -74,6 +75,18 @@ void driver_leader_heard(struct driver *driver, uint64_t node)
     }
 }
 
+void driver_leader_silent(struct driver *driver)
+{
+    struct raft *raft = &driver->raft;
+    if (raft->state != RAFT_FOLLOWER || configuration_votes(&raft->configuration, raft->id)) {
+        return;
+    }
+    /* As convertClearFollower() in the engine has it. */
+    raft->follower_state.current_leader.id = 0;
+    raft_free(raft->follower_state.current_leader.address);
+    raft->follower_state.current_leader.address = NULL;
+}
+
 uint64_t driver_stand_ms(const struct driver *driver)
 {
     const struct raft *raft = &driver->raft;
@@ -85,8 +98,9 @@ void driver_stand(struct driver *driver)
 {
     struct raft *raft = &driver->raft;
     uint64_t lost = driver->lost_leader;
-    if (lost != 0 && (raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != lost)) {
-        driver->lost_leader = 0; /* Another leads, or the election has begun. */
+    if (lost != 0 && (raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != lost ||
+                      !configuration_votes(&raft->configuration, raft->id) || driver_is_alone(driver))) {
+        driver->lost_leader = 0; /* Another leads, the election has begun, or it is not for us to stand. */
         return;
     }
     if (now_of(driver) < driver_stand_ms(driver)) {

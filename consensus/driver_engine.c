@@ -30,7 +30,7 @@ uint64_t driver_term_of(const struct driver *driver, uint64_t index)
 }
 
 /* Raft Figure 3.1: term and vote are on stable storage before we answer anybody. */
-static void save_meta(struct driver *driver)
+void driver_save_meta(struct driver *driver)
 {
     struct meta_value value = {.term = raft_current_term(&driver->raft), .voted_for = raft_voted_for(&driver->raft)};
     struct clock *clock = driver->options.clock;
@@ -89,11 +89,17 @@ void driver_send_message(struct driver *driver, const struct raft_message *messa
     send_frame(driver, message->server_id, &frame, err);
 }
 
-void driver_send_append(struct driver *driver, uint64_t node, const struct raft_append_entries *append)
+void driver_send_entries(struct driver *driver, uint64_t node, const struct raft_append_entries *append,
+                         const struct log_entry *entries, unsigned count)
 {
     struct frame_out frame;
-    int err = message_encode_append(driver->options.shard, append, NULL, 0, &frame);
+    int err = message_encode_append(driver->options.shard, append, entries, count, &frame);
     send_frame(driver, node, &frame, err);
+}
+
+void driver_send_append(struct driver *driver, uint64_t node, const struct raft_append_entries *append)
+{
+    driver_send_entries(driver, node, append, NULL, 0);
     driver_peer_told(driver, node, append, 0);
 }
 
@@ -104,11 +110,25 @@ void driver_send_read(struct driver *driver, uint64_t node, enum message_kind ki
     send_frame(driver, node, &frame, err);
 }
 
+/* How many of the entries after `prev` a node may be sent: one that a CHANGE takes the vote from gets that when it is committed
+ * (guard.h, about G3). */
+static unsigned sendable(const struct driver *driver, uint64_t node, uint64_t prev, unsigned count)
+{
+    const struct raft *raft = &driver->raft;
+    uint64_t change = raft->configuration_uncommitted_index;
+    bool demoted = change != 0 && configuration_votes(&raft->configuration_committed, node) &&
+                   !configuration_votes(&raft->configuration, node);
+    if (!demoted || prev + count < change) {
+        return count;
+    }
+    return prev + 1 < change ? (unsigned)(change - 1 - prev) : 0;
+}
+
 /* Sends entries as several frames where one would be too large; together they say the same. */
 static void send_append(struct driver *driver, const struct raft_message *message)
 {
     struct raft_append_entries part = message->append_entries;
-    unsigned left = part.n_entries;
+    unsigned left = sendable(driver, message->server_id, part.prev_log_index, part.n_entries);
     unsigned frames = left > 0 ? driver_peer_offer(driver, message->server_id, part.prev_log_index) : 0;
     left = frames > 0 ? left : 0;
     do {
@@ -124,9 +144,7 @@ static void send_append(struct driver *driver, const struct raft_message *messag
                              (unsigned long long)part.prev_log_index + 1, detail[0] != '\0' ? detail : err_text(err));
             }
         }
-        struct frame_out frame;
-        int err = message_encode_append(driver->options.shard, &part, entries, count, &frame);
-        send_frame(driver, message->server_id, &frame, err);
+        driver_send_entries(driver, message->server_id, &part, entries, count);
         driver_peer_told(driver, message->server_id, &part, count);
         if (count > 0) {
             part.prev_log_index += count;
@@ -198,12 +216,12 @@ static int engine_step(struct driver *driver, struct raft_event *event, const st
     if (rv != 0) {
         /* Out of memory half-way: a term that the engine has taken over is not announced again. */
         if (raft_current_term(&driver->raft) != term && event->type != RAFT_START) {
-            save_meta(driver);
+            driver_save_meta(driver);
         }
         return rv;
     }
     if ((update.flags & (RAFT_UPDATE_CURRENT_TERM)) != 0 || (update.flags & (RAFT_UPDATE_VOTED_FOR)) != 0) {
-        save_meta(driver);
+        driver_save_meta(driver);
     }
     if ((update.flags & (RAFT_UPDATE_ENTRIES)) != 0) {
         append_entries(driver, &update, entries);

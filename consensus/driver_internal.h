@@ -48,8 +48,23 @@ struct driver_peer {
     uint64_t offered; /* After which entry we last offered entries, how often again, */
     uint64_t offers;  /* and whether it has answered anything since. */
     bool answered;
-    bool rebuild;    /* It needed entries that our log no longer has, and none that it has since. */
-    uint64_t probed; /* Its last entry, when we asked whether ours is the same. */
+    bool rebuild;      /* It needed entries that our log no longer has, and none that it has since. */
+    uint64_t probed;   /* Its last entry, when we asked whether ours is the same. */
+    bool doubted;      /* It refused what it had acknowledged. */
+    bool forgot;       /* It has said that its log ends before that. */
+    uint64_t question; /* The last one that it was asked about it, what it had acknowledged by then, and when. */
+    uint64_t acknowledged;
+    uint64_t questioned_ms;
+};
+
+/* A node that was removed, and is still told so. */
+struct driver_leaver {
+    uint64_t id;     /* 0: none. */
+    uint64_t term;   /* In which we led, and proposed */
+    uint64_t change; /* the entry that removes it. */
+    uint64_t next;   /* The entry that it gets next. */
+    uint64_t sent_ms;
+    uint64_t until_ms; /* When we give up; 0: not committed yet. */
 };
 
 struct driver {
@@ -76,6 +91,8 @@ struct driver {
 
     struct driver_reads reads;
     struct driver_peer peers[MEMBERS_MAX];
+    struct driver_leaver leaver;
+    uint64_t questions;        /* How many were asked (driver_forgot.c). */
     uint64_t transfer_said_ms; /* When the successor was last told to stand; 0: not since the transfer began. */
 
     uint64_t prepare_ms;      /* When a log that is short asks the disk again. */
@@ -96,6 +113,10 @@ struct driver {
     /* Membership as of the applied index, for checkpoints. */
     struct raft_configuration applied_configuration;
     uint64_t applied_configuration_index;
+
+    struct raft_configuration told_members; /* What the host knows. */
+    uint64_t heard_commit;                  /* The highest commit index that a leader has named. */
+    bool told_removed;
 
     /* What the host was told last. */
     enum driver_role told_role;
@@ -127,11 +148,17 @@ int driver_event(struct driver *driver, struct raft_event *event, const struct d
 _Noreturn void driver_fatal(struct driver *driver, int err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Writes down the engine's term and vote. */
+void driver_save_meta(struct driver *driver);
+
 /* Term of the entry at an index, or of the checkpoint there; 0 when not known. */
 uint64_t driver_term_of(const struct driver *driver, uint64_t index);
 
-/* Sends what the engine does not, and an AppendEntries without entries. */
+/* Sends what the engine does not: an AppendEntries without entries, which the peer is then known to have been told, and one
+ * of which nothing is noted. The payloads are borrowed. */
 void driver_send_message(struct driver *driver, const struct raft_message *message);
+void driver_send_entries(struct driver *driver, uint64_t node, const struct raft_append_entries *append,
+                         const struct log_entry *entries, unsigned count);
 void driver_send_append(struct driver *driver, uint64_t node, const struct raft_append_entries *append);
 void driver_send_read(struct driver *driver, uint64_t node, enum message_kind kind, uint64_t round);
 
@@ -144,6 +171,12 @@ void driver_read_pong(struct driver *driver, uint64_t from);
 
 /* driver_peers.c. NULL: nothing is known of that node. */
 const struct driver_peer *driver_peer_find(const struct driver *driver, uint64_t id);
+/* The same, made when there is none and place for one; for the present term. */
+struct driver_peer *driver_peer_of(struct driver *driver, uint64_t id);
+/* Whether a message of it has come in within an election timeout. */
+bool driver_peer_is_there(const struct driver *driver, uint64_t id);
+/* What is known of nodes that are no members is forgotten. */
+void driver_peers_keep_members(struct driver *driver);
 /* A message has come in; `result` if it answers an AppendEntries, else NULL. */
 void driver_peer_heard(struct driver *driver, uint64_t id, const struct raft_message *result);
 /* What was sent to it may not have arrived. */
@@ -174,6 +207,9 @@ void driver_tell_role(struct driver *driver);
 
 /* driver_election.c: stands for election when the leader is lost, and it is our turn. */
 void driver_stand(struct driver *driver);
+/* An election timeout has passed. A node without a vote does not stand, and the engine has it believe in a leader that is
+ * gone for ever: it is to know none, and must not refuse candidates for its sake. */
+void driver_leader_silent(struct driver *driver);
 /* When driver_stand() is due; UINT64_MAX when it is not. */
 uint64_t driver_stand_ms(const struct driver *driver);
 /* The node has spoken as a leader. */
@@ -208,6 +244,40 @@ bool driver_rebuild_needless(const struct driver *driver, const struct raft_inst
 void driver_rebuild_behind(struct driver *driver, uint64_t leader, const struct raft_install_snapshot *install);
 
 /* driver_change.c: proposes a membership. `next` is borrowed. ERR_BUSY and ERR_REFUSED come with a reason. */
-int driver_propose_members(struct driver *driver, const struct raft_configuration *next, const char **ret_why) NODISCARD;
+int driver_propose_members(struct driver *driver, const struct raft_configuration *next,
+                           const char **ret_why) NODISCARD;
+
+/* driver_members.c: tells the host of the membership in force, and of our own removal. */
+void driver_tell_members(struct driver *driver);
+/* What the host knows when the driver is opened: the members in the options. */
+void driver_told_members_init(struct driver *driver, const struct driver_options *options);
+
+/* driver_open.c: makes the driver's directory, durably. */
+int driver_make_dir(const struct driver_options *options) NODISCARD;
+
+/* driver_ballot.c: a request for our vote, in driver->message. Returns as driver_event(). */
+int driver_ballot(struct driver *driver, uint64_t from);
+
+/* driver_alone.c: whether this node is the only one that votes; a new term for it when it is about to elect itself; the same
+ * at its start, with the membership in force by then. */
+bool driver_is_alone(const struct driver *driver);
+void driver_alone_timeout(struct driver *driver);
+int driver_alone_start(struct driver *driver, const struct raft_configuration *members,
+                       struct meta_value *meta) NODISCARD;
+
+/* driver_leave.c: tells a node that was removed so: from now on; when that is due; and its answer. */
+void driver_leave_begin(struct driver *driver, uint64_t id, uint64_t match, uint64_t change);
+void driver_leave_step(struct driver *driver);
+void driver_leave_result(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
+
+/* driver_forgot.c: looks at the answer to an AppendEntries, before the guards. True when it answers a question of ours, and
+ * is not for the engine. */
+bool driver_forgot_result(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
+/* Asks those in doubt. */
+void driver_forgot_step(struct driver *driver);
+
+/* driver_discard.c: as driver_rejoin(), with `discard`. */
+int driver_discard(const struct driver_options *options, const struct driver_position *position, char *detail,
+                   size_t detail_len) NODISCARD;
 
 #endif

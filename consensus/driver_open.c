@@ -7,6 +7,7 @@
 
 #include "consensus/driver_internal.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 #define ELECTION_TIMEOUT_MS 300u
 #define HEARTBEAT_MS 50u
@@ -48,7 +49,7 @@ static void set_defaults(struct driver_options *options)
 }
 
 /* The directory and, in the one above, its name: what is stored below it must still be found after the power fails. */
-static int make_dir(const struct driver_options *options)
+int driver_make_dir(const struct driver_options *options)
 {
     const struct disk_ops *ops = options->disk->ops;
     char parent[LOG_PATH_LEN_MAX];
@@ -64,7 +65,7 @@ static int open_files(struct driver *driver, struct meta_value *ret_meta, char *
     const struct driver_options *options = &driver->options;
     int err = log_path(options->dir, "log", driver->log_dir);
     if (err == 0) {
-        err = make_dir(options);
+        err = driver_make_dir(options);
     }
     if (err != 0) {
         (void)snprintf(detail, detail_len, "%s: %s", options->dir, err_text(err));
@@ -99,10 +100,26 @@ static int open_files(struct driver *driver, struct meta_value *ret_meta, char *
     return 0;
 }
 
+static bool is_configured(const struct driver_options *options, uint64_t id)
+{
+    bool found = false;
+    for (unsigned i = 0; i < options->members_len; i++) {
+        found = found || options->members[i].id == id;
+    }
+    return found;
+}
+
 /* The first entry of every log is the first membership, the same on all nodes (raft.h: "the log entry with index 1 must
  * always contain the first committed configuration"). It reaches the disk before anything that follows it. */
-static int bootstrap(struct driver *driver, struct meta_value *meta)
+static int bootstrap(struct driver *driver, struct meta_value *meta, char *detail, size_t detail_len)
 {
+    if (!is_configured(&driver->options, driver->options.id)) {
+        (void)snprintf(detail, detail_len,
+                       "%s/log: is empty, and node %llu is none of those that are configured: a node that "
+                       "is to be added begins with a copy of the state",
+                       driver->options.dir, driver->raft.id);
+        return ERR_FOREIGN;
+    }
     struct raft_configuration configuration;
     raft_configuration_init(&configuration);
     int err = 0;
@@ -165,7 +182,8 @@ static int reconcile(const struct driver *driver, uint64_t meta_term, char *deta
 }
 
 /* Unless it has been changed since, the membership is the one that all nodes were first started with. A log of others must
- * not vote among these: there would be two majorities. */
+ * not vote among these: there would be two majorities. There may be more of them, which are to be added one after the other
+ * (driver_change()): until then the log counts. */
 static int reconcile_members(const struct driver *driver, char *detail, size_t detail_len)
 {
     const struct driver_options *options = &driver->options;
@@ -173,11 +191,11 @@ static int reconcile_members(const struct driver *driver, char *detail, size_t d
     if (driver->raft.configuration_committed_index > 1 || driver->raft.configuration_uncommitted_index != 0) {
         return 0;
     }
-    bool same = held->n == options->members_len;
-    for (unsigned i = 0; i < options->members_len; i++) {
-        same = same && configuration_find(held, options->members[i].id) != NULL;
+    bool known = true;
+    for (unsigned i = 0; i < held->n; i++) {
+        known = known && is_configured(options, held->servers[i].id);
     }
-    if (same) {
+    if (known) {
         return 0;
     }
     char ids[MEMBERS_MAX * 24] = "";
@@ -247,7 +265,22 @@ static int load_trail(struct driver *driver, struct raft_entry **ret_entries, un
     return 0;
 }
 
-static int start_engine(struct driver *driver, const struct meta_value *meta, char *detail, size_t detail_len)
+/* A node that is alone elects itself at its start. `held` are the memberships in the log. */
+static int raise_term(struct driver *driver, const struct slice *held, unsigned held_len, struct meta_value *meta)
+{
+    if (held_len == 0) {
+        return driver_alone_start(driver, &driver->applied_configuration, meta);
+    }
+    struct raft_configuration members;
+    int err = configuration_decode(held[held_len - 1].data, held[held_len - 1].len, &members);
+    if (err == 0) {
+        err = driver_alone_start(driver, &members, meta);
+        raft_configuration_close(&members);
+    }
+    return err;
+}
+
+static int start_engine(struct driver *driver, struct meta_value *meta, char *detail, size_t detail_len)
 {
     struct raft_entry *entries;
     struct slice *held;
@@ -257,6 +290,7 @@ static int start_engine(struct driver *driver, const struct meta_value *meta, ch
     if (err != 0) {
         return err;
     }
+    err = raise_term(driver, held, held_len, meta);
     struct raft_snapshot_metadata metadata = {.index = driver->checkpoint_index, .term = driver->checkpoint_term};
     struct raft_event event = {.type = RAFT_START};
     event.start.term = meta->term;
@@ -264,7 +298,7 @@ static int start_engine(struct driver *driver, const struct meta_value *meta, ch
     event.start.start_index = log_first_index(driver->log);
     event.start.entries = entries;
     event.start.n_entries = count;
-    if (driver->checkpoint_index > 0) {
+    if (err == 0 && driver->checkpoint_index > 0) {
         err = configuration_copy(&driver->applied_configuration, &metadata.configuration);
         metadata.configuration_index = driver->applied_configuration_index;
         event.start.metadata = &metadata;
@@ -336,6 +370,7 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
     set_defaults(&driver->options);
     arena_init(&driver->arena, MESSAGE_ARENA_MAX);
     raft_configuration_init(&driver->applied_configuration);
+    driver_told_members_init(driver, options);
     int err = init_engine(driver);
     if (err != 0) {
         goto free_driver;
@@ -349,11 +384,11 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
     if (err != 0) {
         goto close_engine;
     }
-    err = reconcile(driver, meta.term, detail, detail_len);
+    err = fault_fires(FAULT_SKIP_RECONCILE) ? 0 : reconcile(driver, meta.term, detail, detail_len);
     if (err == 0) {
         driver->replay_end = log_last_index(driver->log);
         bool empty = driver->checkpoint_index == 0 && log_last_index(driver->log) == 0;
-        err = empty ? bootstrap(driver, &meta) : 0;
+        err = empty ? bootstrap(driver, &meta, detail, detail_len) : 0;
     }
     if (err == 0) {
         err = start_engine(driver, &meta, detail, detail_len);
@@ -374,6 +409,7 @@ close_engine:
     driver_close(driver);
     return err;
 free_driver:
+    raft_configuration_close(&driver->told_members);
     arena_done(&driver->arena);
     free(driver);
     return err;
@@ -389,6 +425,7 @@ void driver_close(struct driver *driver)
         meta_close(driver->meta);
     }
     raft_configuration_close(&driver->applied_configuration);
+    raft_configuration_close(&driver->told_members);
     raft_close(&driver->raft, NULL);
     arena_done(&driver->arena);
     free(driver);

@@ -27,7 +27,7 @@ const struct driver_peer *driver_peer_find(const struct driver *driver, uint64_t
 
 /* The node's place, made when there is none: in that of a node that is no member any more. NULL: there is no place, and the
  * node gets no more than what Raft gives it. */
-static struct driver_peer *peer_of(struct driver *driver, uint64_t id)
+struct driver_peer *driver_peer_of(struct driver *driver, uint64_t id)
 {
     unsigned place = place_of(driver, id);
     struct driver_peer *peer = place < MEMBERS_MAX ? &driver->peers[place] : NULL;
@@ -44,9 +44,25 @@ static struct driver_peer *peer_of(struct driver *driver, uint64_t id)
     return peer;
 }
 
+bool driver_peer_is_there(const struct driver *driver, uint64_t id)
+{
+    const struct driver_peer *peer = driver_peer_find(driver, id);
+    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
+    return peer != NULL && peer->heard_ms != 0 && now < peer->heard_ms + driver->options.election_timeout_ms;
+}
+
+void driver_peers_keep_members(struct driver *driver)
+{
+    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
+        if (driver->peers[i].id != 0 && !is_member(driver, driver->peers[i].id)) {
+            driver->peers[i] = (struct driver_peer){0};
+        }
+    }
+}
+
 void driver_set_prompt(struct driver *driver, uint64_t node, bool prompt)
 {
-    struct driver_peer *peer = node != 0 && node != driver->options.id ? peer_of(driver, node) : NULL;
+    struct driver_peer *peer = node != 0 && node != driver->options.id ? driver_peer_of(driver, node) : NULL;
     if (peer != NULL) {
         peer->prompt = prompt;
     }
@@ -54,7 +70,7 @@ void driver_set_prompt(struct driver *driver, uint64_t node, bool prompt)
 
 void driver_peer_heard(struct driver *driver, uint64_t id, const struct raft_message *result)
 {
-    struct driver_peer *peer = peer_of(driver, id);
+    struct driver_peer *peer = driver_peer_of(driver, id);
     if (peer == NULL) {
         return;
     }
@@ -78,7 +94,7 @@ void driver_peer_forget(struct driver *driver, uint64_t id)
 
 void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_append_entries *append, unsigned count)
 {
-    struct driver_peer *peer = peer_of(driver, id);
+    struct driver_peer *peer = driver_peer_of(driver, id);
     /* A follower takes over no more than it is then known to hold (Raft Figure 3.1). */
     uint64_t last = append->prev_log_index + count;
     uint64_t told = append->leader_commit < last ? append->leader_commit : last;
@@ -89,7 +105,7 @@ void driver_peer_told(struct driver *driver, uint64_t id, const struct raft_appe
 
 unsigned driver_peer_offer(struct driver *driver, uint64_t id, uint64_t prev_log_index)
 {
-    struct driver_peer *peer = peer_of(driver, id);
+    struct driver_peer *peer = driver_peer_of(driver, id);
     if (peer == NULL) {
         return UINT_MAX;
     }
@@ -134,7 +150,7 @@ unsigned driver_inflight(const struct driver *driver)
 
 bool driver_peer_rebuild(struct driver *driver, uint64_t id)
 {
-    struct driver_peer *peer = peer_of(driver, id);
+    struct driver_peer *peer = driver_peer_of(driver, id);
     bool news = peer != NULL && !peer->rebuild;
     if (peer != NULL) {
         peer->rebuild = true;
@@ -145,7 +161,7 @@ bool driver_peer_rebuild(struct driver *driver, uint64_t id)
 
 bool driver_peer_probe(struct driver *driver, uint64_t id, uint64_t last)
 {
-    struct driver_peer *peer = peer_of(driver, id);
+    struct driver_peer *peer = driver_peer_of(driver, id);
     bool news = peer != NULL && peer->rebuild && peer->probed != last;
     if (news) {
         peer->probed = last;

@@ -85,6 +85,9 @@ void driver_read_step(struct driver *driver)
     uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
     forget_others(driver);
     if (reads->running) {
+        settle(driver); /* Others may vote now than when they answered. */
+    }
+    if (reads->running) {
         if (now >= reads->sent_ms + driver->options.heartbeat_ms) {
             send_ping(driver, now);
         }
@@ -120,10 +123,11 @@ void driver_read_pong(struct driver *driver, uint64_t from)
 {
     struct driver_reads *reads = &driver->reads;
     forget_others(driver);
-    if (!reads->running || driver->message.term != reads->term || driver->message.round != reads->started ||
-        has_answered(driver, from) || reads->answers_len == MEMBERS_MAX) {
+    if (!reads->running || driver->message.term != reads->term || driver->message.round != reads->started) {
         return;
     }
-    reads->answers[reads->answers_len++] = from;
+    if (!has_answered(driver, from) && reads->answers_len < MEMBERS_MAX) {
+        reads->answers[reads->answers_len++] = from;
+    }
     settle(driver);
 }

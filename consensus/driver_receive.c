@@ -81,7 +81,7 @@ static int settle_pending_change(struct driver *driver, const struct raft_append
 static void check_leader(struct driver *driver, uint64_t from, uint64_t term)
 {
     if (driver->raft.state == RAFT_LEADER && term == raft_current_term(&driver->raft)) {
-        driver_fatal(driver, ERR_CORRUPT, "node %llu claims to lead in our own term %llu", (unsigned long long)from,
+        driver_fatal(driver, ERR_BROKEN, "node %llu claims to lead in our own term %llu", (unsigned long long)from,
                      (unsigned long long)term);
     }
 }
@@ -106,6 +106,9 @@ static int receive_append(struct driver *driver)
     struct message *message = &driver->message;
     struct raft_append_entries append = message->raft.append_entries;
     check_leader(driver, message->raft.server_id, append.term);
+    if (append.term >= raft_current_term(&driver->raft) && append.leader_commit > driver->heard_commit) {
+        driver->heard_commit = append.leader_commit;
+    }
     if (message->entries_len > 0 && !has_room_for(driver, message) && !fault_fires(FAULT_SKIP_ROOM_CHECK)) {
         /* As if the leader had sent none: it is heard, and what it says of the rest counts. It offers them again. */
         message->entries_len = 0;
@@ -244,6 +247,14 @@ static int receive_frame(struct driver *driver, uint64_t from, const struct fram
     case RAFT_APPEND_ENTRIES: return receive_append(driver);
     case RAFT_INSTALL_SNAPSHOT: return receive_install(driver);
     case RAFT_APPEND_ENTRIES_RESULT:
+        if (driver_forgot_result(driver, from, &message->append_entries_result)) {
+            return 0;
+        }
+        if (configuration_find(&driver->raft.configuration, from) == NULL) {
+            /* It has been removed; its term must not depose us, which is all that the engine would take of it. */
+            driver_leave_result(driver, from, &message->append_entries_result);
+            return 0;
+        }
         if (!guard_result(&driver->guards, &driver->raft, from, &message->append_entries_result)) {
             return 0;
         }
@@ -256,8 +267,12 @@ static int receive_frame(struct driver *driver, uint64_t from, const struct fram
             return 0;
         }
         break;
-    case RAFT_REQUEST_VOTE:
+    case RAFT_REQUEST_VOTE: return receive_error(driver, driver_ballot(driver, from));
     case RAFT_TIMEOUT_NOW:
+        if (driver_is_alone(driver)) {
+            return 0; /* It would elect itself without a new term (G6). */
+        }
+        break;
     default: break;
     }
     struct raft_event event = {.type = RAFT_RECEIVE};
@@ -271,5 +286,6 @@ int driver_receive(struct driver *driver, uint64_t from, const struct frame *fra
     /* Who has just been elected has told the others so, and they may answer before the next turn: to a leader that knows
      * that it is one. */
     driver_tell_role(driver);
+    driver_tell_members(driver);
     return err;
 }

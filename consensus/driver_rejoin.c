@@ -22,7 +22,8 @@
  * from there as it is, and must (Raft §7: "entries following the snapshot are still valid and must be retained"). Where it has
  * another entry there, or ends before, nothing that it holds and the copy does not can have been committed: a log that holds a
  * committed entry has all committed ones before it (Raft §5.3, Log Matching). Where it begins later, the copy is older than what
- * this node once had: that is refused. So is a damaged log: nobody knows what the node has acknowledged. */
+ * this node once had: that is refused. So is a damaged log: nobody knows what the node has acknowledged. A node that may count
+ * on nothing of it, and does not vote, begins anew instead (driver_discard.c). */
 
 #include <raft.h>
 #include <stdio.h>
@@ -101,9 +102,11 @@ int driver_rejoin(const struct driver_options *options, char *detail, size_t det
     if (err != 0) {
         return err;
     }
-    err = rejoin_meta(options, position.term, detail, detail_len);
-    if (err == 0) {
-        err = rejoin_log(options, &position, detail, detail_len);
+    if (options->discard) {
+        err = driver_discard(options, &position, detail, detail_len);
+    } else {
+        err = rejoin_meta(options, position.term, detail, detail_len);
+        err = err == 0 ? rejoin_log(options, &position, detail, detail_len) : err;
     }
     raft_configuration_close(&position.configuration);
     if (err != 0 && detail[0] == '\0') {

@@ -9,15 +9,12 @@
 static uint64_t successor(const struct driver *driver)
 {
     const struct raft *raft = &driver->raft;
-    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
     uint64_t best = 0;
     raft_index best_match = 0;
     for (unsigned i = 0; i < raft->configuration.n; i++) {
         const struct raft_server *server = &raft->configuration.servers[i];
-        const struct driver_peer *peer = driver_peer_find(driver, server->id);
         raft_index match;
-        if (server->role != RAFT_VOTER || server->id == raft->id || peer == NULL ||
-            now >= peer->heard_ms + driver->options.election_timeout_ms ||
+        if (server->role != RAFT_VOTER || server->id == raft->id || !driver_peer_is_there(driver, server->id) ||
             raft_match_index(raft, server->id, &match) != 0) {
             continue;
         }

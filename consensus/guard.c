@@ -59,24 +59,8 @@ static raft_id changed_server(const struct raft_configuration *now, const struct
     return changes == 1 ? changed : 0;
 }
 
-/* Whether every voter but ourselves is known to hold the commit index. */
-static bool voters_hold_commit(const struct raft *raft)
-{
-    for (unsigned i = 0; i < raft->configuration.n; i++) {
-        const struct raft_server *server = &raft->configuration.servers[i];
-        raft_index match;
-        if (server->role != RAFT_VOTER || server->id == raft->id) {
-            continue;
-        }
-        if (raft_match_index(raft, server->id, &match) != 0 || match < raft_commit_index(raft)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static int guard_change_conditions(const struct raft *raft, uint64_t commit_term, const struct raft_configuration *next,
-                                   const char **ret_why)
+                                   unsigned ready, const char **ret_why)
 {
     raft_id changed = changed_server(&raft->configuration, next);
     if (changed == 0) {
@@ -91,22 +75,22 @@ static int guard_change_conditions(const struct raft *raft, uint64_t commit_term
         *ret_why = "the leader has not committed an entry of its own term yet";
         return ERR_BUSY;
     }
-    if (!voters_hold_commit(raft)) {
-        *ret_why = "a voter has not stored everything that is committed";
+    if (ready <= configuration_voters(next) / 2) {
+        *ret_why = "of the members that would vote, no majority is there and has stored what is committed";
         return ERR_BUSY;
     }
     return 0;
 }
 
 int guard_change(struct guards *guards, const struct raft *raft, uint64_t commit_term,
-                 const struct raft_configuration *next, const char **ret_why)
+                 const struct raft_configuration *next, unsigned ready, const char **ret_why)
 {
     if (raft->state != RAFT_LEADER) {
         *ret_why = "this node does not lead";
         return ERR_NOT_LEADER;
     }
     if (!fault_fires(FAULT_SKIP_G3)) {
-        int err = guard_change_conditions(raft, commit_term, next, ret_why);
+        int err = guard_change_conditions(raft, commit_term, next, ready, ret_why);
         if (err != 0) {
             guards->acted[3]++;
             return err;

@@ -81,6 +81,11 @@ static int log_begin(struct log *log, const struct log_recover_result *result)
         if (err != 0) {
             return err;
         }
+        struct log_segment *added = log_segments_active(&log->segments);
+        log_segment_begin(added, &segment->head);
+        added->end = segment->end;
+        added->batch = segment->batch;
+        added->checksum = segment->checksum;
     }
     log->segments.epoch = result->epoch + 1;
     log->batch_number = result->batch;

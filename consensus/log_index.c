@@ -220,3 +220,19 @@ const struct log_place *log_index_find(const struct log_index *index, uint64_t i
     CHECK(i >= index->first && i <= index->placed && index->places.len > 0);
     return place_at(index, place_find(index, i));
 }
+
+const struct log_place *log_index_find_from(const struct log_index *index, uint64_t segment, uint64_t offset)
+{
+    size_t low = 0;
+    size_t high = index->places.len;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct log_place *place = place_at(index, middle);
+        if (place->segment < segment || (place->segment == segment && place->offset < offset)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < index->places.len ? place_at(index, low) : NULL;
+}

@@ -55,5 +55,7 @@ void log_index_truncate(struct log_index *index, uint64_t i);
 void log_index_drop_before(struct log_index *index, uint64_t i);
 /* The last place at or before entry `i`, which must have one. */
 const struct log_place *log_index_find(const struct log_index *index, uint64_t i);
+/* The first place at or behind that position on disk; NULL: there is none. */
+const struct log_place *log_index_find_from(const struct log_index *index, uint64_t segment, uint64_t offset);
 
 #endif

@@ -23,12 +23,18 @@ struct reader {
     size_t detail_len;
 };
 
-static int reader_blame(struct reader *reader, const char *what)
+/* Notes where it went wrong. */
+static int reader_fail(struct reader *reader, int err, const char *what)
 {
     char name[LOG_NAME_LEN_MAX];
     log_segment_name(reader->segment->number, name);
     snprintf(reader->detail, reader->detail_len, "%s, offset %" PRIu64 ": %s", name, reader->offset, what);
-    return ERR_CORRUPT;
+    return err;
+}
+
+static int reader_blame(struct reader *reader, const char *what)
+{
+    return reader_fail(reader, ERR_CORRUPT, what);
 }
 
 static void reader_seek(struct reader *reader, const struct log_place *place)
@@ -50,7 +56,7 @@ static int reader_fill(struct reader *reader, size_t len, const uint8_t **ret_da
         size_t got = 0;
         int err = ops->read(reader->segment->file, reader->offset, reader->window, WINDOW_LEN, &got);
         if (err != 0) {
-            return err;
+            return reader_fail(reader, err, err_text(err));
         }
         if (got < len) {
             return reader_blame(reader, "the segment ends before a record");
@@ -113,6 +119,9 @@ static int reader_payload(struct reader *reader, const struct log_record_head *h
         memcpy(blob->data, reader->window + ahead, head->len);
     } else {
         err = reader->log->options.disk->ops->read(reader->segment->file, at, blob->data, head->len, &got);
+        if (err != 0) {
+            err = reader_fail(reader, err, err_text(err));
+        }
     }
     if (err == 0 &&
         (got < head->len || !log_record_is_whole(head_bytes, reader->segment->epoch, blob->data, head->len))) {

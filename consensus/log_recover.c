@@ -10,6 +10,7 @@
 #include "consensus/log_verdict.h"
 #include "consensus/log_watermark.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 struct recovery {
     struct disk *disk;
@@ -215,6 +216,8 @@ static int batch_accept(struct recovery *recovery, struct log_recover_segment *s
     segment->end = log_sector_align(segment->end + batch->len);
     segment->batches++;
     segment->records += batch->count;
+    segment->batch = batch->number;
+    segment->checksum = batch->checksum;
     result->records += batch->count;
     result->batch = batch->number;
     result->checksum = batch->checksum;
@@ -253,7 +256,8 @@ static int segment_end(struct recovery *recovery, size_t i, size_t last, const s
         return err;
     }
     uint64_t at = unused ? 0 : segment->end;
-    if (log_verdict_proves(recovery->data, segment->size, at, result->batch + 1)) {
+    if (log_verdict_proves(recovery->data, segment->size, at, result->batch + 1) &&
+        !fault_fires(FAULT_SKIP_BATCH_SYNCED)) {
         return recovery_blame_end(recovery, last, verdict);
     }
     segment->torn_bytes = log_verdict_bytes_left(recovery->data, segment->size, at);
@@ -266,7 +270,7 @@ static int segment_end(struct recovery *recovery, size_t i, size_t last, const s
 static int recovery_end(struct recovery *recovery, size_t last, const struct log_verdict *verdict)
 {
     struct log_recover_result *result = recovery->result;
-    if (result->watermark > result->batch) {
+    if (result->watermark > result->batch && !fault_fires(FAULT_SKIP_WATERMARK)) {
         return recovery_blame_end(recovery, last, verdict);
     }
     for (size_t i = last; i < result->segments_len; i++) {
@@ -309,6 +313,8 @@ static int segment_recover(struct recovery *recovery, size_t i, uint64_t limit)
         return segment_blame(recovery, segment, ERR_CORRUPT, 24, "the segment does not follow the one before");
     }
     recovery_begin_later(result, i);
+    segment->batch = result->batch;
+    segment->checksum = result->checksum;
     result->epoch = segment->head.epoch > result->epoch ? segment->head.epoch : result->epoch;
     struct log_verdict verdict = {.err = 0};
     while (result->batch < limit) {

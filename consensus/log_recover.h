@@ -33,9 +33,11 @@ struct log_recover_segment {
     enum log_recover_state state;
     int head_err; /* As of decoding the head. */
     struct log_segment_head head;
-    uint64_t size; /* Of the file. */
-    uint64_t end;  /* Of its last whole batch. */
-    uint64_t last; /* Where that one begins. */
+    uint64_t size;  /* Of the file. */
+    uint64_t end;   /* Of its last whole batch. */
+    uint64_t last;  /* Where that one begins. */
+    uint64_t batch; /* Its number, and the checksum of its head; while there is none, those of the one before. */
+    uint64_t checksum;
     uint64_t batches;
     uint64_t records;
     uint64_t torn_bytes;

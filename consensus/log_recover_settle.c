@@ -4,6 +4,7 @@
 
 #include "consensus/log_path.h"
 #include "consensus/log_recover.h"
+#include "proto/base/fault.h"
 
 /* Writes the last batch, and the head when there is no other, as they read. The sync of an earlier process may have failed:
  * then they are in memory, taken for written, and another sync alone would not write them (Rebello et al., ATC'20). */
@@ -44,7 +45,7 @@ static int segment_settle(struct disk *disk, const char *dir, const struct log_r
     if (err == 0 && segment->size > segment->end) {
         err = disk->ops->truncate(file, segment->end);
     }
-    if (err == 0) {
+    if (err == 0 && !fault_fires(FAULT_SKIP_LOG_SETTLE)) {
         err = disk->ops->sync(file);
     }
     disk->ops->close(file);

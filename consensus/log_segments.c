@@ -63,6 +63,15 @@ int log_segments_add(struct log_segments *segments, uint64_t number, uint64_t ep
     return err;
 }
 
+void log_segment_begin(struct log_segment *segment, const struct log_segment_head *head)
+{
+    segment->begun = true;
+    segment->head = *head;
+    segment->end = LOG_SEGMENT_HEAD_LEN;
+    segment->batch = head->first_batch - 1;
+    segment->checksum = head->previous;
+}
+
 int log_segments_make(struct log_segments *segments)
 {
     int err = log_spares_make(&segments->spares);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "consensus/log_deque.h"
+#include "consensus/log_format.h"
 #include "consensus/log_spares.h"
 #include "proto/base/disk.h"
 #include "proto/base/err.h"
@@ -19,6 +20,11 @@ struct log_segment {
     bool begun;   /* Its head has been handed to the disk. */
     bool durable; /* Its head is on disk. */
     bool sealed;  /* Written by an earlier process: nothing is added to it. */
+    /* What of it is on disk, once it is durable: for those who compare (log_scrub.h). */
+    struct log_segment_head head;
+    uint64_t end;   /* Of its last batch that is synced. */
+    uint64_t batch; /* Number of that batch, and checksum of its head; while it has none, those of the one before. */
+    uint64_t checksum;
 };
 
 struct log_segments {
@@ -38,6 +44,8 @@ void log_segments_done(struct log_segments *segments);
 int log_segments_add(struct log_segments *segments, uint64_t number, uint64_t epoch, uint64_t len) NODISCARD;
 /* Makes the next segment at once and adds it. */
 int log_segments_make(struct log_segments *segments) NODISCARD;
+/* Notes with what head a segment begins. */
+void log_segment_begin(struct log_segment *segment, const struct log_segment_head *head);
 
 /* The last one, or NULL. */
 struct log_segment *log_segments_active(const struct log_segments *segments);

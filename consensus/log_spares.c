@@ -6,6 +6,7 @@
 
 #include "consensus/log_format.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 void log_spares_init(struct log_spares *spares, struct disk *disk, const char *dir, uint64_t segment_len,
                      uint64_t reserve_len)
@@ -75,7 +76,7 @@ static int spare_run(struct disk_task *task)
     if (err == 0) {
         err = ops->sync(made->file);
     }
-    if (err == 0) {
+    if (err == 0 && !fault_fires(FAULT_SKIP_DIR_SYNC)) {
         err = ops->sync_dir(spares->disk, spares->dir);
     }
     return err;

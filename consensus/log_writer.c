@@ -25,7 +25,11 @@ void log_writer_forget(struct log *log)
 /* What follows a stored batch: the watermark, then room in the cache. */
 static int batch_stored(struct log *log, uint64_t last)
 {
-    log_segments_find(&log->segments, log->batch.segment)->durable = true;
+    struct log_segment *segment = log_segments_find(&log->segments, log->batch.segment);
+    segment->durable = true;
+    segment->end = log->offset; /* It is the last one begun. */
+    segment->batch = log->batch_number;
+    segment->checksum = log->batch_checksum;
     if (last > log->stored) {
         log->stored = last;
     }
@@ -195,14 +199,14 @@ static struct log_segment_head segment_head(const struct log *log, const struct 
 }
 
 /* The heads of a batch, and of the segment when it is the first one there. */
-static uint8_t *batch_heads(struct log *log, const struct log_segment *segment, uint64_t first, unsigned count,
-                            uint64_t len)
+static uint8_t *batch_heads(struct log *log, struct log_segment *segment, uint64_t first, unsigned count, uint64_t len)
 {
     struct log_batch *batch = &log->batch;
     uint8_t *out = batch->heads;
     if (!segment->begun) {
         struct log_segment_head head = segment_head(log, segment, first);
         log_segment_head_encode(&head, out);
+        log_segment_begin(segment, &head);
         batch_vector(batch, out, LOG_SEGMENT_HEAD_LEN);
         out += LOG_SEGMENT_HEAD_LEN;
     }
@@ -264,7 +268,6 @@ static void batch_submit(struct log *log, struct log_segment *segment, unsigned 
     batch->segment = segment->number;
     batch->last = first + count - 1;
     batch->original = batch->last;
-    segment->begun = true;
     log->offset += log_sector_align(len);
     log->in_flight = true;
     log->options.disk->ops->append(log->options.disk, &batch->append);
@@ -359,7 +362,7 @@ int log_writer_reset(struct log *log, uint64_t first_index)
         err = ops->sync(segment->file);
     }
     if (err == 0) {
-        segment->begun = true;
+        log_segment_begin(segment, &head);
         segment->durable = true;
         log->offset = LOG_SEGMENT_HEAD_LEN;
     }

@@ -7,16 +7,16 @@
 
 #include "consensus/meta.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "proto/base/bytes.h"
+#include "proto/base/check.h"
 #include "proto/base/fault.h"
 
-#define SLOT_LEN 512u
+#define SLOT_LEN META_SLOT_LEN
 #define SLOT_USED 40u
 #define META_VERSION 1u
 #define PATH_LEN_MAX 256
@@ -26,6 +26,7 @@ static const uint8_t meta_magic[4] = {'H', 'F', 'M', 0};
 struct meta {
     struct disk_file *file;
     uint64_t counter;
+    struct meta_value value; /* What was written last. */
 };
 
 static bool slot_is_whole(const uint8_t *slot)
@@ -39,15 +40,21 @@ static bool slot_is_blank(const uint8_t *slot)
     return memcmp(slot, blank, SLOT_LEN) == 0;
 }
 
-static int slot_write(struct meta *meta, uint64_t counter, const struct meta_value *value)
+static void slot_encode(uint64_t counter, const struct meta_value *value, uint8_t slot[SLOT_USED])
 {
-    uint8_t slot[SLOT_USED] = {0};
+    memset(slot, 0, SLOT_USED);
     memcpy(slot, meta_magic, sizeof meta_magic);
     put_u16(slot + 4, META_VERSION);
     put_u64(slot + 8, counter);
     put_u64(slot + 16, value->term);
     put_u64(slot + 24, value->voted_for);
     put_u64(slot + 32, XXH3_64bits(slot, 32));
+}
+
+static int slot_write(struct meta *meta, uint64_t counter, const struct meta_value *value)
+{
+    uint8_t slot[SLOT_USED];
+    slot_encode(counter, value, slot);
     struct disk_file *file = meta->file;
     return file->disk->ops->write(file, counter % 2 * SLOT_LEN, slot, sizeof slot);
 }
@@ -100,7 +107,7 @@ static int meta_begin(struct meta *meta, struct disk *disk, const char *dir)
 static int meta_settle(struct meta *meta, const struct meta_value *value)
 {
     int err = slot_write(meta, meta->counter, value);
-    return err == 0 ? meta->file->disk->ops->sync(meta->file) : err;
+    return err == 0 && !fault_fires(FAULT_SKIP_META_SETTLE) ? meta->file->disk->ops->sync(meta->file) : err;
 }
 
 static int meta_load(struct meta *meta, struct disk *disk, const char *dir, struct meta_value *ret_value)
@@ -116,6 +123,7 @@ static int meta_load(struct meta *meta, struct disk *disk, const char *dir, stru
         err = meta->counter == 0 ? meta_begin(meta, disk, dir) : meta_settle(meta, &value);
     }
     if (err == 0) {
+        meta->value = value;
         *ret_value = value;
     }
     return err;
@@ -154,6 +162,34 @@ int meta_open(struct disk *disk, const char *dir, struct meta **ret_meta, struct
     return 0;
 }
 
+int meta_peek(struct disk *disk, const char *dir, struct meta_value *ret_value, char *detail, size_t detail_len)
+{
+    char path[PATH_LEN_MAX];
+    uint8_t slots[2 * SLOT_LEN] = {0};
+    struct disk_file *file;
+    uint64_t counter = 0;
+    size_t got;
+    int len = snprintf(path, sizeof path, "%s/meta", dir);
+    if (len < 0 || len >= PATH_LEN_MAX) {
+        return ERR_TOO_BIG;
+    }
+    int err = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
+    if (err == 0) {
+        err = disk->ops->read(file, 0, slots, sizeof slots, &got);
+        disk->ops->close(file);
+    }
+    if (err == 0) {
+        err = slots_decode(slots, &counter, ret_value);
+    }
+    err = err == 0 && counter == 0 ? ERR_NOT_FOUND : err;
+    if (err == ERR_CORRUPT) {
+        (void)snprintf(detail, detail_len, "%s, offset 0: term and vote are damaged in both slots", path);
+    } else if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s: %s", path, err_text(err));
+    }
+    return err;
+}
+
 int meta_save(struct meta *meta, const struct meta_value *value)
 {
     int err = slot_write(meta, meta->counter + 1, value);
@@ -162,6 +198,7 @@ int meta_save(struct meta *meta, const struct meta_value *value)
     }
     if (err == 0) {
         meta->counter++;
+        meta->value = *value;
     }
     return err;
 }
@@ -175,4 +212,58 @@ void meta_close(struct meta *meta)
         meta->file->disk->ops->close(meta->file);
     }
     free(meta);
+}
+
+void meta_scrub_begin(const struct meta *meta, struct meta_scrub *scrub)
+{
+    scrub->counter = meta->counter;
+}
+
+/* Slot by slot, so that one that cannot be read does not hide the other. What is missing reads as zeroes. */
+int meta_scrub_read(struct disk *disk, const char *dir, struct meta_scrub *scrub)
+{
+    char path[PATH_LEN_MAX];
+    struct disk_file *file;
+    int len = snprintf(path, sizeof path, "%s/meta", dir);
+    CHECK(len > 0 && len < PATH_LEN_MAX); /* It was opened under this name. */
+    memset(scrub->slots, 0, sizeof scrub->slots);
+    int err = disk->ops->open(disk, path, DISK_READ_ONLY | DISK_UNCACHED, &file);
+    if (err != 0) {
+        return err == ERR_NOMEM ? err : 0;
+    }
+    for (unsigned i = 0; i < 2 && err == 0; i++) {
+        uint8_t *slot = scrub->slots + (size_t)i * SLOT_LEN;
+        size_t got = 0;
+        int read_err = disk->ops->read(file, (uint64_t)i * SLOT_LEN, slot, SLOT_LEN, &got);
+        err = read_err == ERR_NOMEM ? ERR_NOMEM : 0;
+        if (read_err != 0) {
+            memset(slot, 0, SLOT_LEN);
+        }
+    }
+    disk->ops->close(file);
+    return err;
+}
+
+int meta_scrub_settle(struct meta *meta, const struct meta_scrub *scrub, bool *ret_mended)
+{
+    uint8_t newest[SLOT_USED];
+    *ret_mended = false;
+    if (scrub->counter != meta->counter) {
+        return 0;
+    }
+    slot_encode(meta->counter, &meta->value, newest);
+    bool newest_whole = memcmp(scrub->slots + meta->counter % 2 * SLOT_LEN, newest, SLOT_USED) == 0;
+    const uint8_t *older = scrub->slots + (meta->counter + 1) % 2 * SLOT_LEN;
+    bool older_whole = slot_is_whole(older) && get_u64(older + 8) == meta->counter - 1;
+    bool never_written = meta->counter == 1 && slot_is_blank(older);
+    if (!newest_whole && !older_whole) {
+        return ERR_CORRUPT;
+    }
+    *ret_mended = !newest_whole || (!older_whole && !never_written);
+    struct meta_value value = meta->value;
+    if (!newest_whole) {
+        return meta_settle(meta, &value);
+    }
+    bool same = older_whole && memcmp(older + 16, newest + 16, 16) == 0;
+    return same || never_written ? 0 : meta_save(meta, &value);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "node/config_private.h"
+#include "node/core/zone.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "rpc/address.h"
@@ -22,10 +23,22 @@ static const cyaml_strval_t log_level_words[] = {
     {"debug", JOURNAL_DEBUG},
 };
 
+/* Not CYAML_BOOL: that takes every word it does not know for true. */
+static const cyaml_strval_t bool_words[] = {
+    {"false", false},
+    {"true", true},
+};
+
+#define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+#define OPTIONAL_BOOL (CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT)
+
 static const cyaml_schema_field_t member_fields[] = {
     CYAML_FIELD_UINT("id", CYAML_FLAG_DEFAULT, struct config_file_member, id),
     CYAML_FIELD_STRING_PTR("peer", CYAML_FLAG_POINTER, struct config_file_member, peer, 1, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("client", CYAML_FLAG_POINTER, struct config_file_member, client, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("zone", OPTIONAL, struct config_file_member, zone, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_ENUM("preferred", OPTIONAL_BOOL, struct config_file_member, preferred, bool_words,
+                     CYAML_ARRAY_LEN(bool_words)),
     CYAML_FIELD_END,
 };
 
@@ -33,13 +46,12 @@ static const cyaml_schema_value_t member_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_file_member, member_fields),
 };
 
-#define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
-
 static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_STRING_PTR("cluster", CYAML_FLAG_POINTER, struct config_file, cluster, 1, CYAML_UNLIMITED),
     CYAML_FIELD_UINT("node", CYAML_FLAG_DEFAULT, struct config_file, node),
     CYAML_FIELD_STRING_PTR("data", CYAML_FLAG_POINTER, struct config_file, data, 1, CYAML_UNLIMITED),
     CYAML_FIELD_SEQUENCE("members", CYAML_FLAG_POINTER, struct config_file, members, &member_value, 1, MEMBERS_MAX),
+    CYAML_FIELD_ENUM("join", OPTIONAL_BOOL, struct config_file, join, bool_words, CYAML_ARRAY_LEN(bool_words)),
     CYAML_FIELD_STRING_PTR("listen_client", OPTIONAL, struct config_file, listen_client, 1, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("listen_peer", OPTIONAL, struct config_file, listen_peer, 1, CYAML_UNLIMITED),
     CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, log_level, log_level_words,
@@ -60,6 +72,9 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_UINT_PTR("presence_timeout_ms", OPTIONAL, struct config_file, presence_timeout_ms),
     CYAML_FIELD_UINT_PTR("isolation_timeout_ms", OPTIONAL, struct config_file, isolation_timeout_ms),
     CYAML_FIELD_UINT_PTR("disk_stall_ms", OPTIONAL, struct config_file, disk_stall_ms),
+    CYAML_FIELD_UINT_PTR("clock_skew_ms", OPTIONAL, struct config_file, clock_skew_ms),
+    CYAML_FIELD_UINT_PTR("scrub_mib_per_s", OPTIONAL, struct config_file, scrub_mib_per_s),
+    CYAML_FIELD_UINT_PTR("scrub_interval_s", OPTIONAL, struct config_file, scrub_interval_s),
     CYAML_FIELD_END,
 };
 
@@ -111,15 +126,15 @@ static int wrong_yaml(struct config_loading *loading, cyaml_err_t err)
 {
     static const struct {
         const char *theirs;
-        const char *ours;
-        bool names_key; /* What follows is the key that it is about, not the value. */
+        const char *ours; /* NULL: the words that the key takes. */
+        bool names_key;   /* What follows is the key that it is about, not the value. */
     } words[] = {
         {"Unexpected key: ", "unknown key", true},
         {"Missing required mapping field: ", "is missing", true},
         {"Mapping field already seen: ", "is there twice", true},
         {"Invalid uint64_t value: ", "not a whole number: ", false},
-        {"Invalid ENUM value: ", "not one of error, warning, info, debug: ", false},
-        {"Invalid enumeration value: ", "not one of error, warning, info, debug: ", false},
+        {"Invalid ENUM value: ", NULL, false},
+        {"Invalid enumeration value: ", NULL, false},
         {"STRING length < 1", "must not be empty", false},
     };
     char key[64] = "";
@@ -139,6 +154,10 @@ static int wrong_yaml(struct config_loading *loading, cyaml_err_t err)
             /* The backtrace stops at what was read before: the line of the key itself is found in the text. */
             unsigned found = words[i].ours[0] == 'u' ? config_text_line(loading->text, rest) : 0;
             return config_wrong_at(loading, found == 0 ? line : found, rest, "%s", words[i].ours);
+        }
+        if (words[i].ours == NULL) {
+            const char *taken = strcmp(key, "log_level") == 0 ? "error, warning, info, debug" : "true, false";
+            return config_wrong_at(loading, line, key, "not one of %s: %s", taken, rest);
         }
         bool with_value = words[i].ours[strlen(words[i].ours) - 1] == ' ';
         return config_wrong_at(loading, line, key, "%s%s", words[i].ours, with_value ? rest : "");
@@ -168,6 +187,17 @@ static int check_address_unused(const struct config_loading *loading, unsigned i
     return 0;
 }
 
+/* A key that a member need not have cannot be found by counting: its line is that of the member's id. */
+static int check_zone(const struct config_loading *loading, unsigned i)
+{
+    const char *zone = loading->file->members[i].zone;
+    if (zone != NULL && !zone_name_valid(zone)) {
+        return config_wrong_at(loading, config_text_member_line(loading->text, i, "id"), "zone",
+                               "must be 1 to %u of the letters, digits, '.', '_' and '-': '%s'", ZONE_LEN_MAX, zone);
+    }
+    return 0;
+}
+
 static int check_member(const struct config_loading *loading, unsigned i)
 {
     const struct config_file_member *member = &loading->file->members[i];
@@ -192,12 +222,15 @@ static int check_member(const struct config_loading *loading, unsigned i)
     if (err == 0) {
         err = check_address_unused(loading, i, "client", member->client);
     }
-    return err;
+    return err == 0 ? check_zone(loading, i) : err;
 }
 
 static int check_node(const struct config_loading *loading)
 {
     const struct config_file *file = loading->file;
+    if (file->join && file->members_count < 2) {
+        return config_wrong(loading, "join", "a node that joins needs those that are there among the members");
+    }
     for (unsigned i = 0; i < file->members_count; i++) {
         if (file->members[i].id == file->node) {
             return 0;
@@ -244,9 +277,12 @@ static int config_copy(struct config *config, const struct config_file *file)
         member->id = file->members[i].id;
         member->peer_address = strdup(file->members[i].peer);
         member->client_address = strdup(file->members[i].client);
-        copied = copied && member->peer_address != NULL && member->client_address != NULL;
+        member->zone = strdup(file->members[i].zone != NULL ? file->members[i].zone : "");
+        member->preferred = file->members[i].preferred != 0;
+        copied = copied && member->peer_address != NULL && member->client_address != NULL && member->zone != NULL;
     }
     config->node = file->node;
+    config->join = file->join != 0;
     const struct config_member *self = config_member(config, config->node);
     CHECK(self != NULL);
     if (!copied) {
@@ -364,6 +400,7 @@ void config_free(struct config *config)
     for (unsigned i = 0; i < config->members_len; i++) {
         free(config->members[i].peer_address);
         free(config->members[i].client_address);
+        free(config->members[i].zone);
     }
     free(config->members);
     free(config->cluster);

@@ -7,6 +7,7 @@
 #ifndef HOLDFAST_NODE_CONFIG_H
 #define HOLDFAST_NODE_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,11 +44,20 @@
 #define CONFIG_TIMEOUT_MS_MAX 600000u
 #define CONFIG_CONNECTIONS_MAX_DEFAULT 16384u
 #define CONFIG_CONNECTIONS_MAX_MAX 65536u
+#define CONFIG_CLOCK_SKEW_MS_DEFAULT 5000u
+#define CONFIG_CLOCK_SKEW_MS_MIN 100u
+#define CONFIG_CLOCK_SKEW_MS_MAX 3600000u
+#define CONFIG_SCRUB_RATE_DEFAULT (16 * MIB)
+#define CONFIG_SCRUB_RATE_MAX (1 * GIB)
+#define CONFIG_SCRUB_INTERVAL_MS_DEFAULT (UINT64_C(86400) * 1000)
+#define CONFIG_SCRUB_INTERVAL_MS_MAX (UINT64_C(366) * 86400 * 1000)
 
 struct config_member {
     uint64_t id;          /* Not 0. */
     char *peer_address;   /* host:port at which the other nodes reach it. */
     char *client_address; /* host:port at which clients reach it. */
+    char *zone;           /* Where it stands, as the operator calls it: at most ZONE_LEN_MAX bytes; "" when not said. */
+    bool preferred;       /* It is to lead, when it can. */
 };
 
 struct config {
@@ -59,11 +69,14 @@ struct config {
     enum journal_level log_level;
     struct config_member *members; /* The first start of a cluster; the log knows them afterwards. */
     unsigned members_len;          /* 1 to MEMBERS_MAX. */
+    bool
+        join; /* With an empty directory: the node is new in a cluster that runs, and not one of those that begin it. */
     unsigned election_timeout_ms;
     unsigned heartbeat_ms;
     unsigned presence_timeout_ms;  /* A node that is not heard of for so long is taken for lost. */
     unsigned isolation_timeout_ms; /* Clients of a node that has had no leader for so long are told to go elsewhere. */
     unsigned disk_stall_ms;        /* A leader whose disk has not answered for so long hands over. */
+    unsigned clock_skew_ms;        /* A wall clock further from the majority's is told of; 0: they are not compared. */
     uint64_t checkpoint_bytes;
     uint64_t retain_bytes;
     uint64_t rebuild_rate; /* Bytes a second. */
@@ -75,6 +88,8 @@ struct config {
     uint64_t client_memory_bytes; /* For what clients send and are sent, all together. */
     uint64_t body_bytes_max;      /* Of one message; at most BODY_LEN_MAX. */
     unsigned connections_max;     /* Clients at a time. */
+    uint64_t scrub_rate;          /* Bytes a second at which what is stored is read and checked. */
+    uint64_t scrub_interval_ms;   /* From one beginning of that to the next; 0: never. */
 };
 
 /* Reads a file. `detail` gets one line on error, with file, line and what is wrong there.

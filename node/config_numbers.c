@@ -6,6 +6,9 @@
 /* Upper bound of the sizes that have none of their own: far from where arithmetic on them could wrap. */
 #define SIZE_MIB_MAX (UINT64_C(1) << 20)
 
+_Static_assert(CONFIG_SCRUB_INTERVAL_MS_DEFAULT % 1000 == 0 && CONFIG_SCRUB_INTERVAL_MS_MAX % 1000 == 0,
+               "whole seconds");
+
 /* How many election timeouts others are waited for, unless the file says. */
 #define PATIENCE_ELECTIONS 5u
 
@@ -53,6 +56,7 @@ static int take_timeouts(const struct config_loading *loading, struct config *co
 {
     const struct config_file *file = loading->file;
     uint64_t stall = config->disk_stall_ms;
+    uint64_t skew = config->clock_skew_ms;
     int err = take_patience(loading, "presence_timeout_ms", file->presence_timeout_ms, config->election_timeout_ms,
                             &config->presence_timeout_ms);
     if (err == 0) {
@@ -63,7 +67,13 @@ static int take_timeouts(const struct config_loading *loading, struct config *co
         err = take_number(loading, "disk_stall_ms", file->disk_stall_ms, 1, CONFIG_DISK_STALL_MS_MIN,
                           CONFIG_TIMEOUT_MS_MAX, &stall);
     }
+    if (err == 0) {
+        bool compared = file->clock_skew_ms == NULL || *file->clock_skew_ms != 0;
+        err = take_number(loading, "clock_skew_ms", file->clock_skew_ms, 1, compared ? CONFIG_CLOCK_SKEW_MS_MIN : 0,
+                          CONFIG_CLOCK_SKEW_MS_MAX, &skew);
+    }
     config->disk_stall_ms = (unsigned)stall;
+    config->clock_skew_ms = (unsigned)skew;
     return err;
 }
 
@@ -105,6 +115,9 @@ static int take_sizes(const struct config_loading *loading, struct config *confi
         {"cache_mib", file->cache_mib, MIB, CONFIG_CACHE_BYTES_MIN / MIB, SIZE_MIB_MAX, &config->cache_bytes},
         {"body_mib", file->body_mib, MIB, 1, BODY_LEN_MAX / MIB, &config->body_bytes_max},
         {"disk_free_mib", file->disk_free_mib, MIB, 0, SIZE_MIB_MAX, &config->disk_free_bytes_min},
+        {"scrub_mib_per_s", file->scrub_mib_per_s, MIB, 1, CONFIG_SCRUB_RATE_MAX / MIB, &config->scrub_rate},
+        {"scrub_interval_s", file->scrub_interval_s, 1000, 0, CONFIG_SCRUB_INTERVAL_MS_MAX / 1000,
+         &config->scrub_interval_ms},
         {"connections_max", file->connections_max, 1, 1, CONFIG_CONNECTIONS_MAX_MAX, &connections},
     };
     int err = 0;
@@ -156,6 +169,9 @@ void config_numbers_default(struct config *config)
         .client_memory_bytes = CONFIG_CLIENT_MEMORY_BYTES_DEFAULT,
         .body_bytes_max = BODY_LEN_MAX,
         .connections_max = CONFIG_CONNECTIONS_MAX_DEFAULT,
+        .clock_skew_ms = CONFIG_CLOCK_SKEW_MS_DEFAULT,
+        .scrub_rate = CONFIG_SCRUB_RATE_DEFAULT,
+        .scrub_interval_ms = CONFIG_SCRUB_INTERVAL_MS_DEFAULT,
     };
 }
 

@@ -14,6 +14,8 @@ struct config_file_member {
     uint64_t id;
     char *peer;
     char *client;
+    char *zone; /* NULL: not said. */
+    int preferred;
 };
 
 struct config_file {
@@ -25,6 +27,7 @@ struct config_file {
     char *listen_client;
     char *listen_peer;
     int *log_level;
+    int join;
     uint64_t *election_timeout_ms;
     uint64_t *heartbeat_ms;
     uint64_t *checkpoint_mib;
@@ -41,6 +44,9 @@ struct config_file {
     uint64_t *presence_timeout_ms;
     uint64_t *isolation_timeout_ms;
     uint64_t *disk_stall_ms;
+    uint64_t *clock_skew_ms;
+    uint64_t *scrub_mib_per_s;
+    uint64_t *scrub_interval_s;
 };
 
 /* What one call of config_load() works on. */

@@ -1,5 +1,6 @@
 /* The daemon: reads the command line and the configuration, runs one node, and stops it when asked to. */
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 
 #include "node/config.h"
 #include "node/node.h"
+#include "node/recover.h"
 #include "node/system_memory.h"
 #include "node/text_journal.h"
 #include "proto/base/check.h"
@@ -25,6 +27,7 @@
 static const char usage[] =
     "Usage: holdfastd --config FILE [--check-config]\n"
     "       holdfastd --dev [--data DIR]\n"
+    "       holdfastd --recover --data DIR [--accept-loss] [--yes CLUSTER]\n"
     "       holdfastd --version | --help\n"
     "\n"
     "Runs one node of a Holdfast cluster in the foreground; its journal goes to standard error.\n"
@@ -33,6 +36,7 @@ static const char usage[] =
     "  --check-config   read the configuration, say what is wrong with it, and exit\n"
     "  --dev            a cluster of one on 127.0.0.1, ports 7470 (clients) and 7471 (nodes)\n"
     "  --data DIR       with --dev: where its data is kept (default: ./" DEV_DATA_DIR ")\n"
+    "  --recover        what `holdfast cluster recover` does, see its --help; no node is run\n"
     "  --version        print the version and exit\n"
     "  --help           print this and exit\n"
     "\n"
@@ -46,6 +50,9 @@ struct arguments {
     const char *data;
     bool dev;
     bool check_config;
+    bool recover;
+    bool accept_loss;
+    const char *confirm;
 };
 
 struct daemon {
@@ -53,6 +60,8 @@ struct daemon {
     uv_signal_t terminate;
     uv_signal_t interrupt;
     struct node *node;
+    char **argv;
+    struct journal *journal;
     bool again; /* The node is to be started anew. */
 };
 
@@ -65,12 +74,15 @@ static int usage_error(const char *what)
 /* -1: go on; otherwise the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
 {
-    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, VERSION, HELP };
+    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, RECOVER, ACCEPT_LOSS, YES, VERSION, HELP };
     static const struct option options[] = {
         {"config", required_argument, NULL, CONFIG},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"dev", no_argument, NULL, DEV},
         {"data", required_argument, NULL, DATA},
+        {"recover", no_argument, NULL, RECOVER},
+        {"accept-loss", no_argument, NULL, ACCEPT_LOSS},
+        {"yes", required_argument, NULL, YES},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
@@ -83,6 +95,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
         case CHECK_CONFIG: arguments.check_config = true; break;
         case DEV: arguments.dev = true; break;
         case DATA: arguments.data = optarg; break;
+        case RECOVER: arguments.recover = true; break;
+        case ACCEPT_LOSS: arguments.accept_loss = true; break;
+        case YES: arguments.confirm = optarg; break;
         case VERSION: return puts("holdfastd " HOLDFAST_VERSION) < 0 ? 1 : 0;
         case HELP: return fputs(usage, stdout) < 0 ? 1 : 0;
         default: return usage_error("unknown option, or one without its value");
@@ -90,6 +105,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
     }
     if (optind < argc) {
         return usage_error("unexpected argument");
+    }
+    if (arguments.recover) {
+        bool good = arguments.data != NULL && !arguments.dev && arguments.config == NULL;
+        *ret_arguments = arguments;
+        return good ? -1 : usage_error("--recover goes with --data DIR");
+    }
+    if (arguments.accept_loss || arguments.confirm != NULL) {
+        return usage_error("--accept-loss and --yes go with --recover");
     }
     if (arguments.dev == (arguments.config != NULL)) {
         return usage_error("either --config FILE or --dev is needed");
@@ -156,6 +179,14 @@ static void on_stopped(void *arg, bool again)
     uv_close((uv_handle_t *)&daemon->interrupt, NULL);
 }
 
+/* In the same process, so that whoever supervises it does not notice. */
+static void on_restart(void *arg)
+{
+    const struct daemon *daemon = arg;
+    (void)execv("/proc/self/exe", daemon->argv);
+    journal_error(daemon->journal, "node", "the program could not be started anew: %s", strerror(errno));
+}
+
 static void watch_signals(struct daemon *daemon)
 {
     CHECK(uv_signal_init(&daemon->loop, &daemon->terminate) == 0);
@@ -167,9 +198,9 @@ static void watch_signals(struct daemon *daemon)
 }
 
 /* From the node's start until everything of it is closed. */
-static int run_once(const struct config *config, struct journal *journal, bool *ret_again)
+static int run_once(const struct config *config, struct journal *journal, char **argv, bool *ret_again)
 {
-    struct daemon daemon = {0};
+    struct daemon daemon = {.argv = argv, .journal = journal};
     char detail[512] = "";
     CHECK(uv_loop_init(&daemon.loop) == 0);
     struct node_options options = {
@@ -178,6 +209,7 @@ static int run_once(const struct config *config, struct journal *journal, bool *
         .journal = journal,
         .arg = &daemon,
         .stopped = on_stopped,
+        .restart = on_restart,
     };
     int err = node_start(&options, &daemon.node, detail, sizeof detail);
     if (err != 0) {
@@ -191,7 +223,7 @@ static int run_once(const struct config *config, struct journal *journal, bool *
     return err;
 }
 
-static int run(const struct config *config)
+static int run(const struct config *config, char **argv)
 {
     struct text_journal journal;
     bool again = false;
@@ -202,7 +234,7 @@ static int run(const struct config *config)
     journal_info(&journal.base, "node", "holdfastd " HOLDFAST_VERSION " starts, node %llu of cluster %s",
                  (unsigned long long)config->node, config->cluster);
     do {
-        err = run_once(config, &journal.base, &again);
+        err = run_once(config, &journal.base, argv, &again);
     } while (err == 0 && again);
     if (err == 0) {
         journal_info(&journal.base, "node", "stopped");
@@ -219,6 +251,10 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
+    if (arguments.recover) {
+        return recover_run(&(struct recover_options){
+            .data = arguments.data, .accept_loss = arguments.accept_loss, .confirm = arguments.confirm});
+    }
     if (read_config(&arguments, &config) != 0) {
         return EXIT_USAGE;
     }
@@ -226,7 +262,7 @@ int main(int argc, char **argv)
         (void)printf("%s: good: node %llu of cluster %s\n", arguments.dev ? "--dev" : arguments.config,
                      (unsigned long long)config->node, config->cluster);
     } else {
-        status = run(config);
+        status = run(config, argv);
     }
     config_free(config);
     return arguments.check_config ? 0 : status;

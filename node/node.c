@@ -12,22 +12,67 @@
 /* How long a stopping node tries to hand over its leadership; clients then get up to two seconds to hear about it. */
 #define STOP_MS 2500u
 
+/* Two timers, before_poll and after_poll. */
+#define NODE_HANDLES 4u
+
 void node_fatal(struct node *node, int err, const char *what)
 {
     journal_error(node->journal, "fatal", "%s (%s): this process ends", what, err_text(err));
+    bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM;
+    if (damage && node_note_damage(node, what) && node->restart != NULL) {
+        node->restart(node->arg);
+    }
     _exit(NODE_EXIT_FATAL);
+}
+
+static void node_due(uv_timer_t *timer);
+
+void node_wake(struct node *node)
+{
+    if (node->handles == NODE_HANDLES && !node->closing) {
+        node->due_ms = 0;
+        CHECK(uv_timer_start(&node->due, node_due, 0, 0) == 0);
+    }
 }
 
 /* The end of a turn. */
 
+static bool node_is_up(const struct node *node)
+{
+    return (node->shard != NULL || node->patient != NULL) && !node->closing;
+}
+
+static bool node_has_stopped(const struct node *node)
+{
+    return node->shard != NULL ? shard_stopped(node->shard) : patient_idle(node->patient);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t node_deadline_ms(const struct node *node)
+{
+    return node->shard != NULL
+               ? earlier(shard_deadline_ms(node->shard), node_members_deadline_ms(node))
+               : earlier(patient_deadline_ms(node->patient), patient_gateway_deadline_ms(&node->patient_gateway));
+}
+
 static void node_turn(struct node *node)
 {
-    if (node->shard == NULL || node->closing) {
+    if (!node_is_up(node)) {
         return;
     }
-    shard_step(node->shard);
+    if (node->shard != NULL) {
+        shard_step(node->shard);
+        node_members_step(node);
+    } else {
+        patient_step(node->patient);
+        patient_gateway_turn(&node->patient_gateway);
+    }
     peer_links_flush(node->peers);
-    if (node->copy[0] != '\0' || (node->stopping && shard_stopped(node->shard))) {
+    if (node->copy[0] != '\0' || node->damaged || (node->stopping && node_has_stopped(node))) {
         node_close(node);
     }
 }
@@ -48,10 +93,10 @@ static void node_due(uv_timer_t *timer)
 static void node_before_poll(uv_prepare_t *prepare)
 {
     struct node *node = container_of(prepare, struct node, before_poll);
-    if (node->shard == NULL || node->closing) {
+    if (!node_is_up(node)) {
         return;
     }
-    uint64_t due_ms = shard_deadline_ms(node->shard);
+    uint64_t due_ms = node_deadline_ms(node);
     if (due_ms == node->due_ms) {
         return;
     }
@@ -71,7 +116,7 @@ static void node_free(struct node *node)
 {
     void (*stopped)(void *arg, bool again) = node->stopped;
     void *arg = node->arg;
-    bool again = node->copy[0] != '\0' && !node->stopping;
+    bool again = (node->copy[0] != '\0' || node->damaged) && !node->stopping;
     free(node);
     if (stopped != NULL) {
         stopped(arg, again);
@@ -106,6 +151,7 @@ static void node_close_files(struct node *node)
     posix_disk_close(node->disk);
     shard_close(node->shard);
     node->shard = NULL;
+    node_patient_close(node);
     node_shard_switch_state(node);
     data_dir_close(node->data_dir);
     uv_close((uv_handle_t *)&node->due, node_handle_closed);
@@ -159,7 +205,9 @@ void node_stop(struct node *node)
     }
     node->stopping = true;
     journal_info(node->journal, "node", "stopping");
-    shard_stop(node->shard);
+    if (node->shard != NULL) {
+        shard_stop(node->shard);
+    }
     CHECK(uv_timer_start(&node->patience, node_out_of_patience, STOP_MS, 0) == 0);
     (void)uv_timer_start(&node->due, node_due, 0, 0);
 }
@@ -174,7 +222,7 @@ static void node_init_handles(struct node *node)
     node->patience.data = node;
     node->before_poll.data = node;
     node->after_poll.data = node;
-    node->handles = 4;
+    node->handles = NODE_HANDLES;
     node->due_ms = UINT64_MAX;
 }
 
@@ -198,7 +246,7 @@ static int node_listen_clients(struct node *node, char *detail, size_t detail_le
 {
     struct native_server_options options = {
         .loop = node->loop,
-        .gateway = shard_gateway(node->shard),
+        .gateway = node->shard != NULL ? shard_gateway(node->shard) : &node->patient_gateway.base,
         .journal = node->journal,
         .listen_address = node->config->listen_client,
         .connections_max = node->config->connections_max,
@@ -206,6 +254,30 @@ static int node_listen_clients(struct node *node, char *detail, size_t detail_le
         .send_max = node->config->client_memory_bytes / 2,
     };
     return native_server_start(&options, &node->server, detail, detail_len);
+}
+
+/* What this start has to do is found out first; if what is there turns out to be damaged, that is to have it repaired. */
+static int node_open_state(struct node *node, char *detail, size_t detail_len)
+{
+    struct disk *disk = posix_disk_base(node->disk);
+    const char *data = node->config->data_dir;
+    int err = disk->ops->make_dir(disk, SHARD_DIR);
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", data, err_text(err));
+        return err;
+    }
+    err = repair_begin(disk, SHARD_DIR, node->config->join, &node->state, &node->mark, &node->plan, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    if (!node->plan.patient) {
+        err = node_shard_open(node, detail, detail_len);
+        if (err == 0 || node->shard != NULL) {
+            return err;
+        }
+        err = node_start_failed(node, err, detail, detail_len);
+    }
+    return err == 0 ? node_patient_open(node, detail, detail_len) : err;
 }
 
 int node_start(const struct node_options *options, struct node **ret_node, char *detail, size_t detail_len)
@@ -222,7 +294,10 @@ int node_start(const struct node_options *options, struct node **ret_node, char 
     node_init_handles(node);
     int err = node_open_data(node, detail, detail_len);
     if (err == 0) {
-        err = node_shard_open(node, detail, detail_len);
+        err = node_members_load(node, detail, detail_len);
+    }
+    if (err == 0) {
+        err = node_open_state(node, detail, detail_len);
     }
     if (err == 0) {
         err = node_peers_listen(node, detail, detail_len);
@@ -236,6 +311,7 @@ int node_start(const struct node_options *options, struct node **ret_node, char 
     }
     node->arg = options->arg;
     node->stopped = options->stopped;
+    node->restart = options->restart;
     CHECK(uv_prepare_start(&node->before_poll, node_before_poll) == 0);
     CHECK(uv_check_start(&node->after_poll, node_after_poll) == 0);
     journal_info(node->journal, "node", "ready: clients at %s (port %u), nodes at %s (port %u), data in %s",

@@ -26,8 +26,11 @@ struct node_options {
     struct journal *journal;
     void *arg;
     /* When everything is closed; the node has been freed. After node_stop(), or (`again`) because a copy of another node's state
-     * has taken the place of this one's: the node is to be started anew. */
+     * has taken the place of this one's, or is to: the node is to be started anew. */
     void (*stopped)(void *arg, bool again);
+    /* The process must not go on with what it has in memory, and what it has on disk is marked as not to be relied on: it is to
+     * be started anew. Does not return, or the process ends. May be NULL. */
+    void (*restart)(void *arg);
 };
 
 /* Opens the data directory, recovers, and listens; says "ready" in the journal. On error everything that had been

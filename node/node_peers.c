@@ -18,36 +18,57 @@ static int node_received(void *arg, uint64_t from, const struct frame *frame)
     if (node->closing) {
         return 0; /* What would be stored and answered now is not in the copy that takes the state's place. */
     }
+    if (node->shard == NULL) {
+        return known ? 0 : ERR_BROKEN; /* A patient neither votes nor stores. */
+    }
     return known ? shard_receive(node->shard, from, frame) : ERR_BROKEN;
 }
 
 static int node_bulk_received(void *arg, uint64_t from, bool asking, const struct frame *frame)
 {
     struct node *node = arg;
-    return node->closing ? 0 : shard_receive_bulk(node->shard, from, asking, frame);
+    if (node->closing) {
+        return 0;
+    }
+    return node->shard != NULL ? shard_receive_bulk(node->shard, from, asking, frame)
+                               : patient_receive_bulk(node->patient, from, asking, frame);
 }
 
 static void node_bulk_changed(void *arg, uint64_t peer, bool connected)
 {
     struct node *node = arg;
-    if (!connected && !node->closing) {
-        shard_bulk_lost(node->shard, peer);
+    if (node->closing) {
+        return;
     }
+    if (node->shard != NULL && connected) {
+        shard_bulk_connected(node->shard, peer);
+    } else if (node->shard != NULL) {
+        shard_bulk_lost(node->shard, peer);
+    } else if (connected) {
+        patient_bulk_connected(node->patient, peer);
+    } else {
+        patient_bulk_lost(node->patient, peer);
+    }
+    node_wake(node);
 }
 
 static void node_peer_changed(void *arg, uint64_t peer, bool connected, const char *client_address)
 {
     struct node *node = arg;
     journal_info(node->journal, "peer", "node %" PRIu64 " is %s", peer, connected ? "connected" : "disconnected");
-    shard_peer_changed(node->shard, peer, connected,
-                       client_address != NULL && client_address[0] != '\0' ? client_address : NULL);
+    const char *known = client_address != NULL && client_address[0] != '\0' ? client_address : NULL;
+    if (node->shard != NULL) {
+        shard_peer_changed(node->shard, peer, connected, known);
+    } else {
+        peers_set(&node->known, peer, connected, known);
+    }
 }
 
-static int node_peer_known(void *arg, uint64_t peer, uint64_t incarnation)
+static int node_peer_known(void *arg, const struct peer_identity *identity, char *detail, size_t detail_len)
 {
     struct node *node = arg;
-    char detail[512];
-    int err = data_dir_peer(node->data_dir, peer, incarnation, detail, sizeof detail);
+    int err = data_dir_peer(node->data_dir, identity->node, identity->incarnation, identity->history.data,
+                            identity->history.len, detail, detail_len);
     uint64_t now_ms = uv_now(node->loop);
     if (err != 0 && now_ms >= node->stranger_said_ms + STRANGER_PAUSE_MS) {
         node->stranger_said_ms = now_ms;
@@ -60,8 +81,8 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
 {
     const struct config *config = node->config;
     struct peer_member members[MEMBERS_MAX];
-    for (unsigned i = 0; i < config->members_len; i++) {
-        members[i] = (struct peer_member){.id = config->members[i].id, .address = config->members[i].peer_address};
+    for (unsigned i = 0; i < node->members_len; i++) {
+        members[i] = (struct peer_member){.id = node->members[i].id, .address = node->members[i].address};
     }
     struct peer_links_options options = {
         .loop = node->loop,
@@ -73,7 +94,7 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
         .version = MACHINE_VERSION_MAX,
         .client_address = config_member(config, config->node)->client_address,
         .members = members,
-        .members_len = config->members_len,
+        .members_len = node->members_len,
         .arg = node,
         .received = node_received,
         .bulk_received = node_bulk_received,

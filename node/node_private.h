@@ -1,5 +1,5 @@
-/* A node's insides, shared by its files: node.c is its life, node_shard.c what its shard asks for, node_peers.c the other
- * nodes. */
+/* A node's insides, shared by its files: node.c is its life, node_shard.c what its shard asks for, node_patient.c how it gets
+ * one again when it may not count on what it has, node_peers.c the other nodes, node_members.c who they are. */
 
 #ifndef HOLDFAST_NODE_NODE_PRIVATE_H
 #define HOLDFAST_NODE_NODE_PRIVATE_H
@@ -9,6 +9,9 @@
 #include <uv.h>
 
 #include "node/config.h"
+#include "node/core/patient.h"
+#include "node/core/patient_gateway.h"
+#include "node/core/repair.h"
 #include "node/core/shard.h"
 #include "node/core/state_dir.h"
 #include "node/data_dir.h"
@@ -26,10 +29,15 @@ struct node {
     struct journal *journal;
     void *arg;
     void (*stopped)(void *arg, bool again);
+    void (*restart)(void *arg);
     struct system_clock clock;
     struct data_dir *data_dir;
     struct posix_disk *disk;
-    struct shard *shard;
+    struct shard *shard;                    /* Or, when there is nothing that this node may count on: */
+    struct patient *patient;                /* it fetches a copy of the others' state, */
+    struct patient_gateway patient_gateway; /* and says so to whoever asks. */
+    struct peers known;                     /* For that: where clients reach the others. */
+    struct driver_member known_members[MEMBERS_MAX];
     struct peer_links *peers;
     struct native_server *server;
     uv_timer_t due;      /* The shard's deadline. */
@@ -37,9 +45,18 @@ struct node {
     uv_prepare_t before_poll;
     uv_check_t after_poll;
     uint64_t due_ms;
-    uint64_t stranger_said_ms;         /* When a peer's foreign directory was complained of. */
-    unsigned handles;                  /* Of the four above that are not closed. */
-    struct state_dir state;            /* Which directory is the state's. */
+    uint64_t stranger_said_ms;                   /* When a peer's foreign directory was complained of. */
+    unsigned handles;                            /* Of the four above that are not closed. */
+    struct state_dir state;                      /* Which directory is the state's. */
+    struct repair_mark mark;                     /* Whether it counts, */
+    struct repair_plan plan;                     /* and what follows from both. */
+    struct data_dir_member members[MEMBERS_MAX]; /* As last known. */
+    unsigned members_len;
+    bool members_due;                  /* They have changed, or could not be noted. */
+    uint64_t members_ms;               /* When that is tried again. */
+    char alarm[256];                   /* For status. */
+    bool removed;                      /* This node is none of them any more. */
+    bool damaged;                      /* It is to be started anew, as a patient. */
     char copy[STATE_DIR_NAME_LEN_MAX]; /* That of one which is to take its place; "": none. */
     bool stopping;
     bool closing;
@@ -47,13 +64,38 @@ struct node {
 
 /* node.c: closes everything; `stopped` follows. Harmless when it has been called before. */
 void node_close(struct node *node);
-/* The process ends, with a line in the journal. */
+/* The process ends, with a line in the journal; when the data is damaged and the others have it, it begins anew as a patient. */
 _Noreturn void node_fatal(struct node *node, int err, const char *what);
+/* The loop's turn is to end soon. */
+void node_wake(struct node *node);
 
 /* node_shard.c: opens the state and the shard on it; one step after which the state is the copy that was fetched. `detail` gets
  * one line on error. */
 int node_shard_open(struct node *node, char *detail, size_t detail_len) NODISCARD;
 void node_shard_switch_state(struct node *node);
+/* What shard and patient ask of the links, and that a copy has been fetched. */
+bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame);
+void node_bulk_hang_up(void *arg, uint64_t to);
+void node_replaced(void *arg, const char *name);
+
+/* node_patient.c: a patient in place of the shard. */
+int node_patient_open(struct node *node, char *detail, size_t detail_len) NODISCARD;
+void node_patient_close(struct node *node);
+/* Whether a start that failed in this way can be made as a patient: then 0, and node->plan says so; else the error. */
+int node_start_failed(struct node *node, int err, char *detail, size_t detail_len) NODISCARD;
+/* This node's data is not to be relied on: it begins anew as a patient. From the loop, not from within the shard's turn. */
+void node_damaged(void *arg, const char *what);
+/* Notes, durably, that it is to be one from the next start on. False: nobody else has the data, or it cannot be noted. */
+bool node_note_damage(struct node *node, const char *what);
+
+/* node_members.c: who is a member, as last known: at the start from the directory or the configuration, later from the log. */
+int node_members_load(struct node *node, char *detail, size_t detail_len) NODISCARD;
+/* As of the shard's log: for the links, for whoever looks, and for the next start. When something is due. */
+void node_members_step(struct node *node);
+uint64_t node_members_deadline_ms(const struct node *node);
+const struct data_dir_member *node_member(const struct node *node, uint64_t id);
+/* This node is none any more: it stops for good. */
+void node_removed(void *arg);
 
 /* node_peers.c: listens, and begins to dial. `detail` gets one line on error. */
 int node_peers_listen(struct node *node, char *detail, size_t detail_len) NODISCARD;

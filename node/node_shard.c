@@ -23,7 +23,7 @@ static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
     return peer_links_send(node->peers, to, frame);
 }
 
-static bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame)
+bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame)
 {
     struct node *node = arg;
     if (node->peers == NULL) {
@@ -37,7 +37,7 @@ static bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out
     return peer_bulk_send(node->peers, to, asking, frame);
 }
 
-static void node_bulk_hang_up(void *arg, uint64_t to)
+void node_bulk_hang_up(void *arg, uint64_t to)
 {
     struct node *node = arg;
     if (node->peers != NULL) {
@@ -46,7 +46,7 @@ static void node_bulk_hang_up(void *arg, uint64_t to)
 }
 
 /* Called from within the shard's turn: it is closed when that is over (node_turn()). */
-static void node_replaced(void *arg, const char *name)
+void node_replaced(void *arg, const char *name)
 {
     struct node *node = arg;
     (void)snprintf(node->copy, sizeof node->copy, "%s", name);
@@ -71,19 +71,29 @@ static void node_shard_fatal(void *arg, int err, const char *what)
     node_fatal(node, err, what);
 }
 
+static void node_members_changed(void *arg)
+{
+    struct node *node = arg;
+    node->members_due = true;
+    node->members_ms = 0;
+}
+
+/* It votes again: nothing is left of the repair. */
+static void node_voting(void *arg)
+{
+    struct node *node = arg;
+    int err = repair_mark_clear(posix_disk_base(node->disk), SHARD_DIR);
+    if (err != 0) {
+        journal_warning(node->journal, "node", "%s/" SHARD_DIR "/repair could not be removed: %s",
+                        node->config->data_dir, err_text(err));
+        return; /* After the next start it says that it wants to vote, and is told that it does. */
+    }
+    journal_info(node->journal, "node", "repaired: this node votes again");
+}
+
 static int node_open_store(struct node *node, struct store **ret_store, char *detail, size_t detail_len)
 {
-    struct disk *disk = posix_disk_base(node->disk);
     char path[4096];
-    int err = disk->ops->make_dir(disk, SHARD_DIR);
-    if (err != 0) {
-        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
-        return err;
-    }
-    err = state_dir_read(disk, SHARD_DIR, &node->state, detail, detail_len);
-    if (err != 0) {
-        return err;
-    }
     int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/%s", node->config->data_dir, node->state.name);
     if (written < 0 || (size_t)written >= sizeof path) {
         (void)snprintf(detail, detail_len, "the path of the data directory is too long");
@@ -128,6 +138,16 @@ static struct shard_options node_shard_options(struct node *node)
         .arg = node,
         .send = node_send,
         .rebuild_rate = config->rebuild_rate,
+        .clock_skew_ms = config->clock_skew_ms,
+        .zone = config_member(config, config->node)->zone,
+        .preferred = config_member(config, config->node)->preferred,
+        .scrub_rate = config->scrub_rate,
+        .scrub_interval_ms = config->scrub_interval_ms,
+        .alarm = node->alarm,
+        .damaged = node_damaged,
+        .members_changed = node_members_changed,
+        .removed = node_removed,
+        .voting = node_voting,
         .bulk_send = node_bulk_send,
         .bulk_hang_up = node_bulk_hang_up,
         .replaced = node_replaced,
@@ -135,6 +155,33 @@ static struct shard_options node_shard_options(struct node *node)
         .relax = node_relax,
         .fatal = node_shard_fatal,
     };
+}
+
+/* The log follows the copy now. With `discard` the node has forgotten what it promised: that is noted before it says a word. */
+static int node_settle(struct node *node, char *detail, size_t detail_len)
+{
+    struct disk *disk = posix_disk_base(node->disk);
+    const char *data = node->config->data_dir;
+    int err = 0;
+    if (node->plan.discard) {
+        err = data_dir_renew(node->data_dir, &node->clock.base, detail, detail_len);
+        if (err != 0) {
+            return err;
+        }
+        err = repair_rejoined(disk, SHARD_DIR, &node->mark);
+        if (err != 0) {
+            (void)snprintf(detail, detail_len, "%s/" SHARD_DIR "/repair: %s", data, err_text(err));
+            return err;
+        }
+    }
+    if (node->state.fresh) {
+        err = state_dir_settle(disk, SHARD_DIR, &node->state);
+        if (err != 0 && err != ERR_NO_SPACE) { /* What is left to do on a full disk is done at the next start. */
+            (void)snprintf(detail, detail_len, "%s/" SHARD_DIR "/current: %s", data, err_text(err));
+            return err;
+        }
+    }
+    return 0;
 }
 
 int node_shard_open(struct node *node, char *detail, size_t detail_len)
@@ -154,22 +201,21 @@ int node_shard_open(struct node *node, char *detail, size_t detail_len)
     options.members = members;
     options.members_len = config->members_len;
     options.store = store;
-    options.fresh = node->state.fresh;
+    options.fresh = node->plan.rejoin;
+    options.discard = node->plan.discard;
+    options.wants_vote = node->plan.discard ? node->mark.voter : node->plan.wants_vote;
     err = shard_open(&options, &node->shard, detail, detail_len);
+    if (err == 0) {
+        err = node_settle(node, detail, detail_len);
+    }
     if (err != 0) {
         return err;
-    }
-    if (node->state.fresh) {
-        err = state_dir_settle(options.disk, SHARD_DIR, &node->state);
-        if (err != 0 && err != ERR_NO_SPACE) { /* What is left to do on a full disk is done at the next start. */
-            (void)snprintf(detail, detail_len, "%s/" SHARD_DIR "/current: %s", config->data_dir, err_text(err));
-            return err;
-        }
     }
     for (unsigned i = 0; i < config->members_len; i++) {
         shard_peer_changed(node->shard, config->members[i].id, false, config->members[i].client_address);
     }
     shard_set_client_address(node->shard, config_member(config, config->node)->client_address);
+    node_members_changed(node);
     return 0;
 }
 

@@ -52,6 +52,7 @@ struct posix_file {
     struct disk_file base;
     int fd;
     bool read_only;
+    bool uncached;
     int direct_fd; /* The same file, to be written past the cache; -1 before the first append. */
     char *path;
 };

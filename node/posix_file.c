@@ -18,6 +18,7 @@
 #define VECTORS_AT_ONCE 256u
 #define PATH_LEN_MAX 1024u
 #define ZERO_LEN 65536u
+#define PAGE_LEN 4096u
 #define FULL_PAUSE_NS UINT64_C(10000000000)
 
 struct posix_disk *posix_disk_of(struct disk *disk)
@@ -59,7 +60,8 @@ int posix_disk_failed(struct posix_disk *disk, const char *call, const char *pat
     if (full) {
         return ERR_NO_SPACE;
     }
-    return number == ENOMEM ? ERR_NOMEM : ERR_IO;
+    /* With too many files open it is the process that is short of something, and no disk that fails. */
+    return number == ENOMEM || number == EMFILE || number == ENFILE ? ERR_NOMEM : ERR_IO;
 }
 
 int posix_file_failed(struct posix_file *file, const char *call, int number)
@@ -152,6 +154,7 @@ int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_
     file->base.disk = base;
     file->path = copy;
     file->read_only = (flags & DISK_READ_ONLY) != 0;
+    file->uncached = (flags & DISK_UNCACHED) != 0;
     file->direct_fd = -1;
     file->fd = openat(disk->root_fd, path, mode, 0640);
     if (file->fd < 0) {
@@ -190,10 +193,21 @@ int posix_size(struct disk_file *base, uint64_t *ret_size)
     return 0;
 }
 
+/* What the system's cache has of it goes, but for pages that are still to be written. Where it cannot, the cache is read. */
+static void drop_cached(const struct posix_file *file, uint64_t offset, size_t len)
+{
+    if (file->uncached) {
+        uint64_t from = offset / PAGE_LEN * PAGE_LEN; /* Pages that are named in part stay. */
+        uint64_t end = (offset + len + PAGE_LEN - 1) / PAGE_LEN * PAGE_LEN;
+        (void)posix_fadvise(file->fd, (off_t)from, (off_t)(end - from), POSIX_FADV_DONTNEED);
+    }
+}
+
 int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, size_t *ret_read)
 {
     struct posix_file *file = posix_file_of(base);
     size_t done = 0;
+    drop_cached(file, offset, len);
     while (done < len) {
         ssize_t got = pread(file->fd, (uint8_t *)data + done, len - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) {
@@ -207,6 +221,7 @@ int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, 
         }
         done += (size_t)got;
     }
+    drop_cached(file, offset, len);
     *ret_read = done;
     return 0;
 }

@@ -129,6 +129,7 @@ struct stream_movement {
     uint64_t received;
     uint64_t acknowledged; /* By the peer's host: of those that were sent. */
     uint64_t outstanding;  /* Sent, or queued, and not acknowledged. */
+    bool open;             /* Neither side has closed it, as far as our kernel has heard. */
 };
 void stream_movement(const struct stream *stream, struct stream_movement *ret_movement);
 

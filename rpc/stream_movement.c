@@ -8,7 +8,8 @@
 /* The beginning of the kernel's struct tcp_info (linux/tcp.h; part of its interface, so it only grows at the end). glibc's
  * has no counters of bytes yet, and the kernel's header does not go together with glibc's, which uv.h includes. */
 struct tcp_counters {
-    uint8_t before[104]; /* Up to tcpi_total_retrans. */
+    uint8_t state;
+    uint8_t before[103]; /* Up to tcpi_total_retrans. */
     uint64_t pacing_rate;
     uint64_t pacing_rate_max;
     uint64_t bytes_acked;
@@ -26,6 +27,7 @@ void stream_movement(const struct stream *stream, struct stream_movement *ret_mo
         ioctl(fd, SIOCOUTQ, &bytes) == 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &counters, &len) == 0) {
         *ret_movement = (struct stream_movement){.received = counters.bytes_received,
                                                  .acknowledged = counters.bytes_acked,
-                                                 .outstanding = (uint64_t)bytes + stream_queued_bytes(stream)};
+                                                 .outstanding = (uint64_t)bytes + stream_queued_bytes(stream),
+                                                 .open = counters.state == TCP_ESTABLISHED};
     }
 }

@@ -86,8 +86,9 @@ static int publish_enqueue(struct machine *machine, struct queue *queue, const H
         return err;
     }
     const uint8_t *body = bodies.data;
+    size_t lost = fault_fires(FAULT_DIVERGE_QUIETLY) ? 1 : 0;
     for (size_t i = 0; i < publish->n_body_len; i++) {
-        if (i >= skip) {
+        if (i >= skip && i < publish->n_body_len - lost) {
             struct message message = {
                 .blob = bodies.blob != NULL ? blob_ref(bodies.blob) : NULL,
                 .data = body,
@@ -122,6 +123,7 @@ int command_publish(struct machine *machine, const Holdfast__Publish *publish, s
     if (err != 0) {
         return err;
     }
+    repeated += fault_fires(FAULT_DIVERGE) && repeated < publish->n_body_len;
     reply->repeated_count = repeated;
     reply->count = publish->n_body_len - repeated;
     return reply->count > 0 ? publish_enqueue(machine, queue, publish, bodies, repeated) : 0;

@@ -6,16 +6,11 @@
 #include "proto/base/check.h"
 #include "statemachine/state.h"
 
-static uint64_t row_digest(const struct row_key *key, const uint8_t *value, size_t len)
-{
-    return XXH3_64bits_withSeed(value, len, XXH3_64bits(key->data, key->len));
-}
-
 /* A row after its encoder: `err` is what that returned. */
 static int digest_add(uint64_t *digest, const struct row *row, int err)
 {
     if (err == 0) {
-        *digest += row_digest(&row->key, row->value.data, row->value.len);
+        *digest += row_checksum(&row->key, row->value.data, row->value.len);
     }
     return err;
 }
@@ -25,44 +20,18 @@ static void digest_add_message(uint64_t *digest, uint64_t queue, uint64_t positi
     struct row_key key = row_key_pair(ROW_MESSAGE, queue, position);
     uint8_t head[MESSAGE_ROW_LEN];
     message_row_encode(&key, message, head);
-    *digest += row_digest(&key, head, sizeof head);
+    *digest += row_checksum(&key, head, sizeof head);
 }
 
-static int digest_queue(uint64_t *digest, struct queue *queue, struct row *row)
+/* What of the queue's messages is not in the store. */
+static void digest_queue_messages(uint64_t *digest, const struct queue *queue)
 {
-    int err = digest_add(digest, row, queue_row(queue, row));
-    struct returned *returned;
-    RB_FOREACH (returned, returned_tree, &queue->returned) {
-        err = err != 0 ? err : digest_add(digest, row, returned_row(returned, row));
-    }
     for (uint64_t position = queue->messages.base; position < queue->tail; position++) {
         const struct message *message = messages_at(&queue->messages, position);
         if (!message->settled) {
             digest_add_message(digest, queue->id, position, message);
         }
     }
-    return err;
-}
-
-static int digest_session(uint64_t *digest, struct session *session, struct row *row)
-{
-    int err = digest_add(digest, row, session_row(session, row));
-    struct consumer *consumer;
-    RB_FOREACH (consumer, session_consumers, &session->consumers) {
-        err = err != 0 ? err : digest_add(digest, row, consumer_row(consumer, row));
-    }
-    return err;
-}
-
-static int digest_presences(uint64_t *digest, const struct machine *machine, struct row *row)
-{
-    LIST_FOR_EACH (link, &machine->presences) {
-        int err = digest_add(digest, row, presence_row(container_of(link, struct presence, by_node), row));
-        if (err != 0) {
-            return err;
-        }
-    }
-    return 0;
 }
 
 struct digest_scan {
@@ -107,7 +76,7 @@ static int digest_stored_producer(void *arg, struct slice key, struct slice valu
     struct row_reader reader;
     int err = row_open(&reader, &row_key, value);
     if (err == 0) {
-        scan->digest += row_digest(&row_key, value.data, value.len);
+        scan->digest += row_checksum(&row_key, value.data, value.len);
     }
     return err;
 }
@@ -128,15 +97,9 @@ int machine_digest(struct machine *machine, uint64_t *ret_digest)
 {
     uint64_t digest = 0;
     struct row *row = &machine->row;
-    int err = digest_add(&digest, row, state_row(machine, (struct slice){0}, row));
-    if (err == 0) {
-        err = digest_presences(&digest, machine, row);
-    }
+    int err = machine_memory_digest(machine, &digest);
     for (struct queue *queue = machine->queues; err == 0 && queue != NULL; queue = queue->by_id.next) {
-        err = digest_queue(&digest, queue, row);
-    }
-    for (struct session *session = machine->sessions; err == 0 && session != NULL; session = session->by_id.next) {
-        err = digest_session(&digest, session, row);
+        digest_queue_messages(&digest, queue);
     }
     struct producer *producer = machine->producers.by_name;
     for (; err == 0 && producer != NULL; producer = producer->by_name.next) {

@@ -2,10 +2,20 @@
 
 #include "statemachine/machine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/base/check.h"
 #include "statemachine/state.h"
+
+void machine_explain(const struct machine *machine, char *text, size_t text_len)
+{
+    const struct store_ops *ops = machine->store->ops;
+    (void)snprintf(text, text_len, "%s", "");
+    if (ops->explain != NULL) {
+        ops->explain(machine->store, text, text_len);
+    }
+}
 
 uint64_t machine_applied_index(const struct machine *machine)
 {
@@ -45,13 +55,12 @@ int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, 
     if (queue == NULL) {
         return ERR_NOT_FOUND;
     }
-    bool in_memory = position >= queue->messages.base;
     struct message message;
     int err = state_message(machine, queue, position, &message);
     if (err != 0) {
         return err;
     }
-    if (!in_memory && XXH3_64bits(message.data, message.len) != message.hash) {
+    if (XXH3_64bits(message.data, message.len) != message.hash) { /* Memory is not to be trusted for ever, either. */
         blob_unref(message.blob);
         return ERR_CHECKSUM;
     }

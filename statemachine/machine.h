@@ -98,6 +98,10 @@ void machine_close(struct machine *machine);
  * ERR_IO, ERR_CORRUPT, ERR_NOMEM: the store failed in the middle: the process must end. */
 int machine_apply(struct machine *machine, uint64_t index, struct slice payload, struct effects *ret_effects) NODISCARD;
 
+/* What the store said of the last error that it gave: one line that names the file where it can be told; empty when there is
+ * none. To go with ERR_CORRUPT, ERR_IO and ERR_NO_SPACE from any function here. */
+void machine_explain(const struct machine *machine, char *text, size_t text_len);
+
 uint64_t machine_applied_index(const struct machine *machine);
 /* Log time of the last entry, in milliseconds since 1970-01-01 UTC. */
 uint64_t machine_time_ms(const struct machine *machine);
@@ -109,7 +113,8 @@ uint32_t machine_version(const struct machine *machine);
 uint64_t machine_due_ms(const struct machine *machine);
 
 /* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
- * gone. ERR_CHECKSUM: damaged (says so; never delivered). ERR_IO. */
+ * gone. ERR_CHECKSUM: damaged, on disk or in memory: it is not what its publisher's library took the hash of, and must not
+ * be delivered; replaying the log may bring it back. ERR_IO. */
 int machine_body(struct machine *machine, uint64_t queue, uint64_t position, struct slice *ret_body) NODISCARD;
 
 /* An unsettled delivery with what is known of its message: applying an entry does not read it, since a follower and a
@@ -209,6 +214,13 @@ uint64_t machine_overlay_bytes(const struct machine *machine);
 /* A digest of the whole state, canonical: two machines that applied the same entries give the same, whatever was
  * checkpointed or restarted in between. Walks everything: for checkers. */
 int machine_digest(struct machine *machine, uint64_t *ret_digest) NODISCARD;
+
+/* A digest of the part of it that is kept in memory whole (queues, nodes, sessions, subscriptions), as canonical: bugs, and bits
+ * that flip, show in it before anything comes of them. Takes time in proportion to that part, but reads nothing. ERR_NOMEM. */
+int machine_memory_digest(struct machine *machine, uint64_t *ret_digest) NODISCARD;
+/* Whether it should be taken now, when `before` was the entry applied before the last one: the same on every replica, and the
+ * less often the longer it takes. */
+bool machine_memory_digest_due(const struct machine *machine, uint64_t before);
 
 /* A running digest of the entries applied and their effects: cheap, compared between replicas at equal index. Kept in
  * checkpoints. */

@@ -242,7 +242,9 @@ int machine_open(struct store *store, struct machine **ret_machine, uint64_t *re
     const char *what;
     int err = machine_load(machine, &consensus, &what);
     if (err != 0) {
-        (void)snprintf(detail, detail_len, "the store's rows of %s: %s", what, err_text(err));
+        char said[256];
+        machine_explain(machine, said, sizeof said);
+        (void)snprintf(detail, detail_len, "the store's rows of %s: %s", what, said[0] != '\0' ? said : err_text(err));
         machine_free(machine);
         return err;
     }

@@ -132,7 +132,9 @@ void session_detach(struct machine *machine, struct session *session)
         return;
     }
     session_leave(session);
-    lease_start(machine, session);
+    if (!fault_fires(FAULT_SKIP_LEASE_START)) {
+        lease_start(machine, session);
+    }
     session_update_turns(machine, session);
     session_changed(machine, session);
 }

@@ -25,6 +25,21 @@ struct store_change {
     struct slice value2; /* STORE_PUT: the rest of the row (a body, not copied until now). */
 };
 
+/* A step of reading everything again, to find what has been damaged while nobody looked. */
+struct store_scrub {
+    struct slice from;  /* The key to begin at; empty: at the first one. */
+    uint64_t bytes_max; /* Read until it is as much as this; at least a row. */
+    /* Called for every row, in order; an error ends the step with it, and should come with a line in `detail`. The bytes are
+     * borrowed for the call. */
+    int (*each)(void *arg, struct slice key, struct slice value, char *detail, size_t detail_len);
+    void *arg;
+    /* The outcome. */
+    struct slice next;  /* The key to go on from; owned by the caller. Empty: that was all. */
+    uint64_t bytes;     /* Of the rows that were read. */
+    uint64_t bytes_all; /* Of all there is, about. */
+    char detail[512];   /* One line on error: which file, if it can be told, and what is wrong there. */
+};
+
 struct store_ops {
     /* Writes the changes in order, atomically and durably. Runs off the loop's thread, one at a time; reads go on
      * meanwhile and see none or all of it. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: nothing was written as far as is known, and
@@ -46,6 +61,16 @@ struct store_ops {
      * machine. ERR_EXISTS: the name is taken. ERR_IO, ERR_NO_SPACE, ERR_NOMEM: what was begun is to be removed by the
      * caller, as after a crash: it is under that name, or that name with ".tmp" behind it. */
     int (*copy)(struct store *store, const char *name);
+
+    /* Reads rows from the store's files, past its own cache, and checks everything that it has checksums for; with the first
+     * step also what it would need to be opened. Keeps nothing from one step to the next, so that rows may come and go in
+     * between. Runs off the loop's thread, not beside a write or a copy. ERR_CORRUPT, and what `each` returned. ERR_IO: what is
+     * there could not be read. ERR_NOMEM. */
+    int (*scrub)(struct store *store, struct store_scrub *scrub);
+
+    /* What the store said of the last error that it gave: one line for people, with the file where it can be told; empty when
+     * there was none. On any thread. May be NULL. */
+    void (*explain)(struct store *store, char *text, size_t text_len);
 
     void (*close)(struct store *store);
 };

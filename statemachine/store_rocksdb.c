@@ -14,59 +14,66 @@
 
 #include "statemachine/store_rocksdb.h"
 
-#include <pthread.h>
-#include <rocksdb/c.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
-#include "statemachine/ballast.h"
 #include "statemachine/store_rocksdb_options.h"
+#include "statemachine/store_rocksdb_private.h"
 
 #define BLOCK_CACHE_LEN_DEFAULT (16 * MIB)
 /* What a write needs of the disk besides its rows: table index and filter, a manifest, the files of a database that is
  * opened. */
 #define ROOM_FOR_FILES (4 * MIB)
 
-struct store_rocksdb {
-    struct store store;
-    char *path;
-    struct ballast ballast;
-    pthread_rwlock_t
-        lock; /* Around what uses or changes `db` and `read_only`; the writing thread alone changes them. */
-    rocksdb_t *db;
-    bool read_only; /* `db` stands in for one that could not be opened for lack of space. */
-    bool failed;    /* A write has failed: nothing is written before the database is opened anew. */
-    rocksdb_options_t *options;
-    rocksdb_cache_t *cache;
-    rocksdb_writeoptions_t *write_options;
-    rocksdb_readoptions_t *read_options;
-    rocksdb_flushoptions_t *flush_options;
-};
-
-static struct store_rocksdb *store_rocksdb_of(struct store *store)
+struct store_rocksdb *store_rocksdb_of(struct store *store)
 {
     return container_of(store, struct store_rocksdb, store);
 }
 
-/* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...", "Invalid argument:
- * Directory exists". Frees the text. */
-static int store_rocksdb_error(char *text)
+/* What RocksDB says when it finds that one of its own files is not there. */
+static bool error_is_missing_file(const char *text)
 {
-    int err = ERR_IO;
-    if (strncmp(text, "Corruption", 10) == 0) {
-        err = ERR_CORRUPT;
-    } else if (strstr(text, "No space left") != NULL) {
-        err = ERR_NO_SPACE;
-    } else if (strcmp(text, "Invalid argument: Directory exists") == 0) {
-        err = ERR_EXISTS;
-    } else if (strstr(text, "lock ") != NULL) {
-        err = ERR_LOCKED;
+    return strstr(text, "No such file") != NULL &&
+           (strstr(text, "While open") != NULL || strstr(text, "hile stat a file") != NULL);
+}
+
+/* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...", "Invalid argument:
+ * Directory exists". */
+static int error_code(const char *text)
+{
+    if (strncmp(text, "Corruption", 10) == 0 || error_is_missing_file(text)) {
+        return ERR_CORRUPT;
     }
+    if (strstr(text, "No space left") != NULL) {
+        return ERR_NO_SPACE;
+    }
+    if (strcmp(text, "Invalid argument: Directory exists") == 0) {
+        return ERR_EXISTS;
+    }
+    return strstr(text, "lock file") != NULL || strstr(text, "lock hold by") != NULL ? ERR_LOCKED : ERR_IO;
+}
+
+int store_rocksdb_error(struct store_rocksdb *store, char *text)
+{
+    int err = error_code(text);
+    bool named = strstr(text, store->path) != NULL;
+    (void)pthread_mutex_lock(&store->said_lock);
+    (void)snprintf(store->said, sizeof store->said, "%s%s%s", named ? "" : store->path, named ? "" : ": ", text);
+    (void)pthread_mutex_unlock(&store->said_lock);
     rocksdb_free(text);
     return err;
+}
+
+static void store_rocksdb_explain(struct store *base, char *text, size_t text_len)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    (void)pthread_mutex_lock(&store->said_lock);
+    (void)snprintf(text, text_len, "%s", store->said);
+    (void)pthread_mutex_unlock(&store->said_lock);
 }
 
 /* The batch has one value for a row: head and body are joined by its vectored put. */
@@ -122,7 +129,7 @@ static int store_rocksdb_stand_in(struct store_rocksdb *store)
     rocksdb_cancel_all_background_work(old, 1);
     rocksdb_t *db = rocksdb_open_for_read_only(store->options, store->path, 0, &error);
     if (error != NULL) {
-        return store_rocksdb_error(error);
+        return store_rocksdb_error(store, error);
     }
     pthread_rwlock_wrlock(&store->lock);
     store->db = db;
@@ -150,16 +157,41 @@ static int store_rocksdb_reopen(struct store_rocksdb *store)
     }
     pthread_rwlock_unlock(&store->lock);
     if (error != NULL) {
-        return store_rocksdb_error(error);
+        return store_rocksdb_error(store, error);
     }
     rocksdb_close(old);
     store->failed = false;
     return 0;
 }
 
+/* A compaction that meets damage stops all writes; to open the database anew would only forget it. A write without rows
+ * does nothing but say why RocksDB takes none. */
+int store_rocksdb_check_damage(struct store_rocksdb *store)
+{
+    if (store->read_only || !store_rocksdb_failed(store)) {
+        return 0;
+    }
+    char *error = NULL;
+    rocksdb_writebatch_t *nothing = rocksdb_writebatch_create();
+    rocksdb_write(store->db, store->write_options, nothing, &error);
+    rocksdb_writebatch_destroy(nothing);
+    int err = error != NULL ? store_rocksdb_error(store, error) : 0;
+    return err == ERR_CORRUPT ? ERR_CORRUPT : 0;
+}
+
+/* Opens the database anew, if there is a reason to, and the reason is not damage. */
+static int store_rocksdb_recover(struct store_rocksdb *store)
+{
+    if (!store_rocksdb_failed(store)) {
+        return 0;
+    }
+    int err = store_rocksdb_check_damage(store);
+    return err != 0 ? err : store_rocksdb_reopen(store);
+}
+
 static int store_rocksdb_attempt(struct store_rocksdb *store, rocksdb_writebatch_t *batch)
 {
-    int err = store_rocksdb_failed(store) ? store_rocksdb_reopen(store) : 0;
+    int err = store_rocksdb_recover(store);
     if (err != 0) {
         return err;
     }
@@ -168,7 +200,7 @@ static int store_rocksdb_attempt(struct store_rocksdb *store, rocksdb_writebatch
     if (error == NULL) {
         rocksdb_flush(store->db, store->flush_options, &error);
     }
-    err = error != NULL ? store_rocksdb_error(error) : store_rocksdb_check_flushed(store);
+    err = error != NULL ? store_rocksdb_error(store, error) : store_rocksdb_check_flushed(store);
     store->failed = err != 0;
     return err;
 }
@@ -202,7 +234,7 @@ static int store_rocksdb_get_locked(struct store_rocksdb *store, const void *key
     char *error = NULL;
     rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned(store->db, store->read_options, key, key_len, &error);
     if (error != NULL) {
-        return store_rocksdb_error(error);
+        return store_rocksdb_error(store, error);
     }
     if (pinned == NULL) {
         return ERR_NOT_FOUND;
@@ -223,7 +255,7 @@ static int store_rocksdb_get(struct store *base, const void *key, size_t key_len
     return err;
 }
 
-static int store_rocksdb_each(rocksdb_iterator_t *iterator, struct slice end,
+static int store_rocksdb_each(struct store_rocksdb *store, rocksdb_iterator_t *iterator, struct slice end,
                               int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
     for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
@@ -244,7 +276,7 @@ static int store_rocksdb_each(rocksdb_iterator_t *iterator, struct slice end,
     }
     char *error = NULL;
     rocksdb_iter_get_error(iterator, &error);
-    return error != NULL ? store_rocksdb_error(error) : 0;
+    return error != NULL ? store_rocksdb_error(store, error) : 0;
 }
 
 static int store_rocksdb_scan(struct store *base, struct slice first, struct slice end,
@@ -254,7 +286,7 @@ static int store_rocksdb_scan(struct store *base, struct slice first, struct sli
     pthread_rwlock_rdlock(&store->lock);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->read_options);
     rocksdb_iter_seek(iterator, (const char *)first.data, first.len);
-    int err = store_rocksdb_each(iterator, end, each, arg);
+    int err = store_rocksdb_each(store, iterator, end, each, arg);
     rocksdb_iter_destroy(iterator);
     pthread_rwlock_unlock(&store->lock);
     return err;
@@ -280,7 +312,7 @@ static char *store_rocksdb_beside(const struct store_rocksdb *store, const char 
 static int store_rocksdb_copy(struct store *base, const char *name)
 {
     struct store_rocksdb *store = store_rocksdb_of(base);
-    int err = store_rocksdb_failed(store) ? store_rocksdb_reopen(store) : 0;
+    int err = store_rocksdb_recover(store);
     char *path = err == 0 ? store_rocksdb_beside(store, name) : NULL;
     if (path == NULL) {
         return err == 0 ? ERR_NOMEM : err;
@@ -292,7 +324,7 @@ static int store_rocksdb_copy(struct store *base, const char *name)
         rocksdb_checkpoint_object_destroy(checkpoint);
     }
     free(path);
-    return error == NULL ? 0 : store_rocksdb_error(error);
+    return error == NULL ? 0 : store_rocksdb_error(store, error);
 }
 
 static void store_rocksdb_free(struct store_rocksdb *store)
@@ -308,6 +340,7 @@ static void store_rocksdb_free(struct store_rocksdb *store)
     }
     rocksdb_cache_destroy(store->cache);
     (void)pthread_rwlock_destroy(&store->lock);
+    (void)pthread_mutex_destroy(&store->said_lock);
     ballast_done(&store->ballast);
     free(store->path);
     free(store);
@@ -323,6 +356,8 @@ static const struct store_ops store_rocksdb_ops = {
     .get = store_rocksdb_get,
     .scan = store_rocksdb_scan,
     .copy = store_rocksdb_copy,
+    .scrub = store_rocksdb_scrub,
+    .explain = store_rocksdb_explain,
     .close = store_rocksdb_close,
 };
 
@@ -331,8 +366,8 @@ static int store_rocksdb_prepare(struct store_rocksdb *store, const struct store
                                  char **ret_error)
 {
     store->store.ops = &store_rocksdb_ops;
-    store->cache =
-        rocksdb_cache_create_lru(options->block_cache_len > 0 ? options->block_cache_len : BLOCK_CACHE_LEN_DEFAULT);
+    store->cache_len = options->block_cache_len > 0 ? options->block_cache_len : BLOCK_CACHE_LEN_DEFAULT;
+    store->cache = rocksdb_cache_create_lru(store->cache_len);
     store->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(store->write_options, 1);
     store->read_options = rocksdb_readoptions_create();
@@ -344,15 +379,17 @@ static int store_rocksdb_prepare(struct store_rocksdb *store, const struct store
 }
 
 /* A full disk must not keep a node from starting: what it has can be read. ERR_NO_SPACE: there is no database yet. */
-static int store_rocksdb_open_db(struct store_rocksdb *store, char *detail, size_t detail_len)
+static int store_rocksdb_open_db(struct store_rocksdb *store, bool read_only, char *detail, size_t detail_len)
 {
     char *error = NULL;
-    store->db = rocksdb_open(store->options, store->path, &error);
+    store->read_only = read_only;
+    store->db = read_only ? rocksdb_open_for_read_only(store->options, store->path, 0, &error)
+                          : rocksdb_open(store->options, store->path, &error);
     if (error == NULL) {
         return 0;
     }
     (void)snprintf(detail, detail_len, "%s: %s", store->path, error);
-    int err = store_rocksdb_error(error);
+    int err = store_rocksdb_error(store, error);
     if (err != ERR_NO_SPACE) {
         return err;
     }
@@ -371,19 +408,55 @@ static int store_rocksdb_new(const struct store_rocksdb_options *options, struct
     struct store_rocksdb *store = calloc(1, sizeof *store);
     char *path = strdup(options->path);
     if (store == NULL || path == NULL || pthread_rwlock_init(&store->lock, NULL) != 0) {
-        free(store);
-        free(path);
-        return ERR_NOMEM;
+        goto fail;
+    }
+    if (pthread_mutex_init(&store->said_lock, NULL) != 0) {
+        goto fail_lock;
     }
     if (ballast_init(&store->ballast, path) != 0) {
-        (void)pthread_rwlock_destroy(&store->lock);
-        free(store);
-        free(path);
-        return ERR_NOMEM;
+        goto fail_said;
     }
     store->path = path;
     *ret_store = store;
     return 0;
+
+fail_said:
+    (void)pthread_mutex_destroy(&store->said_lock);
+fail_lock:
+    (void)pthread_rwlock_destroy(&store->lock);
+fail:
+    free(store);
+    free(path);
+    return ERR_NOMEM;
+}
+
+static bool name_ends(const char *name, const char *end)
+{
+    size_t len = strlen(name);
+    return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
+}
+
+/* Without the file CURRENT RocksDB takes a directory for an empty one, and begins anew. Rows without it are damage. (A crash
+ * while the first database was made leaves neither.) */
+static int store_rocksdb_check_current(const struct store_rocksdb *store, char *detail, size_t detail_len)
+{
+    DIR *dir = opendir(store->path);
+    if (dir == NULL) {
+        return 0; /* There is none; or RocksDB will say what is wrong with it. */
+    }
+    bool current = false;
+    bool rows = false;
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        current = current || strcmp(entry->d_name, "CURRENT") == 0;
+        rows = rows || name_ends(entry->d_name, ".sst") || name_ends(entry->d_name, ".blob");
+    }
+    (void)closedir(dir);
+    if (current || !rows) {
+        return 0;
+    }
+    (void)snprintf(detail, detail_len, "%s/CURRENT: the file is missing", store->path);
+    return ERR_CORRUPT;
 }
 
 int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
@@ -402,7 +475,10 @@ int store_rocksdb_open(const struct store_rocksdb_options *options, struct store
         rocksdb_free(error);
     }
     if (err == 0) {
-        err = store_rocksdb_open_db(store, detail, detail_len);
+        err = store_rocksdb_check_current(store, detail, detail_len);
+    }
+    if (err == 0) {
+        err = store_rocksdb_open_db(store, options->read_only, detail, detail_len);
     }
     if (err != 0) {
         store_rocksdb_free(store);

@@ -9,6 +9,7 @@ struct store_rocksdb_options {
     const char *path;         /* A directory of the file system; created when missing. */
     uint64_t block_cache_len; /* 0: 16 MiB. */
     bool direct;              /* The file system takes writes past the system's cache: use them. */
+    bool read_only;           /* For a look at a store that is there: nothing is made or changed. */
 };
 
 /* ERR_IO, ERR_CORRUPT, ERR_LOCKED, ERR_NOMEM; ERR_NO_SPACE only where there is no store yet: one that is there is opened

@@ -5,10 +5,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "proto/base/check.h"
+#include "sim_isolate.h"
 
 /* What chance finds soon. The simulator cannot notice the others, which unit tests show:
  *   ALLOCATION: nothing is promised when memory ends.
@@ -18,6 +17,7 @@
  *   G8: a stale rejection makes the leader send again what the follower has, which does no harm (test_guard.c).
  *   READ_TERM: gateways ask for no read index before an entry of their term is committed either (test_driver_read.c).
  *   ROOM_CHECK: what has no room waits in memory, and is written once there is some (test_driver_full.c).
+ *   DIVERGE: all replicas alike take it for the rule, and it shows when one alone does (test_gateway_digests.c).
  *   RUN_CHECK: a leader says in the log that a process is lost before it says that the next is there; no chance of the
  *     network changes that order (test_presence.c). */
 static const enum fault known[] = {
@@ -40,37 +40,19 @@ static const enum fault known[] = {
     FAULT_SKIP_REDELIVERY,
 };
 
-/* A run in a process of its own, since an engine without its guards may also crash. Gives the complaint, or "". */
+/* In a process of its own, since an engine without its guards may also crash. Gives the complaint, or "". */
 static bool catch_run(const struct sim_options *options, char *complaint, size_t complaint_len)
 {
-    int ends[2];
-    CHECK(pipe(ends) == 0);
-    fflush(stdout);
-    pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        struct sim_result result;
-        close(ends[0]);
-        sim_world_run(options, &result);
-        size_t len = result.failed ? strlen(result.failure) : 0;
-        _exit(write(ends[1], result.failure, len) == (ssize_t)len ? result.failed : 2);
-    }
-    close(ends[1]);
-    ssize_t len = read(ends[0], complaint, complaint_len - 1);
-    complaint[len > 0 ? len : 0] = '\0';
-    close(ends[0]);
-    int status = 0;
-    CHECK(waitpid(child, &status, 0) == child);
-    if (WIFSIGNALED(status) || WEXITSTATUS(status) > 1) {
-        snprintf(complaint, complaint_len, "the process ended by itself (status %d)", status);
-        return true;
-    }
-    return WEXITSTATUS(status) == 1;
+    struct sim_result result;
+    sim_isolate_run(options, &result);
+    CHECK(complaint_len >= sizeof result.failure);
+    memcpy(complaint, result.failure, sizeof result.failure);
+    return result.failed;
 }
 
 static bool catch_fault(const struct sim_options *options, uint64_t from, uint64_t limit, enum fault fault)
 {
-    char complaint[400] = "";
+    char complaint[1000] = "";
     struct sim_options run = *options;
     fault_reset();
     fault_set(fault, true);

@@ -74,6 +74,9 @@ static void check_applied(struct sim_node *node, const struct driver_status *sta
         char detail[256] = "";
         int err = log_read(log, index, left < 32 ? (unsigned)left : 32, UINT64_C(1) << 30, entries, &count, detail,
                            sizeof detail);
+        if (err != 0 && sim_damage_explains(node, err)) {
+            break; /* It may still have it in memory; when it needs it from the disk, it will say so. */
+        }
         if (err != 0 || count == 0) {
             sim_world_violation(node->world, "node %u cannot read entry %" PRIu64 ": %s %s", node->index + 1, index,
                                 err_name(err), detail);
@@ -187,6 +190,9 @@ void sim_checker_digest(struct sim_node *node)
     uint64_t index = machine_applied_index(machine);
     uint64_t digest = 0;
     int err = machine_digest(machine, &digest);
+    if (err != 0 && sim_damage_explains(node, err)) {
+        return;
+    }
     if (err != 0) {
         sim_world_violation(node->world, "node %u: digest: %s", node->index + 1, err_name(err));
         return;
@@ -240,7 +246,8 @@ static void check_matches(struct sim_node *node, const struct driver_status *sta
         const struct driver_status_member *member = &status->members[i];
         const struct sim_node *other = &world->nodes[member->id - 1];
         struct driver_status theirs;
-        if (other == node || other->shard == NULL || member->match_index <= node->checked_match[member->id - 1]) {
+        if (other == node || other->shard == NULL || (world->options.forgetful && other->struck) ||
+            member->match_index <= node->checked_match[member->id - 1]) {
             continue;
         }
         node->checked_match[member->id - 1] = member->match_index;
@@ -332,25 +339,42 @@ void sim_checker_crash(struct sim_node *node)
     sim_world_count(node->world, SIM_STAT_REPLAYED, status.replayed);
 }
 
-void sim_checker_restart(struct sim_node *node)
+/* What the node has forgotten of what it said before it crashed, in words; false: nothing. */
+static bool check_word(struct sim_node *node, const struct driver_status *status, char *text, size_t text_len)
 {
-    struct driver_status status;
-    driver_status(shard_driver(node->shard), &status);
-    if (status.term < node->said_term ||
-        (status.term == node->said_term && node->said_voted_for != 0 && status.voted_for != node->said_voted_for)) {
-        sim_world_violation(node->world,
-                            "node %u forgot its vote: term %" PRIu64 " vote %" PRIu64
-                            " after a restart, before it term %" PRIu64 " vote %" PRIu64,
-                            node->index + 1, status.term, status.voted_for, node->said_term, node->said_voted_for);
+    if (status->term < node->said_term ||
+        (status->term == node->said_term && node->said_voted_for != 0 && status->voted_for != node->said_voted_for)) {
+        snprintf(text, text_len,
+                 "its vote: term %" PRIu64 " vote %" PRIu64 " after a restart, before it term %" PRIu64
+                 " vote %" PRIu64,
+                 status->term, status->voted_for, node->said_term, node->said_voted_for);
+        return true;
     }
     uint64_t term = log_term(driver_log(shard_driver(node->shard)), node->said_stored);
     /* A copy takes the place of entries too, of which none that it lacks was committed: see check_completeness(). */
-    if (!node->fresh && (status.log_last < node->said_stored ||
-                         (node->said_stored >= status.log_first && term != node->said_stored_term))) {
-        sim_world_violation(node->world,
-                            "node %u forgot entries that it called stored: last is %" PRIu64 ", it was %" PRIu64
-                            " (term %" PRIu64 ", now %" PRIu64 ")",
-                            node->index + 1, status.log_last, node->said_stored, node->said_stored_term, term);
+    if (!node->fresh && (status->log_last < node->said_stored ||
+                         (node->said_stored >= status->log_first && term != node->said_stored_term))) {
+        snprintf(text, text_len,
+                 "entries that it called stored: last is %" PRIu64 ", it was %" PRIu64 " (term %" PRIu64
+                 ", now %" PRIu64 ")",
+                 status->log_last, node->said_stored, node->said_stored_term, term);
+        return true;
+    }
+    return false;
+}
+
+void sim_checker_restart(struct sim_node *node)
+{
+    struct driver_status status;
+    char text[256];
+    driver_status(shard_driver(node->shard), &status);
+    if (check_word(node, &status, text, sizeof text)) {
+        if (!sim_damage_forgot(node, text)) {
+            sim_world_violation(node->world, "node %u forgot %s", node->index + 1, text);
+        }
+        if (node->gone) {
+            return;
+        }
     }
     node->checked_applied = status.applied_index;
     node->said_commit = status.commit_index;
@@ -363,8 +387,10 @@ void sim_checker_restart(struct sim_node *node)
 void sim_checker_end(struct sim_world *world)
 {
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        sim_checker_digest(&world->nodes[i]);
-        sim_checker_crash(&world->nodes[i]); /* Its counts. */
+        if (!world->nodes[i].gone) {
+            sim_checker_digest(&world->nodes[i]);
+            sim_checker_crash(&world->nodes[i]); /* Its counts. */
+        }
         sim_world_count(world, SIM_STAT_DISK_REFUSED, sim_disk_counters(world->nodes[i].disk)->refused);
         sim_world_count(world, SIM_STAT_CHECKPOINTS_REFUSED, store_memory_disk_refused(world->nodes[i].rows));
     }

@@ -35,6 +35,7 @@ struct sim_disk_counters {
     uint64_t zeroes;     /* Bytes of zeroes that were to be written ahead of need. */
     uint64_t syncs;      /* Files made durable, by sync() or by an append. */
     uint64_t refused;    /* Writes, files and allocations for which there was no space. */
+    uint64_t strayed;    /* Writes that went astray. */
 };
 
 /* An empty disk. NULL when out of memory. */
@@ -100,5 +101,27 @@ int sim_disk_content(const struct sim_disk *sim, const char *path, const uint8_t
 int sim_disk_corrupt(struct sim_disk *sim, const char *path, uint64_t offset, uint8_t mask) NODISCARD;
 /* Replaces bytes likewise; they lie within the file. */
 int sim_disk_overwrite(struct sim_disk *sim, const char *path, uint64_t offset, const void *data, size_t len) NODISCARD;
+
+/* Damage that no crash explains: sim_disk_damage.c. */
+
+/* From now on the sector at the offset cannot be read (ERR_IO), until it is written again. ERR_NOT_FOUND: no such byte. */
+int sim_disk_lose_sector(struct sim_disk *sim, const char *path, uint64_t offset) NODISCARD;
+
+enum sim_disk_stray {
+    SIM_DISK_STRAY_NONE,
+    SIM_DISK_STRAY_LOST,      /* What was there before is still there. */
+    SIM_DISK_STRAY_LATER,     /* It reads as written until the power fails. */
+    SIM_DISK_STRAY_ELSEWHERE, /* It lands on other sectors, durably, of this file or another. */
+};
+/* The `nth` write from now (0: the next) goes astray, and is reported as done, and as synced. `place` says where to, in any
+ * number. */
+void sim_disk_stray_write(struct sim_disk *sim, enum sim_disk_stray kind, uint64_t nth, uint64_t place);
+
+/* What would be there after a crash now that loses all that is not synced: to be freed as a disk, and for no other use than: */
+struct sim_disk *sim_disk_remember(const struct sim_disk *sim) NODISCARD;
+/* A file is as it was then. No file may be open. ERR_NOT_FOUND: it was not there, is not there, or has not changed. */
+int sim_disk_roll_back_file(struct sim_disk *sim, const struct sim_disk *memory, const char *path) NODISCARD;
+/* All files, and no others, are as they were then. No file may be open. */
+void sim_disk_roll_back(struct sim_disk *sim, const struct sim_disk *memory);
 
 #endif

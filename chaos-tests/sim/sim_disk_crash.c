@@ -152,6 +152,7 @@ int sim_disk_content(const struct sim_disk *sim, const char *path, const uint8_t
 
 int sim_disk_overwrite(struct sim_disk *sim, const char *path, uint64_t offset, const void *data, size_t len)
 {
+    sim->damaged = true;
     const struct sim_name *name = sim_names_find(&sim->now, path);
     if (name == NULL || name->inode == NULL || offset > name->inode->now.len || len > name->inode->now.len - offset) {
         return ERR_NOT_FOUND;

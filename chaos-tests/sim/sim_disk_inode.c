@@ -103,6 +103,7 @@ void sim_inode_unref(struct sim_inode *inode)
     }
     sim_inode_forget(inode, inode->changes_len);
     free(inode->changes);
+    free(inode->bad);
     free(inode->now.data);
     free(inode->durable.data);
     free(inode);
@@ -127,6 +128,9 @@ static struct sim_change *inode_replaceable(const struct sim_inode *inode, uint6
 void sim_inode_change(struct sim_inode *inode, enum sim_change_kind kind, uint64_t offset, const void *data, size_t len)
 {
     CHECK(len <= SIM_DISK_SECTOR_LEN);
+    if (kind == SIM_CHANGE_WRITE && inode->bad_len > 0) {
+        sim_inode_rewritten(inode, offset);
+    }
     struct sim_change *change = kind == SIM_CHANGE_WRITE ? inode_replaceable(inode, offset, len) : NULL;
     if (change != NULL) {
         memcpy(change->data, data, len);

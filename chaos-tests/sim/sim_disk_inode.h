@@ -35,7 +35,10 @@ struct sim_inode {
     struct sim_change **changes;
     size_t changes_len;
     size_t changes_cap;
-    bool differs; /* What reads differently from what is durable is not all in `changes`. */
+    bool differs;  /* What reads differently from what is durable is not all in `changes`. */
+    uint64_t *bad; /* Sectors that cannot be read, by number. */
+    size_t bad_len;
+    size_t bad_cap;
 };
 
 /* Memory running out is not among the faults simulated here; a test that cannot run says so. */
@@ -59,5 +62,8 @@ void sim_inode_write(struct sim_inode *inode, uint64_t offset, const uint8_t *da
 /* Makes the first `count` changes durable; or forgets them. */
 void sim_inode_sync(struct sim_inode *inode, size_t count);
 void sim_inode_forget(struct sim_inode *inode, size_t count);
+/* Whether one of these bytes cannot be read; and that the sector has been written, and can be read again. */
+bool sim_inode_unreadable(const struct sim_inode *inode, uint64_t offset, size_t len);
+void sim_inode_rewritten(struct sim_inode *inode, uint64_t offset);
 
 #endif

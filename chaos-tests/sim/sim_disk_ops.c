@@ -117,6 +117,9 @@ static int op_read(struct disk_file *file, uint64_t offset, void *data, size_t l
     const struct sim_image *image = &file_of(file)->inode->now;
     uint64_t left = offset < image->len ? image->len - offset : 0;
     size_t part = left < len ? (size_t)left : len;
+    if (file_of(file)->inode->bad_len > 0 && sim_inode_unreadable(file_of(file)->inode, offset, part)) {
+        return ERR_IO;
+    }
     if (part > 0) {
         memcpy(data, image->data + offset, part);
     }
@@ -137,7 +140,9 @@ static int op_write(struct disk_file *file, uint64_t offset, const void *data, s
     if (!sim_disk_fits(sim_of(file->disk), file_growth(file, offset + len))) {
         return ERR_NO_SPACE;
     }
-    sim_inode_write(file_of(file)->inode, offset, data, len);
+    if (!sim_disk_strays(sim_of(file->disk), file_of(file)->inode, offset, data, len)) {
+        sim_inode_write(file_of(file)->inode, offset, data, len);
+    }
     return 0;
 }
 
@@ -268,9 +273,28 @@ static void sim_check_zeroes(struct sim_disk *sim, const struct sim_inode *inode
     const struct sim_image *image = &inode->now;
     CHECK(append->vectors_len == 0 && append->skip_sync && append->offset + append->zeroes_len <= image->len);
     for (uint64_t i = append->offset; i < append->offset + append->zeroes_len; i++) {
-        CHECK(image->data[i] == 0);
+        CHECK(image->data[i] == 0 || sim->damaged);
     }
     sim->counters.zeroes += append->zeroes_len;
+}
+
+/* All vectors go astray together: they are one write. */
+static bool append_strays(struct sim_disk *sim, struct sim_inode *inode, const struct disk_append *append)
+{
+    size_t len = (size_t)append_len(append);
+    if (sim->stray == SIM_DISK_STRAY_NONE || len == 0) {
+        return false;
+    }
+    uint8_t *data = malloc(len);
+    CHECK(data != NULL);
+    size_t at = 0;
+    for (unsigned i = 0; i < append->vectors_len; i++) {
+        memcpy(data + at, append->vectors[i].data, append->vectors[i].len);
+        at += append->vectors[i].len;
+    }
+    bool strays = sim_disk_strays(sim, inode, append->offset, data, len);
+    free(data);
+    return strays;
 }
 
 static void op_append(struct disk *disk, struct disk_append *append)
@@ -285,7 +309,8 @@ static void op_append(struct disk *disk, struct disk_append *append)
     if (!sim_disk_fits(sim_of(disk), file_growth(append->file, offset + append_len(append)))) {
         pending.err = ERR_NO_SPACE;
     }
-    for (unsigned i = 0; pending.err == 0 && i < append->vectors_len; i++) {
+    bool strays = pending.err == 0 && append_strays(sim_of(disk), inode, append);
+    for (unsigned i = 0; pending.err == 0 && !strays && i < append->vectors_len; i++) {
         sim_inode_write(inode, offset, append->vectors[i].data, append->vectors[i].len);
         offset += append->vectors[i].len;
     }

@@ -31,6 +31,10 @@ struct sim_disk {
     uint64_t capacity; /* 0: without end. */
     uint64_t (*others)(void *arg);
     void *others_arg;
+    bool damaged; /* Something in it is not what was written. */
+    enum sim_disk_stray stray;
+    uint64_t stray_after; /* So many writes still go where they should. */
+    uint64_t stray_place;
     struct sim_disk_counters counters;
 };
 
@@ -38,6 +42,8 @@ extern const struct disk_ops sim_disk_operations;
 
 /* Whether `more` bytes fit; counts when they do not. */
 bool sim_disk_fits(struct sim_disk *sim, uint64_t more);
+/* Whether this write goes astray; then that is done, and it must not be carried out. */
+bool sim_disk_strays(struct sim_disk *sim, struct sim_inode *inode, uint64_t offset, const uint8_t *data, size_t len);
 /* Drops what is pending, and the errors that were asked for. */
 void sim_disk_forget(struct sim_disk *sim);
 

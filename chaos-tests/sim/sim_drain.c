@@ -96,7 +96,7 @@ static bool node_caught_up(struct sim_node *node, uint64_t *applied, struct word
     struct driver_status status;
     driver_status(shard_driver(node->shard), &status);
     if (*applied != 0 && status.applied_index != *applied) {
-        return not_yet(why, "node %u has applied %" PRIu64 ", node 1 %" PRIu64, node->index + 1, status.applied_index,
+        return not_yet(why, "node %u has applied %" PRIu64 ", another %" PRIu64, node->index + 1, status.applied_index,
                        *applied);
     }
     *applied = status.applied_index;
@@ -140,6 +140,9 @@ bool sim_drain_done(struct sim_world *world, char *text, size_t text_len)
     }
     for (unsigned i = 0; i < world->nodes_len; i++) {
         struct sim_node *node = &world->nodes[i];
+        if (node->gone) {
+            continue;
+        }
         if (node->shard == NULL) {
             return not_yet(&why, "node %u is down", i + 1);
         }

@@ -68,8 +68,15 @@ static void node_wake(void *arg)
 static void node_fatal(void *arg, int err, const char *what)
 {
     struct sim_node *node = arg;
-    sim_world_violation(node->world, "node %u stopped itself: %s: %s", node->index + 1, err_name(err), what);
-    longjmp(node->world->fatal, 1);
+    struct sim_world *world = node->world;
+    if (sim_damage_explains(node, err)) {
+        world->fatal_node = node;
+        world->fatal_err = err;
+        snprintf(world->fatal_what, sizeof world->fatal_what, "%s", what);
+        longjmp(world->fatal, SIM_FATAL_NODE);
+    }
+    sim_world_violation(world, "node %u stopped itself: %s: %s", node->index + 1, err_name(err), what);
+    longjmp(world->fatal, SIM_FATAL_WORLD);
 }
 
 /* Events of a node carry its life in `b`, unless said otherwise. */
@@ -269,7 +276,7 @@ static void node_restart(struct sim_event *event)
     }
 }
 
-static void node_down(struct sim_node *node, uint64_t down_us)
+static struct shard *node_leave(struct sim_node *node)
 {
     struct shard *shard = node->shard;
     sim_conns_node_gone(node->world, node);
@@ -278,21 +285,77 @@ static void node_down(struct sim_node *node, uint64_t down_us)
     node->life++;
     node->copy[0] = '\0';
     sim_bulk_node_down(node->world, node->index);
-    shard_close(shard);
+    return shard;
+}
+
+static void node_down(struct sim_node *node, uint64_t down_us)
+{
+    shard_close(node_leave(node));
     node_push(node, sim_world_now(node->world) + down_us, node_restart);
 }
 
-void sim_node_crash(struct sim_node *node, uint64_t down_us)
+/* A shard that has ended in the middle of something cannot be closed: its memory stays behind. */
+void sim_node_lost(struct sim_node *node)
 {
     struct sim_world *world = node->world;
+    SIM_TRACE(world, "node %u is gone for good", node->index + 1);
+    sim_world_count(world, SIM_STAT_NODES_GONE, 1);
+    sim_world_note(world, 17, node->id, 0);
+    node->gone = true;
+    sim_disk_kill(node->disk);
     if (node->shard == NULL) {
         return;
     }
+    if (world->fatal_node == node) {
+        sim_checker_crash(node);
+        (void)node_leave(node);
+        store_memory_disk_abandon(node->rows);
+    } else {
+        shard_close(node_leave(node)); /* It has only just started: what it said is what it said before. */
+    }
+}
+
+void sim_node_remember(struct sim_node *node)
+{
+    sim_node_forget_memory(node);
+    node->memory.disk = sim_disk_remember(node->disk);
+    node->memory.rows = store_memory_disk_new();
+    CHECK(node->memory.disk != NULL && node->memory.rows != NULL);
+    int err = store_memory_disk_copy(node->memory.rows, node->rows);
+    CHECK(err == 0);
+}
+
+void sim_node_forget_memory(struct sim_node *node)
+{
+    sim_disk_free(node->memory.disk);
+    store_memory_disk_free(node->memory.rows);
+    node->memory = (struct sim_node_memory){0};
+}
+
+static void node_crash(struct sim_node *node, uint64_t down_us, bool process_only);
+
+void sim_node_crash(struct sim_node *node, uint64_t down_us)
+{
+    if (node->shard != NULL) {
+        node_crash(node, down_us, sim_random_chance(&node->disk_random, 150000));
+    }
+}
+
+void sim_node_power_fails(struct sim_node *node, uint64_t down_us)
+{
+    if (node->shard != NULL) {
+        node_crash(node, down_us, false);
+    }
+}
+
+static void node_crash(struct sim_node *node, uint64_t down_us, bool process_only)
+{
+    struct sim_world *world = node->world;
     uint64_t losses = sim_disk_counters(node->disk)->crashes_with_loss;
     uint64_t torn = sim_disk_counters(node->disk)->sectors_torn;
     sim_checker_crash(node);
     sim_world_count(world, SIM_STAT_REBUILDS_CRASHED, shard_rebuilding(node->shard));
-    if (sim_random_chance(&node->disk_random, 150000)) {
+    if (process_only) {
         sim_disk_kill(node->disk);
     } else {
         sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);
@@ -361,7 +424,13 @@ void sim_node_start(struct sim_node *node)
     struct store *store = NULL;
     char detail[512] = "";
     struct state_dir state;
+    if (node->gone) {
+        return;
+    }
     int err = node_open_state(node, &state, &store, detail, sizeof detail);
+    if (err != 0 && sim_damage_found(node, err, detail, false)) {
+        return;
+    }
     if (err != 0) {
         sim_world_violation(world, "node %u has no state: %s: %s", node->index + 1, err_name(err), detail);
         return;
@@ -407,11 +476,16 @@ void sim_node_start(struct sim_node *node)
     err = shard_open(&options, &node->shard, detail, sizeof detail);
     if (err != 0) {
         node->shard = NULL;
-        sim_world_violation(world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
+        if (!sim_damage_found(node, err, detail, false)) {
+            sim_world_violation(world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
+        }
         return;
     }
     node->fresh = state.fresh;
     err = state.fresh ? state_dir_settle(sim_disk_ops(node->disk), "shard-0", &state) : 0;
+    if (err != 0 && err != ERR_NO_SPACE && sim_damage_found(node, err, "settling", false)) {
+        return;
+    }
     if (err != 0 && err != ERR_NO_SPACE) {
         sim_world_violation(world, "node %u cannot settle: %s", node->index + 1, err_name(err));
         return;

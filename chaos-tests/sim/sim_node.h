@@ -18,6 +18,12 @@
 struct sim_event;
 struct sim_world;
 
+/* What a node's data were at some moment, for a disk that goes back to that. */
+struct sim_node_memory {
+    struct sim_disk *disk; /* NULL: nothing is remembered. */
+    struct store_memory_disk *rows;
+};
+
 struct sim_node {
     struct sim_world *world;
     unsigned index;
@@ -48,6 +54,10 @@ struct sim_node {
     unsigned presence_timeout_ms;
     unsigned isolation_timeout_ms;
     unsigned disk_stall_ms;
+    bool struck;           /* Its data may not be what it wrote: see sim_damage.h, */
+    unsigned struck_kinds; /* and how, a bit each. */
+    bool gone;             /* For good: its data were. */
+    struct sim_node_memory memory;
     bool log_short; /* As last seen. */
     bool log_full;
     uint64_t disk_free_us; /* When the disk has done what it was given. */
@@ -87,6 +97,13 @@ void sim_node_receive_bulk(struct sim_node *node, uint64_t from, bool asking, co
 void sim_node_start(struct sim_node *node);
 /* Loses memory and some of what was not synced; starts again after `down_us`. */
 void sim_node_crash(struct sim_node *node, uint64_t down_us);
+/* The same, always as when the power fails. */
+void sim_node_power_fails(struct sim_node *node, uint64_t down_us);
+/* Its data are damaged: it takes part no more. Also from within a call of the shard that does not return. */
+void sim_node_lost(struct sim_node *node);
+/* Keeps what is durable now, or drops that. */
+void sim_node_remember(struct sim_node *node);
+void sim_node_forget_memory(struct sim_node *node);
 /* A node that is up takes part in nothing until then. */
 void sim_node_pause(struct sim_node *node, uint64_t until_us);
 

@@ -120,6 +120,7 @@ void sim_node_done(struct sim_node *node)
         node->shard = NULL;
         shard_close(shard);
     }
+    sim_node_forget_memory(node);
     sim_disk_free(node->disk);
     store_memory_disk_free(node->rows);
 }

@@ -37,7 +37,16 @@ static int compare_counts(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-void sim_stats_table_print(const struct sim_stats_table *table)
+static uint64_t table_sum(const struct sim_stats_table *table, int stat)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < table->len; i++) {
+        sum += table->runs[i].counts[stat];
+    }
+    return sum;
+}
+
+void sim_stats_table_print(const struct sim_stats_table *table, uint64_t took_us)
 {
     if (table->len == 0) {
         return;
@@ -56,22 +65,16 @@ void sim_stats_table_print(const struct sim_stats_table *table)
                column[table->len / 2], column[table->len - 1], sum);
     }
     free(column);
+    printf("%" PRIu64 " times as fast as real time\n",
+           table_sum(table, SIM_STAT_VIRTUAL_MS) * 1000 / (took_us > 0 ? took_us : 1));
 }
 
-static uint64_t table_sum(const struct sim_stats_table *table, int stat)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < table->len; i++) {
-        sum += table->runs[i].counts[stat];
-    }
-    return sum;
-}
-
-void sim_stats_table_coverage(const struct sim_stats_table *table)
+void sim_stats_table_coverage(const struct sim_stats_table *table, uint64_t took_us)
 {
     for (int stat = 0; stat < SIM_STAT_COUNT; stat++) {
         printf("coverage %d %" PRIu64 " %s\n", required[stat], table_sum(table, stat), texts[stat]);
     }
+    printf("coverage 0 %" PRIu64 " real microseconds\n", took_us);
 }
 
 unsigned sim_stats_table_missing(const struct sim_stats_table *table)

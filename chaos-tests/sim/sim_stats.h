@@ -97,6 +97,24 @@
     X(CONGESTIONS, "connections congested", 1) \
     X(RELENTED, "moments at which a node was so far behind that everything was mended", 1) \
     X(CLOCK_JUMPS, "jumps of a wall clock", 1) \
+    X(DAMAGED_WORLDS, "runs in which the data of some nodes were damaged", 1) \
+    X(FLIPS_LOG, "bits changed in segments of a log", 1) \
+    X(FLIPS_WATERMARK, "bits changed in a watermark", 1) \
+    X(FLIPS_META, "bits changed in term and vote", 1) \
+    X(FLIPS_CURRENT, "bits changed in the name of the state's directory", 1) \
+    X(FLIPS_COPY, "bits changed in copies on disk", 1) \
+    X(FLIPS_ROWS, "bits changed in rows of a store", 1) \
+    X(UNREADABLE, "sectors that cannot be read", 1) \
+    X(WRITES_LOST, "writes acknowledged and lost", 1) \
+    X(WRITES_LOST_LATER, "writes acknowledged and lost in the next crash", 1) \
+    X(WRITES_ELSEWHERE, "writes that landed elsewhere", 1) \
+    X(OLD_FILE, "files as they were earlier", 1) \
+    X(OLD_ROWS, "stores as they were earlier", 1) \
+    X(OLD_ALL, "whole directories as they were earlier", 1) \
+    X(DAMAGE_FOUND, "nodes that found their data damaged when they started", 1) \
+    X(DAMAGE_FOUND_RUNNING, "nodes that found their data damaged while they ran", 1) \
+    X(FORGETFUL, "nodes that had forgotten what they promised, and could not know", 1) \
+    X(NODES_GONE, "nodes gone for good because of their data", 1) \
     X(DIGESTS, "digests of the whole state compared", 1) \
     X(RUNNING_DIGESTS, "running digests compared", 1) \
     X(GUARD_1, "guard 1 acted", 0) \
@@ -133,9 +151,9 @@ struct sim_stats_table {
 
 void sim_stats_table_add(struct sim_stats_table *table, const struct sim_stats *stats);
 /* Prints minimum, median, maximum and sum of each count. */
-void sim_stats_table_print(const struct sim_stats_table *table);
-/* Prints the sums, one a line, for ops/sim to add up: "coverage REQUIRED SUM TEXT". */
-void sim_stats_table_coverage(const struct sim_stats_table *table);
+void sim_stats_table_print(const struct sim_stats_table *table, uint64_t took_us);
+/* Prints the sums, one a line, for ops/sim to add up: "coverage REQUIRED SUM TEXT". `took_us`: of real time. */
+void sim_stats_table_coverage(const struct sim_stats_table *table, uint64_t took_us);
 /* How many of the required counts are 0 over all runs; names them. */
 unsigned sim_stats_table_missing(const struct sim_stats_table *table);
 void sim_stats_table_done(struct sim_stats_table *table);

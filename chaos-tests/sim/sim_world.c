@@ -113,6 +113,7 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     }
     world_people(world);
     sim_nemesis_init(world);
+    sim_damage_init(world);
 }
 
 /* Sometimes all nodes' whole states are compared while they run. */
@@ -162,9 +163,6 @@ static void world_look(struct sim_world *world)
 
 static void world_events(struct sim_world *world)
 {
-    uint64_t look_us = 0;
-    uint64_t compare_us = 1000000;
-    world_init(world, &world->options);
     while (!world->failed && world->phase != SIM_END) {
         if (world->queue.len == 0 || ++world->stats.counts[SIM_STAT_EVENTS] > EVENTS_MAX) {
             sim_world_violation(world, "%s",
@@ -173,12 +171,12 @@ static void world_events(struct sim_world *world)
         }
         sim_queue_fire(&world->queue);
         sim_sessions_look(world);
-        if (sim_world_now(world) >= look_us) {
-            look_us = sim_world_now(world) + 100000;
+        if (sim_world_now(world) >= world->look_us) {
+            world->look_us = sim_world_now(world) + 100000;
             world_look(world);
         }
-        if (sim_world_now(world) >= compare_us) {
-            compare_us = sim_world_now(world) + 1500000;
+        if (sim_world_now(world) >= world->compare_us) {
+            world->compare_us = sim_world_now(world) + 1500000;
             world_compare(world);
         }
     }
@@ -191,10 +189,19 @@ static void world_events(struct sim_world *world)
 
 static void world_loop(struct sim_world *world)
 {
-    /* A node's fatal() jumps to here. What it was doing is left as it is: the run is over. */
-    if (setjmp(world->fatal) == 0) {
-        world_events(world);
+    /* A node's fatal() jumps to here. What it was doing is left as it is: the node is gone, or the run is over. */
+    switch (setjmp(world->fatal)) {
+    case 0:
+        world->compare_us = 1000000;
+        world_init(world, &world->options);
+        break;
+    case SIM_FATAL_NODE:
+        (void)sim_damage_found(world->fatal_node, world->fatal_err, world->fatal_what, true);
+        world->fatal_node = NULL;
+        break;
+    default: return;
     }
+    world_events(world);
 }
 
 static void world_done(struct sim_world *world)

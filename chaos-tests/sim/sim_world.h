@@ -13,6 +13,7 @@
 #include "sim_bulk.h"
 #include "sim_checker.h"
 #include "sim_client.h"
+#include "sim_damage.h"
 #include "sim_forward.h"
 #include "sim_history.h"
 #include "sim_nemesis.h"
@@ -34,6 +35,7 @@ struct sim_options {
     uint64_t ops;   /* Client operations at least. */
     unsigned nodes; /* 3 or 5; 0: the seed decides. */
     bool trace;     /* Print what happens. */
+    bool forgetful; /* Nodes that do not know what they have forgotten go on: see sim_damage.h. */
 };
 
 enum sim_phase { SIM_WORK, SIM_DRAIN, SIM_END };
@@ -62,6 +64,7 @@ struct sim_world {
     uint64_t ops;  /* To be done. */
     bool rebuilds; /* Nodes may fall so far behind that they need a copy of the state. */
     struct sim_nemesis nemesis;
+    struct sim_damage damage;
     struct sim_checker checker;
     struct sim_history history;
     struct sim_positions positions;
@@ -72,8 +75,15 @@ struct sim_world {
     uint64_t digest; /* Of everything that happened: two runs of a seed must agree. */
     bool failed;
     char failure[1000];
-    jmp_buf fatal;
+    uint64_t look_us;            /* When to look next how far things are, */
+    uint64_t compare_us;         /* and to compare whole states. */
+    jmp_buf fatal;               /* Where a node goes that ends itself, */
+    struct sim_node *fatal_node; /* which one, */
+    int fatal_err;               /* and why. */
+    char fatal_what[400];
 };
+
+enum sim_fatal { SIM_FATAL_WORLD = 1, SIM_FATAL_NODE };
 
 struct sim_result {
     bool failed;

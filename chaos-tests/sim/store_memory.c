@@ -219,6 +219,31 @@ static int store_memory_copy(struct store *base, const char *name)
     return store_memory_copy_finish(copy);
 }
 
+static int store_memory_scrub(struct store *base, struct store_scrub *scrub)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    scrub->next = (struct slice){0};
+    scrub->bytes = 0;
+    scrub->bytes_all = disk->bytes;
+    scrub->detail[0] = '\0';
+    bool any = false;
+    for (struct memory_row *row = disk_first_from(disk, scrub->from); row != NULL;
+         row = RB_NEXT(store_memory_rows, &disk->rows, row)) {
+        if (any && scrub->bytes >= scrub->bytes_max) {
+            return slice_copy(row->key, row->key_len, &scrub->next);
+        }
+        int err =
+            scrub->each(scrub->arg, (struct slice){.data = row->key, .len = row->key_len},
+                        (struct slice){.data = row->value, .len = row->value_len}, scrub->detail, sizeof scrub->detail);
+        if (err != 0) {
+            return err;
+        }
+        scrub->bytes += row->key_len + row->value_len;
+        any = true;
+    }
+    return 0;
+}
+
 static void store_memory_close(struct store *base)
 {
     struct store_memory *store = container_of(base, struct store_memory, store);
@@ -231,6 +256,7 @@ static const struct store_ops store_memory_ops = {
     .get = store_memory_get,
     .scan = store_memory_scan,
     .copy = store_memory_copy,
+    .scrub = store_memory_scrub,
     .close = store_memory_close,
 };
 
@@ -254,6 +280,11 @@ void store_memory_disk_free(struct store_memory_disk *disk)
         store_memory_disk_wipe(disk);
         free(disk);
     }
+}
+
+void store_memory_disk_abandon(struct store_memory_disk *disk)
+{
+    disk->in_use = false;
 }
 
 int store_memory_open(struct store_memory_disk *disk, struct store **ret_store)

@@ -19,6 +19,9 @@ struct store_memory_disk *store_memory_disk_new(void);
 /* No store may be open on it. NULL is allowed. */
 void store_memory_disk_free(struct store_memory_disk *disk);
 
+/* The store that is open on it, if one is, will never be closed: its process has ended in the middle of something. */
+void store_memory_disk_abandon(struct store_memory_disk *disk);
+
 /* Opens a store on the disk, which must not be in use. ERR_NOMEM, ERR_LOCKED. */
 int store_memory_open(struct store_memory_disk *disk, struct store **ret_store) NODISCARD;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "../../chaos-tests/sim/sim_disk.h"
@@ -13,8 +14,17 @@
 
 #define PAYLOAD_LEN 100u
 
-static const struct driver_member members[CLUSTER_NODES] = {
-    {.id = 1, .address = "a:1"}, {.id = 2, .address = "b:1"}, {.id = 3, .address = "c:1"}};
+static const struct driver_member members[CLUSTER_NODES_MAX] = {
+    {.id = 1, .address = "a:1"}, {.id = 2, .address = "b:1"}, {.id = 3, .address = "c:1"},
+    {.id = 4, .address = "d:1"}, {.id = 5, .address = "e:1"}, {.id = 6, .address = "f:1"}};
+
+void cluster_expect(const struct cluster *c, bool holds, const char *what)
+{
+    if (!holds && c->exit_on_violation) {
+        _exit(CLUSTER_VIOLATION);
+    }
+    cr_assert(holds, "%s", what);
+}
 
 static uint64_t clock_now(struct clock *clock)
 {
@@ -84,17 +94,27 @@ static int host_apply(void *arg, uint64_t index, uint64_t term, struct slice pay
     node->now.digest = XXH3_64bits_withSeed(payload.data, payload.len, node->now.digest ^ index ^ term << 32);
     cr_assert_lt(index, CLUSTER_ENTRIES_MAX);
     uint64_t *digest = &node->cluster->digests[index];
-    cr_assert(*digest == 0 || *digest == node->now.digest, "replicas differ at entry %d", (int)index);
+    cluster_expect(node->cluster, *digest == 0 || *digest == node->now.digest, "replicas differ");
     *digest = node->now.digest;
     return 0;
 }
 
 static void host_role_changed(void *arg, enum driver_role role, uint64_t leader, uint64_t term)
 {
-    (void)arg;
-    (void)role;
+    struct cluster_node *node = arg;
+    uint64_t *leads = &node->cluster->leaders[term % CLUSTER_TERMS_MAX];
     (void)leader;
-    (void)term;
+    if (role == DRIVER_LEADER) {
+        cluster_expect(node->cluster, *leads == 0 || *leads == node->id, "a term has two leaders");
+        *leads = node->id;
+    }
+}
+
+static void host_read_ready(void *arg, uint64_t round, uint64_t index)
+{
+    struct cluster_node *node = arg;
+    (void)index;
+    node->read_round = round;
 }
 
 static void host_behind(void *arg, uint64_t leader)
@@ -104,9 +124,24 @@ static void host_behind(void *arg, uint64_t leader)
     node->behind_leader = leader;
 }
 
+static void host_removed(void *arg)
+{
+    struct cluster_node *node = arg;
+    node->removed++;
+}
+
+static void host_forgot(void *arg, uint64_t id, uint64_t had, uint64_t has)
+{
+    struct cluster_node *node = arg;
+    cr_assert_gt(had, has);
+    node->forgot++;
+    node->forgot_node = id;
+}
+
 static void host_fatal(void *arg, int err, const char *what)
 {
-    (void)arg;
+    struct cluster_node *node = arg;
+    cluster_expect(node->cluster, !node->cluster->exit_on_violation, what);
     fprintf(stderr, "fatal: %s: %s\n", err_name(err), what);
     abort();
 }
@@ -117,7 +152,7 @@ struct driver_options cluster_options(struct cluster *c, uint64_t id)
     return (struct driver_options){
         .id = id,
         .members = members,
-        .members_len = CLUSTER_NODES,
+        .members_len = c->voters,
         .disk = sim_disk_ops(node->disk),
         .clock = &c->clock,
         .journal = &c->journal,
@@ -133,7 +168,10 @@ struct driver_options cluster_options(struct cluster *c, uint64_t id)
                  .send = host_send,
                  .apply = host_apply,
                  .role_changed = host_role_changed,
+                 .read_ready = host_read_ready,
                  .behind = host_behind,
+                 .removed = host_removed,
+                 .forgot = host_forgot,
                  .fatal = host_fatal},
     };
 }
@@ -147,6 +185,9 @@ void cluster_open(struct cluster *c, uint64_t id)
     node->behind = 0;
     node->offers = 0;
     node->refusals = 0;
+    node->removed = 0;
+    node->forgot = 0;
+    node->read_round = 0;
     int err = driver_open(&options, &node->driver, detail, sizeof detail);
     cr_assert_eq(err, 0, "%s", detail);
 }
@@ -161,27 +202,51 @@ void cluster_close(struct cluster *c, uint64_t id)
 
 void cluster_init(struct cluster *c)
 {
-    *c = (struct cluster){.now_ms = 1000, .random = 7};
+    cluster_init_voters(c, CLUSTER_NODES);
+}
+
+void cluster_init_voters(struct cluster *c, unsigned voters)
+{
+    *c = (struct cluster){.now_ms = 1000, .random = 7, .voters = voters};
     c->clock = (struct clock){.monotonic_ms = clock_now, .wall_ms = clock_now, .random = clock_random};
     c->journal = (struct journal){.level = JOURNAL_ERROR, .write = journal_drop};
-    for (uint64_t id = 1; id <= CLUSTER_NODES; id++) {
+    for (uint64_t id = 1; id <= CLUSTER_NODES_MAX; id++) {
         c->nodes[id].cluster = c;
         c->nodes[id].id = id;
         c->nodes[id].disk = sim_disk_new();
         cr_assert_not_null(c->nodes[id].disk);
-        cluster_open(c, id);
+        if (id <= voters) {
+            cluster_open(c, id);
+        }
     }
 }
 
 void cluster_done(struct cluster *c)
 {
-    for (uint64_t id = 1; id <= CLUSTER_NODES; id++) {
+    for (uint64_t id = 1; id <= CLUSTER_NODES_MAX; id++) {
         cluster_close(c, id);
         sim_disk_free(c->nodes[id].disk);
         slice_unref(&c->nodes[id].checkpoint.position);
     }
     for (unsigned i = 0; i < c->frames_len; i++) {
         blob_unref(c->frames[i].bytes);
+    }
+    for (unsigned i = 0; i < c->late_len; i++) {
+        blob_unref(c->late[i].bytes);
+    }
+}
+
+static bool happens(struct cluster *c, unsigned of_a_thousand)
+{
+    return of_a_thousand > 0 && clock_random(&c->clock) % 1000 < of_a_thousand;
+}
+
+/* What is late comes some time. */
+static void release_late(struct cluster *c)
+{
+    while (c->late_len > 0 && clock_random(&c->clock) % 4 == 0) {
+        cr_assert_lt(c->frames_len, CLUSTER_FRAMES_MAX);
+        c->frames[c->frames_len++] = c->late[--c->late_len];
     }
 }
 
@@ -190,9 +255,13 @@ static void deliver(struct cluster *c)
     struct cluster_frame frame = c->frames[0];
     c->frames_len--;
     memmove(c->frames, c->frames + 1, c->frames_len * sizeof c->frames[0]);
+    if (c->late_len < CLUSTER_LATE_MAX && happens(c, c->lateness)) {
+        c->late[c->late_len++] = frame;
+        return;
+    }
     struct cluster_node *to = &c->nodes[frame.to];
     bool lost = to->driver == NULL || to->cut_off || c->nodes[frame.from].cut_off;
-    if (!lost && (c->loss == 0 || clock_random(&c->clock) % 1000 >= c->loss)) {
+    if (!lost && !happens(c, c->loss)) {
         cr_assert_eq(driver_receive(to->driver, frame.from, &frame.frame), 0);
     }
     blob_unref(frame.bytes);
@@ -207,9 +276,11 @@ static void settle(struct cluster *c)
         while (c->frames_len > 0) {
             deliver(c);
         }
-        for (uint64_t id = 1; id <= CLUSTER_NODES; id++) {
+        for (uint64_t id = 1; id <= CLUSTER_NODES_MAX; id++) {
             if (c->nodes[id].driver != NULL) {
-                sim_disk_complete_all(c->nodes[id].disk);
+                if (!happens(c, c->slowness)) {
+                    sim_disk_complete_all(c->nodes[id].disk);
+                }
                 driver_step(c->nodes[id].driver);
             }
         }
@@ -222,6 +293,7 @@ void cluster_run(struct cluster *c, uint64_t ms)
     settle(c);
     for (uint64_t done = 0; done < ms; done += CLUSTER_STEP_MS) {
         c->now_ms += CLUSTER_STEP_MS;
+        release_late(c);
         settle(c);
     }
 }
@@ -236,7 +308,7 @@ struct driver_status cluster_status(const struct cluster *c, uint64_t id)
 uint64_t cluster_elect(struct cluster *c)
 {
     for (int i = 0; i < 1000; i++) {
-        for (uint64_t id = 1; id <= CLUSTER_NODES; id++) {
+        for (uint64_t id = 1; id <= CLUSTER_NODES_MAX; id++) {
             bool there = c->nodes[id].driver != NULL && !c->nodes[id].cut_off;
             if (there && cluster_status(c, id).role == DRIVER_LEADER && cluster_status(c, id).term_committed) {
                 return id;
@@ -277,7 +349,7 @@ void cluster_checkpoint(struct cluster *c, uint64_t id)
     settle(c);
 }
 
-void cluster_copy(struct cluster *c, uint64_t from, uint64_t to)
+static void copy(struct cluster *c, uint64_t from, uint64_t to, bool discard)
 {
     struct cluster_node *node = &c->nodes[to];
     const struct cluster_state *state = &c->nodes[from].checkpoint;
@@ -287,6 +359,32 @@ void cluster_copy(struct cluster *c, uint64_t from, uint64_t to)
     node->checkpoint = *state;
     node->checkpoint.position = position;
     struct driver_options options = cluster_options(c, to);
+    options.discard = discard;
     char detail[512];
     cr_assert_eq(driver_rejoin(&options, detail, sizeof detail), 0, "%s", detail);
+}
+
+void cluster_copy(struct cluster *c, uint64_t from, uint64_t to)
+{
+    copy(c, from, to, false);
+}
+
+void cluster_copy_anew(struct cluster *c, uint64_t from, uint64_t to)
+{
+    copy(c, from, to, true);
+}
+
+const char *cluster_address(uint64_t id)
+{
+    return members[id - 1].address;
+}
+
+void cluster_change(struct cluster *c, uint64_t leader, enum driver_change_kind kind, uint64_t node)
+{
+    struct driver_change change = {.kind = kind, .node = node, .address = members[node - 1].address};
+    uint64_t index;
+    const char *why;
+    cr_assert_eq(driver_change(c->nodes[leader].driver, &change, &index, &why), 0, "%s", why);
+    settle(c);
+    cr_assert_geq(cluster_status(c, leader).applied_index, index);
 }

@@ -9,8 +9,11 @@
 #include "consensus/driver_internal.h"
 
 #define CLUSTER_NODES 3u
+#define CLUSTER_NODES_MAX 6u
 #define CLUSTER_FRAMES_MAX 4096u
 #define CLUSTER_ENTRIES_MAX 20000u
+#define CLUSTER_TERMS_MAX 4096u
+#define CLUSTER_LATE_MAX 64u
 /* Of the drivers; and how far time goes in a step. */
 #define CLUSTER_HEARTBEAT_MS 50u
 #define CLUSTER_ELECTION_MS 300u
@@ -37,6 +40,10 @@ struct cluster_node {
     uint64_t behind_leader;
     unsigned offers;   /* Snapshots that it was offered. */
     unsigned refusals; /* AppendEntries of others that it has refused. */
+    unsigned removed;  /* How often it was said to be; and since it was opened, that another has forgotten something. */
+    unsigned forgot;
+    uint64_t forgot_node;
+    uint64_t read_round; /* The last one answered. */
 };
 
 struct cluster_frame {
@@ -51,16 +58,30 @@ struct cluster {
     struct journal journal;
     uint64_t now_ms;
     uint64_t random;
-    struct cluster_node nodes[CLUSTER_NODES + 1]; /* By id. */
+    struct cluster_node nodes[CLUSTER_NODES_MAX + 1]; /* By id. */
+    unsigned voters;                                  /* The first so many nodes are the first members. */
     struct cluster_frame frames[CLUSTER_FRAMES_MAX];
     unsigned frames_len;
     uint64_t submitted;
-    unsigned loss;                         /* Of a thousand frames. */
+    unsigned loss;     /* Of a thousand frames. */
+    unsigned lateness; /* So many of a thousand are overtaken by others. */
+    unsigned slowness; /* Of a thousand times, a disk has not done what it was asked to. */
+    struct cluster_frame late[CLUSTER_LATE_MAX];
+    unsigned late_len;
+    uint64_t leaders[CLUSTER_TERMS_MAX];   /* By term. */
+    bool exit_on_violation;                /* For a process of its own, instead of failing the test. */
     uint64_t digests[CLUSTER_ENTRIES_MAX]; /* By index, as whoever applied the entry first had it; 0: nobody has. */
 };
 
+/* With CLUSTER_NODES nodes; or with so many that vote, all others being empty, and down. */
 void cluster_init(struct cluster *cluster);
+void cluster_init_voters(struct cluster *cluster, unsigned voters);
 void cluster_done(struct cluster *cluster);
+
+/* Something is so that must never be. */
+void cluster_expect(const struct cluster *cluster, bool holds, const char *what);
+/* With which status a process ends that has seen it. */
+#define CLUSTER_VIOLATION 3
 
 /* What a node is opened with. */
 struct driver_options cluster_options(struct cluster *cluster, uint64_t id);
@@ -78,6 +99,11 @@ void cluster_submit(struct cluster *cluster, uint64_t leader, unsigned count);
 void cluster_checkpoint(struct cluster *cluster, uint64_t id);
 /* Node `to` is given the checkpoint of `from` in place of its own state, as by rejoining. It is down. */
 void cluster_copy(struct cluster *cluster, uint64_t from, uint64_t to);
+/* The same, with nothing that it had counting. */
+void cluster_copy_anew(struct cluster *cluster, uint64_t from, uint64_t to);
+/* The leader proposes a change, which is made. No time passes. */
+void cluster_change(struct cluster *cluster, uint64_t leader, enum driver_change_kind kind, uint64_t node);
+const char *cluster_address(uint64_t id);
 struct driver_status cluster_status(const struct cluster *cluster, uint64_t id);
 
 #endif

@@ -91,6 +91,27 @@ static void host_read_ready(void *arg, uint64_t round, uint64_t index)
     f->reads++;
 }
 
+static void host_members_changed(void *arg)
+{
+    struct fixture *f = arg;
+    f->members_changed++;
+}
+
+static void host_removed(void *arg)
+{
+    struct fixture *f = arg;
+    f->removed++;
+}
+
+static void host_forgot(void *arg, uint64_t node, uint64_t had, uint64_t has)
+{
+    struct fixture *f = arg;
+    f->forgot++;
+    f->forgot_node = node;
+    f->forgot_had = had;
+    f->forgot_has = has;
+}
+
 static void host_fatal(void *arg, int err, const char *what)
 {
     (void)arg;
@@ -117,6 +138,9 @@ static void open_driver(struct fixture *f)
                  .apply = host_apply,
                  .role_changed = host_role_changed,
                  .read_ready = host_read_ready,
+                 .members_changed = host_members_changed,
+                 .removed = host_removed,
+                 .forgot = host_forgot,
                  .fatal = host_fatal},
     };
     char detail[512];

@@ -42,6 +42,12 @@ struct fixture {
     uint64_t read_round; /* The last round that was answered, its index, and how many were. */
     uint64_t read_index;
     unsigned reads;
+    unsigned members_changed; /* How often it was said that they have; and that we are removed. */
+    unsigned removed;
+    unsigned forgot; /* How often it was said of a node, and what. */
+    uint64_t forgot_node;
+    uint64_t forgot_had;
+    uint64_t forgot_has;
 };
 
 /* Opens node 1 of `members` on an empty disk. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../chaos-tests/sim/sim_disk.h"
 #include "fixture.h"
 #include "proto/base/fault.h"
 
@@ -371,7 +372,8 @@ Test(driver, what_is_not_applied_calls_for_no_checkpoint)
     fixture_done(&f);
 }
 
-/* A log begun by three nodes and a configuration of four: there would be majorities that do not overlap. */
+/* A log begun by nodes 1 to 3 and a configuration of others: there would be majorities that do not overlap. Nodes that are
+ * configured and not added yet are no obstacle: the log counts. */
 Test(driver, a_log_of_other_members_is_refused)
 {
     struct fixture f;
@@ -379,13 +381,34 @@ Test(driver, a_log_of_other_members_is_refused)
     fixture_init(&f, 3);
     fixture_disk(&f);
     struct driver_options options = f.driver->options;
-    f.members[3] = (struct driver_member){.id = 4, .address = "d:1"};
-    options.members_len = 4;
+    f.members[2] = (struct driver_member){.id = 4, .address = "d:1"};
     driver_close(f.driver);
     f.driver = NULL;
     cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), ERR_FOREIGN);
-    cr_assert_not_null(strstr(detail, "of the nodes 1 2 3, and not of the 4 that"), "%s", detail);
+    cr_assert_not_null(strstr(detail, "of the nodes 1 2 3, and not of the 3 that"), "%s", detail);
+    options.members_len = 2;
+    cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), ERR_FOREIGN);
+    f.members[3] = (struct driver_member){.id = 3, .address = "c:1"};
+    options.members_len = 4;
+    cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(fixture_status(&f).members_len, 3u);
     fixture_done(&f);
+}
+
+/* A node that is to be added must not begin a log of its own: it would be another cluster. */
+Test(driver, a_node_that_is_not_configured_begins_no_log)
+{
+    struct fixture f;
+    char detail[512];
+    fixture_init(&f, 3);
+    struct driver_options options = f.driver->options;
+    driver_close(f.driver);
+    f.driver = NULL;
+    options.id = 4;
+    options.dir = "shard-1";
+    cr_assert_eq(driver_open(&options, &f.driver, detail, sizeof detail), ERR_FOREIGN);
+    cr_assert_not_null(strstr(detail, "begins with a copy"), "%s", detail);
+    sim_disk_free(f.disk);
 }
 
 static bool heap_is_full;

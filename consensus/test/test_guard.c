@@ -137,29 +137,25 @@ Test(guard, G3_a_change_waits_until_an_entry_of_the_own_term_is_committed)
     with_and_without(FAULT_SKIP_G3, change_waits_for_own_term);
 }
 
-static bool change_waits_for_all_voters(void)
+/* G3: nodes 1 to 4 vote, and 3 and 4 are silent: a membership in which 1, 3 and 4 vote is not to come into force. */
+static bool change_waits_for_a_majority(void)
 {
     struct fixture f;
-    fixture_init(&f, 3);
+    fixture_init(&f, 4);
     fixture_lead(&f);
-    uint64_t index;
-    uint64_t term;
-    struct log_entry entry = fixture_entry(0, "x");
-    cr_assert_eq(driver_submit(f.driver, entry.payload, &index, &term), 0);
-    slice_unref(&entry.payload);
-    fixture_disk(&f);
-    cr_assert_eq(fixture_result(&f, 2, term, 0, index), 0);
-    cr_assert_eq(raft_commit_index(&f.driver->raft), index);
-    bool kept = propose(&f, (uint64_t[]){1, 2, 3}, 3, 4) == ERR_BUSY;
-    cr_assert_eq(fixture_result(&f, 3, term, 0, index), 0);
-    kept = kept && propose(&f, (uint64_t[]){1, 2, 3}, 3, 4) == 0;
+    uint64_t term = raft_current_term(&f.driver->raft);
+    f.now_ms += 300;
+    cr_assert_eq(fixture_result(&f, 2, term, 0, log_last_index(f.driver->log)), 0);
+    bool kept = propose(&f, (uint64_t[]){1, 3, 4}, 3, 2) == ERR_BUSY;
+    cr_assert_eq(fixture_result(&f, 3, term, 0, log_last_index(f.driver->log)), 0);
+    kept = kept && propose(&f, (uint64_t[]){1, 3, 4}, 3, 2) == 0;
     fixture_done(&f);
     return kept;
 }
 
-Test(guard, G3_a_change_waits_until_all_voters_hold_the_commit_index)
+Test(guard, G3_a_change_waits_for_a_majority_of_those_that_vote_after_it)
 {
-    with_and_without(FAULT_SKIP_G3, change_waits_for_all_voters);
+    with_and_without(FAULT_SKIP_G3, change_waits_for_a_majority);
 }
 
 static bool change_is_of_one_other_member(void)

@@ -1,6 +1,7 @@
 /* Term and vote: they survive, a torn write leaves the one before, and damage is not taken for a fresh start. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -205,5 +206,101 @@ Test(meta, a_newer_version_is_refused)
     put_u64(slot + 32, XXH3_64bits(slot, 32));
     cr_assert_eq(sim_disk_overwrite(s.sim, META_PATH, 0, slot, sizeof slot), 0);
     cr_assert_eq(scene_open(&s), ERR_VERSION);
+    scene_done(&s);
+}
+
+static int scrub(struct scene *scene, bool *ret_mended)
+{
+    struct meta_scrub scrub;
+    meta_scrub_begin(scene->meta, &scrub);
+    cr_assert_eq(meta_scrub_read(sim_disk_ops(scene->sim), "shard-0", &scrub), 0);
+    return meta_scrub_settle(scene->meta, &scrub, ret_mended);
+}
+
+static void expect_sound(struct scene *scene)
+{
+    bool mended = true;
+    cr_assert_eq(scrub(scene, &mended), 0);
+    cr_assert_not(mended);
+}
+
+Test(meta, a_damaged_slot_is_mended_and_both_are_corruption)
+{
+    struct scene s;
+    bool mended;
+    scene_init(&s);
+    expect_sound(&s);
+    for (uint64_t term = 1; term <= 4; term++) {
+        save(&s, term, 2);
+        for (unsigned at = 0; at < 40; at++) {
+            for (unsigned slot = 0; slot < 2; slot++) {
+                cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, slot * 512 + at, 16), 0);
+                cr_assert_eq(scrub(&s, &mended), 0);
+                cr_assert(mended, "term %d, slot %d, offset %d", (int)term, (int)slot, (int)at);
+                expect_sound(&s);
+                crash_and_reopen(&s);
+                cr_assert(s.value.term == term && s.value.voted_for == 2);
+            }
+        }
+    }
+    cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, 20, 16), 0);
+    cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, 512 + 20, 16), 0);
+    cr_assert_eq(scrub(&s, &mended), ERR_CORRUPT);
+    scene_done(&s);
+}
+
+Test(meta, once_read_back_either_slot_has_term_and_vote)
+{
+    for (unsigned slot = 0; slot < 2; slot++) {
+        struct scene s;
+        scene_init(&s);
+        save(&s, 7, 1);
+        save(&s, 8, 3);
+        expect_sound(&s);
+        scene_close(&s);
+        cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, slot * 512 + 33, 1), 0);
+        cr_assert_eq(scene_open(&s), 0, "%s", s.detail);
+        cr_assert(s.value.term == 8 && s.value.voted_for == 3, "slot %u", slot);
+        scene_done(&s);
+    }
+}
+
+Test(meta, a_slot_that_cannot_be_read_or_was_not_written_is_mended)
+{
+    struct scene s;
+    bool mended;
+    const uint8_t *data;
+    uint64_t len;
+    uint8_t before[1024];
+    scene_init(&s);
+    save(&s, 5, 1);
+    cr_assert_eq(sim_disk_lose_sector(s.sim, META_PATH, 0), 0);
+    cr_assert(scrub(&s, &mended) == 0 && mended);
+    expect_sound(&s);
+    cr_assert(sim_disk_content(s.sim, META_PATH, &data, &len) == 0 && len == sizeof before);
+    memcpy(before, data, sizeof before);
+    save(&s, 6, 2);
+    cr_assert_eq(sim_disk_overwrite(s.sim, META_PATH, 0, before, sizeof before), 0); /* The write was lost. */
+    cr_assert(scrub(&s, &mended) == 0 && mended);
+    expect_sound(&s);
+    crash_and_reopen(&s);
+    cr_assert(s.value.term == 6 && s.value.voted_for == 2);
+    scene_done(&s);
+}
+
+Test(meta, what_is_saved_while_it_is_read_back_stays)
+{
+    struct scene s;
+    struct meta_scrub pass;
+    bool mended;
+    scene_init(&s);
+    save(&s, 5, 1);
+    meta_scrub_begin(s.meta, &pass);
+    cr_assert_eq(meta_scrub_read(sim_disk_ops(s.sim), "shard-0", &pass), 0);
+    save(&s, 6, 2);
+    memset(pass.slots, 0xff, sizeof pass.slots);
+    cr_assert(meta_scrub_settle(s.meta, &pass, &mended) == 0 && !mended);
+    crash_and_reopen(&s);
+    cr_assert(s.value.term == 6 && s.value.voted_for == 2);
     scene_done(&s);
 }

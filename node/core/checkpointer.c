@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* A store without space is tried again after this time. */
 #define RETRY_MS 10000u
@@ -73,14 +74,28 @@ static void checkpointer_watch(struct checkpointer *checkpointer, uint64_t now_m
     }
 }
 
+/* Whether one that was asked for can be made now. */
+static bool checkpointer_wanted(struct checkpointer *checkpointer)
+{
+    if (checkpointer->wanted == 0) {
+        return false;
+    }
+    struct driver_status status;
+    driver_status(checkpointer->driver, &status);
+    if (status.checkpoint_index >= checkpointer->wanted) {
+        checkpointer->wanted = 0;
+    }
+    return checkpointer->wanted != 0 && status.applied_index >= checkpointer->wanted;
+}
+
 static bool checkpointer_due(struct checkpointer *checkpointer)
 {
     uint64_t now_ms = checkpointer->clock->monotonic_ms(checkpointer->clock);
     uint64_t bytes = driver_log_bytes_since_checkpoint(checkpointer->driver);
     checkpointer_watch(checkpointer, now_ms, bytes);
     bool idle = now_ms >= checkpointer->idle_ms;
-    return checkpointer->checkpoint == NULL && (bytes > checkpointer->checkpoint_len || idle) &&
-           now_ms >= checkpointer->retry_ms;
+    return checkpointer->checkpoint == NULL && now_ms >= checkpointer->retry_ms &&
+           (bytes > checkpointer->checkpoint_len || idle || checkpointer_wanted(checkpointer));
 }
 
 void checkpointer_step(struct checkpointer *checkpointer)
@@ -101,6 +116,9 @@ void checkpointer_step(struct checkpointer *checkpointer)
          * both; the next command brings them together. */
         slice_unref(&checkpointer->bytes);
         checkpointer->idle_ms = UINT64_MAX;
+        if (checkpointer->wanted != 0 && checkpointer->nudge != NULL) {
+            checkpointer->nudge(checkpointer->arg);
+        }
         return;
     }
     err = machine_checkpoint(checkpointer->machine, checkpointer->bytes, &checkpointer->checkpoint);
@@ -109,8 +127,19 @@ void checkpointer_step(struct checkpointer *checkpointer)
         checkpointer_fail(checkpointer, err, "the changes cannot be collected");
         return;
     }
+    if (fault_fires(FAULT_SKIP_CHECKPOINT_WAIT)) {
+        err = driver_checkpoint_stored(checkpointer->driver, checkpointer->index, checkpointer->bytes);
+        CHECK(err == 0);
+    }
     checkpointer->task = (struct disk_task){.run = checkpointer_run, .done = checkpointer_finished};
     checkpointer->disk->ops->offload(checkpointer->disk, &checkpointer->task);
+}
+
+void checkpointer_ask(struct checkpointer *checkpointer, uint64_t index)
+{
+    if (index > checkpointer->wanted) {
+        checkpointer->wanted = index;
+    }
 }
 
 bool checkpointer_idle(const struct checkpointer *checkpointer)
@@ -124,7 +153,7 @@ uint64_t checkpointer_deadline_ms(const struct checkpointer *checkpointer)
         return UINT64_MAX;
     }
     bool enough = checkpointer->bytes_seen != UINT64_MAX && checkpointer->bytes_seen > checkpointer->checkpoint_len;
-    if (checkpointer->retry_ms != 0 && enough) {
+    if (checkpointer->retry_ms != 0 && (enough || checkpointer->wanted != 0)) {
         return checkpointer->retry_ms;
     }
     return checkpointer->idle_ms > checkpointer->retry_ms ? checkpointer->idle_ms : checkpointer->retry_ms;

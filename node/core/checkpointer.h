@@ -21,6 +21,8 @@ struct checkpointer {
     void *arg;                /* For the callbacks. */
     void (*wake)(void *arg);  /* May be NULL. */
     void (*relax)(void *arg); /* The node is idle, and what it had gathered is stored. May be NULL. */
+    /* A checkpoint waits for an entry of the machine's, and an empty one would do. May be NULL. */
+    void (*nudge)(void *arg);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made. */
     /* While one is being made. */
@@ -32,13 +34,17 @@ struct checkpointer {
      * there is too little. */
     uint64_t bytes_seen;
     uint64_t idle_ms;
-    bool idle; /* The one being made is for that reason. */
+    bool idle;       /* The one being made is for that reason. */
+    uint64_t wanted; /* One that holds this entry is asked for; 0: none is. */
 };
 
 /* Zero-initialised but for `idle_ms`, UINT64_MAX, and what is borrowed.
  *
  * Starts a checkpoint if one is due and none is being made. Not from within a callback of the driver. */
 void checkpointer_step(struct checkpointer *checkpointer);
+
+/* A checkpoint that holds the entry is wanted soon, however little has gathered: it begins with one of the next steps. */
+void checkpointer_ask(struct checkpointer *checkpointer, uint64_t index);
 
 bool checkpointer_idle(const struct checkpointer *checkpointer);
 

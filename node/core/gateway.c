@@ -36,7 +36,7 @@ static int gateway_leader(struct gateway *gateway, struct gateway_leader *ret_le
  * node counts as cut off. */
 static bool gateway_hopes(const struct gateway_core *core)
 {
-    return !core->stalled && !core->stuck &&
+    return !core->stalled && !core->stuck && !gateway_digests_unsure(core) &&
            (core->leader != 0 || gateway_now_ms(core) < core->leaderless_since_ms + core->options.isolation_timeout_ms);
 }
 
@@ -259,6 +259,9 @@ static const struct gateway_ops gateway_core_ops = {
     .queue = gateway_queue,
     .browse = gateway_browse,
     .transfer = gateway_transfer,
+    .change = gateway_change,
+    .change_cancel = gateway_change_cancel,
+    .repair = gateway_repair,
     .status = gateway_fill_status,
 };
 
@@ -287,6 +290,9 @@ void gateway_core_init(struct gateway_core *core, const struct gateway_core_opti
     core->applied_ms = gateway_now_ms(core);
     outgoing_init(&core->outgoing);
     reads_init(&core->reads, core->run >> 16); /* Not what an earlier process of this node has asked. */
+    gateway_digests_init(core);
+    gateway_clocks_init(core);
+    gateway_members_init(core);
     arena_init(&core->arena, PEER_HEADER_UNPACKED_MAX);
     list_init(&core->touched);
     list_init(&core->behind);
@@ -297,6 +303,7 @@ void gateway_core_init(struct gateway_core *core, const struct gateway_core_opti
 void gateway_core_set_driver(struct gateway_core *core, struct driver *driver)
 {
     core->driver = driver;
+    core->members.options.driver = driver;
 }
 
 void gateway_core_done(struct gateway_core *core)
@@ -306,6 +313,7 @@ void gateway_core_done(struct gateway_core *core)
     }
     outgoing_done(&core->outgoing);
     batch_done(&core->batch);
+    gateway_members_done(core);
     arena_done(&core->arena);
 }
 

@@ -20,10 +20,14 @@
 
 #include "consensus/driver.h"
 #include "node/core/batch.h"
+#include "node/core/clocks.h"
+#include "node/core/digests.h"
 #include "node/core/links.h"
 #include "node/core/log_time.h"
+#include "node/core/members.h"
 #include "node/core/outgoing.h"
 #include "node/core/peers.h"
+#include "node/core/preference.h"
 #include "node/core/pressure.h"
 #include "node/core/reads.h"
 #include "node/core/roster.h"
@@ -54,6 +58,9 @@ _Static_assert(BATCH_COMMANDS_MAX >= OUTGOING_COMMANDS_MAX, "a leader's own comm
 /* What the header of a frame between gateways may unpack to. */
 #define PEER_HEADER_UNPACKED_MAX (16 * KIB)
 
+/* A line of status(), with its end. */
+#define GATEWAY_ALARM_LEN 320u
+
 /* What one link is sent in a turn of the loop; the rest waits for the next turn, so that one link cannot hold up the
  * others. */
 #define TURN_DELIVERIES_MAX 4096u
@@ -74,6 +81,9 @@ struct gateway_core_options {
     unsigned presence_timeout_ms;
     unsigned isolation_timeout_ms;
     unsigned disk_stall_ms;
+    unsigned clock_skew_ms; /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
+    const char *zone;       /* Where this node stands, a name as in zone.h; NULL or "": not said. */
+    bool preferred;         /* It is to lead, when it can. */
     void *arg; /* For the callbacks, which are those of shard_options. */
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
@@ -81,6 +91,16 @@ struct gateway_core_options {
     /* What an operator should know of the copy that this node fetches; NULL: it fetches none. May be NULL. */
     const char *(*rebuilding)(void *arg);
     void (*relax)(void *arg);
+    /* The state of this node differs from that of a majority: it must not go on with it. Said once, from within the turn. May
+     * be NULL. */
+    void (*diverged)(void *arg, const char *what);
+    /* What is wrong with this node besides what the gateway knows, for operators, in one line; "" for nothing. May be NULL. */
+    const char *(*alarm)(void *arg);
+    /* Whether this node voted once, was repaired, and is to vote again when it has caught up. May be NULL. */
+    bool (*wants_vote)(void *arg);
+    /* This node's data is not to be relied on: it is to begin anew with a copy of the leader's state. `reason` is one line. May be
+     * called again and again, from within any call but those of the driver. NULL: that cannot be done. */
+    void (*repair)(void *arg, const char *reason);
 };
 
 struct gateway_core {
@@ -99,6 +119,7 @@ struct gateway_core {
     bool stopping; /* No new attachments. */
     bool in_turn;  /* Callbacks are being made: links are freed at the end of the turn. */
     bool more;     /* Something is left to be done in the next turn at once. */
+    bool tick;     /* As leader: an entry is wanted, be there commands or not. */
     bool stalled;  /* The disk does not answer, or takes nothing. */
     uint64_t leader;
     uint64_t term;
@@ -122,6 +143,22 @@ struct gateway_core {
     struct roster roster;
     struct pressure pressure;
     struct reads reads;
+    struct digests digests;
+    struct digests states; /* The same of what the machine has in memory, at fewer entries. */
+    bool diverged;         /* That has been said. */
+    uint64_t digests_ms; /* When digests are told and compared again. */
+    struct members members;           /* As leader. */
+    struct list_node changes;         /* Of the membership, which this node's clients wait for; */
+    struct list_node changes_refused; /* struct gateway_change: there was no room for them. */
+    unsigned changes_len;
+    uint64_t change_id;  /* The last one given. */
+    uint64_t changes_ms; /* When what could not be sent is sent again; 0: there is nothing of the kind. */
+    struct clocks clocks;
+    struct preference preference;
+    uint64_t clocks_ms;           /* When wall clocks are told and compared again. */
+    uint64_t clocks_leader;       /* The last one that `preference` was told of. */
+    uint64_t clocks_hand_over_ms; /* When handing over for a wrong clock may be tried again. */
+    char zone_alarm[128];
     struct arena arena; /* For the header of a frame from a peer. */
     struct list_node touched;
     struct list_node behind;
@@ -129,6 +166,7 @@ struct gateway_core {
     struct list_node ending;
     struct driver_status status; /* Holds the addresses that status() gives out. */
     char refusing[256];          /* Why new messages are refused. */
+    char alarms[GATEWAY_ALARMS_MAX][GATEWAY_ALARM_LEN]; /* Those that status() gives out. */
 };
 
 void gateway_core_init(struct gateway_core *core, const struct gateway_core_options *options);
@@ -148,12 +186,23 @@ int gateway_core_receive(struct gateway_core *core, uint64_t from, const struct 
 void gateway_core_heard(struct gateway_core *core, uint64_t node);
 /* From the driver: see driver_host.read_ready. */
 void gateway_core_read_ready(struct gateway_core *core, uint64_t round, uint64_t index);
+/* From the driver: see driver_host.forgot. Tells the node. */
+void gateway_core_forgot(struct gateway_core *core, uint64_t node, uint64_t had, uint64_t has);
+
+/* A node that has nothing it may count on, for `reason`, asks for a copy of the state. 0: it may have one that holds at least
+ * the entry *ret_min_index. ERR_NOT_LEADER: *ret_leader is to be asked (0: not known). Others as in members_admits(). `detail`
+ * says why not. */
+int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *reason, uint64_t *ret_min_index,
+                        uint64_t *ret_leader, char *detail, size_t detail_len) NODISCARD;
 
 /* From the driver: the entry has been applied, with these effects. Makes no call that changes the machine. */
 void gateway_core_applied(struct gateway_core *core, uint64_t index, const struct effects *effects);
 
 /* Sends what has gathered towards the leader; proposes as far as the driver takes it. Whether anything was proposed. */
 bool gateway_core_propose(struct gateway_core *core);
+
+/* As leader: proposes an entry soon, even if there is no command for it. */
+void gateway_core_tick(struct gateway_core *core);
 
 /* Ends a turn: presence, deliveries, flushes, resumes, and the farewell to links that are over. */
 void gateway_core_turn(struct gateway_core *core);
@@ -234,6 +283,49 @@ void gateway_presence_ended(struct gateway_core *core, uint64_t node);
 void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);
 void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms);
 void gateway_room_hand_over(struct gateway_core *core, uint64_t now_ms);
+/* As leader: whether the node is heard of, and short of nothing. */
+bool gateway_room_has(const struct gateway_core *core, uint64_t node);
+
+/* gateway_digests.c: running digests, told to all members and compared with theirs. */
+void gateway_digests_init(struct gateway_core *core);
+void gateway_digests_applied(struct gateway_core *core, uint64_t index);
+void gateway_digests_turn(struct gateway_core *core);
+/* ERR_BROKEN. */
+int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfast__Digests *digests) NODISCARD;
+/* Whether the state of this node may be wrong: no clients are taken, and as leader no commands. */
+bool gateway_digests_unsure(const struct gateway_core *core);
+/* What operators should know, in one line; "" for nothing. Valid until the next turn. */
+const char *gateway_digests_alarm(const struct gateway_core *core);
+
+/* gateway_clocks.c: wall clocks and zones, told to all members and compared; who is to lead. */
+void gateway_clocks_init(struct gateway_core *core);
+void gateway_clocks_turn(struct gateway_core *core);
+uint64_t gateway_clocks_deadline_ms(const struct gateway_core *core);
+/* ERR_BROKEN. */
+int gateway_clocks_take(struct gateway_core *core, uint64_t from, const Holdfast__WallClock *clock) NODISCARD;
+/* What operators should know of our wall clock, and of the zones of the voters, in one line each; "" for nothing. */
+void gateway_clocks_alarm(const struct gateway_core *core, char ret_text[CLOCKS_TEXT_LEN]);
+const char *gateway_zones_alarm(const struct gateway_core *core);
+/* What any node, this one included, has said of itself; "" and false when nothing is known. Borrowed until the next turn. */
+const char *gateway_zone(const struct gateway_core *core, uint64_t node);
+bool gateway_preferred(const struct gateway_core *core, uint64_t node);
+
+/* gateway_members.c: changes of the membership. */
+void gateway_members_init(struct gateway_core *core);
+void gateway_members_done(struct gateway_core *core);
+void gateway_members_turn(struct gateway_core *core);
+uint64_t gateway_members_deadline_ms(const struct gateway_core *core);
+/* Another leads, or nobody: what was asked of the last one has an unknown outcome. Makes no callbacks. */
+void gateway_members_role_changed(struct gateway_core *core);
+/* The connection to the leader is a new one: what was sent over the last one is sent again. */
+void gateway_members_resend(struct gateway_core *core);
+/* From other nodes: as leader, a request; the leader's answer to one; that this node is to begin anew. */
+void gateway_members_take(struct gateway_core *core, uint64_t from, const Holdfast__ChangeMember *change);
+void gateway_members_take_result(struct gateway_core *core, uint64_t from, const Holdfast__ChangeMemberResult *result);
+void gateway_members_take_repair(struct gateway_core *core, uint64_t from, const Holdfast__Repair *repair);
+void gateway_change(struct gateway *gateway, struct gateway_change *change);
+void gateway_change_cancel(struct gateway *gateway, struct gateway_change *change);
+int gateway_repair(struct gateway *gateway, uint64_t node);
 
 /* gateway_read.c */
 void gateway_read(struct gateway *gateway, struct gateway_read *read);
@@ -248,6 +340,8 @@ int gateway_browse(struct gateway *gateway, const char *name, uint64_t position,
                    bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
 int gateway_transfer(struct gateway *gateway, uint64_t node);
 void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_status);
+/* Everything that is wrong with this node, in one line; "" for nothing. */
+void gateway_own_alarm(struct gateway_core *core, char ret_text[ROSTER_ALARM_LEN]);
 
 static inline struct gateway_core *gateway_core_of(struct gateway *gateway)
 {

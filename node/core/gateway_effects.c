@@ -188,6 +188,7 @@ void gateway_core_applied(struct gateway_core *core, uint64_t index, const struc
 {
     core->applied_index = index;
     core->applied_ms = gateway_now_ms(core);
+    gateway_digests_applied(core, index);
     for (size_t i = 0; i < effects->len; i++) {
         const struct effect *effect = &effects->items[i];
         switch (effect->kind) {

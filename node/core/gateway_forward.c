@@ -195,6 +195,8 @@ static int take_for_leader(struct gateway_core *core, uint64_t from, const Holdf
     case HOLDFAST__PEER_GATEWAY__KIND_PRESENCE:
         node->disk_low = message->presence->disk_low;
         node->memory_low = message->presence->memory_low;
+        node->wants_vote = message->presence->wants_vote;
+        roster_set_alarm(node, message->presence->alarm);
         return 0;
     case HOLDFAST__PEER_GATEWAY__KIND_FORWARD:
         node->commands_ms = gateway_now_ms(core);
@@ -203,6 +205,9 @@ static int take_for_leader(struct gateway_core *core, uint64_t from, const Holdf
     case HOLDFAST__PEER_GATEWAY__KIND_READ_INDEX: take_read_index(core, from, message->read_index->id); return 0;
     case HOLDFAST__PEER_GATEWAY__KIND_TRANSFER_LEADERSHIP:
         take_transfer(core, message->transfer_leadership->node);
+        return 0;
+    case HOLDFAST__PEER_GATEWAY__KIND_CHANGE_MEMBER:
+        gateway_members_take(core, from, message->change_member);
         return 0;
     default: return 0;
     }
@@ -224,6 +229,20 @@ int gateway_core_receive(struct gateway_core *core, uint64_t from, const struct 
         if (!core->leading && from == core->leader) {
             reads_answered(&core->reads, result->id, result->index);
         }
+        return 0;
+    }
+    if (message->kind_case == HOLDFAST__PEER_GATEWAY__KIND_DIGESTS) {
+        return gateway_digests_take(core, from, message->digests);
+    }
+    if (message->kind_case == HOLDFAST__PEER_GATEWAY__KIND_WALL_CLOCK) {
+        return gateway_clocks_take(core, from, message->wall_clock);
+    }
+    if (message->kind_case == HOLDFAST__PEER_GATEWAY__KIND_CHANGE_MEMBER_RESULT) {
+        gateway_members_take_result(core, from, message->change_member_result);
+        return 0;
+    }
+    if (message->kind_case == HOLDFAST__PEER_GATEWAY__KIND_REPAIR) {
+        gateway_members_take_repair(core, from, message->repair);
         return 0;
     }
     /* What was meant for an earlier leadership may be a later part of what this one has not seen: it is all sent again. */

@@ -137,14 +137,28 @@ static void presence_prompt(struct gateway_core *core, uint64_t now_ms)
     }
 }
 
+/* A node that was removed, and whose clients are taken care of, makes room for others. */
+static void presence_forget_strangers(struct gateway_core *core)
+{
+    struct machine_node known;
+    for (unsigned i = core->roster.len; i-- > 0;) {
+        uint64_t id = core->roster.nodes[i].id;
+        if (presence_member(core, id) == NULL && machine_node(core->machine, id, &known) != 0) {
+            roster_forget(&core->roster, id);
+        }
+    }
+}
+
 static void presence_lead(struct gateway_core *core, uint64_t now_ms)
 {
     if (core->serving) {
+        presence_forget_strangers(core);
         gateway_presence_heard(core, core->node, core->run);
         presence_watch_followers(core, now_ms);
         presence_look_for_lost(core, now_ms);
         presence_prompt(core, now_ms);
         gateway_room_refuse(core, now_ms);
+        members_promote(&core->members, &core->roster, now_ms);
     }
     /* One whose disk takes nothing will never serve. */
     gateway_room_hand_over(core, now_ms);
@@ -163,6 +177,10 @@ static void presence_tell(struct gateway_core *core)
     message.presence = &presence;
     presence.disk_low = core->pressure.disk_low || core->stalled;
     presence.memory_low = core->pressure.memory_low;
+    presence.wants_vote = core->options.wants_vote != NULL && core->options.wants_vote(core->options.arg);
+    char alarm[ROSTER_ALARM_LEN];
+    gateway_own_alarm(core, alarm);
+    presence.alarm = alarm;
     (void)gateway_send(core, core->leader, &message, (struct slice){0});
 }
 

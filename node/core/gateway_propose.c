@@ -11,6 +11,7 @@ static void gateway_lost(struct gateway_core *core)
 {
     batch_done(&core->batch);
     core->refusing[0] = '\0';
+    core->tick = false;
 }
 
 /* What was sent may be lost: it is sent again, to whoever leads now. */
@@ -40,6 +41,7 @@ void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t
     }
     if (!same) {
         gateway_begin_again(core);
+        gateway_members_role_changed(core);
     }
     if (leader == 0 && core->leader != 0) {
         core->leaderless_since_ms = gateway_now_ms(core);
@@ -54,6 +56,7 @@ void gateway_core_peer_changed(struct gateway_core *core, uint64_t node, bool co
 {
     if (connected && node == core->leader && !core->leading) {
         gateway_begin_again(core);
+        gateway_members_resend(core);
     }
 }
 
@@ -94,6 +97,7 @@ static int gateway_propose_one(struct gateway_core *core)
     if (err == 0) {
         batch_pop(&core->batch, commands);
         core->proposed_index = index;
+        core->tick = false;
     }
     slice_unref(&entry);
     return err;
@@ -110,13 +114,19 @@ static uint64_t gateway_log_time_ms(const struct gateway_core *core)
  * is still due shows when it has been applied. */
 static bool gateway_wants_tick(const struct gateway_core *core)
 {
-    uint64_t due_ms = machine_due_ms(core->machine);
+    uint64_t due_ms = core->tick ? 0 : machine_due_ms(core->machine);
     return due_ms != UINT64_MAX && core->applied_index >= core->proposed_index && gateway_log_time_ms(core) >= due_ms;
+}
+
+void gateway_core_tick(struct gateway_core *core)
+{
+    core->tick = core->leading;
+    core->more = core->more || core->leading;
 }
 
 static bool gateway_may_propose(const struct gateway_core *core)
 {
-    return gateway_now_ms(core) >= core->propose_ms && driver_ready(core->driver);
+    return gateway_now_ms(core) >= core->propose_ms && !gateway_digests_unsure(core) && driver_ready(core->driver);
 }
 
 bool gateway_core_propose(struct gateway_core *core)
@@ -147,7 +157,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* When the next tick is due. Log time may run a little slower than ours: then this comes early, and again. */
 static uint64_t gateway_tick_deadline_ms(const struct gateway_core *core)
 {
-    uint64_t due_ms = machine_due_ms(core->machine);
+    uint64_t due_ms = core->tick ? 0 : machine_due_ms(core->machine);
     if (!core->serving || due_ms == UINT64_MAX || core->applied_index < core->proposed_index ||
         !gateway_may_propose(core)) {
         return UINT64_MAX;
@@ -162,6 +172,9 @@ uint64_t gateway_core_deadline_ms(const struct gateway_core *core)
         return 0;
     }
     uint64_t deadline_ms = earlier(gateway_presence_deadline_ms(core), core->resume_ms);
+    deadline_ms = earlier(deadline_ms, core->digests_ms);
+    deadline_ms = earlier(deadline_ms, gateway_clocks_deadline_ms(core));
+    deadline_ms = earlier(deadline_ms, gateway_members_deadline_ms(core));
     if (core->serving && gateway_now_ms(core) < core->propose_ms) {
         deadline_ms = earlier(deadline_ms, core->propose_ms);
     }

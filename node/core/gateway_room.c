@@ -69,6 +69,11 @@ static bool room_has_room(const struct gateway_core *core, uint64_t id, uint64_t
     return room_is_heard(core, id, now_ms) && !node->disk_low && !node->memory_low;
 }
 
+bool gateway_room_has(const struct gateway_core *core, uint64_t node)
+{
+    return room_has_room(core, node, gateway_now_ms(core));
+}
+
 static const char *room_shortage(const struct gateway_core *core, uint64_t id)
 {
     const struct roster_node *node = roster_find(&core->roster, id);
@@ -99,14 +104,14 @@ void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms)
 {
     unsigned voters = 0;
     unsigned with_room = 0;
-    for (unsigned i = 0; i < core->status.members_len; i++) {
-        voters += core->status.members[i].voter;
-        with_room += core->status.members[i].voter && room_has_room(core, core->status.members[i].id, now_ms);
-    }
     bool own = room_has_room(core, core->node, now_ms);
-    bool short_of = core->pressure.disk_low || core->pressure.memory_low;
-    for (unsigned i = 0; i < core->roster.len; i++) {
-        short_of = short_of || core->roster.nodes[i].disk_low || core->roster.nodes[i].memory_low;
+    bool short_of = !own;
+    for (unsigned i = 0; i < core->status.members_len; i++) {
+        const struct driver_status_member *member = &core->status.members[i];
+        const struct roster_node *node = roster_find(&core->roster, member->id);
+        voters += member->voter;
+        with_room += member->voter && room_has_room(core, member->id, now_ms);
+        short_of = short_of || (member->voter && node != NULL && (node->disk_low || node->memory_low));
     }
     char text[sizeof core->refusing] = "";
     if (short_of && (!own || with_room <= voters / 2)) {

@@ -74,6 +74,9 @@ static void gateway_bury(struct gateway_core *core)
 void gateway_core_turn(struct gateway_core *core)
 {
     gateway_presence_turn(core);
+    gateway_digests_turn(core);
+    gateway_clocks_turn(core);
+    gateway_members_turn(core);
     gateway_reads_turn(core);
     gateway_deliver(core);
     gateway_flush(core);

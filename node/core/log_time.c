@@ -2,6 +2,8 @@
 
 #include "node/core/log_time.h"
 
+#include "proto/base/fault.h"
+
 void log_time_start(struct log_time *time, uint64_t last_ms, uint64_t monotonic_ms, uint64_t wall_ms)
 {
     *time = (struct log_time){.now_ms = last_ms != 0 ? last_ms : wall_ms, .monotonic_ms = monotonic_ms};
@@ -23,7 +25,7 @@ uint64_t log_time_stamp(struct log_time *time, uint64_t monotonic_ms, uint64_t w
     uint64_t slew_max = time->slew_rest / LOG_TIME_SLEW_PART;
     time->slew_rest %= LOG_TIME_SLEW_PART;
 
-    uint64_t straight = time->now_ms + passed;
+    uint64_t straight = fault_fires(FAULT_SKIP_TIME_SLEW) ? wall_ms : time->now_ms + passed;
     if (wall_ms > straight) {
         time->now_ms = straight + least(wall_ms - straight, slew_max);
     } else {

@@ -15,6 +15,16 @@ const struct peer *peers_find(const struct peers *peers, uint64_t node)
     return NULL;
 }
 
+static struct peer *peers_unconnected(struct peers *peers)
+{
+    for (unsigned i = 0; i < peers->len; i++) {
+        if (!peers->items[i].connected) {
+            return &peers->items[i];
+        }
+    }
+    return NULL;
+}
+
 static struct peer *peers_make(struct peers *peers, uint64_t node)
 {
     for (unsigned i = 0; i < peers->len; i++) {
@@ -22,11 +32,10 @@ static struct peer *peers_make(struct peers *peers, uint64_t node)
             return &peers->items[i];
         }
     }
-    if (peers->len == MEMBERS_MAX) {
-        return NULL;
+    struct peer *peer = peers->len < MEMBERS_MAX ? &peers->items[peers->len++] : peers_unconnected(peers);
+    if (peer != NULL) {
+        *peer = (struct peer){.node = node};
     }
-    struct peer *peer = &peers->items[peers->len++];
-    *peer = (struct peer){.node = node};
     return peer;
 }
 
@@ -46,4 +55,14 @@ const char *peers_client_address(const struct peers *peers, uint64_t node)
 {
     const struct peer *peer = peers_find(peers, node);
     return peer == NULL ? "" : peer->client_address;
+}
+
+void peers_forget(struct peers *peers, uint64_t node)
+{
+    for (unsigned i = 0; i < peers->len; i++) {
+        if (peers->items[i].node == node) {
+            peers->items[i] = peers->items[--peers->len];
+            return;
+        }
+    }
 }

@@ -20,9 +20,12 @@ struct peers {
     unsigned len;
 };
 
-/* Remembers; a NULL address leaves what was known. A node beyond MEMBERS_MAX, or an address over the limit, is left
- * out: redirects then say that the address is not known. */
+/* Remembers; a NULL address leaves what was known. A node beyond MEMBERS_MAX takes the place of one that is not connected; if
+ * there is none, it is left out, as is an address over the limit: redirects then say that the address is not known. */
 void peers_set(struct peers *peers, uint64_t node, bool connected, const char *client_address);
+
+/* The node is no member any more. Harmless when nothing is known of it. */
+void peers_forget(struct peers *peers, uint64_t node);
 
 /* NULL when nothing is known. */
 const struct peer *peers_find(const struct peers *peers, uint64_t node);

@@ -5,10 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/base/limits.h"
 
-/* So much more log than usual is held for a node that fetches a copy. */
+/* So much more log than usual is held, in any case, for a node that fetches a copy; for a large one it is more. */
 #define HELD_FACTOR 4u
+
+/* How often a node that fetches a copy looks whether it needs it still. */
+#define LACKS_MS 1000u
 
 /* A node that has not needed a copy for so long after its start has caught up otherwise. */
 #define LEFTOVER_MS 60000u
@@ -50,13 +55,48 @@ static void sink_fatal(void *arg, int err, const char *what)
 static void sink_ready(void *arg, const char *name, uint64_t index, uint64_t term)
 {
     struct rebuild *rebuild = arg;
-    if (!driver_lacks(rebuild->driver, index, term)) {
+    if (!driver_lacks(rebuild->driver, index, term) && !fault_fires(FAULT_SKIP_LACKS)) {
         journal_info(rebuild->options->journal, "rebuild", "this node has caught up by itself: the copy is not needed");
         rebuild->needless = true;
         return;
     }
     rebuild->replaced = true;
     rebuild->options->replaced(rebuild->options->arg, name);
+}
+
+static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
+                         char *detail, size_t detail_len)
+{
+    struct rebuild *rebuild = arg;
+    const struct rebuild_admission *admission = &rebuild->admission;
+    return admission->admits == NULL
+               ? ERR_REFUSED
+               : admission->admits(admission->arg, node, reason, ret_min_index, ret_leader, detail, detail_len);
+}
+
+static void confirm_done(struct gateway_read *read, int err)
+{
+    struct rebuild *rebuild = container_of(read, struct rebuild, read);
+    rebuild->reading = false;
+    if (!rebuild->replaced) {
+        rebuild_source_confirmed(rebuild->source, err);
+    }
+}
+
+static void source_confirm(void *arg)
+{
+    struct rebuild *rebuild = arg;
+    struct gateway *gateway = rebuild->admission.gateway;
+    CHECK(!rebuild->reading);
+    rebuild->reading = true;
+    rebuild->read.done = confirm_done;
+    gateway->ops->read(gateway, &rebuild->read);
+}
+
+static void source_store_soon(void *arg, uint64_t index)
+{
+    struct rebuild *rebuild = arg;
+    checkpointer_ask(rebuild->admission.checkpointer, index);
 }
 
 static int source_open(struct rebuild *rebuild)
@@ -69,11 +109,14 @@ static int source_open(struct rebuild *rebuild)
         .clock = options->clock,
         .journal = options->journal,
         .dir = options->dir,
-        .held_len_max =
+        .held_len_granted =
             options->retain_len <= UINT64_MAX / HELD_FACTOR ? HELD_FACTOR * options->retain_len : UINT64_MAX,
         .disk_free_min = options->disk_free_min,
         .arg = rebuild,
         .send = source_send,
+        .admits = source_admits,
+        .confirm = source_confirm,
+        .store_soon = source_store_soon,
         .wake = rebuild_wake,
     };
     return rebuild_source_open(&source, &rebuild->source);
@@ -110,8 +153,18 @@ int rebuild_open(struct rebuild *rebuild, const struct shard_options *options, s
     return err == 0 ? sink_open(rebuild) : err;
 }
 
+void rebuild_admit_with(struct rebuild *rebuild, const struct rebuild_admission *admission)
+{
+    CHECK(admission->admits != NULL && admission->gateway != NULL && admission->checkpointer != NULL);
+    rebuild->admission = *admission;
+}
+
 void rebuild_close(struct rebuild *rebuild)
 {
+    if (rebuild->reading) {
+        struct gateway *gateway = rebuild->admission.gateway;
+        gateway->ops->read_cancel(gateway, &rebuild->read);
+    }
     rebuild_sink_close(rebuild->sink);
     rebuild_source_close(rebuild->source);
     *rebuild = (struct rebuild){0};
@@ -140,6 +193,31 @@ void rebuild_lost(struct rebuild *rebuild, uint64_t node)
     }
 }
 
+void rebuild_connected(struct rebuild *rebuild, uint64_t node)
+{
+    if (rebuild->sink != NULL) {
+        rebuild_sink_connected(rebuild->sink, node);
+    }
+}
+
+/* A leader may yet find what this node lacks, and send it, while the copy is under way: a large one need not be fetched to its
+ * end then. */
+static void look_whether_it_lacks(struct rebuild *rebuild)
+{
+    struct rebuild_sink_status status;
+    uint64_t now_ms = rebuild->options->clock->monotonic_ms(rebuild->options->clock);
+    rebuild_sink_status(rebuild->sink, &status);
+    if (!status.running || status.index == 0 || now_ms < rebuild->lacks_ms) {
+        return;
+    }
+    rebuild->lacks_ms = now_ms + LACKS_MS;
+    if (!driver_lacks(rebuild->driver, status.index, status.term)) {
+        journal_info(rebuild->options->journal, "rebuild",
+                     "this node has caught up by itself: the rest of the copy is not needed");
+        rebuild_sink_cancel(rebuild->sink);
+    }
+}
+
 static void look_after_leftovers(struct rebuild *rebuild)
 {
     if (rebuild->options->clock->monotonic_ms(rebuild->options->clock) < rebuild->look_ms) {
@@ -157,6 +235,7 @@ void rebuild_step(struct rebuild *rebuild)
         return;
     }
     look_after_leftovers(rebuild);
+    look_whether_it_lacks(rebuild);
     rebuild_source_step(rebuild->source);
     rebuild_sink_step(rebuild->sink);
     if (rebuild->needless) {

@@ -8,25 +8,42 @@
 #include <stdint.h>
 
 #include "consensus/driver.h"
+#include "node/core/checkpointer.h"
 #include "node/core/rebuild_sink.h"
 #include "node/core/rebuild_source.h"
 #include "node/core/shard.h"
+#include "rpc/gateway.h"
+
+/* What a shard has that admits patients (rebuild_source.h); all borrowed. */
+struct rebuild_admission {
+    void *arg;
+    int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
+                  char *detail, size_t detail_len);
+    struct gateway *gateway; /* Whose reads make sure that this node leads. */
+    struct checkpointer *checkpointer;
+};
 
 struct rebuild {
     struct rebuild_source *source; /* NULL, as the other: there are no connections for it. */
     struct rebuild_sink *sink;
     struct driver *driver;
     const struct shard_options *options;
+    struct rebuild_admission admission;
+    struct gateway_read read; /* While `reading`: whether we lead. */
+    bool reading;
     bool replaced; /* The shard is to be closed and opened anew. */
     bool needless; /* The copy that is here is not needed any more. */
     uint64_t
         look_ms; /* When what an earlier process left of a copy goes, if none is wanted by then; UINT64_MAX: it has been
                        * looked after. */
+    uint64_t lacks_ms; /* When to look whether the copy that is being fetched is needed still. */
     char text[120];
 };
 
 /* Zero-initialised. Without options->bulk_send it does nothing. ERR_NOMEM, ERR_IO, ERR_NO_SPACE. */
 int rebuild_open(struct rebuild *rebuild, const struct shard_options *options, struct driver *driver) NODISCARD;
+/* Patients get copies from now on: without it they are refused. */
+void rebuild_admit_with(struct rebuild *rebuild, const struct rebuild_admission *admission);
 /* Nothing is under way on another thread any more. */
 void rebuild_close(struct rebuild *rebuild);
 
@@ -35,6 +52,8 @@ void rebuild_behind(struct rebuild *rebuild, uint64_t leader);
 /* As shard_receive_bulk(). */
 int rebuild_receive(struct rebuild *rebuild, uint64_t from, bool asking, const struct frame *frame) NODISCARD;
 void rebuild_lost(struct rebuild *rebuild, uint64_t node);
+/* The connection for our questions to the node is there. A step is due. */
+void rebuild_connected(struct rebuild *rebuild, uint64_t node);
 
 /* In every turn, and at the deadline. */
 void rebuild_step(struct rebuild *rebuild);

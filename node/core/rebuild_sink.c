@@ -12,6 +12,7 @@
 #include "node/core/rebuild_sink_private.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* A question that could not be sent is tried again after this time; one that was lost with its connection, or found no way to
  * make one, after a longer one: nobody else slows down the dialling. */
@@ -51,6 +52,15 @@ void sink_rest(struct rebuild_sink *sink, uint64_t ms)
     sink->options.hang_up(sink->options.arg, sink->source);
 }
 
+/* No copy comes from this source now: whoever is asked next, that is not at once. */
+static void sink_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms)
+{
+    if (sink->options.refused != NULL) {
+        rest_ms = sink->options.refused(sink->options.arg, sink->source, err, detail, leader);
+    }
+    sink_rest(sink, rest_ms);
+}
+
 /* ---- Opening ---- */
 
 static void sink_turn_to_leader(struct rebuild_sink *sink, uint64_t now_ms)
@@ -67,6 +77,11 @@ static bool sink_ask_open(struct rebuild_sink *sink)
     Holdfast__RebuildOpen open = HOLDFAST__REBUILD_OPEN__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     open.copy = sink->copy_source == sink->source ? sink->copy : 0;
+    open.join = sink->options.join;
+    if (open.join) {
+        open.question = sink->question;
+        open.reason = (char *)(uintptr_t)sink->options.reason;
+    }
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPEN;
     message.open = &open;
     return sink_ask(sink, &message);
@@ -76,7 +91,7 @@ static bool sink_ask_open(struct rebuild_sink *sink)
 static void step_opening(struct rebuild_sink *sink, uint64_t now_ms)
 {
     if (now_ms >= sink->progress_ms + REBUILD_SINK_GIVE_UP_MS) {
-        sink_rest(sink, SEND_RETRY_MS);
+        sink_refused(sink, ERR_TIMEOUT, "it does not answer", 0, SEND_RETRY_MS);
     } else if (!sink->busy && now_ms >= sink->send_ms) {
         sink->send_ms = now_ms + (sink_ask_open(sink) ? REBUILD_SINK_RETRY_MS : SEND_RETRY_MS);
     }
@@ -127,7 +142,8 @@ static bool opened_the_same(const struct rebuild_sink *sink, const Holdfast__Reb
 static int take_opened(struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened)
 {
     struct rebuild_files files;
-    if (sink->phase != SINK_OPENING || sink->busy) {
+    bool for_us = !sink->options.join || opened->question == sink->question;
+    if (sink->phase != SINK_OPENING || sink->busy || !for_us) {
         return 0;
     }
     int err = rebuild_message_files(opened, &files);
@@ -166,7 +182,7 @@ static int take_part(struct rebuild_sink *sink, const Holdfast__RebuildPart *ans
     if (frame->body.len != part->len) {
         return ERR_BROKEN;
     }
-    if (XXH3_64bits(frame->body.data, frame->body.len) != answer->checksum) {
+    if (XXH3_64bits(frame->body.data, frame->body.len) != answer->checksum && !fault_fires(FAULT_SKIP_PART_CHECKSUM)) {
         part->state = PART_WANTED;
         journal_warning(sink->options.journal, "rebuild",
                         "%s, offset %" PRIu64 ": the part is damaged; it is asked for again",
@@ -190,9 +206,11 @@ static void take_refused(struct rebuild_sink *sink, const Holdfast__RebuildRefus
     }
     int err = refused->error > 0 && refused->error <= INT_MAX ? -(int)refused->error : ERR_REFUSED;
     bool say = name_check(refused->detail, strlen(refused->detail)) == 0;
-    journal_info(sink->options.journal, "rebuild", "node %" PRIu64 " gives no copy of its state now: %s%s%s",
-                 sink->source, err_text(err), say ? ": " : "", say ? refused->detail : "");
-    sink_rest(sink, REBUILD_SINK_RETRY_MS);
+    if (sink->options.refused == NULL) {
+        journal_info(sink->options.journal, "rebuild", "node %" PRIu64 " gives no copy of its state now: %s%s%s",
+                     sink->source, err_text(err), say ? ": " : "", say ? refused->detail : "");
+    }
+    sink_refused(sink, err, say ? refused->detail : "", refused->leader, REBUILD_SINK_RETRY_MS);
 }
 
 static void step_fetching(struct rebuild_sink *sink, uint64_t now_ms)
@@ -200,7 +218,7 @@ static void step_fetching(struct rebuild_sink *sink, uint64_t now_ms)
     sink_parts_expire(sink, now_ms);
     if (sink_parts_waiting(sink) && now_ms >= sink->progress_ms + REBUILD_SINK_GIVE_UP_MS) {
         journal_warning(sink->options.journal, "rebuild", "node %" PRIu64 " does not answer", sink->source);
-        sink_rest(sink, SEND_RETRY_MS);
+        sink_refused(sink, ERR_TIMEOUT, "it does not answer", 0, SEND_RETRY_MS);
         return;
     }
     sink_parts_ask(sink, now_ms);
@@ -247,9 +265,20 @@ int rebuild_sink_receive(struct rebuild_sink *sink, uint64_t from, const struct 
 
 void rebuild_sink_disconnected(struct rebuild_sink *sink, uint64_t node)
 {
+    if (node != sink->source) {
+        return;
+    }
+    sink_parts_lost(sink);
+    sink->send_ms = sink_now_ms(sink) + DIAL_RETRY_MS;
+    if (sink->phase == SINK_OPENING && sink->wanted && sink->options.refused != NULL) {
+        sink_refused(sink, ERR_UNAVAILABLE, "it cannot be reached", 0, DIAL_RETRY_MS); /* Another may be there. */
+    }
+}
+
+void rebuild_sink_connected(struct rebuild_sink *sink, uint64_t node)
+{
     if (node == sink->source) {
-        sink_parts_lost(sink);
-        sink->send_ms = sink_now_ms(sink) + DIAL_RETRY_MS;
+        sink->send_ms = sink_now_ms(sink);
     }
 }
 
@@ -349,9 +378,14 @@ void rebuild_sink_status(const struct rebuild_sink *sink, struct rebuild_sink_st
     bool running = sink->wanted && !sink->failed;
     *ret_status = (struct rebuild_sink_status){.running = running};
     if (running) {
+        ret_status->fetching = sink->phase >= SINK_PREPARING && sink->phase <= SINK_SAID;
         ret_status->source = sink->source;
         ret_status->bytes_total = sink->files.bytes;
         ret_status->bytes_here = sink->bytes_here;
+        ret_status->index = sink->files.len > 0 ? sink->index : 0;
+        ret_status->term = sink->files.len > 0 ? sink->term : 0;
+        ret_status->room_needed = sink->said_needed;
+        ret_status->room_free = sink->said_free;
     }
 }
 
@@ -368,6 +402,9 @@ int rebuild_sink_open(const struct rebuild_sink_options *options, struct rebuild
         sink->options.rate = RATE_MAX;
     }
     sink->pace_bytes = 1;
+    while (options->join && sink->question == 0) {
+        sink->question = options->clock->random(options->clock);
+    }
     arena_init(&sink->arena, REBUILD_MESSAGE_MEMORY_MAX);
     int err = sink_disk_find(sink);
     if (err != 0) {

@@ -36,6 +36,10 @@ struct rebuild_sink_options {
     const char *dir;        /* Of the shard. */
     uint64_t rate;          /* Bytes a second; 0: without limit. */
     uint64_t disk_free_min; /* What the copy must leave free; it is not begun where it would not. */
+    /* This node is a patient (patient.h): it asks for a copy in whose membership it does not vote, and takes no other. `reason`
+     * is what is wrong with its data; borrowed. */
+    bool join;
+    const char *reason;
     void *arg;
     /* Sends a question, on a connection to that node which is made when there is none. Takes ownership. False: there is none
      * yet, or it is full: the sink tries again. */
@@ -45,7 +49,12 @@ struct rebuild_sink_options {
     /* The copy is here, durably, in the directory `name`, and holds the entry of that index and term. Called from
      * rebuild_sink_step(), which then waits for rebuild_sink_cancel() or rebuild_sink_close(). */
     void (*ready)(void *arg, const char *name, uint64_t index, uint64_t term);
-    /* Something happened off the loop's own calls that makes a step due. */
+    /* The source gives no copy now, which it says with an error and a line for people, and perhaps who leads (0: it did not say);
+     * or it does not answer (ERR_TIMEOUT), or cannot be reached (ERR_UNAVAILABLE). Returns how long to rest, in milliseconds;
+     * then the leader last named by rebuild_sink_want(), which may be called from within, is asked. NULL: the sink goes on by
+     * itself. */
+    uint64_t (*refused)(void *arg, uint64_t source, int err, const char *detail, uint64_t leader);
+    /* Something happened off the loop's own calls that makes a step due. May be NULL. */
     void (*wake)(void *arg);
     /* The disk failed. Nothing more is done. */
     void (*fatal)(void *arg, int err, const char *what);
@@ -53,9 +62,17 @@ struct rebuild_sink_options {
 
 struct rebuild_sink_status {
     bool running;
+    bool fetching;   /* There is a copy, and it comes. */
     uint64_t source; /* The node. */
     uint64_t bytes_total;
     uint64_t bytes_here;
+    /* The entry that the copy holds at least; 0: none is known yet. */
+    uint64_t index;
+    uint64_t term;
+    /* There is no room for it: so many bytes are still to come, and so many there were for them. 0: there is room, as far as is
+     * known. */
+    uint64_t room_needed;
+    uint64_t room_free;
 };
 
 int rebuild_sink_open(const struct rebuild_sink_options *options, struct rebuild_sink **ret_sink) NODISCARD;
@@ -71,6 +88,9 @@ void rebuild_sink_cancel(struct rebuild_sink *sink);
 int rebuild_sink_receive(struct rebuild_sink *sink, uint64_t from, const struct frame *frame) NODISCARD;
 /* The connection to the node has ended: what was asked is asked again on the next one. */
 void rebuild_sink_disconnected(struct rebuild_sink *sink, uint64_t node);
+
+/* There is a connection to the node now: what is to be asked need not wait. A step is due. */
+void rebuild_sink_connected(struct rebuild_sink *sink, uint64_t node);
 
 /* Asks for what is due. Call it in every turn, and at the deadline. */
 void rebuild_sink_step(struct rebuild_sink *sink);

@@ -8,6 +8,7 @@
 
 #include "node/core/rebuild_sink_private.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 static void disk_fail(struct rebuild_sink *sink, int err, const char *step)
 {
@@ -159,6 +160,8 @@ static int prepare_room(struct rebuild_sink *sink)
     uint64_t needed = sink->files.bytes - bytes_whole(sink);
     int err = sink->options.disk->ops->free_space(sink->options.disk, &free_bytes);
     bool enough = free_bytes >= needed && free_bytes - needed >= sink->options.disk_free_min;
+    sink->room_needed = err == 0 && !enough ? needed : 0;
+    sink->room_free = free_bytes > sink->options.disk_free_min ? free_bytes - sink->options.disk_free_min : 0;
     return err == 0 && !enough ? ERR_NO_SPACE : err;
 }
 
@@ -187,6 +190,8 @@ static void prepare_done(struct disk_task *task, int err)
 {
     struct rebuild_sink *sink = container_of(task, struct rebuild_sink, task);
     sink->busy = false;
+    sink->said_needed = sink->room_needed;
+    sink->said_free = sink->room_free;
     if (err == 0) {
         sink->phase = SINK_FETCHING;
         sink->prepared = true;
@@ -226,7 +231,7 @@ static int write_part(struct disk *disk, const struct sink_write *write)
     if (part->len > 0) {
         err = disk->ops->write(file, part->offset, part->data.data, part->len);
     }
-    if (err == 0 && write->last) {
+    if (err == 0 && write->last && !fault_fires(FAULT_SKIP_COPY_SYNC)) {
         err = disk->ops->sync(file);
     }
     disk->ops->close(file);

@@ -53,8 +53,9 @@ struct rebuild_sink {
     bool wanted;
     bool cancelled; /* What is here is to be removed. */
     bool failed;
-    uint64_t leader; /* As last said. */
-    uint64_t source; /* Whom we ask. */
+    uint64_t question; /* With options.join: tells a copy that is for us as we are now. */
+    uint64_t leader;   /* As last said. */
+    uint64_t source;   /* Whom we ask. */
     /* The copy that is being fetched, 0: none is known; its position, and its directory. */
     uint64_t copy;
     uint64_t copy_source;
@@ -65,6 +66,11 @@ struct rebuild_sink {
     struct rebuild_files files;
     uint64_t bytes_here;
     bool prepared; /* The directory is ready for this copy. */
+    /* What the look at the room found; as status has it, which another thread does not write. */
+    uint64_t room_needed;
+    uint64_t room_free;
+    uint64_t said_needed;
+    uint64_t said_free;
     /* Times, of the monotonic clock. */
     uint64_t rest_ms;
     uint64_t send_ms;     /* Not before; of a question for a copy: again. */

@@ -11,6 +11,10 @@
 /* How often the copy that is there is looked at. */
 #define LOOK_MS 1000u
 
+/* The log that may be held for a copy, in copies; and how often that is doubled. */
+#define COST_FACTOR 4u
+#define DOUBLINGS_MAX 20u
+
 uint64_t source_now_ms(const struct rebuild_source *source)
 {
     return source->options.clock->monotonic_ms(source->options.clock);
@@ -38,10 +42,17 @@ void source_answer(struct rebuild_source *source, uint64_t node, Holdfast__PeerR
 
 void source_refuse(struct rebuild_source *source, uint64_t node, int err)
 {
+    source_refuse_why(source, node, err, "", 0);
+}
+
+void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *detail, uint64_t leader)
+{
     Holdfast__RebuildRefused refused = HOLDFAST__REBUILD_REFUSED__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     CHECK(err < 0);
     refused.error = (uint32_t)-err;
+    refused.detail = (char *)(uintptr_t)detail;
+    refused.leader = leader;
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
     message.refused = &refused;
     source_answer(source, node, &message, (struct slice){0});
@@ -66,6 +77,7 @@ void source_tell_opened(struct rebuild_source *source)
         opened.term = source->term;
         opened.n_files = len;
         opened.files = pointers;
+        opened.question = source->question;
         message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPENED;
         message.opened = &opened;
         source_answer(source, source->node, &message, (struct slice){0});
@@ -75,57 +87,6 @@ void source_tell_opened(struct rebuild_source *source)
 }
 
 /* ---- Questions ---- */
-
-/* Whether what is there for one node may be there for this one from now on: it was for this one before, or its node has not been
- * heard of for a while. */
-static bool source_yields(const struct rebuild_source *source, uint64_t from)
-{
-    return source->node == from || source_now_ms(source) >= source->asked_ms + REBUILD_SOURCE_YIELD_MS;
-}
-
-/* One that nobody has read from is as good as a new one: its announcement was lost. */
-static void open_ready(struct rebuild_source *source, uint64_t from, uint64_t copy)
-{
-    if (!(source->node == 0 && copy == source->copy) && !source_yields(source, from)) {
-        source_refuse(source, from, ERR_BUSY);
-        return;
-    }
-    source->node = from;
-    source->asked_ms = source_now_ms(source);
-    if (copy == source->copy || !source->touched) {
-        source_tell_opened(source);
-        return;
-    }
-    source->next = from;
-    source_remove(source, false);
-}
-
-static void take_open(struct rebuild_source *source, uint64_t from, uint64_t copy)
-{
-    switch (source->phase) {
-    case SOURCE_NONE: source_make(source, from); break;
-    case SOURCE_MAKING:
-        if (source->node != from) {
-            source_refuse(source, from, ERR_BUSY);
-        }
-        break; /* It hears when the copy is there. */
-    case SOURCE_READY: open_ready(source, from, copy); break;
-    case SOURCE_REMOVING:
-        if (source->next == 0 && source->node == from) {
-            source->next = from;
-        } else if (source->next != from) {
-            source_refuse(source, from, ERR_BUSY);
-        }
-        break;
-    case SOURCE_FOLLOWED:
-        if (source_yields(source, from)) {
-            source_make(source, from);
-        } else {
-            source_refuse(source, from, ERR_BUSY);
-        }
-        break;
-    }
-}
 
 static bool copy_is_for(struct rebuild_source *source, uint64_t from, uint64_t copy)
 {
@@ -157,7 +118,7 @@ int rebuild_source_receive(struct rebuild_source *source, uint64_t from, const s
         return err;
     }
     switch (message->kind_case) {
-    case HOLDFAST__PEER_REBUILD__KIND_OPEN: take_open(source, from, message->open->copy); return 0;
+    case HOLDFAST__PEER_REBUILD__KIND_OPEN: source_take_open(source, from, message->open); return 0;
     case HOLDFAST__PEER_REBUILD__KIND_READ: return take_read(source, from, message->read);
     case HOLDFAST__PEER_REBUILD__KIND_CLOSE:
         if (copy_is_for(source, from, message->close->copy)) {
@@ -176,17 +137,39 @@ static bool source_is_idle_for_long(const struct rebuild_source *source, uint64_
     return now_ms >= source->asked_ms + REBUILD_SOURCE_IDLE_MS;
 }
 
-/* What it costs this node to go on. */
+/* What any copy may cost, and what this one may (see the header). */
+static uint64_t source_held_max(const struct rebuild_source *source)
+{
+    uint64_t granted = source->options.held_len_granted;
+    uint64_t own = COST_FACTOR * source->bytes; /* At most REBUILD_BYTES_MAX of them. */
+    uint64_t max = granted > own ? granted : own;
+    return max > UINT64_MAX >> source->doublings ? UINT64_MAX : max << source->doublings;
+}
+
+static uint64_t source_free_bytes(struct rebuild_source *source)
+{
+    struct disk *disk = source->options.disk;
+    uint64_t free_bytes = 0;
+    return disk->ops->free_space(disk, &free_bytes) == 0 ? free_bytes : UINT64_MAX;
+}
+
+/* What it costs this node to go on, if that is too much. */
 static const char *source_costs(struct rebuild_source *source)
 {
     const struct rebuild_source_options *options = &source->options;
-    uint64_t free_bytes = 0;
-    if (options->log.held_len(options->log.arg) > options->held_len_max) {
-        return "too much of the log would have to be kept for it";
-    }
-    if (options->disk_free_min > 0 && options->disk->ops->free_space(options->disk, &free_bytes) == 0 &&
-        free_bytes < options->disk_free_min) {
+    uint64_t held = options->log.held_len(options->log.arg);
+    uint64_t free_bytes = source_free_bytes(source);
+    uint64_t min = options->disk_free_min;
+    uint64_t twice = min == 0 ? REBUILD_SOURCE_FREE_MIN : min > UINT64_MAX / 2 ? UINT64_MAX : 2 * min;
+    if (min > 0 && free_bytes < min) {
         return "the disk is short";
+    }
+    if (held > options->held_len_granted && free_bytes < twice) {
+        return "the log that is kept for it leaves too little of the disk";
+    }
+    if (held > source_held_max(source)) {
+        source->doublings += source->doublings < DOUBLINGS_MAX;
+        return "too much of the log would have to be kept for it";
     }
     return NULL;
 }
@@ -213,6 +196,9 @@ static void look_at_node(struct rebuild_source *source, uint64_t now_ms)
     if (match != source->match) {
         source->match = match;
         source->asked_ms = now_ms;
+    }
+    if (match >= index) {
+        source->doublings = 0;
     }
     if (match >= index || source_is_idle_for_long(source, now_ms) || source_costs(source) != NULL ||
         source->node == 0) {

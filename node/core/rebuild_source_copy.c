@@ -73,6 +73,7 @@ static void make_done(struct disk_task *task, int err)
         source->phase = SOURCE_READY;
         source->asked_ms = source_now_ms(source);
         source->look_ms = source->asked_ms;
+        source->bytes = source->files.bytes;
         journal_info(source->options.journal, "rebuild",
                      "a copy of the state at index %" PRIu64 " or later is there for node %" PRIu64 ": %" PRIu32
                      " files, %" PRIu64 " bytes",
@@ -89,22 +90,27 @@ static void make_done(struct disk_task *task, int err)
     source_wake(source);
 }
 
-static int make_prepare(struct rebuild_source *source)
+/* Nothing of the source changes where there is none: a node may still catch up with the log that is held. */
+static int make_prepare(struct rebuild_source *source, uint64_t min_index)
 {
     const struct rebuild_source_options *options = &source->options;
     uint64_t free_bytes = 0;
-    options->log.stored(options->log.arg, &source->index, &source->term);
-    if (source->index == 0) {
-        return ERR_BUSY; /* Nothing is stored yet, and the log has everything. */
+    uint64_t index;
+    uint64_t term;
+    options->log.stored(options->log.arg, &index, &term);
+    if (index == 0 || index < min_index) {
+        return ERR_BUSY; /* Nothing is stored yet, and the log has everything; or too little is. */
     }
     if (options->disk_free_min > 0 && options->disk->ops->free_space(options->disk, &free_bytes) == 0 &&
         free_bytes < options->disk_free_min) {
         return ERR_NO_SPACE;
     }
-    if (!options->log.hold(options->log.arg, source->index)) {
+    if (!options->log.hold(options->log.arg, index)) {
         source_let_go(source);
         return ERR_BUSY;
     }
+    source->index = index;
+    source->term = term;
     do {
         source->copy = options->clock->random(options->clock);
     } while (source->copy == 0);
@@ -114,17 +120,33 @@ static int make_prepare(struct rebuild_source *source)
     return rebuild_path(source->path, options->dir, source->name, "");
 }
 
-void source_make(struct rebuild_source *source, uint64_t node)
+/* A patient waits for the checkpoint. */
+static void make_refuse(struct rebuild_source *source, const struct source_question *question, int err)
 {
+    const struct rebuild_source_options *options = &source->options;
+    uint64_t index;
+    uint64_t term;
+    options->log.stored(options->log.arg, &index, &term);
+    bool older = err == ERR_BUSY && index < question->min_index;
+    if (older && options->store_soon != NULL) {
+        options->store_soon(options->arg, question->min_index);
+    }
+    source_refuse_why(source, question->node, err, older ? "a checkpoint is being made" : "", 0);
+}
+
+void source_make(struct rebuild_source *source, const struct source_question *question)
+{
+    uint64_t node = question->node;
     CHECK(!source->busy && (source->phase == SOURCE_NONE || source->phase == SOURCE_FOLLOWED));
-    int err = make_prepare(source);
+    int err = make_prepare(source, question->min_index);
     if (err != 0) {
-        source_refuse(source, node, err);
+        make_refuse(source, question, err);
         return;
     }
     source->phase = SOURCE_MAKING;
     source->node = node;
-    source->next = 0;
+    source->question = question->question;
+    source->next = (struct source_question){0};
     source->touched = false;
     source->match = source->options.log.match(source->options.log.arg, node);
     source->busy = true;
@@ -148,18 +170,18 @@ static int remove_run(struct disk_task *task)
 static void remove_done(struct disk_task *task, int err)
 {
     struct rebuild_source *source = container_of(task, struct rebuild_source, task);
-    uint64_t next = source->next;
+    struct source_question next = source->next;
     source->busy = false;
-    source->next = 0;
+    source->next = (struct source_question){0};
     if (err != 0) {
         journal_warning(source->options.journal, "rebuild", "%s cannot be removed: %s", source->path, err_text(err));
     }
-    source->phase = source->follow && next == 0 ? SOURCE_FOLLOWED : SOURCE_NONE;
+    source->phase = source->follow && next.node == 0 ? SOURCE_FOLLOWED : SOURCE_NONE;
     if (source->phase == SOURCE_NONE) {
         source_let_go(source);
     }
-    if (next != 0) {
-        source_make(source, next);
+    if (next.node != 0) {
+        source_make(source, &next);
     }
     source_wake(source);
 }
@@ -228,6 +250,7 @@ static bool copy_adopt(struct rebuild_source *source, const char *name, const ch
     }
     memcpy(source->path, path, sizeof source->path);
     source->phase = SOURCE_READY;
+    source->bytes = source->files.bytes;
     source->asked_ms = source_now_ms(source);
     source->look_ms = source->asked_ms;
     source->touched = true;

@@ -3,6 +3,9 @@
 #include "node/core/roster.h"
 
 #include <stddef.h>
+#include <string.h>
+
+#include "proto/base/bytes.h"
 
 void roster_begin(struct roster *roster)
 {
@@ -32,4 +35,27 @@ const struct roster_node *roster_find(const struct roster *roster, uint64_t node
         }
     }
     return NULL;
+}
+
+void roster_forget(struct roster *roster, uint64_t node)
+{
+    for (unsigned i = 0; i < roster->len; i++) {
+        if (roster->nodes[i].id == node) {
+            roster->nodes[i] = roster->nodes[--roster->len];
+            return;
+        }
+    }
+}
+
+void roster_set_alarm(struct roster_node *node, const char *text)
+{
+    size_t len = 0;
+    for (; text[len] != '\0' && len < ROSTER_ALARM_LEN - 1; len++) {
+        unsigned char byte = (unsigned char)text[len];
+        node->alarm[len] = byte < ' ' || byte == 0x7f ? ' ' : text[len];
+    }
+    while (!bytes_are_utf8(node->alarm, len)) {
+        len--;
+    }
+    node->alarm[len] = '\0';
 }

@@ -9,6 +9,9 @@
 
 #include "statemachine/machine.h"
 
+/* What a node says is wrong with it, with its end. */
+#define ROSTER_ALARM_LEN 256u
+
 struct roster_node {
     uint64_t id;
     uint64_t run; /* Of the process that was heard; 0: none yet. */
@@ -16,6 +19,9 @@ struct roster_node {
     uint64_t commands_ms; /* When it last sent commands; 0: never. */
     bool disk_low;        /* Or its disk does not answer. */
     bool memory_low;
+    bool wants_vote;              /* It voted once, was repaired, and is to vote again. */
+    char alarm[ROSTER_ALARM_LEN]; /* One line of UTF-8; "": nothing is wrong. */
+    uint64_t repair_ms;           /* When it was last told that its data is not to be relied on; 0: never. */
     uint64_t follows_ms; /* When its log was last seen to move, or to hold all that was committed the time before. */
     uint64_t match_index;
     uint64_t commit_index;
@@ -37,5 +43,10 @@ void roster_begin(struct roster *roster);
 struct roster_node *roster_get(struct roster *roster, uint64_t node, uint64_t now_ms);
 /* NULL when there is none. */
 const struct roster_node *roster_find(const struct roster *roster, uint64_t node);
+/* Forgets a node. Harmless when there is no record of it. */
+void roster_forget(struct roster *roster, uint64_t node);
+
+/* Keeps what a node says is wrong with it: as much of it as fits, without control characters, and what is UTF-8. */
+void roster_set_alarm(struct roster_node *node, const char *text);
 
 #endif

@@ -47,8 +47,16 @@ struct shard_options {
     unsigned presence_timeout_ms;  /* A node not heard of for so long is taken for lost; 0: 5 election timeouts. */
     unsigned isolation_timeout_ms; /* Without a leader for so long, clients are told to go elsewhere; 0: the same. */
     unsigned disk_stall_ms;        /* A write that the disk has not answered for so long; 0: 2000. */
+    unsigned clock_skew_ms;        /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
+    const char *zone;              /* Where this node stands, as in zone.h; NULL or "": not said. */
+    bool preferred;                /* It is to lead, when it can. */
     uint64_t rebuild_rate;         /* Bytes a second at which a copy of another node's state is fetched; 0: no limit. */
     bool fresh;                    /* The state is such a copy: the log is made to follow it (state_dir.h). */
+    bool discard;                  /* With `fresh`: as in driver_options. */
+    bool wants_vote;               /* This node voted once, was repaired, and is to vote again. */
+    const char *alarm;             /* What operators should know of this node, one line; NULL: nothing. */
+    uint64_t scrub_rate;           /* Bytes a second at which what is stored is read and checked; 0: 16 MiB. */
+    uint64_t scrub_interval_ms;    /* From one beginning of that to the next; 0: never. */
     void *arg;                     /* For the callbacks. */
     /* Sends a frame to a node. Takes ownership. False: it was dropped. What was taken arrives, in order, or the connection
      * ends and shard_peer_changed() says so. */
@@ -62,6 +70,15 @@ struct shard_options {
     /* This node was too far behind, and has fetched a copy of the state, in the directory `name` of the shard. From here on
      * nothing may be given to the shard: it is to be closed, then state_dir_switch() called, then opened anew. */
     void (*replaced)(void *arg, const char *name);
+    /* What is on disk is damaged, has diverged, lacks what was acknowledged, or an operator says so: `what` is one line. From here
+     * on the shard does nothing. It is to be closed, and opened anew as a patient (repair.h). NULL: fatal() is called. */
+    void (*damaged)(void *arg, const char *what);
+    /* The membership in force is another one: see driver_status(). May be NULL. */
+    void (*members_changed)(void *arg);
+    /* This node is no member any more. May be NULL. */
+    void (*removed)(void *arg);
+    /* With `wants_vote`: it votes again. May be NULL. */
+    void (*voting)(void *arg);
     /* Bytes of memory that this process uses. NULL: not known. */
     uint64_t (*memory_used)(void *arg);
     /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
@@ -89,8 +106,12 @@ int shard_receive(struct shard *shard, uint64_t from, const struct frame *frame)
 /* A PEER_REBUILD frame, on a connection for what is large: an answer (`asking`), on one that we made, or a question. As
  * shard_receive(). */
 int shard_receive_bulk(struct shard *shard, uint64_t from, bool asking, const struct frame *frame) NODISCARD;
-/* The connection that we made for questions to the node is over, or could not be made. */
+/* The connection that we made for questions to the node is over, or could not be made; or it is there. A step is due. */
 void shard_bulk_lost(struct shard *shard, uint64_t node);
+void shard_bulk_connected(struct shard *shard, uint64_t node);
+
+/* What this node has on disk is not to be relied on: as options.damaged says, from the end of this turn on. */
+void shard_damaged(struct shard *shard, const char *what);
 
 /* The end of a turn of the loop: proposes what gathered, drives consensus, applies, carries out effects, starts a
  * checkpoint when one is due. Call it after every batch of events and at the deadline. */
@@ -108,6 +129,9 @@ bool shard_stopped(const struct shard *shard);
 
 /* Whether a copy of another node's state is being fetched. */
 bool shard_rebuilding(const struct shard *shard);
+
+/* Whether this node votes, as its log has it. */
+bool shard_votes(const struct shard *shard);
 
 /* For checkers and status. */
 struct driver *shard_driver(struct shard *shard);

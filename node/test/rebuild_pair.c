@@ -177,30 +177,34 @@ void pair_frame_done(struct frame *frame)
     slice_unref(&frame->header);
 }
 
-static bool frames_push(struct pair_frames *frames, struct frame_out *out)
+static bool frames_push(struct pair_frames *frames, uint64_t from, struct frame_out *out)
 {
     bool room = frames->len < PAIR_FRAMES_MAX;
     if (room) {
+        frames->from[frames->len] = from;
         frames->frames[frames->len++] = frame_flat(out);
     }
     frame_out_done(out);
     return room;
 }
 
-static bool frames_pop(struct pair_frames *frames, struct frame *ret_frame)
+static bool frames_pop(struct pair_frames *frames, struct frame *ret_frame, uint64_t *ret_from)
 {
     if (frames->len == 0) {
         return false;
     }
     *ret_frame = frames->frames[0];
+    *ret_from = frames->from[0];
     memmove(frames->frames, frames->frames + 1, --frames->len * sizeof frames->frames[0]);
+    memmove(frames->from, frames->from + 1, frames->len * sizeof frames->from[0]);
     return true;
 }
 
 static void frames_clear(struct pair_frames *frames)
 {
     struct frame frame;
-    while (frames_pop(frames, &frame)) {
+    uint64_t from;
+    while (frames_pop(frames, &frame, &from)) {
         pair_frame_done(&frame);
     }
 }
@@ -209,19 +213,42 @@ static void source_send(void *arg, uint64_t node, struct frame_out *frame)
 {
     struct pair *pair = arg;
     if (pair->connected && node == PAIR_SINK) {
-        (void)frames_push(&pair->answers, frame);
+        (void)frames_push(&pair->answers, PAIR_SOURCE, frame);
     } else {
         frame_out_done(frame);
     }
 }
 
+/* It answers at once, or its connection fails. */
+static bool ask_other(struct pair *pair, struct frame_out *frame)
+{
+    Holdfast__RebuildRefused refused = HOLDFAST__REBUILD_REFUSED__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    struct frame_out out;
+    frame_out_done(frame);
+    pair->members.asked_other++;
+    pair->members.other_lost = pair->members.other_apart;
+    if (pair->members.other_apart) {
+        return false;
+    }
+    refused.error = (uint32_t)-ERR_NOT_LEADER;
+    refused.leader = pair->members.other_leader;
+    message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
+    message.refused = &refused;
+    cr_assert_eq(rebuild_message_encode(&message, (struct slice){0}, &out), 0);
+    return frames_push(&pair->answers, PAIR_OTHER, &out);
+}
+
 static bool sink_send(void *arg, uint64_t node, struct frame_out *frame)
 {
     struct pair *pair = arg;
+    if (node == PAIR_OTHER) {
+        return ask_other(pair, frame);
+    }
     pair->dialled += !pair->connected;
     pair->connected = !pair->apart && node == PAIR_SOURCE;
     if (pair->connected) {
-        return frames_push(&pair->questions, frame);
+        return frames_push(&pair->questions, PAIR_SINK, frame);
     }
     frame_out_done(frame);
     return false;
@@ -247,7 +274,9 @@ void pair_disconnect(struct pair *pair)
 {
     bool connected = pair->connected;
     hang_up_quietly(pair);
-    if (connected) {
+    if (connected && pair->patient != NULL) {
+        patient_bulk_lost(pair->patient, PAIR_SOURCE);
+    } else if (connected) {
         rebuild_sink_disconnected(pair->sink, PAIR_SOURCE);
     }
 }
@@ -264,7 +293,8 @@ static void refuse_frame(struct pair *pair, int err)
 bool pair_carry_question(struct pair *pair)
 {
     struct frame frame;
-    if (!frames_pop(&pair->questions, &frame)) {
+    uint64_t from;
+    if (!frames_pop(&pair->questions, &frame, &from)) {
         return false;
     }
     int err = rebuild_source_receive(pair->source, PAIR_SINK, &frame);
@@ -276,10 +306,12 @@ bool pair_carry_question(struct pair *pair)
 bool pair_carry_answer(struct pair *pair)
 {
     struct frame frame;
-    if (!frames_pop(&pair->answers, &frame)) {
+    uint64_t from;
+    if (!frames_pop(&pair->answers, &frame, &from)) {
         return false;
     }
-    int err = rebuild_sink_receive(pair->sink, PAIR_SOURCE, &frame);
+    int err = pair->patient != NULL ? patient_receive_bulk(pair->patient, from, true, &frame)
+                                    : rebuild_sink_receive(pair->sink, from, &frame);
     pair_frame_done(&frame);
     refuse_frame(pair, err);
     return true;
@@ -303,6 +335,33 @@ static void sink_fatal(void *arg, int err, const char *what)
     ((struct pair *)arg)->fatals++;
 }
 
+static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
+                         char *detail, size_t detail_len)
+{
+    struct pair *pair = arg;
+    struct pair_members *members = &pair->members;
+    cr_assert_eq(node, PAIR_SINK);
+    members->admissions++;
+    (void)snprintf(members->reason, sizeof members->reason, "%s", reason);
+    *ret_leader = members->err == ERR_NOT_LEADER ? PAIR_OTHER : 0;
+    *ret_min_index = members->min_index;
+    (void)snprintf(detail, detail_len, "%s", members->err == 0 ? "" : "not yet");
+    return members->err;
+}
+
+static void source_confirm(void *arg)
+{
+    struct pair *pair = arg;
+    cr_assert_not(pair->members.confirming);
+    pair->members.confirming = true;
+    pair->members.confirms++;
+}
+
+static void source_store_soon(void *arg, uint64_t index)
+{
+    ((struct pair *)arg)->members.store_soon = index;
+}
+
 static void source_open(struct pair *pair)
 {
     const struct rebuild_source_options options = {
@@ -311,17 +370,68 @@ static void source_open(struct pair *pair)
         .log = {.arg = pair, .stored = log_stored, .hold = log_hold, .held_len = log_held_len, .match = log_match},
         .clock = &pair->clock,
         .dir = PAIR_DIR,
-        .held_len_max = 1000000,
-        .disk_free_min = 0,
+        .held_len_granted = pair->held_len_granted,
+        .disk_free_min = pair->disk_free_min,
         .arg = pair,
         .send = source_send,
+        .admits = source_admits,
+        .confirm = source_confirm,
+        .store_soon = source_store_soon,
     };
     pair->held = UINT64_MAX;
+    pair->members.confirming = false;
     cr_assert_eq(rebuild_source_open(&options, &pair->source), 0);
+}
+
+static bool patient_send(void *arg, uint64_t node, bool asking, struct frame_out *frame)
+{
+    struct pair *pair = arg;
+    return asking ? sink_send(pair, node, frame) : frames_push(&pair->answers, PAIR_SINK, frame);
+}
+
+static void patient_replaced(void *arg, const char *name)
+{
+    sink_ready(arg, name, 0, 0);
+}
+
+static void patient_open_again(struct pair *pair)
+{
+    char detail[200];
+    cr_assert_eq(patient_open(&pair->patient_options, &pair->patient, detail, sizeof detail), 0, "%s", detail);
+}
+
+void pair_open_patient(struct pair *pair, const char *reason)
+{
+    static const uint64_t members[] = {PAIR_SOURCE, PAIR_SINK, PAIR_OTHER};
+    const struct rebuild_sink_options *sink = &pair->sink_options;
+    pair->patient_options = (struct patient_options){
+        .node = PAIR_SINK,
+        .reason = reason,
+        .members = members,
+        .members_len = ARRAY_LEN(members),
+        .disk = sink->disk,
+        .clock = sink->clock,
+        .dir = sink->dir,
+        .rate = sink->rate,
+        .disk_free_min = sink->disk_free_min,
+        .arg = pair,
+        .bulk_send = patient_send,
+        .bulk_hang_up = sink_hang_up,
+        .replaced = patient_replaced,
+        .fatal = sink_fatal,
+    };
+    rebuild_sink_close(pair->sink);
+    pair->sink = NULL;
+    patient_open_again(pair);
 }
 
 static void sink_open(struct pair *pair)
 {
+    if (pair->patient != NULL) {
+        pair->patient_options.disk = pair->sink_options.disk;
+        patient_open_again(pair);
+        return;
+    }
     cr_assert_eq(rebuild_sink_open(&pair->sink_options, &pair->sink), 0);
 }
 
@@ -351,6 +461,8 @@ void pair_start(struct pair *pair, uint64_t seed)
         .version = seed * 1000 + 1,
         .stored_index = 500,
         .log_first = 1,
+        .held_len_granted = 1000000,
+        .members = {.other_leader = PAIR_SOURCE},
     };
     pair->source_disk = disk_new();
     pair->sink_disk = disk_new();
@@ -375,6 +487,7 @@ void pair_stop(struct pair *pair)
     sim_disk_kill(pair->sink_disk);
     rebuild_source_close(pair->source);
     rebuild_sink_close(pair->sink);
+    patient_close(pair->patient);
     sim_disk_free(pair->source_disk);
     sim_disk_free(pair->sink_disk);
 }
@@ -401,21 +514,40 @@ void pair_restart_sink(struct pair *pair, enum pair_end end)
     hang_up_quietly(pair);
     disk_end(pair, pair->sink_disk, end);
     rebuild_sink_close(pair->sink);
+    patient_close(pair->patient);
     sink_open(pair);
 }
 
 /* ---- Running ---- */
 
+static void members_step(struct pair *pair)
+{
+    if (pair->members.confirming && !pair->members.silent) {
+        pair->members.confirming = false;
+        rebuild_source_confirmed(pair->source, pair->members.confirm_err);
+    }
+    if (pair->members.other_lost) {
+        pair->members.other_lost = false;
+        patient_bulk_lost(pair->patient, PAIR_OTHER);
+    }
+}
+
 void pair_step(struct pair *pair)
 {
+    members_step(pair);
     rebuild_source_step(pair->source);
-    rebuild_sink_step(pair->sink);
+    if (pair->patient != NULL) {
+        patient_step(pair->patient);
+    } else {
+        rebuild_sink_step(pair->sink);
+    }
 }
 
 static void wait_for_time(struct pair *pair)
 {
     uint64_t source_ms = rebuild_source_deadline_ms(pair->source);
-    uint64_t sink_ms = rebuild_sink_deadline_ms(pair->sink);
+    uint64_t sink_ms =
+        pair->patient != NULL ? patient_deadline_ms(pair->patient) : rebuild_sink_deadline_ms(pair->sink);
     uint64_t next_ms = source_ms < sink_ms ? source_ms : sink_ms;
     pair->now_ms = next_ms > pair->now_ms && next_ms != UINT64_MAX ? next_ms : pair->now_ms + 1;
 }
@@ -439,7 +571,9 @@ void pair_run(struct pair *pair)
 {
     unsigned readies = pair->readies;
     for (unsigned i = 0; i < 100000 && pair->readies == readies; i++) {
-        rebuild_sink_want(pair->sink, PAIR_SOURCE);
+        if (pair->patient == NULL) {
+            rebuild_sink_want(pair->sink, PAIR_SOURCE);
+        }
         pair_run_one(pair);
     }
     cr_assert_eq(pair->readies, readies + 1, "the copy does not come");

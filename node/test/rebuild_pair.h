@@ -5,6 +5,7 @@
 #ifndef HOLDFAST_NODE_TEST_REBUILD_PAIR_H
 #define HOLDFAST_NODE_TEST_REBUILD_PAIR_H
 
+#include "node/core/patient.h"
 #include "node/core/rebuild_files.h"
 #include "node/core/rebuild_message.h"
 #include "node/core/rebuild_sink.h"
@@ -15,13 +16,32 @@
 #define PAIR_DIR "shard-0"
 #define PAIR_SOURCE 1u
 #define PAIR_SINK 2u
+#define PAIR_OTHER 3u /* A member that leads nothing; the test answers for it. */
 #define PAIR_FILES_MAX 8u
 #define PAIR_FRAMES_MAX 64u
 #define PAIR_COPIES_MAX 4096u
 
 struct pair_frames {
     struct frame frames[PAIR_FRAMES_MAX];
+    uint64_t from[PAIR_FRAMES_MAX];
     unsigned len;
+};
+
+/* How the source, and the other member, answer a patient. */
+struct pair_members {
+    int err; /* Why the source does not admit; 0: it does. */
+    uint64_t min_index;
+    bool silent;     /* Nobody tells the source whether it leads. */
+    int confirm_err; /* Or this. */
+    bool confirming;
+    bool other_apart;      /* The other member cannot be reached. */
+    uint64_t other_leader; /* Whom it names. */
+    bool other_lost;       /* Its connection has failed, and the patient has not heard of it. */
+    unsigned admissions;
+    unsigned confirms;
+    unsigned asked_other;
+    uint64_t store_soon;
+    char reason[300]; /* What the source was told. */
 };
 
 struct pair {
@@ -34,6 +54,11 @@ struct pair {
     struct rebuild_source *source;
     struct rebuild_sink *sink;
     struct rebuild_sink_options sink_options;
+    struct patient *patient; /* Instead of the sink. */
+    struct patient_options patient_options;
+    struct pair_members members;
+    uint64_t held_len_granted;
+    uint64_t disk_free_min;       /* Of the source. */
     struct pair_frames questions; /* From the sink. */
     struct pair_frames answers;
     bool connected; /* Otherwise the sink makes a connection when it asks. */
@@ -70,6 +95,8 @@ void pair_change(struct pair *pair);
 enum pair_end { PAIR_KILL, PAIR_CRASH, PAIR_CRASH_LOSING_ALL };
 void pair_restart_source(struct pair *pair, enum pair_end end);
 void pair_restart_sink(struct pair *pair, enum pair_end end);
+/* The sink is a patient from now on, which may ask the source and the other member. */
+void pair_open_patient(struct pair *pair, const char *reason);
 /* Everything under way is lost, and the sink is told. */
 void pair_disconnect(struct pair *pair);
 
@@ -109,9 +136,22 @@ unsigned pair_incoming_there(const struct pair *pair);
 
 int pair_ask(struct pair *pair, uint64_t from, Holdfast__PeerRebuild *message);
 int pair_ask_open(struct pair *pair, uint64_t from, uint64_t copy);
+/* As a patient. */
+int pair_ask_join(struct pair *pair, uint64_t from, uint64_t copy, uint64_t question);
 int pair_ask_read(struct pair *pair, uint64_t copy, uint32_t file, uint64_t offset, uint32_t len);
 /* Takes the oldest answer. `ret_copy` may be NULL. */
 Holdfast__PeerRebuild__KindCase pair_answer_kind(struct pair *pair, uint64_t *ret_copy);
+/* What is told, in one struct; the oldest answer is gone. */
+struct pair_answer {
+    Holdfast__PeerRebuild__KindCase kind;
+    uint64_t copy;
+    uint64_t index;
+    uint64_t question;
+    uint32_t error;
+    uint64_t leader;
+    char detail[300];
+};
+struct pair_answer pair_take_answer(struct pair *pair);
 /* The copy that is announced. */
 uint64_t pair_open_copy(struct pair *pair, uint64_t copy);
 

@@ -78,6 +78,12 @@ Test(config, is_complete_with_defaults)
     cr_assert_eq(config->presence_timeout_ms, 1500u);
     cr_assert_eq(config->isolation_timeout_ms, 1500u);
     cr_assert_eq(config->disk_stall_ms, 2000u);
+    cr_assert_eq(config->clock_skew_ms, 5000u);
+    cr_assert_eq(config->scrub_rate, 16 * MIB);
+    cr_assert_eq(config->scrub_interval_ms, 86400000u);
+    cr_assert_not(config->join);
+    cr_assert_str_eq(config->members[0].zone, "");
+    cr_assert_not(config->members[0].preferred);
     cr_assert_eq(config_member(config, 3), &config->members[2]);
     cr_assert_null(config_member(config, 4));
     config_free(config);
@@ -90,7 +96,9 @@ Test(config, takes_every_option)
                                           "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
                                           "connections_max: 7\nreserve_mib: 8\ndisk_free_mib: 9\nmemory_mib: 100\n"
                                           "client_memory_mib: 65\npresence_timeout_ms: 700\n"
-                                          "isolation_timeout_ms: 800\ndisk_stall_ms: 900\nrebuild_mib_per_s: 11\n");
+                                          "isolation_timeout_ms: 800\ndisk_stall_ms: 900\nrebuild_mib_per_s: 11\n"
+                                          "join: true\nclock_skew_ms: 100\nscrub_mib_per_s: 12\n"
+                                          "scrub_interval_s: 13\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     struct config *config = loaded.config;
     cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
@@ -112,7 +120,37 @@ Test(config, takes_every_option)
     cr_assert_eq(config->isolation_timeout_ms, 800u);
     cr_assert_eq(config->disk_stall_ms, 900u);
     cr_assert_eq(config->rebuild_rate, 11 * MIB);
+    cr_assert(config->join);
+    cr_assert_eq(config->clock_skew_ms, 100u);
+    cr_assert_eq(config->scrub_rate, 12 * MIB);
+    cr_assert_eq(config->scrub_interval_ms, 13000u);
     config_free(config);
+}
+
+Test(config, says_where_members_stand_and_who_is_to_lead)
+{
+    struct loaded loaded = load_text("cluster: orders\nnode: 2\ndata: /d\njoin: false\nmembers:\n"
+                                     "  - {id: 1, peer: a:1, client: a:2, zone: eu-west_1.a, preferred: true}\n"
+                                     "  - {id: 2, peer: b:1, client: b:2, preferred: false}\n"
+                                     "  - {id: 3, peer: c:1, client: c:2, zone: 0123456789abcdefABCDEFghijklmnop}\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    const struct config_member *members = loaded.config->members;
+    cr_assert_not(loaded.config->join);
+    cr_assert_str_eq(members[0].zone, "eu-west_1.a");
+    cr_assert(members[0].preferred);
+    cr_assert_str_eq(members[1].zone, "");
+    cr_assert_not(members[1].preferred);
+    cr_assert_str_eq(members[2].zone, "0123456789abcdefABCDEFghijklmnop");
+    config_free(loaded.config);
+}
+
+Test(config, what_may_be_switched_off_is_off_with_0)
+{
+    struct loaded loaded = load_text(GOOD "clock_skew_ms: 0\nscrub_interval_s: 0\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_eq(loaded.config->clock_skew_ms, 0u);
+    cr_assert_eq(loaded.config->scrub_interval_ms, 0u);
+    config_free(loaded.config);
 }
 
 Test(config, heartbeat_is_a_tenth_of_a_short_election_timeout)
@@ -160,6 +198,11 @@ Test(config, names_line_and_key_of_what_the_schema_refuses)
     refused("cluster: ''\nnode: 1\ndata: /d\n" MEMBERS, 1, "cluster: must not be empty");
     refused(GOOD "log_level: loud\n", 10, "log_level: not one of error, warning, info, debug: loud");
     refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1}\n", 5, "client: is missing");
+    refused(GOOD "join: yess\n", 10, "join: not one of true, false: yess");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1, client: a:2, preferred: 1}\n", 5,
+            "preferred: not one of true, false: 1");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1, client: a:2, zone: ''}\n", 5,
+            "zone: must not be empty");
     /* What is wrong with this is said in other words by each version of libcyaml, but of the same line. */
     refused("cluster: orders\nnode: 1\n  data: [\n", 2, "");
     refused("", 1, "is empty");
@@ -182,6 +225,14 @@ Test(config, names_line_and_key_of_what_does_not_fit_together)
             "peer: not host:port");
     refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1, client: a:0}\n", 5,
             "client: not host:port");
+    refused("cluster: orders\nnode: 1\ndata: /d\njoin: true\nmembers: [{id: 1, peer: a:1, client: a:2}]\n", 4,
+            "join: a node that joins needs those that are there");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n  - {id: 1, peer: a:1, client: a:2}\n"
+            "  - {id: 2, peer: a:3, client: a:4, zone: a b}\n",
+            6, "zone: must be 1 to 32 of the letters, digits, '.', '_' and '-': 'a b'");
+    refused("cluster: orders\nnode: 1\ndata: /d\nmembers:\n"
+            "  - {id: 1, peer: a:1, client: a:2, zone: 0123456789abcdefABCDEFghijklmnopq}\n",
+            5, "zone: must be 1 to 32");
     refused(GOOD "listen_peer: here\n", 10, "listen_peer: not host:port");
     refused("cluster: \"a\\tb\"\nnode: 2\ndata: /d\n" MEMBERS, 1, "cluster: must be");
 }
@@ -204,6 +255,10 @@ Test(config, names_line_and_range_of_a_number_out_of_range)
     refused(GOOD "election_timeout_ms: 1000\nisolation_timeout_ms: 1999\n", 11,
             "isolation_timeout_ms: must be from 2000 to 600000");
     refused(GOOD "disk_stall_ms: 99\n", 10, "disk_stall_ms: must be from 100 to 600000");
+    refused(GOOD "clock_skew_ms: 99\n", 10, "clock_skew_ms: must be from 100 to 3600000");
+    refused(GOOD "clock_skew_ms: 3600001\n", 10, "clock_skew_ms: must be");
+    refused(GOOD "scrub_mib_per_s: 0\n", 10, "scrub_mib_per_s: must be from 1 to 1024");
+    refused(GOOD "scrub_interval_s: 31622401\n", 10, "scrub_interval_s: must be from 0 to 31622400");
     refused(GOOD "connections_max: 65537\n", 10, "connections_max: must be from 1 to 65536");
     refused(GOOD "# cache_mib: 0 is not read\nconnections_max: 0\n", 11, "connections_max: must be");
 }

@@ -1,4 +1,4 @@
-/* A data directory knows whose it is, and lets one process in at a time. */
+/* A data directory knows whose it is, lets one process in at a time, and remembers what others must not get away with. */
 
 #include "node/data_dir.h"
 
@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "node/data_dir_private.h"
 #include "node/system_clock.h"
 #include "temp_dir.h"
 
@@ -147,15 +148,15 @@ Test(data_dir, a_peer_with_another_directory_is_refused_also_after_a_restart)
 {
     struct data_dir *opened;
     cr_assert_eq(open_as("orders", 2, &opened), 0);
-    cr_assert_eq(data_dir_peer(opened, 1, 77, detail, sizeof detail), 0);
-    cr_assert_eq(data_dir_peer(opened, 3, 78, detail, sizeof detail), 0);
-    cr_assert_eq(data_dir_peer(opened, 1, 77, detail, sizeof detail), 0);
-    cr_assert_eq(data_dir_peer(opened, 1, 79, detail, sizeof detail), ERR_FOREIGN);
+    cr_assert_eq(data_dir_peer(opened, 1, 77, NULL, 0, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_peer(opened, 3, 78, NULL, 0, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_peer(opened, 1, 77, NULL, 0, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_peer(opened, 1, 79, NULL, 0, detail, sizeof detail), ERR_FOREIGN);
     data_dir_close(opened);
     cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
-    cr_assert_eq(data_dir_peer(opened, 3, 77, detail, sizeof detail), ERR_FOREIGN);
+    cr_assert_eq(data_dir_peer(opened, 3, 77, NULL, 0, detail, sizeof detail), ERR_FOREIGN);
     cr_assert_not_null(strstr(detail, "node 3"), "%s", detail);
-    cr_assert_eq(data_dir_peer(opened, 3, 78, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_peer(opened, 3, 78, NULL, 0, detail, sizeof detail), 0);
     data_dir_close(opened);
 }
 
@@ -164,7 +165,7 @@ Test(data_dir, damaged_peers_are_not_forgotten_silently)
     struct data_dir *opened;
     char text[512];
     cr_assert_eq(open_as("orders", 2, &opened), 0);
-    cr_assert_eq(data_dir_peer(opened, 1, 77, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_peer(opened, 1, 77, NULL, 0, detail, sizeof detail), 0);
     data_dir_close(opened);
     read_file("peers", text, sizeof text);
     text[strlen(text) / 2] ^= 1;
@@ -177,4 +178,386 @@ Test(data_dir, a_name_that_would_end_its_line_is_refused)
 {
     struct data_dir *opened;
     cr_assert_eq(open_as("orders\nnode 3", 2, &opened), ERR_INVALID);
+}
+
+static struct data_dir *open_good(uint64_t node)
+{
+    struct data_dir *opened = NULL;
+    cr_assert_eq(open_as("orders", node, &opened), 0, "%s", detail);
+    return opened;
+}
+
+static void set_path(const char *name)
+{
+    snprintf(path, sizeof path, "%s/%s", dir.path, name);
+}
+
+/* What a process that uses the directory now would say of its starts. */
+static size_t start_once(const char *name, uint64_t node, uint8_t history[DATA_DIR_HISTORY_LEN_MAX])
+{
+    set_path(name);
+    struct data_dir *opened = open_good(node);
+    size_t len = data_dir_history(opened, history);
+    data_dir_close(opened);
+    return len;
+}
+
+static void copy_file(const char *from, const char *to, const char *name)
+{
+    char text[4096];
+    char file[256];
+    snprintf(file, sizeof file, "%s/%s/%s", dir.path, from, name);
+    FILE *in = fopen(file, "r");
+    cr_assert_not_null(in);
+    size_t len = fread(text, 1, sizeof text, in);
+    (void)fclose(in);
+    snprintf(file, sizeof file, "%s/%s", dir.path, to);
+    (void)mkdir(file, 0700);
+    snprintf(file, sizeof file, "%s/%s/%s", dir.path, to, name);
+    FILE *out = fopen(file, "w");
+    cr_assert_not_null(out);
+    cr_assert_eq(fwrite(text, 1, len, out), len);
+    cr_assert_eq(fclose(out), 0);
+}
+
+static void copy_directory(const char *from, const char *to)
+{
+    copy_file(from, to, "identity");
+    copy_file(from, to, "starts");
+}
+
+static int hello(struct data_dir *watcher, uint64_t node, const uint8_t *history, size_t len)
+{
+    return data_dir_peer(watcher, node, 77, history, len, detail, sizeof detail);
+}
+
+static struct data_dir *watch(void)
+{
+    set_path("watcher");
+    return open_good(2);
+}
+
+Test(data_dir, each_start_counts_and_is_told_with_those_before)
+{
+    uint8_t first[DATA_DIR_HISTORY_LEN_MAX];
+    uint8_t second[DATA_DIR_HISTORY_LEN_MAX];
+    cr_assert_eq(start_once("a", 3, first), 16u);
+    cr_assert_eq(start_once("a", 3, second), 24u);
+    cr_assert_eq(first[0], 1u);
+    cr_assert_eq(second[0], 2u);
+    cr_assert_arr_eq(first + 8, second + 16, 8);
+    cr_assert_arr_neq(first + 8, second + 8, 8);
+    for (unsigned i = 3; i < 40; i++) {
+        (void)start_once("a", 3, second);
+    }
+    cr_assert_eq(start_once("a", 3, second), DATA_DIR_HISTORY_LEN_MAX);
+    cr_assert_eq(second[0], 40u);
+}
+
+Test(data_dir, an_older_copy_of_a_peers_directory_is_refused)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    struct data_dir *watcher = watch();
+    size_t len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+    copy_directory("a", "old");
+    for (unsigned i = 0; i < 3; i++) {
+        len = start_once("a", 3, history);
+        cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+        cr_assert_eq(hello(watcher, 3, history, len), 0, "a second connection");
+    }
+    data_dir_close(watcher);
+    watcher = watch();
+    len = start_once("old", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), ERR_STALE);
+    cr_assert_not_null(strstr(detail, "start 2, known is 4"), "%s", detail);
+    /* However often it is started: its starts are others. */
+    for (unsigned i = 0; i < 10; i++) {
+        len = start_once("old", 3, history);
+        cr_assert_eq(hello(watcher, 3, history, len), ERR_STALE, "start %u", i + 3);
+    }
+    /* The right one goes on. */
+    len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, a_second_copy_that_was_started_as_often_is_refused)
+{
+    uint8_t one[DATA_DIR_HISTORY_LEN_MAX];
+    uint8_t two[DATA_DIR_HISTORY_LEN_MAX];
+    struct data_dir *watcher = watch();
+    (void)start_once("a", 3, one);
+    copy_directory("a", "b");
+    size_t one_len = start_once("a", 3, one);
+    size_t two_len = start_once("b", 3, two);
+    cr_assert_eq(one_len, two_len);
+    cr_assert_eq(hello(watcher, 3, one, one_len), 0);
+    cr_assert_eq(hello(watcher, 3, two, two_len), ERR_STALE);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, one_that_was_away_for_long_comes_back)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    struct data_dir *watcher = watch();
+    size_t len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0);
+    for (unsigned i = 0; i < DATA_DIR_STAMPS_MAX + 5; i++) {
+        len = start_once("a", 3, history);
+    }
+    cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, a_node_that_begins_anew_without_promises_is_let_in_again)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    struct data_dir *watcher = watch();
+    size_t len = start_once("a", 3, history);
+    copy_directory("a", "old");
+    len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0);
+    len = start_once("old", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), ERR_STALE);
+    cr_assert_eq(hello(watcher, 3, NULL, 0), 0, "while it counts for nothing: %s", detail);
+    set_path("old");
+    struct data_dir *old = open_good(3);
+    cr_assert_eq(data_dir_renew(old, &system_time.base, detail, sizeof detail), 0, "%s", detail);
+    len = data_dir_history(old, history);
+    cr_assert_eq(len, 16u, "those of before are not the ones right before it");
+    data_dir_close(old);
+    cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+    len = start_once("old", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0, "%s", detail);
+    /* And the other copy is the old one now. */
+    len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), ERR_STALE);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, a_torn_start_is_counted_again)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    char slots[1024];
+    for (unsigned i = 0; i < 3; i++) {
+        (void)start_once("a", 3, history);
+    }
+    char file[256];
+    snprintf(file, sizeof file, "%s/a/starts", dir.path);
+    FILE *f = fopen(file, "r+");
+    cr_assert_not_null(f);
+    cr_assert_eq(fread(slots, 1, sizeof slots, f), sizeof slots);
+    slots[512 + 20] ^= 1; /* Start 3. */
+    rewind(f);
+    cr_assert_eq(fwrite(slots, 1, sizeof slots, f), sizeof slots);
+    cr_assert_eq(fclose(f), 0);
+    cr_assert_eq(start_once("a", 3, history), 8u + 3 * 8u);
+    cr_assert_eq(history[0], 3u);
+}
+
+Test(data_dir, malformed_histories_are_refused)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX + 8] = {1};
+    struct data_dir *watcher = watch();
+    size_t bad[] = {1, 8, 15, 17, sizeof history};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(hello(watcher, 3, history, bad[i]), ERR_BROKEN, "%zu", bad[i]);
+    }
+    memset(history, 0, 16);
+    cr_assert_eq(hello(watcher, 3, history, 16), ERR_BROKEN);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, the_peers_are_written_only_when_something_is_new)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    char file[256];
+    struct stat before;
+    struct stat after;
+    size_t len = start_once("a", 3, history);
+    struct data_dir *watcher = watch();
+    snprintf(file, sizeof file, "%s/peers", path);
+    cr_assert_eq(hello(watcher, 3, history, len), 0);
+    cr_assert_eq(stat(file, &before), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert_eq(hello(watcher, 3, history, len), 0);
+        cr_assert_eq(hello(watcher, 3, NULL, 0), 0);
+    }
+    cr_assert_eq(stat(file, &after), 0);
+    cr_assert_eq(before.st_ino, after.st_ino, "not replaced");
+    len = start_once("a", 3, history);
+    cr_assert_eq(hello(watcher, 3, history, len), 0);
+    cr_assert_eq(stat(file, &after), 0);
+    cr_assert_neq(before.st_ino, after.st_ino);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, more_nodes_than_members_are_remembered_over_the_years)
+{
+    struct data_dir *watcher = watch();
+    for (uint64_t node = 3; node < 103; node++) {
+        cr_assert_eq(data_dir_peer(watcher, node, 1000 + node, NULL, 0, detail, sizeof detail), 0, "%s", detail);
+    }
+    data_dir_close(watcher);
+    watcher = watch();
+    for (uint64_t node = 3; node < 103; node++) {
+        cr_assert_eq(data_dir_peer(watcher, node, 1000 + node, NULL, 0, detail, sizeof detail), 0, "%s", detail);
+        cr_assert_eq(data_dir_peer(watcher, node, 7, NULL, 0, detail, sizeof detail), ERR_FOREIGN);
+    }
+    watcher->peers_len = DATA_DIR_PEERS_MAX;
+    cr_assert_eq(data_dir_peer(watcher, 5000, 1, NULL, 0, detail, sizeof detail), ERR_LIMIT);
+    data_dir_close(watcher);
+}
+
+/* The longest lines that there can be fit into the file, and are read back. */
+Test(data_dir, a_full_table_can_be_written)
+{
+    struct data_dir *watcher = watch();
+    for (unsigned i = 0; i + 1 < DATA_DIR_PEERS_MAX; i++) {
+        watcher->peers[i] = (struct data_dir_peer){
+            .node = UINT64_MAX - i, .incarnation = UINT64_MAX, .starts = UINT64_MAX, .stamp = UINT64_MAX};
+        watcher->expelled[i] = (struct data_dir_expelled){.node = UINT64_MAX - i, .incarnation = UINT64_MAX};
+    }
+    watcher->peers_len = DATA_DIR_PEERS_MAX - 1;
+    watcher->expelled_len = DATA_DIR_PEERS_MAX - 1;
+    uint64_t more = 9;
+    cr_assert_eq(data_dir_expel(watcher, &more, 1, detail, sizeof detail), 0, "%s", detail);
+    data_dir_close(watcher);
+    watcher = watch();
+    cr_assert_eq(watcher->peers_len, DATA_DIR_PEERS_MAX - 1);
+    cr_assert_eq(watcher->expelled_len, DATA_DIR_PEERS_MAX);
+    cr_assert(data_dir_is_expelled(watcher, 9));
+    more = 10;
+    cr_assert_eq(data_dir_expel(watcher, &more, 1, detail, sizeof detail), ERR_LIMIT);
+    cr_assert_eq(watcher->expelled_len, DATA_DIR_PEERS_MAX);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, a_node_that_was_given_up_is_refused_whatever_its_directory)
+{
+    struct data_dir *watcher = watch();
+    cr_assert_eq(data_dir_peer(watcher, 1, 77, NULL, 0, detail, sizeof detail), 0);
+    uint64_t gone[] = {1, 2, 3, 1};
+    cr_assert_eq(data_dir_expel(watcher, gone, 4, detail, sizeof detail), 0, "%s", detail);
+    data_dir_close(watcher);
+    watcher = watch();
+    cr_assert_eq(watcher->expelled_len, 2u, "itself, and one twice, are not");
+    cr_assert_eq(watcher->expelled[0].incarnation, 77u);
+    cr_assert_eq(data_dir_peer(watcher, 1, 77, NULL, 0, detail, sizeof detail), ERR_REFUSED);
+    cr_assert_not_null(strstr(detail, "node 1 was given up when node 2 was recovered alone"), "%s", detail);
+    cr_assert_eq(data_dir_peer(watcher, 3, 5, NULL, 0, detail, sizeof detail), ERR_REFUSED);
+    cr_assert_eq(data_dir_peer(watcher, 4, 5, NULL, 0, detail, sizeof detail), 0);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, members_are_read_back_and_damage_is_found)
+{
+    struct data_dir_member members[] = {{.id = 1, .address = "10.0.0.1:7471", .voter = true},
+                                        {.id = 77, .address = "node77.example:7471", .voter = false}};
+    struct data_dir_member found[MEMBERS_MAX];
+    unsigned found_len = 99;
+    char text[512];
+    struct data_dir *watcher = watch();
+    cr_assert_eq(data_dir_members_read(watcher, found, &found_len, detail, sizeof detail), ERR_NOT_FOUND);
+    cr_assert_eq(data_dir_members_write(watcher, members, 2, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(data_dir_members_read(watcher, found, &found_len, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(found_len, 2u);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(found[i].id, members[i].id);
+        cr_assert_str_eq(found[i].address, members[i].address);
+        cr_assert_eq(found[i].voter, members[i].voter);
+    }
+    read_file("members", text, sizeof text);
+    for (size_t i = 0; i + 1 < strlen(text); i++) {
+        text[i] ^= 1;
+        write_file("members", text);
+        int err = data_dir_members_read(watcher, found, &found_len, detail, sizeof detail);
+        cr_assert(err == ERR_CORRUPT || err == ERR_VERSION, "byte %zu: %s", i, err_name(err));
+        text[i] ^= 1;
+    }
+    data_dir_close(watcher);
+}
+
+Test(data_dir, members_that_could_not_be_read_back_are_not_written)
+{
+    struct data_dir_member members[MEMBERS_MAX + 1] = {{.id = 1, .address = "a b", .voter = true}};
+    struct data_dir *watcher = watch();
+    cr_assert_eq(data_dir_members_write(watcher, members, 1, detail, sizeof detail), ERR_INVALID);
+    members[0].address[1] = '\n';
+    cr_assert_eq(data_dir_members_write(watcher, members, 1, detail, sizeof detail), ERR_INVALID);
+    members[0].address[0] = '\0';
+    cr_assert_eq(data_dir_members_write(watcher, members, 1, detail, sizeof detail), ERR_INVALID);
+    for (unsigned i = 0; i <= MEMBERS_MAX; i++) {
+        members[i] = (struct data_dir_member){.id = i + 1, .address = "a:1"};
+    }
+    cr_assert_eq(data_dir_members_write(watcher, members, MEMBERS_MAX + 1, detail, sizeof detail), ERR_INVALID);
+    cr_assert_eq(data_dir_members_write(watcher, members, MEMBERS_MAX, detail, sizeof detail), 0);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, a_removed_node_is_told_so_at_every_start)
+{
+    struct data_dir *opened = watch();
+    cr_assert_eq(data_dir_removed_write(opened, "node 2 was removed at entry 7:\nwipe it", detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_removed_write(opened, "a later reason", detail, sizeof detail), 0);
+    data_dir_close(opened);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(open_as("orders", 2, &opened), ERR_REFUSED);
+        cr_assert_not_null(strstr(detail, "node 2 was removed at entry 7: wipe it"), "%s", detail);
+        cr_assert_eq(data_dir_visit(path, &opened, detail, sizeof detail), ERR_REFUSED);
+    }
+    char text[512];
+    read_file("removed", text, sizeof text);
+    text[20] ^= 1;
+    write_file("removed", text);
+    cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT);
+}
+
+Test(data_dir, a_recovery_that_is_not_finished_keeps_the_directory_closed)
+{
+    char text[DATA_DIR_LINE_LEN_MAX];
+    struct data_dir *opened = watch();
+    cr_assert(!data_dir_recovered(opened, text, sizeof text));
+    data_dir_close(opened);
+    cr_assert_eq(data_dir_visit(path, &opened, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(data_dir_recovery_begin(opened, "one", detail, sizeof detail), 0, "%s", detail);
+    data_dir_close(opened);
+    cr_assert_eq(open_as("orders", 2, &opened), ERR_REFUSED);
+    cr_assert_not_null(strstr(detail, "begun and not finished"), "%s", detail);
+    cr_assert_eq(data_dir_visit(path, &opened, detail, sizeof detail), 0, "%s", detail);
+    cr_assert(data_dir_recovery_begun(opened, text, sizeof text));
+    cr_assert_str_eq(text, "one");
+    cr_assert_eq(data_dir_recovery_begin(opened, "one again", detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_recovery_end(opened, "one again", detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_recovery_begin(opened, "two", detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_recovery_end(opened, "two\nof them", detail, sizeof detail), 0);
+    data_dir_close(opened);
+    opened = watch();
+    cr_assert(!data_dir_recovery_begun(opened, text, sizeof text));
+    cr_assert(data_dir_recovered(opened, text, sizeof text));
+    cr_assert_str_eq(text, "two of them");
+    data_dir_close(opened);
+}
+
+Test(data_dir, a_visit_changes_nothing_and_is_alone)
+{
+    uint8_t before[DATA_DIR_HISTORY_LEN_MAX];
+    uint8_t after[DATA_DIR_HISTORY_LEN_MAX];
+    struct data_dir *visit;
+    struct data_dir *opened;
+    set_path("nowhere");
+    cr_assert_eq(data_dir_visit(path, &visit, detail, sizeof detail), ERR_NOT_FOUND);
+    cr_assert_neq(access(path, F_OK), 0);
+    (void)start_once("a", 3, before);
+    cr_assert_eq(data_dir_visit(path, &visit, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_str_eq(data_dir_cluster(visit), "orders");
+    cr_assert_eq(data_dir_node(visit), 3u);
+    cr_assert_eq(open_as("orders", 3, &opened), ERR_LOCKED);
+    data_dir_close(visit);
+    opened = open_good(3);
+    cr_assert_eq(data_dir_history(opened, after), 24u);
+    cr_assert_eq(after[0], 2u, "the visit was no start");
+    cr_assert_eq(data_dir_visit(path, &visit, detail, sizeof detail), ERR_LOCKED);
+    data_dir_close(opened);
 }

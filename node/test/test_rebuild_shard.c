@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/core/gateway.h"
 #include "node/core/rebuild.h"
 #include "node/core/rebuild_message.h"
 #include "node/core/state_dir.h"
@@ -11,24 +12,45 @@
 
 #define SOURCE 2u
 #define COPY 7u
+#define PATIENT 3u
 
 struct asked {
     struct one_node node;
     struct shard_options options;
     struct rebuild rebuild;
     unsigned questions;
+    unsigned refusals;
+    unsigned opened;
+    unsigned admissions;
+    uint64_t min_index;
     unsigned replaced;
     char name[STATE_DIR_NAME_LEN_MAX];
 };
 
 static struct asked asked;
 
-static bool take_question(void *arg, uint64_t node, bool asking, struct frame_out *frame)
+static void take_answer(struct asked *self, const struct frame_out *out)
+{
+    struct arena arena;
+    const Holdfast__PeerRebuild *message;
+    const struct frame frame = {
+        .type = FRAME_PEER_REBUILD,
+        .header = {.data = out->head->data + FRAME_PREFIX_LEN, .len = out->head->len - FRAME_PREFIX_LEN}};
+    arena_init(&arena, REBUILD_MESSAGE_MEMORY_MAX);
+    cr_assert_eq(rebuild_message_decode(&frame, &arena, &message), 0);
+    self->refusals += message->kind_case == HOLDFAST__PEER_REBUILD__KIND_REFUSED;
+    self->opened += message->kind_case == HOLDFAST__PEER_REBUILD__KIND_OPENED;
+    arena_done(&arena);
+}
+
+static bool take_bulk(void *arg, uint64_t node, bool asking, struct frame_out *frame)
 {
     struct asked *self = arg;
-    cr_assert_eq(node, SOURCE);
-    cr_assert(asking);
-    self->questions++;
+    cr_assert_eq(node, asking ? SOURCE : PATIENT);
+    self->questions += asking;
+    if (!asking) {
+        take_answer(self, frame);
+    }
     frame_out_done(frame);
     return true;
 }
@@ -53,7 +75,7 @@ static void setup(void)
     asked.options = asked.node.options;
     asked.options.arg = &asked;
     asked.options.wake = NULL;
-    asked.options.bulk_send = take_question;
+    asked.options.bulk_send = take_bulk;
     asked.options.bulk_hang_up = hang_up;
     asked.options.replaced = take_replaced;
     cr_assert_eq(rebuild_open(&asked.rebuild, &asked.options, shard_driver(asked.node.shard)), 0);
@@ -75,14 +97,15 @@ static void turn(void)
     }
 }
 
-/* Says that the copy is one empty file, so that it is here at once. */
-static int tell_opened(uint64_t index, uint64_t term)
+/* Says that the copy is one file; an empty one is here at once. */
+static int tell_opened_of(uint64_t index, uint64_t term, uint64_t size)
 {
     Holdfast__RebuildFile file = HOLDFAST__REBUILD_FILE__INIT;
     Holdfast__RebuildFile *files[] = {&file};
     Holdfast__RebuildOpened opened = HOLDFAST__REBUILD_OPENED__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     file.name = (char *)"CURRENT";
+    file.size = size;
     opened.copy = COPY;
     opened.index = index;
     opened.term = term;
@@ -98,6 +121,11 @@ static int tell_opened(uint64_t index, uint64_t term)
     int err = rebuild_receive(&asked.rebuild, SOURCE, true, &frame);
     frame_out_done(&out);
     return err;
+}
+
+static int tell_opened(uint64_t index, uint64_t term)
+{
+    return tell_opened_of(index, term, 0);
 }
 
 static void count_incoming(void *arg, const char *name)
@@ -164,4 +192,94 @@ Test(rebuild_shard, what_an_earlier_process_left_goes_when_it_is_not_needed)
     asked.node.clock.now_ms += 60000;
     turn();
     cr_assert_eq(incoming_there(), 0u);
+}
+
+/* A large one is not fetched to its end, when the leader finds in time what this node lacks. */
+Test(rebuild_shard, a_copy_that_is_not_needed_any_more_is_not_fetched_to_its_end)
+{
+    struct driver *driver = shard_driver(asked.node.shard);
+    uint64_t last = log_last_index(driver_log(driver));
+    rebuild_behind(&asked.rebuild, SOURCE);
+    turn();
+    cr_assert_eq(tell_opened_of(last + 1, 1, 1000000), 0);
+    turn();
+    asked.node.clock.now_ms += 1000;
+    turn();
+    cr_assert(rebuild_running(&asked.rebuild));
+    cr_assert_eq(incoming_there(), 1u);
+    gateway_core_tick(gateway_core_of(asked.node.gateway)); /* An entry comes. */
+    one_node_settle(&asked.node);
+    cr_assert_eq(log_last_index(driver_log(driver)), last + 1);
+    turn();
+    cr_assert(rebuild_running(&asked.rebuild), "it does not look all the time");
+    asked.node.clock.now_ms += 1000;
+    turn();
+    cr_assert_not(rebuild_running(&asked.rebuild));
+    cr_assert_eq(incoming_there(), 0u);
+    cr_assert_eq(asked.replaced, 0u);
+}
+
+/* ---- Patients ---- */
+
+static int admit(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
+                 char *detail, size_t detail_len)
+{
+    struct asked *self = arg;
+    cr_assert_eq(node, PATIENT);
+    cr_assert_str_eq(reason, "new disk");
+    cr_assert_geq(detail_len, 256u);
+    detail[0] = '\0';
+    *ret_leader = 0;
+    *ret_min_index = self->min_index;
+    self->admissions++;
+    return 0;
+}
+
+static void ask_join(void)
+{
+    Holdfast__RebuildOpen open = HOLDFAST__REBUILD_OPEN__INIT;
+    Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
+    struct frame_out out;
+    open.join = true;
+    open.question = 5;
+    open.reason = (char *)"new disk";
+    message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPEN;
+    message.open = &open;
+    cr_assert_eq(rebuild_message_encode(&message, (struct slice){0}, &out), 0);
+    struct frame frame = {
+        .type = FRAME_PEER_REBUILD,
+        .header = {.data = out.head->data + FRAME_PREFIX_LEN, .len = out.head->len - FRAME_PREFIX_LEN}};
+    cr_assert_eq(rebuild_receive(&asked.rebuild, PATIENT, false, &frame), 0);
+    frame_out_done(&out);
+}
+
+Test(rebuild_shard, without_a_word_on_who_is_admitted_nobody_is)
+{
+    ask_join();
+    cr_assert_eq(asked.refusals, 1u);
+    one_node_settle(&asked.node);
+    cr_assert_eq(asked.refusals + asked.opened, 1u);
+}
+
+Test(rebuild_shard, a_patient_is_admitted_when_a_read_has_shown_who_leads)
+{
+    struct checkpointer checkpointer = {0};
+    const struct rebuild_admission admission = {
+        .arg = &asked, .admits = admit, .gateway = asked.node.gateway, .checkpointer = &checkpointer};
+    rebuild_admit_with(&asked.rebuild, &admission);
+    asked.min_index = 77;
+    ask_join();
+    cr_assert_eq(asked.admissions, 1u);
+    cr_assert_eq(asked.refusals + asked.opened, 0u);
+    ask_join();
+    cr_assert_eq(asked.admissions, 1u, "it is being looked into");
+    one_node_settle(&asked.node);
+    cr_assert_eq(asked.admissions, 2u);
+    cr_assert_eq(asked.refusals, 1u, "there is no checkpoint yet");
+    cr_assert_eq(checkpointer.wanted, 77u);
+    ask_join();
+    cr_assert_eq(asked.admissions, 3u);
+    rebuild_close(&asked.rebuild); /* With the read under way. */
+    one_node_settle(&asked.node);
+    cr_assert_eq(asked.admissions, 3u);
 }

@@ -1,6 +1,7 @@
 /* The giving side of a rebuild: what it keeps, for whom, and for how long. */
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,15 +84,122 @@ Test(rebuild_source, the_source_does_not_hold_the_log_for_a_node_that_stands_sti
     cr_assert_eq(rebuild_source_deadline_ms(pair.source), UINT64_MAX);
 }
 
-Test(rebuild_source, the_copy_goes_when_it_costs_too_much_log)
+/* ---- What it may cost ---- */
+
+/* Whether the copy is still there when it is looked at the next time. */
+static bool stays(uint64_t held_len)
 {
-    (void)pair_open_copy(&pair, 0);
-    pair.held_len = 1000001;
+    pair.held_len = held_len;
     pair.now_ms += 1000;
     rebuild_source_step(pair.source);
     sim_disk_complete_all(pair.source_disk);
-    cr_assert_eq(pair_copies_there(&pair), 0u);
+    bool there = pair_copies_there(&pair) > 0;
+    cr_assert_eq(pair.held == UINT64_MAX, !there);
+    return there;
+}
+
+static uint64_t copy_bytes(void)
+{
+    struct rebuild_files files;
+    char path[REBUILD_PATH_LEN_MAX];
+    (void)snprintf(path, sizeof path, PAIR_DIR "/" REBUILD_COPY "%016" PRIx64 "-%" PRIu64 "-%" PRIu64,
+                   pair.copy_ids[pair.copies_len - 1], pair.stored_index, pair.stored_index / 1000 + 1);
+    cr_assert_eq(rebuild_files_list(sim_disk_ops(pair.source_disk), path, false, &files), 0);
+    uint64_t bytes = files.bytes;
+    rebuild_files_done(&files);
+    return bytes;
+}
+
+static void start_with(uint64_t granted, uint64_t disk_free_min)
+{
+    pair_stop(&pair);
+    pair_start(&pair, 1);
+    pair.held_len_granted = granted;
+    pair.disk_free_min = disk_free_min;
+    pair_restart_source(&pair, PAIR_KILL);
+}
+
+/* A large state is worth more log than a small one. */
+Test(rebuild_source, the_copy_goes_when_it_costs_too_much_log)
+{
+    start_with(1000, 0);
+    (void)pair_open_copy(&pair, 0);
+    uint64_t bytes = copy_bytes();
+    cr_assert_gt(bytes, 1000u);
+    cr_assert(stays(1000));
+    cr_assert(stays(4 * bytes));
+    cr_assert_not(stays(4 * bytes + 1));
+    start_with(4 * bytes + 1, 0);
+    (void)pair_open_copy(&pair, 0);
+    cr_assert(stays(4 * bytes + 1), "what is granted, is granted");
+    cr_assert_not(stays(4 * bytes + 2));
+}
+
+/* However fast the log grows while a copy is fetched, a later one may cost enough. */
+Test(rebuild_source, each_copy_that_cost_too_much_lets_the_next_cost_more)
+{
+    start_with(1000, 0);
+    unsigned copies = 0;
+    uint64_t first = 0;
+    do {
+        (void)pair_open_copy(&pair, 0);
+        first = first == 0 ? 4 * copy_bytes() : first;
+        cr_assert_leq(++copies, 8u);
+    } while (!stays(100 * first));
+    cr_assert_eq(copies, 8u, "1, 2, 4 ... 128 times as much");
+    cr_assert_not(stays(129 * first));
+    pair_run(&pair); /* One gets there, and its node catches up: it is as before. */
+    PAIR_RUN_UNTIL(&pair, pair_copies_there(&pair) == 0);
+    pair.match = 2000;
+    pair.held_len = 0;
+    pair.now_ms += 1000;
+    rebuild_source_step(pair.source);
     cr_assert_eq(pair.held, UINT64_MAX);
+    rebuild_sink_cancel(pair.sink);
+    sim_disk_complete_all(pair.sink_disk);
+    (void)pair_open_copy(&pair, 0);
+    cr_assert_not(stays(first + 1));
+}
+
+Test(rebuild_source, the_log_that_is_held_leaves_the_disk_its_room)
+{
+    start_with(1000, 500000);
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 100000000);
+    (void)pair_open_copy(&pair, 0);
+    cr_assert(stays(2000));
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 1000000);
+    cr_assert(stays(2000));
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 999999);
+    cr_assert(stays(1000), "what is granted may be held down to the watermark");
+    cr_assert_not(stays(1001));
+}
+
+Test(rebuild_source, without_a_watermark_the_log_that_is_held_leaves_a_gibibyte)
+{
+    start_with(1000, 0);
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + REBUILD_SOURCE_FREE_MIN + 10000000);
+    (void)pair_open_copy(&pair, 0);
+    cr_assert(stays(2000));
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + REBUILD_SOURCE_FREE_MIN - 1);
+    cr_assert(stays(1000));
+    cr_assert_not(stays(1001));
+}
+
+Test(rebuild_source, a_short_disk_gives_no_copy_and_keeps_none)
+{
+    start_with(1000000, 500000);
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 499999);
+    pair.connected = true;
+    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
+    struct pair_answer answer = pair_take_answer(&pair);
+    cr_assert_eq(answer.error, (uint32_t)-ERR_NO_SPACE);
+    cr_assert_eq(pair.held, UINT64_MAX);
+    sim_disk_set_capacity(pair.source_disk, 0);
+    (void)pair_open_copy(&pair, 0);
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 500000);
+    cr_assert(stays(0));
+    sim_disk_set_capacity(pair.source_disk, sim_disk_used(pair.source_disk) + 499999);
+    cr_assert_not(stays(0));
 }
 
 Test(rebuild_source, one_node_at_a_time)

@@ -5,7 +5,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <xxhash.h>
 
+#include "proto/base/bytes.h"
 #include "sim/sim_disk.h"
 #include "stopping_disk.h"
 
@@ -133,7 +135,7 @@ Test(state_dir, says_that_the_file_is_damaged)
 {
     struct state_dir current = {.name = "untouched"};
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
-    for (uint64_t i = 0; i < 80; i++) {
+    for (uint64_t i = 0; i < 144; i++) {
         cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", i, 1), 0);
         cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), ERR_CORRUPT);
         cr_assert_str_eq(current.name, "untouched");
@@ -147,10 +149,129 @@ Test(state_dir, says_that_the_file_is_damaged)
 Test(state_dir, what_is_read_is_durable)
 {
     struct stopping_disk stopping;
-    stopping_disk_init(&stopping, disk, 5); /* Open, truncate, write, sync, rename: and no sync of the directory. */
+    /* A look at the old one; then open, truncate, write, sync, rename: and no sync of the directory. */
+    stopping_disk_init(&stopping, disk, 6);
     cr_assert_eq(state_dir_switch(&stopping.base, DIR, COPY), ERR_IO);
     expect_current(COPY, true);
     sim_disk_crash_losing_all(sim);
+    expect_current(COPY, true);
+}
+
+/* What an earlier version wrote. */
+static void put_v1(const char *name, bool fresh)
+{
+    uint8_t bytes[80] = {'H', 'F', 'D', '1', fresh, (uint8_t)strlen(name)};
+    struct disk_file *file;
+    memcpy(bytes + 8, name, strlen(name));
+    put_u64(bytes + 72, XXH3_64bits(bytes, 72));
+    cr_assert_eq(disk->ops->open(disk, DIR "/current", DISK_CREATE, &file), 0);
+    cr_assert_eq(disk->ops->truncate(file, 0), 0);
+    cr_assert_eq(disk->ops->write(file, 0, bytes, sizeof bytes), 0);
+    disk->ops->close(file);
+}
+
+Test(state_dir, reads_what_an_earlier_version_wrote)
+{
+    struct state_dir current;
+    put_v1(COPY, true);
+    expect_current(COPY, true);
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    expect_current("state", false);
+    put_dir(DIR "/" COPY);
+    put_v1(COPY, true);
+    cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
+    cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
+    expect_current(COPY, false);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", 100, 1), 0);
+    put_v1(COPY, false);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", 20, 1), 0);
+    cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), ERR_CORRUPT);
+}
+
+Test(state_dir, a_copy_that_is_no_good_gives_its_place_back)
+{
+    struct state_dir current;
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    expect_current("state", false);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    sim_disk_crash_losing_all(sim);
+    expect_current("state", false);
+    cr_assert(has_dir(DIR "/state"));
+    cr_assert_eq(disk->ops->remove_dir(disk, DIR "/" COPY), ERR_NOT_FOUND);
+
+    put_dir(DIR "/" COPY);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
+    cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    expect_current(COPY, false);
+    cr_assert(has_dir(DIR "/" COPY), "it is the state now");
+
+    put_dir(DIR "/incoming-3-00000000000000bb");
+    cr_assert_eq(state_dir_switch(disk, DIR, "incoming-3-00000000000000bb"), 0);
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    expect_current(COPY, false);
+    cr_assert(has_dir(DIR "/" COPY));
+}
+
+/* Some of the old state has gone when it ends: the copy is all that there is. */
+Test(state_dir, there_is_no_way_back_from_where_the_old_state_was_being_removed)
+{
+    for (uint64_t operations = 8; operations < 16; operations++) {
+        struct state_dir current;
+        struct stopping_disk stopping;
+        make_disk();
+        cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+        cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
+        stopping_disk_init(&stopping, disk, operations);
+        cr_assert_eq(state_dir_settle(&stopping.base, DIR, &current), ERR_IO);
+        cr_assert_eq(state_dir_return(disk, DIR), 0);
+        expect_current(COPY, false);
+        cr_assert(has_dir(DIR "/" COPY));
+    }
+}
+
+Test(state_dir, a_copy_that_could_not_be_settled_can_be_kept)
+{
+    cr_assert_eq(state_dir_keep(disk, DIR), 0);
+    expect_current("state", false);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_keep(disk, DIR), 0);
+    sim_disk_crash_losing_all(sim);
+    expect_current(COPY, false);
+    cr_assert(has_dir(DIR "/" COPY) && has_dir(DIR "/state"));
+}
+
+Test(state_dir, settles_on_a_full_disk_which_makes_room)
+{
+    struct state_dir current;
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
+    sim_disk_set_capacity(sim, sim_disk_used(sim) + 100);
+    cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
+    expect_current(COPY, false);
+    cr_assert_eq(disk->ops->remove_dir(disk, DIR "/state"), ERR_NOT_FOUND);
+}
+
+Test(state_dir, a_damaged_file_is_made_anew_with_what_is_there)
+{
+    struct state_dir current;
+    cr_assert_eq(state_dir_mend(disk, DIR), 0);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", 9, 1), 0);
+    cr_assert_eq(state_dir_return(disk, DIR), ERR_CORRUPT);
+    cr_assert_eq(state_dir_mend(disk, DIR), 0);
+    sim_disk_crash_losing_all(sim);
+    expect_current("state", false);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
+    cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", 9, 1), 0);
+    cr_assert_eq(state_dir_mend(disk, DIR), 0);
+    expect_current(COPY, false);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/current", 9, 1), 0);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0, "what it said does not matter then");
     expect_current(COPY, true);
 }
 

@@ -75,6 +75,10 @@ static void wire_drop(struct wire *wire)
 static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
 {
     struct three_node *node = arg;
+    if (to > THREE) { /* A member that has never been started. */
+        frame_out_done(frame);
+        return false;
+    }
     struct wire *wire = &node->three->wires[node->id - 1][to - 1];
     bool taken = wire->connected && !wire->full;
     if (taken) {

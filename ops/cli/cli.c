@@ -43,6 +43,7 @@ int cli_option(struct cli *cli, int option, const char *help)
         uint64_t seconds = 0;
         int exit_code = cli_number("--timeout", optarg, 1, TIMEOUT_SECONDS_MAX, &seconds);
         cli->timeout_ms = exit_code == 0 ? seconds * 1000 : cli->timeout_ms;
+        cli->timeout_given = cli->timeout_given || exit_code == 0;
         return exit_code;
     }
     case 'h':

@@ -4,6 +4,7 @@
 #define HOLDFAST_OPS_CLI_CLI_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "rpc/client/hf.h"
@@ -20,6 +21,7 @@ struct cli_notice {
 struct cli {
     const char *servers;
     uint64_t timeout_ms;
+    bool timeout_given;        /* By --timeout, rather than by default. */
     struct cli_notice *notice; /* Borrowed. */
 };
 

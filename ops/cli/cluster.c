@@ -1,4 +1,4 @@
-/* holdfast cluster status: what every node says of itself; transfer is in a file of its own. */
+/* holdfast cluster status: what every node says of itself; the other commands are in files of their own. */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,17 +10,32 @@
 
 #define NODES_MAX 32u
 #define NODE_TIMEOUT_MS 3000u
+#define ALARMS_MAX 32u
 
 static const char help[] =
-    "Usage: holdfast cluster status | transfer [NODE]\n"
+    "Usage: holdfast cluster status | transfer | add | promote | demote | remove | replace | repair |\n"
+    "       recover ...\n"
     "\n"
-    "transfer hands leadership to another node: see holdfast cluster transfer --help. status:\n"
+    "  status                              see below\n"
+    "  transfer [NODE]                     hands leadership to another node\n"
+    "  add NODE --peer HOST:PORT           makes a node a member, without a vote\n"
+    "  promote NODE, demote NODE           gives a member a vote, and takes it away\n"
+    "  remove NODE                         a node is no member any more\n"
+    "  replace OLD NEW --peer HOST:PORT    all of that, for a new node in place of an old one\n"
+    "  repair NODE                         a node throws its data away and fetches the leader's\n"
+    "  recover --accept-loss --data DIR    a stopped survivor goes on alone when the majority is gone for good\n"
+    "\n"
+    "Each of them has a --help of its own. status:\n"
     "\n"
     "Asks every server of --servers, and the members that they name, and prints a row for each: its id, role, term, "
     "the\n"
     "last committed and applied entry, the entries in its log, that of its last checkpoint, and how many entries it\n"
     "replayed when it started, and what an operator should know of it. A member that does not answer is shown as the\n"
-    "others see it. Above them: who leads, how many sessions are open, and why new messages are refused, if they are.\n"
+    "others see it. Above them: who leads, how many sessions are open, why new messages are refused, if they are, and "
+    "what\n"
+    "needs an operator. A \"learner\" follows and does not vote; a node that is \"joining\" or \"repairing\" "
+    "fetches a copy of\n"
+    "the state before it does anything else.\n"
     "Exits with 3 when no node answers, or none knows a leader.\n"
     "\n"
     "Example: holdfast --servers node1:7470,node2:7470,node3:7470 cluster status\n";
@@ -35,6 +50,7 @@ struct node_row {
     char version[32];
     char detail[128];
     char refusing[160];
+    char zone[64];
     struct client_cluster info; /* Its pointers are void. */
     struct status *status;
     struct hf_client *client; /* That asks it. */
@@ -47,6 +63,9 @@ struct status {
     size_t asking; /* Rows that have not ended. */
     uv_loop_t loop;
     uint64_t timeout_ms; /* For one answer. */
+    char alarms[ALARMS_MAX][400];
+    size_t alarms_len;
+    bool zones; /* Some are known: they are shown. */
 };
 
 static struct node_row *row_by_id(struct status *status, uint64_t id)
@@ -79,8 +98,28 @@ static void member_note(struct status *status, const struct client_member *membe
     if (row->detail[0] == '\0') {
         snprintf(row->detail, sizeof row->detail, "%s", member->detail);
     }
+    if (row->detail[0] == '\0' && row->address[0] == '\0' && member->client_address[0] == '\0') {
+        snprintf(row->detail, sizeof row->detail, "not heard of yet at %.90s", member->peer_address);
+    }
     if (row->address[0] == '\0') {
         snprintf(row->address, sizeof row->address, "%s", member->client_address);
+    }
+    if (member->zone[0] != '\0') {
+        snprintf(row->zone, sizeof row->zone, "%s", member->zone);
+    }
+}
+
+/* The leader knows those of others, too: each is shown once. */
+static void alarms_note(struct status *status, const struct client_cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->alarms_len; i++) {
+        bool known = false;
+        for (size_t j = 0; j < status->alarms_len; j++) {
+            known = known || strncmp(status->alarms[j], cluster->alarms[i], sizeof status->alarms[j] - 1) == 0;
+        }
+        if (!known && status->alarms_len < ALARMS_MAX) {
+            snprintf(status->alarms[status->alarms_len++], sizeof status->alarms[0], "%s", cluster->alarms[i]);
+        }
     }
 }
 
@@ -104,13 +143,15 @@ static void cluster_note(struct status *status, struct node_row *row, const stru
     snprintf(row->cluster, sizeof row->cluster, "%s", cluster->cluster);
     snprintf(row->version, sizeof row->version, "%s", cluster->version);
     snprintf(row->refusing, sizeof row->refusing, "%s", cluster->refusing);
-    row->role[0] = '\0';
+    snprintf(row->role, sizeof row->role, "removed"); /* Unless it finds itself among the members. */
     row->detail[0] = '\0';
+    alarms_note(status, cluster);
     for (size_t i = 0; i < cluster->members_len; i++) {
         const struct client_member *member = &cluster->members[i];
         if (member->id == cluster->node) {
             snprintf(row->role, sizeof row->role, "%s", member->role);
             snprintf(row->detail, sizeof row->detail, "%s", member->detail);
+            snprintf(row->zone, sizeof row->zone, "%s", member->zone);
         } else {
             member_note(status, member);
         }
@@ -210,13 +251,17 @@ static void row_print(const struct node_row *row)
     if (row->id != 0) {
         snprintf(id, sizeof id, "%llu", (unsigned long long)row->id);
     }
+    char zone[80] = "";
+    if (row->status != NULL && row->status->zones) {
+        snprintf(zone, sizeof zone, " %-10s", row->zone[0] != '\0' ? row->zone : "-");
+    }
     if (!row->answered) {
-        printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", id, row->address, "unreachable", "-", "-", "-",
-               log, "-", "-", row->detail);
+        printf("%4s  %-22s %-11s%s %6s %10s %10s %21s %10s %9s  %s\n", id, row->address, "unreachable", zone, "-", "-",
+               "-", log, "-", "-", row->detail);
         return;
     }
     snprintf(log, sizeof log, "%llu-%llu", (unsigned long long)info->log_first, (unsigned long long)info->log_last);
-    printf("%4s  %-22s %-11s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", id, row->address, row->role,
+    printf("%4s  %-22s %-11s%s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", id, row->address, row->role, zone,
            (unsigned long long)info->term, (unsigned long long)info->commit_index,
            (unsigned long long)info->applied_index, log, (unsigned long long)info->checkpoint_index,
            (unsigned long long)info->entries_replayed, row->detail);
@@ -267,8 +312,14 @@ static int status_print(struct status *status)
             printf("node %llu says: %s\n", (unsigned long long)row->id, row->refusing);
         }
     }
-    printf("%4s  %-22s %-11s %6s %10s %10s %21s %10s %9s  %s\n", "NODE", "ADDRESS", "ROLE", "TERM", "COMMIT", "APPLIED",
-           "LOG", "CHECKPOINT", "REPLAYED", "DETAIL");
+    for (size_t i = 0; i < status->alarms_len; i++) {
+        printf("alarm: %s\n", status->alarms[i]);
+    }
+    for (size_t i = 0; i < status->len; i++) {
+        status->zones = status->zones || status->rows[i].zone[0] != '\0';
+    }
+    printf("%4s  %-22s %-11s%s %6s %10s %10s %21s %10s %9s  %s\n", "NODE", "ADDRESS", "ROLE",
+           status->zones ? " ZONE      " : "", "TERM", "COMMIT", "APPLIED", "LOG", "CHECKPOINT", "REPLAYED", "DETAIL");
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
         if (!row->answered || row->info.node != 0) {
@@ -314,6 +365,18 @@ int cmd_cluster(struct cli *cli, int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "transfer") == 0) {
         return cmd_cluster_transfer(cli, argc - 1, argv + 1);
     }
+    if (argc > 1 && strcmp(argv[1], "replace") == 0) {
+        return cmd_cluster_replace(cli, argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "recover") == 0) {
+        return cmd_cluster_recover(cli, argc - 1, argv + 1);
+    }
+    static const char *const members[] = {"add", "promote", "demote", "remove", "repair"};
+    for (size_t i = 0; argc > 1 && i < sizeof members / sizeof members[0]; i++) {
+        if (strcmp(argv[1], members[i]) == 0) {
+            return cmd_cluster_member(cli, argc - 1, argv + 1);
+        }
+    }
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = cli_option(cli, option, help);
@@ -322,7 +385,7 @@ int cmd_cluster(struct cli *cli, int argc, char **argv)
         }
     }
     if (argc - optind != 1 || strcmp(argv[optind], "status") != 0) {
-        return cli_usage("cluster: status or transfer?", help);
+        return cli_usage("cluster: status, transfer, add, promote, demote, remove, replace, repair or recover?", help);
     }
     return status_run(cli);
 }

@@ -12,6 +12,11 @@ int cmd_consume(struct cli *cli, int argc, char **argv);
 int cmd_browse(struct cli *cli, int argc, char **argv);
 int cmd_cluster(struct cli *cli, int argc, char **argv);
 int cmd_cluster_transfer(struct cli *cli, int argc, char **argv);
+/* add, promote, demote, remove, repair. */
+int cmd_cluster_member(struct cli *cli, int argc, char **argv);
+int cmd_cluster_replace(struct cli *cli, int argc, char **argv);
+/* For a stopped node; needs no cluster. */
+int cmd_cluster_recover(struct cli *cli, int argc, char **argv);
 int cmd_bench(struct cli *cli, int argc, char **argv);
 int cmd_version(struct cli *cli, int argc, char **argv);
 /* Reads a stopped node's log; needs no cluster. */

@@ -10,21 +10,24 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "consensus/driver_recover.h"
 #include "consensus/log.h"
 #include "consensus/log_inspect.h"
 #include "read_only_disk.h"
 
-static const char log_help[] = "Usage: holdfast log verify DIR\n"
-                               "       holdfast log dump DIR [--from INDEX] [--to INDEX]\n"
-                               "\n"
-                               "Reads the log of a node that is not running, and changes nothing.\n"
-                               "DIR is the node's data directory, or the directory of one shard's log in it.\n"
-                               "\n"
-                               "  verify   checks every record, and says which segments there are\n"
-                               "  dump     prints a line for each record: file, offset, index, term, type, length\n"
-                               "\n"
-                               "Exit: 0 all is well, 1 damaged (file and offset are printed), 2 wrong usage,\n"
-                               "3 it could not be checked, for example because a node uses the directory.\n";
+static const char log_help[] =
+    "Usage: holdfast log verify DIR\n"
+    "       holdfast log dump DIR [--from INDEX] [--to INDEX]\n"
+    "\n"
+    "Reads the log of a node that is not running, and changes nothing.\n"
+    "DIR is the node's data directory, or the directory of one shard's log in it.\n"
+    "\n"
+    "  verify   checks every record, and says which segments there are\n"
+    "  dump     prints a line for each record: file, offset, index, term, type, length; of a forced recovery\n"
+    "           (holdfast cluster recover) also what it says\n"
+    "\n"
+    "Exit: 0 all is well, 1 damaged (file and offset are printed), 2 wrong usage,\n"
+    "3 it could not be checked, for example because a node uses the directory.\n";
 
 struct log_view {
     struct read_only_disk disk;
@@ -105,10 +108,20 @@ static const char *type_name(int type)
 static void print_record(void *arg, const struct log_inspect_record *record)
 {
     const struct log_view *view = arg;
-    if (record->index >= view->from && record->index <= view->to) {
-        printf("%s %" PRIu64 " index %" PRIu64 " term %" PRIu64 " %s %" PRIu32 " bytes\n", record->file, record->offset,
-               record->index, record->term, type_name(record->type), record->len);
+    const char *text = "";
+    size_t text_len = 0;
+    if (record->index < view->from || record->index > view->to) {
+        return;
     }
+    if (record->type == LOG_ENTRY_CHANGE) {
+        text_len = driver_recover_text(record->payload, record->len, &text);
+    }
+    printf("%s %" PRIu64 " index %" PRIu64 " term %" PRIu64 " %s %" PRIu32 " bytes%s", record->file, record->offset,
+           record->index, record->term, type_name(record->type), record->len, text_len > 0 ? ": " : "");
+    for (size_t i = 0; i < text_len; i++) {
+        (void)putchar((unsigned char)text[i] >= 0x20 && text[i] != 0x7f ? text[i] : ' ');
+    }
+    (void)putchar('\n');
 }
 
 static int report_result(int err, const char *dir, const struct log_inspect_report *report)

@@ -36,10 +36,30 @@
     X(SKIP_RUN_CHECK, "machine: a NodeLost for an earlier run is carried out")                         \
     X(SKIP_ATTEMPT_CHECK, "machine: an overtaken attachment displaces the later one")                  \
     X(SKIP_FAILED_CHECK, "machine: a named publish behind a refused one is carried out")               \
+    X(DIVERGE, "machine: the first message of a publish counts as repeated; fired once, on one replica alone") \
+    X(DIVERGE_QUIETLY, "machine: the last message of a publish is lost; fired once, on one replica alone")  \
     X(SKIP_RESEND, "gateway: unanswered commands are not sent again to a new leader")                  \
     X(SKIP_REPLY_MATCH, "gateway: a reply is matched without its attachment")                          \
     X(SKIP_READ_APPLY, "gateway: a read does not wait until its index is applied")                     \
-    X(SKIP_REDELIVERY, "gateway: what an earlier connection may not have seen is not sent again")
+    X(SKIP_REDELIVERY, "gateway: what an earlier connection may not have seen is not sent again")      \
+    X(SKIP_META_SETTLE, "consensus: term and vote that were read are not synced")                      \
+    X(SKIP_LOG_SETTLE, "consensus: the last batch that was read is not synced")                        \
+    X(SKIP_DIR_SYNC, "consensus: the name of a new segment is not synced")                             \
+    X(SKIP_LOG_CHECKSUM, "consensus: the checksums of records are not compared")                       \
+    X(SKIP_WATERMARK, "consensus: a log may end before what was acknowledged")                         \
+    X(SKIP_BATCH_SYNCED, "consensus: what follows damage does not say that it was synced")             \
+    X(SKIP_APPLY_STORED, "consensus: entries are applied that are not on the disk here")               \
+    X(SKIP_RECONCILE, "consensus: log and checkpoint need not fit each other")                         \
+    X(SKIP_HOLD, "consensus: no log is kept for a copy on its way")                                    \
+    X(SKIP_ROW_CHECKSUM, "machine: the checksums of rows are not compared")                            \
+    X(SKIP_CREDIT, "machine: consumers are given more than their credit")                              \
+    X(SKIP_LEASE_START, "machine: the lease of a session that is detached does not begin")             \
+    X(SKIP_TIME_SLEW, "gateway: log time follows the wall clock")                                      \
+    X(SKIP_CHECKPOINT_WAIT, "checkpoint: the log before one is dropped before that is stored")         \
+    X(SKIP_LACKS, "rebuild: a copy takes the place of what has caught up")                             \
+    X(SKIP_PART_CHECKSUM, "rebuild: the checksums of parts are not compared")                          \
+    X(SKIP_COPY_SYNC, "rebuild: fetched files are not synced before they count")                       \
+    X(SKIP_SWITCH_SYNC, "rebuild: which directory holds the state is not synced")
 /* clang-format on */
 
 enum fault {

@@ -75,6 +75,37 @@ int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeo
     return ask_add(core, &ask, "", timeout_ms);
 }
 
+int client_core_change_member(struct client_core *core, enum client_change change, uint64_t node, const char *address,
+                              uint64_t timeout_ms, client_query_cb cb, void *arg)
+{
+    static const int kinds[] = {
+        [CLIENT_ADD_MEMBER] = HOLDFAST__QUERY__KIND__ADD_MEMBER,
+        [CLIENT_PROMOTE_MEMBER] = HOLDFAST__QUERY__KIND__PROMOTE_MEMBER,
+        [CLIENT_DEMOTE_MEMBER] = HOLDFAST__QUERY__KIND__DEMOTE_MEMBER,
+        [CLIENT_REMOVE_MEMBER] = HOLDFAST__QUERY__KIND__REMOVE_MEMBER,
+        [CLIENT_REPAIR_MEMBER] = HOLDFAST__QUERY__KIND__REPAIR_MEMBER,
+    };
+    CHECK((size_t)change < ARRAY_LEN(kinds));
+    struct client_ask ask = {.kind = kinds[change], .node = node, .cb = cb, .arg = arg};
+    const char *name = change == CLIENT_ADD_MEMBER && address != NULL ? address : "";
+    if (node == 0 || strlen(name) > ADDRESS_LEN_MAX) {
+        return ERR_INVALID;
+    }
+    return ask_add(core, &ask, name, timeout_ms);
+}
+
+/* Asked twice, they could undo what has come of the first time. */
+static bool ask_once(const struct client_ask *ask)
+{
+    return ask->kind == HOLDFAST__QUERY__KIND__TRANSFER || ask->kind == HOLDFAST__QUERY__KIND__REPAIR_MEMBER;
+}
+
+static bool ask_changes(const struct client_ask *ask)
+{
+    return ask->kind == HOLDFAST__QUERY__KIND__ADD_MEMBER || ask->kind == HOLDFAST__QUERY__KIND__PROMOTE_MEMBER ||
+           ask->kind == HOLDFAST__QUERY__KIND__DEMOTE_MEMBER || ask->kind == HOLDFAST__QUERY__KIND__REMOVE_MEMBER;
+}
+
 int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg)
 {
     struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__CLUSTER, .cb = cb, .arg = arg};
@@ -88,8 +119,10 @@ static int ask_send(struct client_core *core, struct client_ask *ask)
     query.id = ask->id;
     query.kind = (Holdfast__Query__Kind)ask->kind;
     bool listing = ask->kind == HOLDFAST__QUERY__KIND__QUEUES;
+    bool adding = ask->kind == HOLDFAST__QUERY__KIND__ADD_MEMBER;
     query.after = listing ? ask->name : query.after;
-    query.queue = listing ? query.queue : ask->name;
+    query.queue = listing || adding ? query.queue : ask->name;
+    query.address = adding ? ask->name : query.address;
     query.position = ask->position;
     query.max = ask->max;
     query.node = ask->node;
@@ -98,6 +131,7 @@ static int ask_send(struct client_core *core, struct client_ask *ask)
     if (err == 0) {
         client_connection_send(core, &frame);
         ask->sent = true;
+        ask->tried = true;
     }
     return err;
 }
@@ -210,7 +244,10 @@ static int cluster_read(struct client_core *core, const Holdfast__ClusterInfo *i
                                             .role = member->role,
                                             .connected = member->connected,
                                             .match_index = member->match_index,
-                                            .detail = member->detail};
+                                            .detail = member->detail,
+                                            .voter = member->voter,
+                                            .preferred = member->preferred,
+                                            .zone = member->zone};
     }
     *cluster = (struct client_cluster){.cluster = info->cluster,
                                        .node = info->node,
@@ -228,7 +265,9 @@ static int cluster_read(struct client_core *core, const Holdfast__ClusterInfo *i
                                        .refusing = info->refusing,
                                        .sessions = info->sessions,
                                        .members = members,
-                                       .members_len = info->n_members};
+                                       .members_len = info->n_members,
+                                       .alarms = (const char *const *)info->alarms,
+                                       .alarms_len = info->n_alarms};
     ret_result->cluster = cluster;
     return 0;
 }
@@ -273,13 +312,14 @@ int client_ask_result(struct client_core *core, struct frame *frame)
         return 0;
     }
     int refused = message->error > INT32_MAX ? ERR_INVALID : -(int)message->error;
-    if (refused == ERR_UNAVAILABLE) {
+    if (refused == ERR_UNAVAILABLE && !ask_changes(ask)) {
         ask->sent = false; /* It was not done: another node may. */
         return ERR_UNAVAILABLE;
     }
     struct client_query_result result = {0};
     if (refused != 0) {
         ask_end(core, ask, refused, message->detail[0] != '\0' ? message->detail : err_text(refused), NULL);
+        err = refused == ERR_UNAVAILABLE ? refused : 0; /* The next time another is asked. */
     } else if ((err = result_read(core, ask->kind, message, frame, &result)) == 0) {
         ask_end(core, ask, 0, "", &result);
     }
@@ -307,7 +347,7 @@ static void asks_end(struct client_core *core, struct list_node *dead, int err)
     struct list_node *node;
     while ((node = list_first(dead)) != NULL) {
         struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
-        bool unknown = ask->sent && ask->kind == HOLDFAST__QUERY__KIND__TRANSFER;
+        bool unknown = (ask->sent && ask_once(ask)) || (ask->tried && ask_changes(ask));
         int end_err = unknown ? ERR_OUTCOME_UNKNOWN : err;
         ask_end(core, ask, end_err, unanswered_text(core, end_err, line), NULL);
     }
@@ -320,8 +360,8 @@ void client_ask_unsent(struct client_core *core)
     for (struct list_node *node = core->asks.next, *next; node != &core->asks; node = next) {
         struct client_ask *ask = container_of(node, struct client_ask, node_in_list);
         next = node->next;
-        if (ask->sent && ask->kind == HOLDFAST__QUERY__KIND__TRANSFER) {
-            list_remove(node); /* Asked twice, it could take leadership away from where it has just gone. */
+        if (ask->sent && ask_once(ask)) {
+            list_remove(node);
             list_push_back(&dead, node);
         }
         ask->sent = false;

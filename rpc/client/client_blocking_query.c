@@ -91,3 +91,10 @@ int hf_transfer(struct hf *hf, uint64_t node, uint64_t timeout_ms)
     struct query query = {.call = {.hf = hf}};
     return hf_call_wait(&query.call, client_core_transfer(hf->core, node, timeout_ms, on_query, &query));
 }
+
+int hf_change_member(struct hf *hf, enum client_change change, uint64_t node, const char *address, uint64_t timeout_ms)
+{
+    struct query query = {.call = {.hf = hf}};
+    return hf_call_wait(&query.call,
+                        client_core_change_member(hf->core, change, node, address, timeout_ms, on_query, &query));
+}

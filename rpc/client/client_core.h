@@ -152,6 +152,19 @@ int client_core_query_browse(struct client_core *core, const char *queue, uint64
  * the cluster's status. Never asked twice: ERR_OUTCOME_UNKNOWN when the connection is lost meanwhile. ERR_NOT_FOUND. */
 int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb,
                          void *arg) NODISCARD;
+/* Changes of the membership. Answered when it is done, or was so before; else with why not: ERR_BUSY, not now; ERR_REFUSED,
+ * ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT, not like this; ERR_UNAVAILABLE, nobody could be asked who may decide it, or nobody knows
+ * whether it is done; ERR_OUTCOME_UNKNOWN. To ask again is safe. `node` is to be a member, or is one; `address`, where other nodes
+ * reach it, is for ADD alone (NULL otherwise). REPAIR is answered when it is asked for, and not asked twice. */
+enum client_change {
+    CLIENT_ADD_MEMBER,     /* Follows, and does not vote. */
+    CLIENT_PROMOTE_MEMBER, /* Votes. */
+    CLIENT_DEMOTE_MEMBER,  /* Votes no more. */
+    CLIENT_REMOVE_MEMBER,
+    CLIENT_REPAIR_MEMBER, /* Puts its data aside, and fetches a copy of the leader's. */
+};
+int client_core_change_member(struct client_core *core, enum client_change change, uint64_t node, const char *address,
+                              uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
 /* Of the node that the client is connected to. */
 int client_core_query_cluster(struct client_core *core, uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
 

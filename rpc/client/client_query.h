@@ -40,6 +40,9 @@ struct client_member {
     bool connected;
     uint64_t match_index; /* Known to the leader only; else 0. */
     const char *detail;
+    bool voter;
+    bool preferred;   /* Its operator would have it lead. */
+    const char *zone; /* "" when not known. */
 };
 
 /* A node, and how it sees the others. */
@@ -61,6 +64,8 @@ struct client_cluster {
     uint64_t sessions;    /* Open ones, in the whole cluster. */
     const struct client_member *members;
     size_t members_len;
+    const char *const *alarms; /* What needs an operator, as the node knows. */
+    size_t alarms_len;
 };
 
 struct client_query_result {

@@ -91,11 +91,12 @@ struct client_ask {
     struct list_node node_in_list;
     uint64_t id;
     int kind;                    /* Holdfast__Query__Kind. */
-    char name[NAME_LEN_MAX + 1]; /* Of a queue: asked about, or listed after. */
+    char name[NAME_LEN_MAX + 1]; /* Of a queue: asked about, or listed after. Or the address of a node. */
     uint64_t position;
     uint32_t max;
     uint64_t node;
-    bool sent; /* On this connection. */
+    bool sent;  /* On this connection. */
+    bool tried; /* On any. */
     uint64_t deadline_ms;
     client_query_cb cb;
     void *arg;

@@ -209,4 +209,8 @@ int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const
  * hf_cluster() shows what comes of it. ERR_NOT_FOUND: no such member. ERR_OUTCOME_UNKNOWN: the connection was lost. */
 int hf_transfer(struct hf *hf, uint64_t node, uint64_t timeout_ms) NODISCARD;
 
+/* Changes the membership: see client_core_change_member(). Returns when it is done. */
+int hf_change_member(struct hf *hf, enum client_change change, uint64_t node, const char *address,
+                     uint64_t timeout_ms) NODISCARD;
+
 #endif

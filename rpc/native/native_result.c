@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "rpc/address.h"
 #include "rpc/native/native_bodies.h"
 #include "rpc/native/native_limit.h"
 
@@ -54,6 +56,24 @@ bool native_question_reads(const struct native_question *question)
            question->kind == HOLDFAST__QUERY__KIND__BROWSE;
 }
 
+bool native_question_changes(const struct native_question *question, enum gateway_change_kind *ret_kind)
+{
+    switch (question->kind) {
+    case HOLDFAST__QUERY__KIND__ADD_MEMBER: *ret_kind = GATEWAY_ADD; return true;
+    case HOLDFAST__QUERY__KIND__PROMOTE_MEMBER: *ret_kind = GATEWAY_PROMOTE; return true;
+    case HOLDFAST__QUERY__KIND__DEMOTE_MEMBER: *ret_kind = GATEWAY_DEMOTE; return true;
+    case HOLDFAST__QUERY__KIND__REMOVE_MEMBER: *ret_kind = GATEWAY_REMOVE; return true;
+    default: return false;
+    }
+}
+
+static bool address_is_sound(const char *text)
+{
+    struct address address;
+    return strlen(text) <= ADDRESS_LEN_MAX && bytes_are_utf8(text, strlen(text)) &&
+           address_parse(text, &address) == 0 && address.port_number != 0;
+}
+
 int native_question_of(const Holdfast__Query *query, struct native_question *ret_question)
 {
     struct native_question question = {
@@ -63,8 +83,14 @@ int native_question_of(const Holdfast__Query *query, struct native_question *ret
         .max = query->max,
         .node = query->node,
         .name = "",
+        .address = "",
     };
     int err = 0;
+    if (question.kind == HOLDFAST__QUERY__KIND__ADD_MEMBER) {
+        bool sound = address_is_sound(query->address);
+        question.address = sound ? query->address : "";
+        err = sound ? 0 : ERR_INVALID;
+    }
     if (native_question_reads(&question)) {
         bool all = question.kind == HOLDFAST__QUERY__KIND__QUEUES;
         question.name = all ? query->after : query->queue;
@@ -165,6 +191,9 @@ static int cluster_collect(const struct gateway_status *status, struct collector
         members[i].connected = status->members[i].connected;
         members[i].match_index = status->members[i].match_index;
         members[i].detail = text(status->members[i].detail);
+        members[i].voter = status->members[i].voter;
+        members[i].zone = text(status->members[i].zone);
+        members[i].preferred = status->members[i].preferred;
         pointers[i] = &members[i];
     }
     Holdfast__ClusterInfo info = HOLDFAST__CLUSTER_INFO__INIT;
@@ -185,6 +214,13 @@ static int cluster_collect(const struct gateway_status *status, struct collector
     info.sessions = status->sessions;
     info.members = pointers;
     info.n_members = status->members_len;
+    char *alarms[GATEWAY_ALARMS_MAX];
+    CHECK(status->alarms_len <= GATEWAY_ALARMS_MAX);
+    for (unsigned i = 0; i < status->alarms_len; i++) {
+        alarms[i] = text(status->alarms[i]);
+    }
+    info.alarms = alarms;
+    info.n_alarms = status->alarms_len;
     return native_frame_append(&collector->header, RESULT_CLUSTER_FIELD, &info.base);
 }
 
@@ -204,6 +240,7 @@ static int collect(struct gateway *gateway, const struct native_question *questi
     case HOLDFAST__QUERY__KIND__QUEUE: return queue_collect(gateway, question->name, collector);
     case HOLDFAST__QUERY__KIND__BROWSE: return browse_collect(gateway, question, collector, ret_more);
     case HOLDFAST__QUERY__KIND__TRANSFER: return gateway->ops->transfer(gateway, question->node);
+    case HOLDFAST__QUERY__KIND__REPAIR_MEMBER: return gateway->ops->repair(gateway, question->node);
     default: return ERR_INVALID;
     }
 }
@@ -213,6 +250,12 @@ static const char *detail_of(const struct native_question *question, int err)
 {
     if (err == ERR_NOT_FOUND) {
         return native_question_reads(question) ? "there is no such queue" : "there is no such member";
+    }
+    if (err == ERR_REFUSED && question->kind == HOLDFAST__QUERY__KIND__REPAIR_MEMBER) {
+        return "its data is needed: the other voters that can be reached are no majority";
+    }
+    if (err == ERR_INVALID && question->kind == HOLDFAST__QUERY__KIND__ADD_MEMBER) {
+        return "the address is not host:port";
     }
     return err == ERR_INVALID ? "a kind of query that this node does not know" : err_text(err);
 }
@@ -262,4 +305,13 @@ int native_result_make(struct gateway *gateway, const struct native_question *qu
     free(collector.bodies);
     bytes_done(&collector.header);
     return made;
+}
+
+int native_result_plain(uint64_t id, int err, const char *detail, struct frame_out *ret_frame)
+{
+    Holdfast__QueryResult result = HOLDFAST__QUERY_RESULT__INIT;
+    result.id = id;
+    result.error = (uint32_t)-err;
+    result.detail = text(detail);
+    return native_frame_encode(FRAME_QUERY_RESULT, &result.base, NULL, 0, ret_frame);
 }

@@ -26,13 +26,18 @@ struct native_question {
     uint64_t position;
     uint32_t max;
     uint64_t node;
-    const char *name; /* Of the queue, or after which others are wanted; "" for none. */
+    const char *name;    /* Of the queue, or after which others are wanted; "" for none. */
+    const char *address; /* Of the node that is to be a member: host:port. */
 };
 
 /* Whether the gateway's replica must be current for the answer. */
 bool native_question_reads(const struct native_question *question);
 
-/* What `query` asks; borrows from it. ERR_NAME, ERR_UTF8: what it names is no name; all but that is there. */
+/* Whether it asks for a change of the membership, which is answered when that is done; which one, then. */
+bool native_question_changes(const struct native_question *question, enum gateway_change_kind *ret_kind);
+
+/* What `query` asks; borrows from it. ERR_NAME, ERR_UTF8: what it names is no name. ERR_INVALID: an address is not host:port. All
+ * but that is there. */
 int native_question_of(const Holdfast__Query *query, struct native_question *ret_question) NODISCARD;
 
 /* The most that the answer to a question may take, about. */
@@ -42,5 +47,8 @@ size_t native_result_len_max(const struct gateway *gateway, const struct native_
  * result. ERR_NOMEM, ERR_TOO_BIG. */
 int native_result_make(struct gateway *gateway, const struct native_question *question, int err,
                        struct frame_out *ret_frame) NODISCARD;
+
+/* The same to one that has nothing but an error, or 0, and a line about it for an answer. */
+int native_result_plain(uint64_t id, int err, const char *detail, struct frame_out *ret_frame) NODISCARD;
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "rpc/native/native_hash.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_session_private.h"
 
@@ -163,9 +164,10 @@ static bool take_command(struct native_session *session, const struct frame *fra
     }
     uint64_t limit = native_limit_of(session->gateway->body_len_max);
     bool over = native_limit_exceeded(command.command, frame->body.len, limit);
-    int err = session->gateway->ops->submit(session->link, command.number, command.answered,
-                                            over ? native_limit_refused() : command.command,
-                                            over ? (struct slice){0} : frame->body);
+    bool damaged = !over && !native_hash_matches(command.command, frame->body);
+    struct slice taken = over ? native_limit_refused() : damaged ? native_hash_refused() : command.command;
+    int err = session->gateway->ops->submit(session->link, command.number, command.answered, taken,
+                                            over || damaged ? (struct slice){0} : frame->body);
     if (err == ERR_BUSY) {
         return false;
     }
@@ -181,6 +183,24 @@ static bool take_command(struct native_session *session, const struct frame *fra
     return true;
 }
 
+/* What is wrong with it is its answer. */
+static int answer_at_once(struct native_session *session, const struct native_question *question, int fault)
+{
+    struct frame_out answer;
+    int err = native_result_make(session->gateway, question, fault, &answer);
+    if (err == 0) {
+        session->host.send(session->host.arg, &answer);
+    }
+    return err;
+}
+
+static int take_change(struct native_session *session, const struct native_question *question,
+                       enum gateway_change_kind kind)
+{
+    int err = native_changes_add(&session->changes, question, kind);
+    return err == ERR_BUSY ? answer_at_once(session, question, err) : err;
+}
+
 /* Whether it was taken. When as many wait as may, this one waits as a frame. */
 static bool take_query(struct native_session *session, const struct frame *frame)
 {
@@ -189,6 +209,7 @@ static bool take_query(struct native_session *session, const struct frame *frame
         return true;
     }
     struct native_question question;
+    enum gateway_change_kind kind;
     int fault = native_question_of(query, &question);
     int err;
     if (fault == 0 && native_question_reads(&question)) {
@@ -196,12 +217,10 @@ static bool take_query(struct native_session *session, const struct frame *frame
         if (err == ERR_BUSY) {
             return false;
         }
+    } else if (fault == 0 && native_question_changes(&question, &kind)) {
+        err = take_change(session, &question, kind);
     } else {
-        struct frame_out answer;
-        err = native_result_make(session->gateway, &question, fault, &answer);
-        if (err == 0) {
-            session->host.send(session->host.arg, &answer);
-        }
+        err = answer_at_once(session, &question, fault);
     }
     if (err != 0) {
         session_goodbye(session, err, NULL, "Query: %s", err_text(err));
@@ -353,6 +372,10 @@ int native_session_new(struct gateway *gateway, const struct native_session_host
     session->queries.answer = session_query_answer;
     session->queries.takes = session_query_takes;
     session->queries.answered = session_queries_answered;
+    native_changes_init(&session->changes, gateway);
+    session->changes.arg = session;
+    session->changes.answer = session_query_answer;
+    session->changes.failed = session_change_failed;
     *ret_session = session;
     return 0;
 }
@@ -395,6 +418,7 @@ void native_session_free(struct native_session *session)
     }
     session_waiting_drop(session);
     native_queries_done(&session->queries);
+    native_changes_done(&session->changes);
     free(session->client);
     native_outbox_done(&session->outbox);
     arena_done(&session->arena);

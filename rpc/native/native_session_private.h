@@ -5,6 +5,7 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/limits.h"
+#include "rpc/native/native_change.h"
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_outbox.h"
 #include "rpc/native/native_query.h"
@@ -30,6 +31,7 @@ struct native_session {
     struct arena arena;        /* Empty between two frames. */
     struct native_outbox outbox;
     struct native_queries queries;
+    struct native_changes changes;
     /* A bit for each number that can be unanswered: whether its command was over the limit. */
     uint8_t over_limit[SESSION_WINDOW_MAX / 8];
     struct frame *waiting; /* A ring of SESSION_WAITING_MAX, or NULL. */
@@ -57,6 +59,8 @@ bool session_takes(struct native_session *session, size_t len);
 bool session_query_takes(void *arg, size_t len);
 void session_query_answer(void *arg, struct frame_out *frame);
 void session_queries_answered(void *arg, int err);
+/* And of its changes. */
+void session_change_failed(void *arg, int err);
 
 /* native_session.c */
 

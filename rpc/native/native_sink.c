@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/base/check.h"
+#include "rpc/native/native_hash.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_session_private.h"
 
@@ -13,6 +14,7 @@ void session_over(struct native_session *session)
     session->state = SESSION_OVER;
     session_waiting_drop(session);
     native_queries_done(&session->queries);
+    native_changes_done(&session->changes);
     session->host.close(session->host.arg);
 }
 
@@ -113,6 +115,9 @@ static void on_reply(void *arg, const struct gateway_reply *reply)
     if (reply->error == (uint32_t)-ERR_TOO_BIG && over_limit_get(session, reply->number)) {
         native_limit_text(session->gateway->body_len_max, words); /* The machine does not know this node's limit. */
         answer.detail = words;
+    }
+    if (reply->error == (uint32_t)-ERR_CHECKSUM) {
+        answer.detail = NATIVE_HASH_TEXT; /* Whether the machine found it, or this node. */
     }
     if (native_outbox_reply(&session->outbox, &answer) != 0) {
         session_over(session);
@@ -216,4 +221,10 @@ void session_queries_answered(void *arg, int err)
     } else {
         session_go_on(session, SESSION_BLOCKED_BY_QUERIES);
     }
+}
+
+void session_change_failed(void *arg, int err)
+{
+    struct native_session *session = arg;
+    session_goodbye(session, err, NULL, "Query: %s", err_text(err));
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "proto/wire/native.pb-c.h"
@@ -34,10 +35,11 @@ static struct peer_inbound **counting(struct peer *peer, bool bulk)
     return bulk ? &peer->bulk_in : &peer->in;
 }
 
-/* The connection no longer speaks for its peer. */
+/* The connection no longer speaks for its peer, and does not wait to. */
 static void inbound_let_go(struct peer_inbound *inbound)
 {
     inbound->closing = true;
+    peer_run_let_go(inbound);
     struct peer_inbound **counts = inbound->peer != NULL ? counting(inbound->peer, inbound->bulk) : NULL;
     if (counts != NULL && *counts == inbound) {
         *counts = NULL;
@@ -59,8 +61,19 @@ static void inbound_complain(struct peer_links *links, const char *text)
     }
 }
 
-/* Says why, to them and to our people, and closes. */
-static void inbound_refuse(struct peer_inbound *inbound, int err, const char *detail)
+void peer_inbounds_forget(struct peer *peer)
+{
+    LIST_FOR_EACH (node, &peer->links->inbounds) {
+        struct peer_inbound *inbound = container_of(node, struct peer_inbound, node);
+        if (inbound->peer == peer || inbound->rival_of == peer) {
+            peer_inbound_close(inbound);
+            inbound->peer = NULL;
+            inbound->evicted = true;
+        }
+    }
+}
+
+void peer_inbound_refuse(struct peer_inbound *inbound, int err, const char *detail)
 {
     struct peer_links *links = inbound->links;
     char text[PEER_COMPLAINT_LEN_MAX];
@@ -82,16 +95,17 @@ static void inbound_refuse(struct peer_inbound *inbound, int err, const char *de
 }
 
 /* Lets it speak for its peer, in place of an older one. */
-static void inbound_take(struct peer_inbound *inbound, struct peer *peer, bool bulk)
+static void inbound_take(struct peer_inbound *inbound, struct peer *peer)
 {
+    bool bulk = inbound->bulk;
     struct peer_inbound **counts = counting(peer, bulk);
-    if (*counts != NULL) {
+    if (*counts != NULL && *counts != inbound) {
         /* What the older connection still holds was sent before this one was dialled: none of it may come after. */
         peer_inbound_close(*counts);
     }
     *counts = inbound;
     inbound->peer = peer;
-    inbound->bulk = bulk;
+    peer_run_taken(inbound);
     inbound->links->inbound_complaint[0] = '\0';
     stream_established(inbound->stream);
     if (!bulk && peer->state == DIAL_WAITING) {
@@ -101,37 +115,62 @@ static void inbound_take(struct peer_inbound *inbound, struct peer *peer, bool b
     }
 }
 
+void peer_inbound_greet(struct peer_inbound *inbound, struct peer *peer)
+{
+    struct frame_out answer;
+    char detail[NAME_LEN_MAX];
+    const struct peer_identity identity = {.node = peer->id,
+                                           .incarnation = inbound->incarnation,
+                                           .history = {.data = inbound->history, .len = inbound->history_len}};
+    int err = peer_identity_check(inbound->links, &identity, detail, sizeof detail);
+    if (err != 0) {
+        peer_inbound_refuse(inbound, err, detail);
+        return;
+    }
+    err = peer_links_hello(inbound->links, peer->id, inbound->bulk, &answer);
+    if (err == 0) {
+        err = stream_send(inbound->stream, &answer);
+    }
+    if (err != 0) {
+        peer_inbound_refuse(inbound, err, err_text(err));
+        return;
+    }
+    inbound_take(inbound, peer);
+}
+
 static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
 {
     struct peer_links *links = inbound->links;
     struct peer_hello hello;
     struct peer *peer;
     char detail[NAME_LEN_MAX];
+    if (inbound->rival_of != NULL) {
+        peer_inbound_refuse(inbound, ERR_BROKEN, "it does not wait for the answer to its hello");
+        return;
+    }
     arena_reset(&links->arena);
     int err = peer_hello_decode(frame, &links->arena, &hello);
     if (err != 0) {
-        inbound_refuse(inbound, err, "its first frame is not a hello");
+        peer_inbound_refuse(inbound, err, "its first frame is not a hello");
         return;
     }
     err = peer_hello_check(links, &hello, &peer, detail, sizeof detail);
     if (err != 0) {
-        inbound_refuse(inbound, err, detail);
+        peer_inbound_refuse(inbound, err, detail);
         return;
     }
     if (hello.bulk && links->options.bulk_received == NULL) {
-        inbound_refuse(inbound, ERR_REFUSED, "this node takes no connections for what is large");
+        peer_inbound_refuse(inbound, ERR_INVALID, "this node takes no connections for what is large");
         return;
     }
-    struct frame_out answer;
-    err = peer_links_hello(links, peer->id, hello.bulk, &answer);
-    if (err == 0) {
-        err = stream_send(inbound->stream, &answer);
+    inbound->bulk = hello.bulk;
+    inbound->run = hello.run;
+    inbound->incarnation = hello.incarnation;
+    inbound->history_len = hello.history.len;
+    if (hello.history.len > 0) {
+        memcpy(inbound->history, hello.history.data, hello.history.len);
     }
-    if (err != 0) {
-        inbound_refuse(inbound, err, err_text(err));
-        return;
-    }
-    inbound_take(inbound, peer, hello.bulk);
+    peer_run_admit(inbound, peer);
 }
 
 /* Hands a frame on, when it is of a type for this kind of connection. */
@@ -149,6 +188,16 @@ static int frame_hand_on(struct peer_inbound *inbound, const struct frame *frame
     return options->received(options->arg, from, frame);
 }
 
+/* It ends while the links go on: another may speak for its peer. */
+static void inbound_over(struct peer_inbound *inbound)
+{
+    struct peer *peer = inbound->peer;
+    peer_inbound_close(inbound);
+    if (peer != NULL) {
+        peer_run_vacant(peer);
+    }
+}
+
 static void on_frame(void *arg, struct frame *frame)
 {
     struct peer_inbound *inbound = arg;
@@ -162,7 +211,7 @@ static void on_frame(void *arg, struct frame *frame)
             journal_warning(links->options.journal, "peer", "node %llu: a frame of type %u with %zu + %zu bytes: %s",
                             (unsigned long long)inbound->peer->id, frame->type, frame->header.len, frame->body.len,
                             err_text(err));
-            peer_inbound_close(inbound);
+            inbound_over(inbound);
         }
     }
     slice_unref(&frame->header);
@@ -173,14 +222,14 @@ static void on_ended(void *arg, int err, const char *detail)
     struct peer_inbound *inbound = arg;
     struct peer_links *links = inbound->links;
     if (inbound->peer == NULL && err != ERR_CLOSED) {
-        inbound_refuse(inbound, err, detail);
+        peer_inbound_refuse(inbound, err, detail);
         return;
     }
     if (inbound->peer != NULL) {
         journal_info(links->options.journal, "peer", "node %llu: its %sconnection to us ended: %s",
                      (unsigned long long)inbound->peer->id, inbound->bulk ? "bulk " : "", detail);
     }
-    peer_inbound_close(inbound);
+    inbound_over(inbound);
 }
 
 /* Takes a connection off the listener and drops it, without a word. */

@@ -18,7 +18,7 @@ static void on_bulk_closed(void *arg)
         peer->bulk_parting = NULL;
     }
     free(bulk);
-    peer_links_release(peer->links);
+    peer_release(peer);
 }
 
 /* It is over, or could not be made; not dialled again. */
@@ -65,8 +65,9 @@ static void take_hello(struct peer_bulk *bulk, const struct frame *frame)
     char text[PEER_COMPLAINT_LEN_MAX];
     arena_reset(&links->arena);
     if (frame->type == FRAME_GOODBYE) {
-        peer_goodbye_text(links, frame, text);
+        int err = peer_goodbye_decode(links, frame, text);
         bulk_lost(bulk, text);
+        peer_refused(peer, err, text);
         return;
     }
     if (peer_answer_check(peer, true, frame, &hello, text, sizeof text) != 0) {
@@ -142,7 +143,7 @@ int peer_bulk_dial(struct peer_links *links, uint64_t node)
         free(bulk);
         return err;
     }
-    links->open++;
+    peer_opened(peer);
     err = stream_connect(bulk->stream, peer->address);
     if (err != 0) {
         stream_close(bulk->stream, on_bulk_closed);

@@ -11,6 +11,9 @@
 #define BACKOFF_MS_MIN 50u
 #define BACKOFF_MS_MAX 1000u
 
+/* Above all numbers of errors (proto/base/err.h), of later versions too. */
+#define ERROR_NUMBER_MAX 1000u
+
 /* xorshift64 (Marsaglia 2003): good enough to keep nodes from dialling in step. */
 static uint64_t random_next(struct peer_links *links)
 {
@@ -22,8 +25,7 @@ static uint64_t random_next(struct peer_links *links)
 
 static void on_out_closed(void *arg)
 {
-    struct peer *peer = arg;
-    peer_links_release(peer->links);
+    peer_release(arg);
 }
 
 /* Gives the connection up and dials again later. */
@@ -70,17 +72,27 @@ static void on_connected(void *arg)
     peer->state = DIAL_GREETING;
 }
 
-void peer_goodbye_text(struct peer_links *links, const struct frame *frame, char text[PEER_COMPLAINT_LEN_MAX])
+int peer_goodbye_decode(struct peer_links *links, const struct frame *frame, char text[PEER_COMPLAINT_LEN_MAX])
 {
     ProtobufCMessage *base;
     if (native_frame_decode(frame, &holdfast__goodbye__descriptor, &links->arena, &base) != 0) {
         (void)snprintf(text, PEER_COMPLAINT_LEN_MAX, "it refused us, for a reason that cannot be decoded");
-        return;
+        return ERR_BROKEN;
     }
-    const char *detail = ((const Holdfast__Goodbye *)(const void *)base)->detail;
+    const Holdfast__Goodbye *goodbye = (const void *)base;
+    const char *detail = goodbye->detail;
     /* What another process says goes into the journal as text only. */
     bool readable = name_check(detail, strnlen(detail, NAME_LEN_MAX)) == 0;
     (void)snprintf(text, PEER_COMPLAINT_LEN_MAX, "it refused us: %.255s", readable ? detail : "(unreadable)");
+    return goodbye->error > 0 && goodbye->error < ERROR_NUMBER_MAX ? -(int)goodbye->error : ERR_BROKEN;
+}
+
+void peer_refused(struct peer *peer, int err, const char *text)
+{
+    const struct peer_links_options *options = &peer->links->options;
+    if (options->refused != NULL) {
+        options->refused(options->arg, peer->id, err, text);
+    }
 }
 
 int peer_answer_check(struct peer *peer, bool bulk, const struct frame *frame, struct peer_hello *ret_hello,
@@ -105,6 +117,17 @@ int peer_answer_check(struct peer *peer, bool bulk, const struct frame *frame, s
     if (hello.bulk != bulk) {
         (void)snprintf(detail, detail_len, "it takes the connection for one of another kind");
         return ERR_VERSION;
+    }
+    if (peer_run_is_past(peer, hello.run)) {
+        (void)snprintf(detail, detail_len, "a process of node %llu that had given way to another answers there",
+                       (unsigned long long)hello.node);
+        return ERR_REFUSED;
+    }
+    const struct peer_identity identity = {
+        .node = hello.node, .incarnation = hello.incarnation, .history = hello.history};
+    err = peer_identity_check(links, &identity, detail, detail_len);
+    if (err != 0) {
+        return err;
     }
     *ret_hello = hello;
     return 0;
@@ -137,8 +160,9 @@ static void on_frame(void *arg, struct frame *frame)
     arena_reset(&peer->links->arena);
     if (frame->type == FRAME_GOODBYE) {
         char text[PEER_COMPLAINT_LEN_MAX];
-        peer_goodbye_text(peer->links, frame, text);
+        int err = peer_goodbye_decode(peer->links, frame, text);
         dial_lost(peer, text);
+        peer_refused(peer, err, text);
     } else if (peer->state == DIAL_GREETING) {
         take_hello(peer, frame);
     } else {
@@ -162,7 +186,7 @@ static void dial_now(uv_timer_t *timer)
     struct stream_events events = {.arg = peer, .connected = on_connected, .frame = on_frame, .ended = on_ended};
     int err = stream_new(links->options.loop, &options, &events, &peer->out);
     if (err == 0) {
-        links->open++;
+        peer_opened(peer);
         peer->state = DIAL_CONNECTING;
         err = stream_connect(peer->out, peer->address);
     }
@@ -180,12 +204,6 @@ void peer_dial_start(struct peer *peer)
     CHECK(rc == 0);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct peer *peer = container_of((uv_timer_t *)(void *)handle, struct peer, timer);
-    peer_links_release(peer->links);
-}
-
 void peer_dial_close(struct peer *peer)
 {
     if (peer->out != NULL) {
@@ -193,5 +211,4 @@ void peer_dial_close(struct peer *peer)
         peer->out = NULL;
     }
     peer->state = DIAL_WAITING;
-    uv_close((uv_handle_t *)&peer->timer, on_timer_closed);
 }

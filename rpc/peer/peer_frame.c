@@ -22,6 +22,9 @@ int peer_hello_encode(const struct peer_hello *hello, struct frame_out *ret_fram
     message.version = hello->version;
     message.client_address = (char *)(uintptr_t)hello->client_address;
     message.bulk = hello->bulk;
+    message.run = hello->run;
+    message.history.data = (uint8_t *)(uintptr_t)hello->history.data;
+    message.history.len = hello->history.len;
     return native_frame_encode(FRAME_PEER_HELLO, &message.base, NULL, 0, ret_frame);
 }
 
@@ -34,7 +37,8 @@ int peer_hello_decode(const struct frame *frame, struct arena *arena, struct pee
     }
     const Holdfast__PeerHello *message = (const void *)base;
     size_t address_len = strlen(message->client_address);
-    if (message->node == 0 || name_check(message->cluster, strlen(message->cluster)) != 0 ||
+    if (message->history.len > PEER_HISTORY_LEN_MAX || message->node == 0 ||
+        name_check(message->cluster, strlen(message->cluster)) != 0 ||
         (address_len > 0 && name_check(message->client_address, address_len) != 0)) {
         return ERR_BROKEN;
     }
@@ -46,6 +50,8 @@ int peer_hello_decode(const struct frame *frame, struct arena *arena, struct pee
         .version = message->version,
         .client_address = message->client_address,
         .bulk = message->bulk != 0,
+        .run = message->run,
+        .history = {.data = message->history.data, .len = message->history.len},
     };
     return 0;
 }

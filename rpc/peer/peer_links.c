@@ -11,6 +11,9 @@
 
 #define HANDSHAKE_TIMEOUT_MS_DEFAULT 5000u
 
+/* Nodes tell each other their wall clocks every second. Less than a handshake may take, which waits for it. */
+#define CLONE_WAIT_MS_DEFAULT 2500u
+
 /* Shorter than the kernel's own patience by far: a partition that heals should find a fresh connection, not one whose
  * retransmission timer has grown to minutes. */
 #define CONNECT_TIMEOUT_MS 1000u
@@ -22,8 +25,8 @@
 struct peer *peer_find(const struct peer_links *links, uint64_t node)
 {
     for (unsigned i = 0; i < links->peers_len; i++) {
-        if (links->peers[i].id == node) {
-            return &links->peers[i];
+        if (links->peers[i]->id == node) {
+            return links->peers[i];
         }
     }
     return NULL;
@@ -49,6 +52,8 @@ int peer_links_hello(const struct peer_links *links, uint64_t to, bool bulk, str
         .version = links->options.version,
         .client_address = links->options.client_address,
         .bulk = bulk,
+        .run = links->options.run,
+        .history = links->options.history,
     };
     return peer_hello_encode(&hello, ret_frame);
 }
@@ -81,17 +86,22 @@ int peer_hello_check(struct peer_links *links, const struct peer_hello *hello, s
                        (unsigned long long)hello->node, (unsigned long long)links->options.node);
         return ERR_FOREIGN;
     }
-    int err =
-        links->options.known != NULL ? links->options.known(links->options.arg, hello->node, hello->incarnation) : 0;
-    if (err != 0) {
-        (void)snprintf(detail, detail_len,
-                       "node %llu comes with other data than node %llu knows it by (incarnation %016llx): %s",
-                       (unsigned long long)hello->node, (unsigned long long)links->options.node,
-                       (unsigned long long)hello->incarnation, err_text(err));
-        return err;
-    }
     *ret_peer = peer;
     return 0;
+}
+
+int peer_identity_check(struct peer_links *links, const struct peer_identity *identity, char *detail, size_t detail_len)
+{
+    const struct peer_links_options *options = &links->options;
+    detail[0] = '\0';
+    int err = options->known != NULL ? options->known(options->arg, identity, detail, detail_len) : 0;
+    if (err != 0 && detail[0] == '\0') {
+        (void)snprintf(detail, detail_len,
+                       "node %llu comes with other data than node %llu knows it by (incarnation %016llx): %s",
+                       (unsigned long long)identity->node, (unsigned long long)options->node,
+                       (unsigned long long)identity->incarnation, err_text(err));
+    }
+    return err;
 }
 
 /* ---- Sending ---- */
@@ -120,8 +130,8 @@ bool peer_links_send(struct peer_links *links, uint64_t node, struct frame_out *
 void peer_links_flush(struct peer_links *links)
 {
     for (unsigned i = 0; i < links->peers_len; i++) {
-        if (links->peers[i].state == DIAL_READY) {
-            stream_flush(links->peers[i].out);
+        if (links->peers[i]->state == DIAL_READY) {
+            stream_flush(links->peers[i]->out);
         }
     }
 }
@@ -167,9 +177,9 @@ uint16_t peer_links_port(const struct peer_links *links)
 static void links_free(struct peer_links *links)
 {
     for (unsigned i = 0; i < links->peers_len; i++) {
-        free(links->peers[i].address);
+        free(links->peers[i]->address);
+        free(links->peers[i]);
     }
-    free(links->peers);
     free((char *)(uintptr_t)links->options.cluster);
     free((char *)(uintptr_t)links->options.client_address);
     arena_done(&links->arena);
@@ -210,24 +220,22 @@ static void on_listener_closed(void *arg)
 static int links_copy(struct peer_links *links, const struct peer_links_options *options)
 {
     links->options.members = NULL;
+    CHECK(options->history.len <= sizeof links->history);
+    if (options->history.len > 0) {
+        memcpy(links->history, options->history.data, options->history.len);
+    }
+    links->options.history = (struct slice){.data = links->history, .len = options->history.len};
     links->options.cluster = strdup(options->cluster);
     links->options.client_address = strdup(options->client_address != NULL ? options->client_address : "");
-    links->peers = calloc(options->members_len + 1, sizeof *links->peers);
-    if (links->options.cluster == NULL || links->options.client_address == NULL || links->peers == NULL) {
+    if (links->options.cluster == NULL || links->options.client_address == NULL) {
         return ERR_NOMEM;
     }
-    for (unsigned i = 0; i < options->members_len; i++) {
+    int err = 0;
+    for (unsigned i = 0; err == 0 && i < options->members_len; i++) {
         const struct peer_member *member = &options->members[i];
-        if (member->id == options->node) {
-            continue;
-        }
-        struct peer *peer = &links->peers[links->peers_len++];
-        *peer = (struct peer){.links = links, .id = member->id, .address = strdup(member->address)};
-        if (peer->address == NULL) {
-            return ERR_NOMEM;
-        }
+        err = member->id != options->node ? peer_new(links, member->id, member->address) : 0;
     }
-    return 0;
+    return err;
 }
 
 int peer_links_start(const struct peer_links_options *options, struct peer_links **ret_links, char *detail,
@@ -246,9 +254,18 @@ int peer_links_start(const struct peer_links_options *options, struct peer_links
     if (links->options.handshake_timeout_ms == 0) {
         links->options.handshake_timeout_ms = HANDSHAKE_TIMEOUT_MS_DEFAULT;
     }
+    if (links->options.clone_wait_ms == 0) {
+        links->options.clone_wait_ms = CLONE_WAIT_MS_DEFAULT;
+    }
     list_init(&links->inbounds);
     arena_init(&links->arena, ARENA_LEN_MAX);
     links->random = (uv_hrtime() ^ options->node * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    while (links->options.run == 0) {
+        uint64_t *run = &links->options.run;
+        if (uv_random(NULL, NULL, run, sizeof *run, 0, NULL) != 0) {
+            *run = links->random; /* A kernel without randomness: the time has to do. */
+        }
+    }
     int err = links_copy(links, options);
     if (err != 0) {
         (void)snprintf(detail, detail_len, "out of memory");
@@ -266,9 +283,7 @@ int peer_links_start(const struct peer_links_options *options, struct peer_links
     }
     links->open = 1;
     for (unsigned i = 0; i < links->peers_len; i++) {
-        (void)uv_timer_init(options->loop, &links->peers[i].timer); /* Cannot fail (libuv 1.44, timer.c). */
-        links->open++;
-        peer_dial_start(&links->peers[i]);
+        peer_start(links->peers[i]);
     }
     *ret_links = links;
     return 0;
@@ -285,8 +300,7 @@ void peer_links_close(struct peer_links *links, void (*closed)(void *arg), void 
     links->closed_arg = arg;
     listener_close(links->listener);
     for (unsigned i = 0; i < links->peers_len; i++) {
-        peer_dial_close(&links->peers[i]);
-        peer_bulk_close(&links->peers[i]);
+        peer_close(links->peers[i]);
     }
     LIST_FOR_EACH (node, &links->inbounds) {
         peer_inbound_close(container_of(node, struct peer_inbound, node));

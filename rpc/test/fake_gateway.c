@@ -181,6 +181,26 @@ static int fake_transfer(struct gateway *gateway, uint64_t node)
     return fake->transfer_err;
 }
 
+static void fake_change(struct gateway *gateway, struct gateway_change *change)
+{
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->changes++;
+    list_push_back(&fake->changing, &change->link);
+}
+
+static void fake_change_cancel(struct gateway *gateway, struct gateway_change *change)
+{
+    fake_of(gateway)->cancels++;
+    list_remove(&change->link);
+}
+
+static int fake_repair(struct gateway *gateway, uint64_t node)
+{
+    struct fake_gateway *fake = fake_of(gateway);
+    fake->last_repair = node;
+    return fake->repair_err;
+}
+
 static void fake_status(struct gateway *gateway, struct gateway_status *ret_status)
 {
     (void)gateway;
@@ -194,9 +214,18 @@ static void fake_status(struct gateway *gateway, struct gateway_status *ret_stat
         .version = "9.9",
         .sessions = 6,
         .refusing = "the disks are full",
-        .members = {{.id = 1, .peer_address = "a:1", .client_address = "a:2", .role = "follower", .detail = "fine"},
-                    {.id = 2, .peer_address = "b:1", .client_address = "b:2", .role = "leader", .connected = true}},
+        .members = {{.id = 1, .peer_address = "a:1", .client_address = "a:2", .role = "learner", .detail = "fine"},
+                    {.id = 2,
+                     .peer_address = "b:1",
+                     .client_address = "b:2",
+                     .role = "leader",
+                     .connected = true,
+                     .voter = true,
+                     .preferred = true,
+                     .zone = "west"}},
         .members_len = 2,
+        .alarms = {"node 1: on fire", "node 2: under water"},
+        .alarms_len = 2,
     };
 }
 
@@ -212,6 +241,9 @@ static const struct gateway_ops fake_ops = {
     .queue = fake_queue,
     .browse = fake_browse,
     .transfer = fake_transfer,
+    .change = fake_change,
+    .change_cancel = fake_change_cancel,
+    .repair = fake_repair,
     .status = fake_status,
 };
 
@@ -219,11 +251,13 @@ void fake_gateway_init(struct fake_gateway *fake)
 {
     *fake = (struct fake_gateway){.base.ops = &fake_ops, .leader = {.node = 1, .address = "here:1"}};
     list_init(&fake->reading);
+    list_init(&fake->changing);
 }
 
 void fake_gateway_done(struct fake_gateway *fake)
 {
     CHECK(list_empty(&fake->reading));
+    CHECK(list_empty(&fake->changing));
     slice_unref(&fake->last_header);
     slice_unref(&fake->last_bodies);
 }
@@ -248,6 +282,21 @@ unsigned fake_gateway_read_done(struct fake_gateway *fake, int err)
         count++;
     }
     return count;
+}
+
+const struct gateway_change *fake_gateway_changing(struct fake_gateway *fake)
+{
+    struct list_node *node = list_first(&fake->changing);
+    return node == NULL ? NULL : container_of(node, struct gateway_change, link);
+}
+
+void fake_gateway_change_done(struct fake_gateway *fake, int err, const char *detail)
+{
+    struct list_node *node = list_first(&fake->changing);
+    CHECK(node != NULL);
+    struct gateway_change *change = container_of(node, struct gateway_change, link);
+    list_remove(node);
+    change->done(change, err, detail);
 }
 
 void fake_gateway_detach(struct fake_gateway *fake, int err, const char *detail, const struct gateway_leader *leader)

@@ -22,9 +22,14 @@ struct fake_gateway {
     struct slice body; /* each with this body. Borrowed. */
     int transfer_err;
     uint64_t last_transfer;
-    struct list_node reading; /* Reads that are not done. */
-    unsigned reads;           /* Asked for so far. */
-    unsigned looks;           /* At queues and messages, outside of a read: a mistake. */
+    int repair_err;
+    uint64_t last_repair;
+    struct list_node changing; /* struct gateway_change: not done. */
+    unsigned changes;          /* Asked for so far, */
+    unsigned cancels;          /* and cancelled. */
+    struct list_node reading;  /* Reads that are not done. */
+    unsigned reads;            /* Asked for so far. */
+    unsigned looks;            /* At queues and messages, outside of a read: a mistake. */
     bool in_read;
 
     struct gateway_attach last_attach; /* Without its pointers. */
@@ -47,6 +52,11 @@ void fake_gateway_done(struct fake_gateway *fake);
 
 /* Ends the reads that are pending; returns how many. */
 unsigned fake_gateway_read_done(struct fake_gateway *fake, int err);
+
+/* Ends the oldest change that is pending. */
+void fake_gateway_change_done(struct fake_gateway *fake, int err, const char *detail);
+/* It, or NULL. */
+const struct gateway_change *fake_gateway_changing(struct fake_gateway *fake);
 
 /* The link ends from the gateway's side. */
 void fake_gateway_detach(struct fake_gateway *fake, int err, const char *detail, const struct gateway_leader *leader);

@@ -38,11 +38,25 @@ static void on_changed(void *arg, uint64_t id, bool connected, const char *clien
     snprintf(node->client_address[id], sizeof node->client_address[id], "%s", client_address);
 }
 
-static int on_known(void *arg, uint64_t id, uint64_t incarnation)
+static int on_known(void *arg, const struct peer_identity *identity, char *detail, size_t detail_len)
 {
     struct node *node = arg;
-    (void)id;
-    return incarnation == node->foreign ? ERR_FOREIGN : 0;
+    bool stale = identity->history.len > 0 && identity->history.data[0] == node->stale;
+    node->asked_known++;
+    node->history_len[identity->node] = identity->history.len;
+    if (stale) {
+        snprintf(detail, detail_len, "that is an older copy");
+    }
+    return identity->incarnation == node->foreign ? ERR_FOREIGN : stale ? ERR_STALE : 0;
+}
+
+static void on_refused(void *arg, uint64_t id, int err, const char *detail)
+{
+    struct node *node = arg;
+    cr_assert_not(node->calling, "a callback from within a function");
+    node->refused[id]++;
+    node->refused_err = err;
+    snprintf(node->refused_detail, sizeof node->refused_detail, "%s", detail);
 }
 
 static void on_closed(void *arg)
@@ -122,12 +136,15 @@ void node_start(struct cluster *cluster, uint64_t id, unsigned count, const char
         .members_len = count,
         .queue_max = cluster->queue_max != 0 ? cluster->queue_max : 4 * MIB,
         .handshake_timeout_ms = cluster->handshake_timeout_ms,
+        .clone_wait_ms = cluster->clone_wait_ms,
         .arg = node,
         .received = on_received,
         .bulk_received = cluster->no_bulk ? NULL : on_bulk_received,
         .bulk_changed = on_bulk_changed,
         .changed = on_changed,
         .known = on_known,
+        .refused = on_refused,
+        .history = {.data = cluster->history, .len = cluster->history_len},
     };
     cr_assert_eq(peer_links_start(&options, &node->links, detail, sizeof detail), 0, "%s", detail);
     cluster->ports[id] = peer_links_port(node->links);
@@ -259,7 +276,7 @@ bool flag_is_clear(void *arg)
     return !*(bool *)arg;
 }
 
-void impostor_open(struct cluster *c, struct end *end, bool bulk)
+void impostor_begin(struct cluster *c, struct end *end, uint64_t run, bool bulk)
 {
     *end = (struct end){0};
     struct stream_events events = end_events(end);
@@ -270,11 +287,22 @@ void impostor_open(struct cluster *c, struct end *end, bool bulk)
     cr_assert_eq(stream_connect(end->stream, address), 0);
     cr_assert(loop_until(&c->loop, end_is_open, end, 20000));
     struct peer_hello hello = {
-        .cluster = "blue", .node = 2, .to = 1, .incarnation = 102, .client_address = "x:1", .bulk = bulk};
+        .cluster = "blue", .node = 2, .to = 1, .incarnation = 102, .client_address = "x:1", .bulk = bulk, .run = run};
     struct frame_out frame;
     cr_assert_eq(peer_hello_encode(&hello, &frame), 0);
     cr_assert_eq(stream_send(end->stream, &frame), 0);
     stream_established(end->stream);
+}
+
+void impostor_end(struct end *end)
+{
+    stream_close(end->stream, NULL);
+    end_done(end);
+}
+
+void impostor_open(struct cluster *c, struct end *end, bool bulk)
+{
+    impostor_begin(c, end, 0, bulk);
     cr_assert(loop_until(&c->loop, end_has_frame, end, 20000));
     cr_assert_eq(end->last_type, FRAME_PEER_HELLO);
 }

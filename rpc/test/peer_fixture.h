@@ -26,7 +26,13 @@ struct node {
     unsigned of_gateways; /* Frames of that type. */
     bool disorder;        /* A number was lower than one before it. */
     int received_err;
-    uint64_t foreign; /* An incarnation that is not known. */
+    uint64_t foreign; /* An incarnation that is not known, */
+    uint8_t stale;    /* and what histories begin with that are over. */
+    unsigned asked_known;
+    size_t history_len[NODES_MAX + 1];
+    unsigned refused[NODES_MAX + 1];
+    int refused_err;
+    char refused_detail[300];
     bool closed;
 
     bool calling; /* It is within a function of the links: no callback may come. */
@@ -45,9 +51,12 @@ struct cluster {
     uv_loop_t loop;
     struct node nodes[NODES_MAX + 1]; /* By id, from 1. */
     uint16_t ports[NODES_MAX + 1];
-    uint64_t handshake_timeout_ms; /* Of nodes started from now on; 0: the default. */
-    size_t queue_max;              /* The same; 0: 4 MiB. */
-    bool no_bulk;                  /* They take no bulk connections. */
+    uint64_t handshake_timeout_ms;         /* Of nodes started from now on; 0: the default. */
+    size_t queue_max;                      /* The same; 0: 4 MiB. */
+    bool no_bulk;                          /* They take no bulk connections. */
+    uint64_t clone_wait_ms;                /* Of nodes started from now on; 0: the default. */
+    uint8_t history[PEER_HISTORY_LEN_MAX]; /* The same. */
+    size_t history_len;
 };
 
 /* Starts a node on its port (0: a free one). cluster_introduce() tells all nodes where the others are. */
@@ -83,6 +92,9 @@ bool flag_is_clear(void *flag);
 
 /* A stream that says hello as node 2 to node 1, and has been answered. */
 void impostor_open(struct cluster *cluster, struct end *end, bool bulk);
+/* The same as a process of that number, not answered yet. */
+void impostor_begin(struct cluster *cluster, struct end *end, uint64_t run, bool bulk);
+void impostor_end(struct end *end);
 
 /* Runs the loop until the count is reached. */
 void wait_for(struct cluster *cluster, const unsigned *count, unsigned at_least);

@@ -291,3 +291,54 @@ Test(client_ask, a_query_without_an_answer_says_what_the_node_knew)
     cr_assert_not_null(strstr(seen.detail, "a:1 gave no answer in time; it knew no leader"), "%s", seen.detail);
     fake_node_done(&node);
 }
+
+Test(client_ask, a_change_of_the_membership_is_asked_for_again_and_its_outcome_may_be_unknown)
+{
+    struct fake_node node;
+    struct query_seen added = {0};
+    struct query_seen busy = {0};
+    fake_node_init(&node, 2, 0, false);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_ADD_MEMBER, 0, "x:1", 0, query_cb, &added), ERR_INVALID);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_ADD_MEMBER, 4, "x:1", 0, query_cb, &added), 0);
+    fake_node_attach(&node, "a:1", 0);
+    const struct fake_event *event = fake_node_expect_frame(&node, FRAME_QUERY);
+    cr_assert_eq(event->query, (int)HOLDFAST__QUERY__KIND__ADD_MEMBER);
+    cr_assert_eq(event->node, 4);
+    cr_assert_str_eq(event->queue, "x:1");
+    client_core_disconnected(node.core, ERR_CLOSED);
+    cr_assert_eq(added.calls, 0, "what is so already is done: it can be asked for again");
+    fake_node_attach(&node, "b:1", 0);
+    answer_error(&node, fake_node_expect_frame(&node, FRAME_QUERY)->id, 0);
+    cr_assert_eq(added.calls, 1);
+    cr_assert_eq(added.err, 0);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_DEMOTE_MEMBER, 4, NULL, 0, query_cb, &busy), 0);
+    event = fake_node_expect_frame(&node, FRAME_QUERY);
+    cr_assert_eq(event->query, (int)HOLDFAST__QUERY__KIND__DEMOTE_MEMBER);
+    answer_error(&node, event->id, ERR_BUSY);
+    cr_assert_eq(busy.err, ERR_BUSY);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_REMOVE_MEMBER, 4, NULL, 500, query_cb, &busy), 0);
+    answer_error(&node, fake_node_expect_frame(&node, FRAME_QUERY)->id, ERR_UNAVAILABLE);
+    cr_assert_eq(busy.err, ERR_UNAVAILABLE, "in the node's words, and not asked again by itself");
+    fake_node_expect(&node, FAKE_DISCONNECT);
+    fake_node_attach(&node, NULL, 0);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_PROMOTE_MEMBER, 4, NULL, 100, query_cb, &busy), 0);
+    fake_node_expect_frame(&node, FRAME_QUERY);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    fake_node_run(&node, 100);
+    cr_assert_eq(busy.calls, 3);
+    cr_assert_eq(busy.err, ERR_OUTCOME_UNKNOWN, "it was sent once, and may have been done");
+    fake_node_done(&node);
+}
+
+Test(client_ask, a_repair_is_asked_for_once)
+{
+    struct fake_node node;
+    struct query_seen seen = {0};
+    fake_node_init(&node, 2, 0, false);
+    cr_assert_eq(client_core_change_member(node.core, CLIENT_REPAIR_MEMBER, 4, NULL, 0, query_cb, &seen), 0);
+    fake_node_attach(&node, "a:1", 0);
+    cr_assert_eq(fake_node_expect_frame(&node, FRAME_QUERY)->query, (int)HOLDFAST__QUERY__KIND__REPAIR_MEMBER);
+    client_core_disconnected(node.core, ERR_CLOSED);
+    cr_assert_eq(seen.err, ERR_OUTCOME_UNKNOWN);
+    fake_node_done(&node);
+}

@@ -4,7 +4,9 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
@@ -12,6 +14,7 @@
 #include "proto/base/limits.h"
 #include "proto/wire/command.pb-c.h"
 #include "rpc/native/native_frame.h"
+#include "rpc/native/native_hash.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_outbox.h"
 #include "session_fixture.h"
@@ -399,11 +402,23 @@ Test(native_session, a_failed_allocation_loses_no_end_of_a_subscription_quietly)
     }
 }
 
-/* A publish of messages of these lengths; their bytes and hashes do not matter here. */
-static void give_publish(struct session_fixture *f, uint64_t number, uint32_t first, uint32_t second)
+/* Of a body as give_raw() makes it. */
+static uint64_t hash_of(uint32_t len)
+{
+    uint8_t *body = malloc(len + 1);
+    cr_assert_not_null(body);
+    memset(body, 'b', len);
+    uint64_t hash = XXH3_64bits(body, len);
+    free(body);
+    return hash;
+}
+
+/* A publish of messages of these lengths; with `damage`, their hashes are those of others. */
+static void give_publish_damaged(struct session_fixture *f, uint64_t number, uint32_t first, uint32_t second,
+                                 uint64_t damage)
 {
     uint32_t lens[] = {first, second};
-    uint64_t hashes[] = {1, 2};
+    uint64_t hashes[] = {hash_of(first), hash_of(second) ^ damage};
     char queue[] = "q";
     Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
     publish.queue = queue;
@@ -420,6 +435,11 @@ static void give_publish(struct session_fixture *f, uint64_t number, uint32_t fi
     message.command = (ProtobufCBinaryData){.len = holdfast__command__pack(&command, packed), .data = packed};
     uint8_t header[256];
     give_raw(f, FRAME_COMMAND, header, holdfast__command_frame__pack(&message, header), (size_t)first + second);
+}
+
+static void give_publish(struct session_fixture *f, uint64_t number, uint32_t first, uint32_t second)
+{
+    give_publish_damaged(f, number, first, second, 0);
 }
 
 static void expect_submitted(struct session_fixture *f, unsigned commands, uint64_t number, bool refused)
@@ -473,6 +493,25 @@ Test(native_session, a_body_over_this_nodes_limit_never_reaches_the_log_and_is_r
     /* The window later, the same place belongs to another command. */
     give_publish(&f, 19 + SESSION_WINDOW_MAX, 1, 1);
     cr_assert_str_eq(take_reply(&f, 19 + SESSION_WINDOW_MAX, ERR_TOO_BIG)->detail, "from the machine");
+    session_fixture_close(&f);
+}
+
+Test(native_session, a_body_that_was_damaged_on_the_way_never_reaches_the_log_and_is_refused_under_its_number)
+{
+    struct session_fixture f;
+    session_fixture_open(&f);
+    attach_all(&f);
+    give_publish_damaged(&f, 18, 10, 2000, 4);
+    cr_assert_eq(f.fake.commands, 1u);
+    cr_assert_eq(f.fake.numbers[0], 18u, "it keeps its number");
+    cr_assert_eq(f.fake.last_bodies.len, 0u);
+    struct slice stand_in = native_hash_refused();
+    cr_assert_eq(f.fake.last_header.len, stand_in.len);
+    cr_assert_arr_eq(f.fake.last_header.data, stand_in.data, stand_in.len);
+    cr_assert_str_eq(take_reply(&f, 18, ERR_CHECKSUM)->detail, NATIVE_HASH_TEXT);
+    give_publish(&f, 19, 10, 2000);
+    cr_assert_eq(f.fake.last_bodies.len, 2010u);
+    cr_assert_eq(f.closes, 0u, "a refused command is no broken connection");
     session_fixture_close(&f);
 }
 

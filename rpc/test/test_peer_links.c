@@ -103,6 +103,28 @@ Test(peer_links, a_wiped_node_is_refused_under_its_old_name)
     cluster_close(&c);
 }
 
+Test(peer_links, data_directories_tell_of_their_starts_and_old_ones_are_told)
+{
+    struct cluster c = {.history = {1, 2, 3}, .history_len = 3};
+    loop_open(&c.loop);
+    node_start(&c, 1, 2, "blue");
+    c.history[0] = 5;
+    c.history_len = 4;
+    node_start(&c, 2, 2, "blue");
+    c.nodes[1].stale = 5;
+    cluster_introduce(&c, 2);
+    loop_for(&c.loop, 400);
+    cr_assert_not(c.nodes[1].connected[2]);
+    cr_assert_not(c.nodes[2].connected[1]);
+    cr_assert_eq(c.nodes[1].history_len[2], 4u);
+    cr_assert_eq(c.nodes[2].history_len[1], 3u);
+    cr_assert_geq(c.nodes[2].refused[1], 1u);
+    cr_assert_eq(c.nodes[2].refused_err, ERR_STALE);
+    cr_assert_str_eq(c.nodes[2].refused_detail, "it refused us: that is an older copy");
+    cr_assert_eq(c.nodes[1].refused[2], 0u);
+    cluster_close(&c);
+}
+
 Test(peer_links, a_node_at_the_address_of_another_is_not_taken_for_it)
 {
     struct cluster c;
@@ -309,6 +331,7 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
 {
     struct arena arena;
     arena_init(&arena, 64 * KIB);
+    static const uint8_t history[PEER_HISTORY_LEN_MAX + 1] = {7, 8, 9};
     struct peer_hello hello = {
         .cluster = "blue", .node = 1, .to = 2, .incarnation = UINT64_MAX, .version = 3, .client_address = "host:5"};
     static const struct {
@@ -316,17 +339,25 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
         uint64_t node;
         const char *address;
         int err;
+        size_t history_len;
     } cases[] = {
-        {"blue", 1, "host:5", 0},      {"blue", 1, "", 0},
-        {"", 1, "", ERR_BROKEN},       {"blue", 0, "", ERR_BROKEN},
-        {"bl\nue", 1, "", ERR_BROKEN}, {"blue", 1, "a\x01", ERR_BROKEN},
-        {"\xff", 1, "", ERR_BROKEN},
+        {"blue", 1, "host:5", 0, PEER_HISTORY_LEN_MAX},
+        {"blue", 1, "host:5", ERR_BROKEN, PEER_HISTORY_LEN_MAX + 1},
+        {"blue", 1, "host:5", 0, 0},
+        {"blue", 1, "", 0, 1},
+        {"", 1, "", ERR_BROKEN, 0},
+        {"blue", 0, "", ERR_BROKEN, 0},
+        {"bl\nue", 1, "", ERR_BROKEN, 0},
+        {"blue", 1, "a\x01", ERR_BROKEN, 0},
+        {"\xff", 1, "", ERR_BROKEN, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         hello.cluster = cases[i].cluster;
         hello.node = cases[i].node;
         hello.client_address = cases[i].address;
         hello.bulk = i % 2 == 0;
+        hello.run = UINT64_MAX - i;
+        hello.history = (struct slice){.data = history, .len = cases[i].history_len};
         struct frame_out out;
         cr_assert_eq(peer_hello_encode(&hello, &out), 0);
         struct frame frame = {.type = FRAME_PEER_HELLO};
@@ -340,6 +371,9 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
             cr_assert_eq(decoded.incarnation, UINT64_MAX);
             cr_assert_eq(decoded.to, 2u);
             cr_assert_eq(decoded.bulk, i % 2 == 0);
+            cr_assert_eq(decoded.run, UINT64_MAX - i);
+            cr_assert_eq(decoded.history.len, cases[i].history_len);
+            cr_assert_eq(memcmp(decoded.history.data, history, decoded.history.len), 0);
             frame.type = FRAME_HELLO;
             cr_assert_eq(peer_hello_decode(&frame, &arena, &decoded), ERR_BROKEN);
         }

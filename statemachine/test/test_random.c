@@ -413,6 +413,13 @@ static void same_view(struct world *world)
     cr_assert_eq(machine_due_ms(world->plain.machine), machine_due_ms(world->restarted.machine));
 }
 
+static uint64_t memory_digest(const struct fixture *fixture)
+{
+    uint64_t digest;
+    cr_assert_eq(machine_memory_digest(fixture->machine, &digest), 0);
+    return digest;
+}
+
 static void run(uint64_t seed, unsigned steps)
 {
     struct world world = {.random = seed, .time_ms = 1000};
@@ -423,6 +430,7 @@ static void run(uint64_t seed, unsigned steps)
         step(&world);
         deliveries += fixture_count(&world.plain, EFFECT_DELIVER);
         cr_assert_eq(machine_running_digest(world.plain.machine), machine_running_digest(world.restarted.machine));
+        cr_assert_eq(memory_digest(&world.plain), memory_digest(&world.restarted));
         if (i % 16 == 0) {
             same_view(&world);
             cr_assert_eq(fixture_digest(&world.plain), fixture_digest(&world.restarted), "seed %llu step %u",

@@ -1,0 +1,136 @@
+/* Who gets a copy: one node at a time, and a patient only when it is sure that this node leads. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/core/rebuild_source_private.h"
+#include "proto/base/check.h"
+
+/* Whether what is there for one node may be there for this one from now on: it was for this one before, or its node has not been
+ * heard of for a while. */
+static bool source_yields(const struct rebuild_source *source, uint64_t from)
+{
+    return source->node == from || source_now_ms(source) >= source->asked_ms + REBUILD_SOURCE_YIELD_MS;
+}
+
+/* One that nobody has read from is as good as a new one: its announcement was lost. */
+static void open_ready(struct rebuild_source *source, const struct source_question *q)
+{
+    if (!(source->node == 0 && q->copy == source->copy) && !source_yields(source, q->node)) {
+        source_refuse(source, q->node, ERR_BUSY);
+        return;
+    }
+    source->node = q->node;
+    source->asked_ms = source_now_ms(source);
+    if (source->index >= q->min_index && (q->copy == source->copy || !source->touched)) {
+        source->question = q->question;
+        source_tell_opened(source);
+        return;
+    }
+    source->next = *q;
+    source_remove(source, false);
+}
+
+/* The node hears when the copy is there, if it is good for what it asks now. */
+static void open_making(struct rebuild_source *source, const struct source_question *q)
+{
+    if (source->node != q->node || source->index < q->min_index) {
+        source_refuse(source, q->node, ERR_BUSY);
+        return;
+    }
+    source->question = q->question;
+}
+
+static void open_removing(struct rebuild_source *source, const struct source_question *q)
+{
+    bool is_next = source->next.node == q->node || (source->next.node == 0 && source->node == q->node);
+    if (is_next) {
+        source->next = *q;
+    } else {
+        source_refuse(source, q->node, ERR_BUSY);
+    }
+}
+
+static void open_for(struct rebuild_source *source, const struct source_question *q)
+{
+    switch (source->phase) {
+    case SOURCE_NONE: source_make(source, q); break;
+    case SOURCE_MAKING: open_making(source, q); break;
+    case SOURCE_READY: open_ready(source, q); break;
+    case SOURCE_REMOVING: open_removing(source, q); break;
+    case SOURCE_FOLLOWED:
+        if (source_yields(source, q->node)) {
+            source_make(source, q);
+        } else {
+            source_refuse(source, q->node, ERR_BUSY);
+        }
+        break;
+    }
+}
+
+/* ---- Patients ---- */
+
+/* 0, or it is refused. */
+static int admit(struct rebuild_source *source, struct source_question *q)
+{
+    const struct rebuild_source_options *options = &source->options;
+    char detail[300] = "";
+    uint64_t leader = 0;
+    uint64_t min_index = 0;
+    int err = options->admits == NULL
+                  ? ERR_REFUSED
+                  : options->admits(options->arg, q->node, source->reason, &min_index, &leader, detail, sizeof detail);
+    if (err != 0) {
+        source_refuse_why(source, q->node, err, detail, leader);
+        return err;
+    }
+    q->min_index = min_index > 0 ? min_index : 1; /* A copy of nothing is none. */
+    return 0;
+}
+
+/* What it asks again while this is under way need not be answered: it asks a third time. */
+static void join(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildOpen *open)
+{
+    struct source_question q = {.node = from, .copy = open->copy, .question = open->question};
+    if (source->joining.node != 0) {
+        if (source->joining.node != from) {
+            source_refuse_why(source, from, ERR_BUSY, "another node is just being admitted", 0);
+        }
+        return;
+    }
+    repair_reason(source->reason, open->reason);
+    if (admit(source, &q) != 0) {
+        return;
+    }
+    if (source->options.confirm == NULL) {
+        open_for(source, &q);
+        return;
+    }
+    source->joining = q;
+    source->options.confirm(source->options.arg);
+}
+
+/* What was admitted when the question came may have changed: membership and leadership are as of now, or later. */
+void rebuild_source_confirmed(struct rebuild_source *source, int err)
+{
+    struct source_question q = source->joining;
+    source->joining = (struct source_question){0};
+    if (q.node == 0) {
+        return;
+    }
+    if (err != 0) {
+        source_refuse_why(source, q.node, err, "a majority could not be asked whether this node leads", 0);
+    } else if (admit(source, &q) == 0) {
+        open_for(source, &q);
+    }
+}
+
+void source_take_open(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildOpen *open)
+{
+    if (open->join) {
+        join(source, from, open);
+        return;
+    }
+    open_for(source, &(struct source_question){.node = from, .copy = open->copy});
+}

@@ -1,0 +1,78 @@
+/* A data directory's insides, shared by its files. */
+
+#ifndef HOLDFAST_NODE_DATA_DIR_PRIVATE_H
+#define HOLDFAST_NODE_DATA_DIR_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "node/data_dir.h"
+#include "proto/base/limits.h"
+
+/* Larger files are not ours: the lines of DATA_DIR_PEERS_MAX nodes, those given up, and some more. */
+#define DATA_DIR_TEXT_LEN_MAX (256u * 1024u)
+
+/* Another node's directory, and what it last said of its starts. */
+struct data_dir_peer {
+    uint64_t node;
+    uint64_t incarnation;
+    uint64_t starts; /* 0: it has not said. */
+    uint64_t stamp;  /* Of that start. */
+};
+
+/* A node that was given up. */
+struct data_dir_expelled {
+    uint64_t node;
+    uint64_t incarnation; /* 0: not known. */
+};
+
+struct data_dir {
+    char *path;
+    int fd;
+    int lock_fd;
+    char cluster[NAME_LEN_MAX + 1];
+    uint64_t node;
+    uint64_t incarnation;
+    uint64_t starts;
+    uint64_t stamps[DATA_DIR_STAMPS_MAX]; /* Of the last starts, the newest first. */
+    unsigned stamps_len;
+    struct data_dir_peer *peers; /* DATA_DIR_PEERS_MAX of them. */
+    unsigned peers_len;
+    struct data_dir_expelled *expelled; /* Likewise. */
+    unsigned expelled_len;
+    char *recoveries; /* The lines of that file; NULL: there was none. */
+};
+
+/* Writes the line, and returns the error. */
+int data_dir_explain(char *detail, size_t detail_len, int err, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* data_dir_text.c: the text files. The first line is "holdfast-KIND VERSION", the last one a checksum.
+ *
+ * Reads and checks one; the caller frees, and finds it without the checksum. ERR_NOT_FOUND: there is none; ERR_CORRUPT,
+ * ERR_VERSION, ERR_IO, ERR_NOMEM, with one line of detail. */
+int data_dir_text_read(const struct data_dir *dir, const char *name, const char *kind, char **ret_text, char *detail,
+                       size_t detail_len) NODISCARD;
+/* Appends to `text`, of DATA_DIR_TEXT_LEN_MAX bytes, at *at. ERR_LIMIT: it would be full. */
+int data_dir_text_add(char *text, size_t *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Adds the checksum, and replaces the file. */
+int data_dir_text_write(const struct data_dir *dir, const char *name, char *text, size_t len, char *detail,
+                        size_t detail_len) NODISCARD;
+/* The rest of the line that begins with `key` (with the line's end before it), or NULL. */
+const char *data_dir_text_value(const char *text, const char *key, char *out, size_t out_len);
+/* Copies what people are to read, as one line. */
+void data_dir_text_line(char *out, size_t out_len, const char *text);
+
+/* data_dir_peers.c */
+int data_dir_peers_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+
+/* data_dir_starts.c: counts a start, durably. */
+int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len) NODISCARD;
+
+/* data_dir_marks.c: reads what was recovered; whether the directory may be used: ERR_REFUSED, with why not. */
+int data_dir_marks_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+int data_dir_removed_check(const struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+int data_dir_unfinished_check(const struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+
+#endif

@@ -1,0 +1,139 @@
+/* Who is a member of the cluster, for a node's links and for its next start. The log knows; the directory remembers, since a
+ * node whose log cannot be read must find the others all the same; the configuration is for the first start. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/node_private.h"
+#include "proto/base/check.h"
+
+/* What could not be noted is noted again. */
+#define MEMBERS_RETRY_MS 1000u
+
+const struct data_dir_member *node_member(const struct node *node, uint64_t id)
+{
+    for (unsigned i = 0; i < node->members_len; i++) {
+        if (node->members[i].id == id) {
+            return &node->members[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_member(struct node *node, uint64_t id, const char *address, bool voter)
+{
+    CHECK(node->members_len < MEMBERS_MAX);
+    struct data_dir_member *member = &node->members[node->members_len++];
+    member->id = id;
+    member->voter = voter;
+    (void)snprintf(member->address, sizeof member->address, "%s", address);
+}
+
+/* As configured. One that joins does not vote before the others say so. */
+static void take_configured(struct node *node)
+{
+    const struct config *config = node->config;
+    node->members_len = 0;
+    for (unsigned i = 0; i < config->members_len; i++) {
+        const struct config_member *member = &config->members[i];
+        add_member(node, member->id, member->peer_address, !(config->join && member->id == config->node));
+    }
+}
+
+int node_members_load(struct node *node, char *detail, size_t detail_len)
+{
+    char why[512] = "";
+    int err = data_dir_members_read(node->data_dir, node->members, &node->members_len, why, sizeof why);
+    if (err == 0) {
+        return 0;
+    }
+    if (err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        (void)snprintf(detail, detail_len, "%s", why);
+        return err;
+    }
+    if (err == ERR_CORRUPT) {
+        journal_warning(node->journal, "members", "%s: taking them from the configuration", why);
+    }
+    take_configured(node);
+    return 0;
+}
+
+static void take_from_log(struct node *node)
+{
+    struct driver_status status;
+    driver_status(shard_driver(node->shard), &status);
+    node->members_len = 0;
+    for (unsigned i = 0; i < status.members_len; i++) {
+        add_member(node, status.members[i].id, status.members[i].address, status.members[i].voter);
+    }
+}
+
+/* Those who left, then those who came, as `before` was. */
+static void change_links(struct node *node, const struct data_dir_member *before, unsigned before_len)
+{
+    uint64_t own = node->config->node;
+    for (unsigned i = 0; i < before_len; i++) {
+        if (before[i].id != own && node_member(node, before[i].id) == NULL) {
+            int err = peer_links_remove(node->peers, before[i].id);
+            journal_debug(node->journal, "members", "node %" PRIu64 " is no member any more: %s", before[i].id,
+                          err == 0 ? "its connections end" : err_text(err));
+        }
+    }
+    for (unsigned i = 0; i < node->members_len; i++) {
+        const struct data_dir_member *member = &node->members[i];
+        int err = member->id == own ? 0 : peer_links_add(node->peers, member->id, member->address);
+        if (err == ERR_EXISTS) {
+            err = peer_links_set_address(node->peers, member->id, member->address);
+        }
+        if (err != 0) {
+            journal_error(node->journal, "members", "node %" PRIu64 " at %s cannot be dialled: %s", member->id,
+                          member->address, err_text(err));
+        }
+    }
+}
+
+void node_members_step(struct node *node)
+{
+    uint64_t now_ms = node->clock.base.monotonic_ms(&node->clock.base);
+    if (!node->members_due || node->shard == NULL || now_ms < node->members_ms) {
+        return;
+    }
+    struct data_dir_member before[MEMBERS_MAX];
+    unsigned before_len = node->members_len;
+    memcpy(before, node->members, sizeof before);
+    take_from_log(node);
+    change_links(node, before, before_len);
+    char detail[512];
+    int err = data_dir_members_write(node->data_dir, node->members, node->members_len, detail, sizeof detail);
+    if (err != 0) {
+        journal_warning(node->journal, "members", "%s", detail);
+        node->members_ms = now_ms + MEMBERS_RETRY_MS;
+        return;
+    }
+    node->members_due = false;
+}
+
+uint64_t node_members_deadline_ms(const struct node *node)
+{
+    return node->members_due && node->shard != NULL ? node->members_ms : UINT64_MAX;
+}
+
+void node_removed(void *arg)
+{
+    struct node *node = arg;
+    struct driver_status status;
+    char text[256];
+    char detail[512];
+    driver_status(shard_driver(node->shard), &status);
+    (void)snprintf(text, sizeof text,
+                   "node %" PRIu64 " was removed from cluster %s at entry %" PRIu64
+                   ": to come back it needs an empty directory and a new id",
+                   node->config->node, node->config->cluster, status.members_index);
+    journal_warning(node->journal, "members", "%s", text);
+    int err = data_dir_removed_write(node->data_dir, text, detail, sizeof detail);
+    if (err != 0) {
+        journal_warning(node->journal, "members", "%s", detail); /* The others refuse it all the same. */
+    }
+    node_stop(node);
+}

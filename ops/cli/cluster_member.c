@@ -1,0 +1,167 @@
+/* holdfast cluster add, promote, demote, remove, repair: one change of the members each. */
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "cluster_steps.h"
+#include "commands.h"
+
+#define WAITS                                                                                                          \
+    "\n"                                                                                                               \
+    "What must pass first is waited for, and said on standard error. Gives up when nothing has moved for --timeout "   \
+    "seconds\n"                                                                                                        \
+    "(60): exit code 1, if it is not done for certain, else 3. To run it again is safe: what is so already is done.\n"
+
+static const char help_add[] =
+    "Usage: holdfast cluster add NODE --peer HOST:PORT\n"
+    "\n"
+    "Makes NODE a member, which other nodes reach at HOST:PORT. It follows and serves clients, and does not vote: see\n"
+    "holdfast cluster promote. Start it with `join: true` in its configuration and an empty data directory, before or\n"
+    "after: it fetches a copy of the state.\n" WAITS "\n"
+    "Example: holdfast cluster add 4 --peer 10.0.0.4:7471\n";
+
+static const char help_promote[] =
+    "Usage: holdfast cluster promote NODE\n"
+    "\n"
+    "Makes NODE, a member, a voter: it counts for majorities, and can lead. Waits until it has caught up with the "
+    "leader,\n"
+    "for as long as it gets on, and until it has stored that it votes.\n" WAITS "\n"
+    "Example: holdfast cluster promote 4\n";
+
+static const char help_demote[] =
+    "Usage: holdfast cluster demote NODE\n"
+    "\n"
+    "NODE votes no more: it follows, and serves clients. Works also when it is down. If it leads, it hands over first. "
+    "The\n"
+    "others must be a majority of the voters that are left, and at least two.\n" WAITS "\n"
+    "Example: holdfast cluster demote 2\n";
+
+static const char help_remove[] =
+    "Usage: holdfast cluster remove NODE\n"
+    "\n"
+    "NODE is no member any more. Works also when it is down, or gone for good. If it leads, it hands over first. The "
+    "others\n"
+    "must be a majority of the voters that are left, and at least two.\n" WAITS "\n"
+    "Example: holdfast cluster remove 2\n";
+
+static const char help_repair[] =
+    "Usage: holdfast cluster repair NODE\n"
+    "\n"
+    "NODE puts its data aside, fetches a copy of the leader's, and begins anew with that; if it voted, it votes again "
+    "when it\n"
+    "has caught up. For a node whose data is doubted although it runs. Returns when it has been asked for: holdfast "
+    "cluster\n"
+    "status shows how far it is. Refused when its data is needed: the other voters must be a majority, and be there.\n"
+    "\n"
+    "Example: holdfast cluster repair 3\n";
+
+struct member_command {
+    const char *name;
+    const char *help;
+    enum client_change change;
+    const char *done; /* What is so afterwards, */
+    const char *was;  /* and if it was so before. */
+};
+
+static const struct member_command commands[] = {
+    {"cluster add", help_add, CLIENT_ADD_MEMBER, "is a member: it follows, and does not vote", "is a member already"},
+    {"cluster promote", help_promote, CLIENT_PROMOTE_MEMBER, "votes", "votes already"},
+    {"cluster demote", help_demote, CLIENT_DEMOTE_MEMBER, "is a member, and votes no more",
+     "is a member that does not vote already"},
+    {"cluster remove", help_remove, CLIENT_REMOVE_MEMBER, "is no member any more", "is no member"},
+    {"cluster repair", help_repair, CLIENT_REPAIR_MEMBER,
+     "has been told to fetch a copy of the state: cluster status shows how far it is", ""},
+};
+
+/* Whether it is so before anything is done, as far as that can be seen. */
+static bool is_so(const struct view *view, enum client_change change, uint64_t node, const char *address)
+{
+    const struct view_member *member = view_find(view, node);
+    switch (change) {
+    case CLIENT_ADD_MEMBER: return member != NULL && strcmp(member->peer_address, address) == 0;
+    case CLIENT_PROMOTE_MEMBER: return member != NULL && member->voter;
+    case CLIENT_DEMOTE_MEMBER: return member != NULL && !member->voter;
+    case CLIENT_REMOVE_MEMBER: return member == NULL;
+    default: return false;
+    }
+}
+
+static int repair_run(struct steps *steps, const struct member_command *command, uint64_t node)
+{
+    int err = hf_change_member(steps->hf, command->change, node, NULL, steps->patience_ms);
+    if (err != 0) {
+        return cli_fail(command->name, err, hf_error_detail(steps->hf));
+    }
+    printf("node %llu %s\n", (unsigned long long)node, command->done);
+    return EXIT_DONE;
+}
+
+static int member_run(struct steps *steps, const struct member_command *command, uint64_t node, const char *address)
+{
+    struct view before;
+    int exit_code = steps_look(steps, &before);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    bool was = is_so(&before, command->change, node, address);
+    /* Also when it is so: what was seen may be about to change. */
+    int err = steps_change(steps, command->change, node, address);
+    if (err == ERR_NOT_FOUND && command->change == CLIENT_REMOVE_MEMBER) {
+        err = 0;
+    }
+    if (err != 0) {
+        return steps_fail(steps, err);
+    }
+    printf("node %llu %s\n", (unsigned long long)node, was ? command->was : command->done);
+    return EXIT_DONE;
+}
+
+enum { OPTION_PEER = 1 };
+
+int cmd_cluster_member(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {{"peer", required_argument, NULL, OPTION_PEER}, CLI_OPTIONS};
+    const struct member_command *command = NULL;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i].name + strlen("cluster "), argv[0]) == 0) {
+            command = &commands[i];
+        }
+    }
+    if (command == NULL) {
+        return cli_usage("no such command", help_add);
+    }
+    const char *address = "";
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == OPTION_PEER) {
+            address = optarg;
+            continue;
+        }
+        int result = cli_option(cli, option, command->help);
+        if (result != 0) {
+            return cli_option_exit(result);
+        }
+    }
+    uint64_t node;
+    if (argc - optind != 1) {
+        return cli_usage("which node? One number", command->help);
+    }
+    if (cli_number("NODE", argv[optind], 1, UINT64_MAX, &node) != 0) {
+        return EXIT_USAGE;
+    }
+    if ((command->change == CLIENT_ADD_MEMBER) != (address[0] != '\0')) {
+        return cli_usage(command->change == CLIENT_ADD_MEMBER ? "cluster add needs --peer HOST:PORT"
+                                                              : "--peer is for cluster add and cluster replace",
+                         command->help);
+    }
+    struct steps steps;
+    int exit_code = steps_open(cli, command->name, &steps);
+    if (exit_code == 0) {
+        exit_code = command->change == CLIENT_REPAIR_MEMBER ? repair_run(&steps, command, node)
+                                                            : member_run(&steps, command, node, address);
+        steps_close(&steps);
+    }
+    return exit_code;
+}

@@ -1,0 +1,125 @@
+/* Steps, repeated until they are done or nothing moves any more. */
+
+#include "cluster_steps.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Between two attempts. */
+#define PAUSE_US 200000u
+
+/* How long one attempt may take: a little more than the cluster gives itself. */
+#define ATTEMPT_MS 15000u
+
+/* When it is said again that one waits. */
+#define SAY_FIRST_MS 1000u
+#define SAY_NEXT_MS 5000u
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+int steps_open(const struct cli *cli, const char *command, struct steps *ret_steps)
+{
+    *ret_steps = (struct steps){
+        .command = command,
+        .patience_ms = cli->timeout_given ? cli->timeout_ms : STEPS_TIMEOUT_MS,
+    };
+    return cli_open_query(cli, &ret_steps->hf);
+}
+
+void steps_close(struct steps *steps)
+{
+    (void)hf_close(steps->hf, 0);
+}
+
+int steps_look(struct steps *steps, struct view *ret_view)
+{
+    int err = view_take(steps->hf, steps->patience_ms, ret_view);
+    return err == 0 ? 0 : cli_fail(steps->command, err, hf_error_detail(steps->hf));
+}
+
+int steps_fail(const struct steps *steps, int err)
+{
+    return cli_fail(steps->command, err, steps->detail);
+}
+
+/* What may pass, or is not known: to ask again is safe. */
+static bool may_pass(int err)
+{
+    return err == ERR_BUSY || err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_OUTCOME_UNKNOWN ||
+           err == ERR_NOT_LEADER;
+}
+
+/* How far a node is that is to vote, in words behind what there is. Notes when it gets on. */
+static void progress(struct steps *steps, uint64_t node, char text[400])
+{
+    struct view view;
+    char detail[sizeof steps->copy];
+    size_t len = strlen(text);
+    if (view_take(steps->hf, 1000, &view) != 0 || len >= 200) {
+        return;
+    }
+    const struct view_member *member = view_find(&view, node);
+    if (member == NULL || view.node != view.leader) {
+        return;
+    }
+    uint64_t behind = view.log_last > member->match_index ? view.log_last - member->match_index : 0;
+    view_detail(&view, node, detail, sizeof detail);
+    if (detail[0] == '\0') {
+        snprintf(detail, sizeof detail, "%s", member->detail);
+    }
+    snprintf(text + len, 400 - len, " (%s, %llu entries behind%s%s)", member->connected ? "connected" : "not connected",
+             (unsigned long long)behind, detail[0] != '\0' ? "; " : "", detail);
+    if (behind < steps->behind || strcmp(detail, steps->copy) != 0) {
+        steps->moved_ms = now_ms();
+    }
+    steps->behind = behind < steps->behind ? behind : steps->behind;
+    snprintf(steps->copy, sizeof steps->copy, "%s", detail);
+}
+
+/* Says what is waited for, when that is new or has not been said for a while. */
+static void say(struct steps *steps, enum client_change change, uint64_t node)
+{
+    uint64_t now = now_ms();
+    if (now < steps->look_ms) {
+        return;
+    }
+    steps->look_ms = now + SAY_FIRST_MS;
+    char text[400];
+    snprintf(text, sizeof text, "%s", steps->detail);
+    if (change == CLIENT_PROMOTE_MEMBER) {
+        progress(steps, node, text);
+    }
+    if (strcmp(text, steps->said) == 0 && now - steps->said_ms < SAY_NEXT_MS) {
+        return;
+    }
+    steps->said_ms = now;
+    snprintf(steps->said, sizeof steps->said, "%s", text);
+    fprintf(stderr, "holdfast: %s: node %llu: %s; waiting\n", steps->command, (unsigned long long)node, text);
+}
+
+int steps_change(struct steps *steps, enum client_change change, uint64_t node, const char *address)
+{
+    steps->moved_ms = now_ms();
+    steps->look_ms = steps->moved_ms + SAY_FIRST_MS;
+    steps->behind = UINT64_MAX;
+    steps->copy[0] = steps->said[0] = '\0';
+    for (;;) {
+        uint64_t passed_ms = now_ms() - steps->moved_ms;
+        uint64_t left_ms = passed_ms < steps->patience_ms ? steps->patience_ms - passed_ms : 1;
+        int err = hf_change_member(steps->hf, change, node, address, left_ms < ATTEMPT_MS ? left_ms : ATTEMPT_MS);
+        if (err == 0) {
+            return 0;
+        }
+        snprintf(steps->detail, sizeof steps->detail, "%s", hf_error_detail(steps->hf));
+        if (!may_pass(err) || now_ms() - steps->moved_ms >= steps->patience_ms) {
+            return err;
+        }
+        say(steps, change, node);
+        usleep(PAUSE_US);
+    }
+}
