@@ -178,7 +178,7 @@ void driver_step(struct driver *driver)
     driver_prompt(driver);
     driver_read_step(driver);
     driver_forgot_step(driver);
-    driver_leave_step(driver);
+    driver_feed_step(driver);
     driver_tell_role(driver);
     driver_tell_members(driver);
 }

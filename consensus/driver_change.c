@@ -167,7 +167,7 @@ static int propose_next(struct driver *driver, const struct driver_change *chang
     if (err == 0) {
         *ret_index = log_last_index(driver->log);
         if (change->kind == DRIVER_REMOVE) {
-            driver_leave_begin(driver, change->node, match, *ret_index);
+            driver_feed_removed(driver, change->node, match, *ret_index);
         }
     }
     return err;

@@ -53,8 +53,7 @@ void driver_peer_lost(struct driver *driver, uint64_t node)
 {
     struct raft *raft = &driver->raft;
     driver_peer_forget(driver, node);
-    if (node == 0 || raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != node ||
-        !configuration_votes(&raft->configuration, raft->id) || driver_is_alone(driver)) {
+    if (node == 0 || raft->state != RAFT_FOLLOWER || raft->follower_state.current_leader.id != node) {
         return;
     }
     driver->lost_leader = node;

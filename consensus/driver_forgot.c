@@ -8,7 +8,9 @@
  * A refusal proves nothing, since it may be an old one that comes late. It only raises a doubt. Then we ask, with an
  * AppendEntries without entries after an index that no log has, and that is used once: the answer repeats it, and says where the
  * log ends (Raft §5.3; the engine's recvAppendEntries()). Whoever answers in our term has followed nobody else since, and takes
- * back nothing for us: what its log holds at that moment, which is after the question was asked, has not become less. */
+ * back nothing for us: what its log holds at that moment, which is after the question was asked, has not become less.
+ *
+ * Without a vote a node may have begun anew, and owes nothing: then it gets what it lacks (driver_feed.c). */
 
 #include <raft.h>
 
@@ -22,8 +24,16 @@ static void conclude(struct driver *driver, struct driver_peer *peer, uint64_t l
 {
     const struct driver_host *host = &driver->options.host;
     peer->question = 0;
-    peer->forgot = last < peer->acknowledged;
-    if (peer->forgot && host->forgot != NULL) {
+    peer->forgot = false;
+    if (last >= peer->acknowledged) {
+        return;
+    }
+    if (!configuration_votes(&driver->raft.configuration, peer->id)) {
+        driver_feed_learner(driver, peer->id, last, peer->acknowledged);
+        return;
+    }
+    peer->forgot = true;
+    if (host->forgot != NULL) {
         host->forgot(host->arg, peer->id, peer->acknowledged, last);
     }
 }

@@ -57,14 +57,15 @@ struct driver_peer {
     uint64_t questioned_ms;
 };
 
-/* A node that was removed, and is still told so. */
-struct driver_leaver {
-    uint64_t id;     /* 0: none. */
-    uint64_t term;   /* In which we led, and proposed */
-    uint64_t change; /* the entry that removes it. */
-    uint64_t next;   /* The entry that it gets next. */
+/* Entries that a node gets past the engine: one that was removed, or one without a vote that has begun anew. */
+enum driver_feed_kind { DRIVER_FEED_REMOVED, DRIVER_FEED_LEARNER };
+struct driver_feed {
+    uint64_t id;   /* 0: none. */
+    uint64_t term; /* In which we lead. */
+    uint64_t next; /* The entry that it gets next, */
+    uint64_t end;  /* and the last one. */
     uint64_t sent_ms;
-    uint64_t until_ms; /* When we give up; 0: not committed yet. */
+    uint64_t until_ms; /* When we give up; 0: nothing was sent since it moved. */
 };
 
 struct driver {
@@ -91,7 +92,7 @@ struct driver {
 
     struct driver_reads reads;
     struct driver_peer peers[MEMBERS_MAX];
-    struct driver_leaver leaver;
+    struct driver_feed feeds[2];
     uint64_t questions;        /* How many were asked (driver_forgot.c). */
     uint64_t transfer_said_ms; /* When the successor was last told to stand; 0: not since the transfer began. */
 
@@ -265,10 +266,12 @@ void driver_alone_timeout(struct driver *driver);
 int driver_alone_start(struct driver *driver, const struct raft_configuration *members,
                        struct meta_value *meta) NODISCARD;
 
-/* driver_leave.c: tells a node that was removed so: from now on; when that is due; and its answer. */
-void driver_leave_begin(struct driver *driver, uint64_t id, uint64_t match, uint64_t change);
-void driver_leave_step(struct driver *driver);
-void driver_leave_result(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
+/* driver_feed.c: a node was removed, and is known to have everything up to `match`; a node without a vote has said that its
+ * log ends at `last`, before what it had acknowledged; what is due; and an answer to an AppendEntries. */
+void driver_feed_removed(struct driver *driver, uint64_t id, uint64_t match, uint64_t change);
+void driver_feed_learner(struct driver *driver, uint64_t id, uint64_t last, uint64_t match);
+void driver_feed_step(struct driver *driver);
+void driver_feed_result(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
 
 /* driver_forgot.c: looks at the answer to an AppendEntries, before the guards. True when it answers a question of ours, and
  * is not for the engine. */

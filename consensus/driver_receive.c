@@ -250,10 +250,9 @@ static int receive_frame(struct driver *driver, uint64_t from, const struct fram
         if (driver_forgot_result(driver, from, &message->append_entries_result)) {
             return 0;
         }
+        driver_feed_result(driver, from, &message->append_entries_result);
         if (configuration_find(&driver->raft.configuration, from) == NULL) {
-            /* It has been removed; its term must not depose us, which is all that the engine would take of it. */
-            driver_leave_result(driver, from, &message->append_entries_result);
-            return 0;
+            return 0; /* It has been removed; its term must not depose us, and the engine would take no more of it. */
         }
         if (!guard_result(&driver->guards, &driver->raft, from, &message->append_entries_result)) {
             return 0;

@@ -70,15 +70,15 @@ void driver_scrub_read(struct driver_scrub *scrub, uint64_t bytes_max)
 static int settle_meta(struct driver_scrub *scrub, bool *ret_mended, char *detail, size_t detail_len)
 {
     const char *dir = scrub->driver->options.dir;
-    int err = scrub->meta_err;
-    if (err == 0) {
-        err = meta_scrub_settle(scrub->driver->meta, &scrub->meta, ret_mended);
-        scrub->meta_done = true;
+    if (scrub->meta_err != 0) {
+        return scrub->meta_err;
     }
+    scrub->meta_done = true;
+    int err = meta_scrub_settle(scrub->driver->meta, &scrub->meta, ret_mended);
     if (err == ERR_CORRUPT) {
         (void)snprintf(detail, detail_len, "%s/meta, offset 0: term and vote are damaged in both slots", dir);
     } else if (err != 0) {
-        (void)snprintf(detail, detail_len, "%s/meta: %s", dir, err_text(err));
+        driver_fatal(scrub->driver, err, "term and vote could not be written anew: %s", err_text(err));
     } else if (*ret_mended) {
         (void)snprintf(detail, detail_len,
                        "%s/meta: one of the two slots of term and vote was damaged; it is written anew", dir);

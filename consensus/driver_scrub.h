@@ -27,8 +27,9 @@ bool driver_scrub_finished(const struct driver_scrub *scrub);
 void driver_scrub_read(struct driver_scrub *scrub, uint64_t bytes_max);
 /* On the loop, once after each driver_scrub_read(). 0: all is well, or *ret_mended: something was damaged, and could be
  * written again from memory; `detail` says what.
- * ERR_CORRUPT: damaged, or not to be read; `detail` says which file, where, and what is wrong; the pass has ended. ERR_IO: what
- * was to be mended cannot be written, likewise. ERR_NOMEM: nothing was read; to be tried again. */
+ * ERR_CORRUPT: damaged, or not to be read; `detail` says which file, where, and what is wrong; the pass has ended. ERR_NOMEM:
+ * nothing was read; to be tried again. When the disk fails what is to be mended, the driver's host is told that the process must
+ * end, as whenever term and vote cannot be saved. */
 int driver_scrub_settle(struct driver_scrub *scrub, bool *ret_mended, char *detail, size_t detail_len) NODISCARD;
 
 #endif

@@ -327,9 +327,6 @@ static const char *record_compare(const struct log_scrub *scrub, uint64_t segmen
     if (record->index > scrub->index + 1) {
         return "the entries before this record are missing";
     }
-    if (standing == STANDING_NONE) {
-        return "the record is not the one that was written";
-    }
     if (record->first && !placed && record->index != scrub->index + 1 && standing != STANDING_PAST) {
         return "the record is not the one that was written";
     }

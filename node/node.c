@@ -229,10 +229,14 @@ static void node_init_handles(struct node *node)
 static int node_open_data(struct node *node, char *detail, size_t detail_len)
 {
     const struct config *config = node->config;
+    char recovered[DATA_DIR_LINE_LEN_MAX];
     int err = data_dir_open(config->data_dir, config->cluster, config->node, &node->clock.base, &node->data_dir, detail,
                             detail_len);
     if (err != 0) {
         return err;
+    }
+    if (data_dir_recovered(node->data_dir, recovered, sizeof recovered)) {
+        journal_warning(node->journal, "node", "%s", recovered);
     }
     struct posix_disk_options options = {.loop = node->loop, .journal = node->journal, .root = config->data_dir};
     err = posix_disk_open(&options, &node->disk);

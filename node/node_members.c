@@ -11,6 +11,9 @@
 /* What could not be noted is noted again. */
 #define MEMBERS_RETRY_MS 1000u
 
+/* Time for the last words to a node that was removed. */
+#define LEAVING_MS 5000u
+
 const struct data_dir_member *node_member(const struct node *node, uint64_t id)
 {
     for (unsigned i = 0; i < node->members_len; i++) {
@@ -69,15 +72,39 @@ static void take_from_log(struct node *node)
     }
 }
 
+/* A node that is removed hears of it from the leader, so its link stays for a while. */
+static void leave_later(struct node *node, uint64_t id, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
+        if (node->leaving[i].id == 0) {
+            node->leaving[i] = (struct node_leaving){.id = id, .until_ms = now_ms + LEAVING_MS};
+            return;
+        }
+    }
+    int err = peer_links_remove(node->peers, id); /* So many at once are not given time. */
+    journal_debug(node->journal, "members", "node %" PRIu64 " has left: %s", id, err_text(err));
+}
+
+static void end_leaving(struct node *node, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
+        struct node_leaving *leaving = &node->leaving[i];
+        if (leaving->id == 0 || now_ms < leaving->until_ms) {
+            continue;
+        }
+        int err = node_member(node, leaving->id) == NULL ? peer_links_remove(node->peers, leaving->id) : 0;
+        journal_debug(node->journal, "members", "node %" PRIu64 " has left: %s", leaving->id, err_text(err));
+        leaving->id = 0;
+    }
+}
+
 /* Those who left, then those who came, as `before` was. */
-static void change_links(struct node *node, const struct data_dir_member *before, unsigned before_len)
+static void change_links(struct node *node, const struct data_dir_member *before, unsigned before_len, uint64_t now_ms)
 {
     uint64_t own = node->config->node;
     for (unsigned i = 0; i < before_len; i++) {
         if (before[i].id != own && node_member(node, before[i].id) == NULL) {
-            int err = peer_links_remove(node->peers, before[i].id);
-            journal_debug(node->journal, "members", "node %" PRIu64 " is no member any more: %s", before[i].id,
-                          err == 0 ? "its connections end" : err_text(err));
+            leave_later(node, before[i].id, now_ms);
         }
     }
     for (unsigned i = 0; i < node->members_len; i++) {
@@ -96,6 +123,7 @@ static void change_links(struct node *node, const struct data_dir_member *before
 void node_members_step(struct node *node)
 {
     uint64_t now_ms = node->clock.base.monotonic_ms(&node->clock.base);
+    end_leaving(node, now_ms);
     if (!node->members_due || node->shard == NULL || now_ms < node->members_ms) {
         return;
     }
@@ -103,7 +131,7 @@ void node_members_step(struct node *node)
     unsigned before_len = node->members_len;
     memcpy(before, node->members, sizeof before);
     take_from_log(node);
-    change_links(node, before, before_len);
+    change_links(node, before, before_len, now_ms);
     char detail[512];
     int err = data_dir_members_write(node->data_dir, node->members, node->members_len, detail, sizeof detail);
     if (err != 0) {
@@ -116,7 +144,12 @@ void node_members_step(struct node *node)
 
 uint64_t node_members_deadline_ms(const struct node *node)
 {
-    return node->members_due && node->shard != NULL ? node->members_ms : UINT64_MAX;
+    uint64_t deadline_ms = node->members_due && node->shard != NULL ? node->members_ms : UINT64_MAX;
+    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
+        const struct node_leaving *leaving = &node->leaving[i];
+        deadline_ms = leaving->id != 0 && leaving->until_ms < deadline_ms ? leaving->until_ms : deadline_ms;
+    }
+    return deadline_ms;
 }
 
 void node_removed(void *arg)

@@ -77,9 +77,42 @@ static int node_peer_known(void *arg, const struct peer_identity *identity, char
     return err;
 }
 
+static int node_peer_barred(void *arg, uint64_t peer, char *detail, size_t detail_len)
+{
+    struct node *node = arg;
+    return data_dir_barred(node->data_dir, peer, detail, detail_len);
+}
+
+/* A member says that this node was given up in a recovery: what is left of the old cluster must not go on, since the others of it
+ * that come back would be a majority beside the recovered one. */
+static void node_give_up(struct node *node, uint64_t peer, const char *detail)
+{
+    char text[DATA_DIR_LINE_LEN_MAX];
+    char why[512];
+    (void)snprintf(text, sizeof text, "node %" PRIu64 " says: %s", peer, detail);
+    int err = data_dir_removed_write(node->data_dir, text, why, sizeof why);
+    if (err != 0) {
+        journal_error(node->journal, "peer", "%s", why); /* It is told again at its next start. */
+    }
+    node_fatal(node, ERR_REFUSED, text);
+}
+
+static void node_peer_refused(void *arg, uint64_t peer, int err, const char *detail)
+{
+    struct node *node = arg;
+    if (err == ERR_REFUSED) {
+        node_give_up(node, peer, detail);
+    }
+    if (err == ERR_STALE && node->shard != NULL) {
+        node_damaged(node, detail);
+    }
+}
+
 int node_peers_listen(struct node *node, char *detail, size_t detail_len)
 {
     const struct config *config = node->config;
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    bool counts = !node->plan.patient; /* One that has promised nothing has nothing to be reminded of. */
     struct peer_member members[MEMBERS_MAX];
     for (unsigned i = 0; i < node->members_len; i++) {
         members[i] = (struct peer_member){.id = node->members[i].id, .address = node->members[i].address};
@@ -91,6 +124,7 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
         .node = config->node,
         .cluster = config->cluster,
         .incarnation = data_dir_incarnation(node->data_dir),
+        .history = {.data = history, .len = counts ? data_dir_history(node->data_dir, history) : 0},
         .version = MACHINE_VERSION_MAX,
         .client_address = config_member(config, config->node)->client_address,
         .members = members,
@@ -101,6 +135,8 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
         .bulk_changed = node_bulk_changed,
         .changed = node_peer_changed,
         .known = node_peer_known,
+        .barred = node_peer_barred,
+        .refused = node_peer_refused,
     };
     return peer_links_start(&options, &node->peers, detail, detail_len);
 }

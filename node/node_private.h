@@ -52,11 +52,14 @@ struct node {
     struct repair_plan plan;                     /* and what follows from both. */
     struct data_dir_member members[MEMBERS_MAX]; /* As last known. */
     unsigned members_len;
-    bool members_due;                  /* They have changed, or could not be noted. */
-    uint64_t members_ms;               /* When that is tried again. */
-    char alarm[256];                   /* For status. */
-    bool removed;                      /* This node is none of them any more. */
-    bool damaged;                      /* It is to be started anew, as a patient. */
+    bool members_due;    /* They have changed, or could not be noted. */
+    uint64_t members_ms; /* When that is tried again. */
+    char alarm[256];     /* For status. */
+    struct node_leaving {
+        uint64_t id; /* 0: free. */
+        uint64_t until_ms;
+    } leaving[MEMBERS_MAX]; /* No members any more: what is still to be said to them goes out, then their links end. */
+    bool damaged;           /* It is to be started anew, as a patient. */
     char copy[STATE_DIR_NAME_LEN_MAX]; /* That of one which is to take its place; "": none. */
     bool stopping;
     bool closing;

@@ -160,7 +160,7 @@ static int browse_stored_row(void *arg, struct slice key, struct slice value)
     (void)key;
     int err = message_row_decode(&expected, value, &message);
     if (err != 0) {
-        return err;
+        return state_blame(browse->machine, &expected, err, err_text(err));
     }
     struct message_head head = {.enqueued_ms = message.enqueued_ms, .hash = message.hash, .len = message.len};
     return browse_show(browse, &head, 0, false);

@@ -11,8 +11,8 @@
 void machine_explain(const struct machine *machine, char *text, size_t text_len)
 {
     const struct store_ops *ops = machine->store->ops;
-    (void)snprintf(text, text_len, "%s", "");
-    if (ops->explain != NULL) {
+    (void)snprintf(text, text_len, "%s", machine->said);
+    if (machine->said[0] == '\0' && ops->explain != NULL) {
         ops->explain(machine->store, text, text_len);
     }
 }
@@ -61,8 +61,11 @@ int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, 
         return err;
     }
     if (XXH3_64bits(message.data, message.len) != message.hash) { /* Memory is not to be trusted for ever, either. */
+        struct row_key key = row_key_pair(ROW_MESSAGE, queue_id, position);
+        bool in_memory = position >= queue->messages.base;
         blob_unref(message.blob);
-        return ERR_CHECKSUM;
+        return state_blame(machine, &key, ERR_CHECKSUM,
+                           in_memory ? "the body is damaged in memory" : "the body is damaged");
     }
     *ret_body = (struct slice){.blob = message.blob, .data = message.data, .len = message.len};
     return 0;

@@ -98,8 +98,8 @@ void machine_close(struct machine *machine);
  * ERR_IO, ERR_CORRUPT, ERR_NOMEM: the store failed in the middle: the process must end. */
 int machine_apply(struct machine *machine, uint64_t index, struct slice payload, struct effects *ret_effects) NODISCARD;
 
-/* What the store said of the last error that it gave: one line that names the file where it can be told; empty when there is
- * none. To go with ERR_CORRUPT, ERR_IO and ERR_NO_SPACE from any function here. */
+/* Which row was found damaged, or what the store said of the last error that it gave, with the file where it can be told: one
+ * line for people, to go with ERR_CORRUPT, ERR_CHECKSUM and ERR_IO from any function here. Empty when there is nothing. */
 void machine_explain(const struct machine *machine, char *text, size_t text_len);
 
 uint64_t machine_applied_index(const struct machine *machine);

@@ -152,7 +152,8 @@ static int load_each(void *arg, struct slice key, struct slice value)
         return ERR_CORRUPT;
     }
     memcpy(row_key.data, key.data, key.len);
-    return load->row(load, &row_key, value);
+    int err = load->row(load, &row_key, value);
+    return state_blame(load->machine, &row_key, err, err_text(err));
 }
 
 static const struct {
@@ -213,6 +214,7 @@ static int machine_load(struct machine *machine, struct slice *ret_consensus, co
     int err = machine->store->ops->get(machine->store, key.data, key.len, &value);
     if (err == 0) {
         err = machine_load_globals(machine, value, &consensus);
+        err = state_blame(machine, &key, err, err_text(err));
     } else if (err == ERR_NOT_FOUND) {
         err = 0;
     }
@@ -242,9 +244,10 @@ int machine_open(struct store *store, struct machine **ret_machine, uint64_t *re
     const char *what;
     int err = machine_load(machine, &consensus, &what);
     if (err != 0) {
-        char said[256];
-        machine_explain(machine, said, sizeof said);
-        (void)snprintf(detail, detail_len, "the store's rows of %s: %s", what, said[0] != '\0' ? said : err_text(err));
+        machine_explain(machine, detail, detail_len);
+        if (detail_len > 0 && detail[0] == '\0') {
+            (void)snprintf(detail, detail_len, "the store's rows of %s: %s", what, err_text(err));
+        }
         machine_free(machine);
         return err;
     }

@@ -62,7 +62,7 @@ static int producer_read(struct machine *machine, const char *name, size_t name_
     if (err == 0) {
         *ret_last = last;
     }
-    return err;
+    return state_blame(machine, &key, err, err_text(err));
 }
 
 int producer_get(struct machine *machine, const char *name, size_t name_len, struct producer **ret_producer)

@@ -26,30 +26,49 @@ static const struct {
     {ROW_CONSUMER, ROW_KEY_PAIR_LEN, "consumer of session"},
 };
 
-static int blame(size_t kind, const struct row_key *key, int err, const char *what, char *detail, size_t detail_len)
+static size_t kind_of(struct slice key)
 {
-    if (key->len == ROW_KEY_ONE_LEN && kinds[kind].key_len == key->len) {
-        (void)snprintf(detail, detail_len, "the store's row of %s %" PRIu64 ": %s", kinds[kind].what,
-                       get_be64(key->data + 1), what);
-    } else if (key->len == ROW_KEY_PAIR_LEN && kinds[kind].key_len == key->len) {
-        (void)snprintf(detail, detail_len, "the store's row of %s %" PRIu64 ", %" PRIu64 ": %s", kinds[kind].what,
-                       get_be64(key->data + 1), get_be64(key->data + 9), what);
-    } else {
-        (void)snprintf(detail, detail_len, "the store's row of %s %.*s: %s", kinds[kind].what, (int)key->len - 1,
-                       (const char *)key->data + 1, what);
+    size_t kind = 0;
+    while (key.len > 0 && kind < ARRAY_LEN(kinds) && (uint8_t)kinds[kind].kind != key.data[0]) {
+        kind++;
     }
+    return key.len > 0 && key.len <= ROW_KEY_LEN_MAX ? kind : ARRAY_LEN(kinds);
+}
+
+void scrub_blame(struct slice key, const char *what, char *detail, size_t detail_len)
+{
+    size_t kind = kind_of(key);
+    if (kind == ARRAY_LEN(kinds)) {
+        (void)snprintf(detail, detail_len, "the store has a row of no kind (its key has %zu bytes): %s", key.len, what);
+    } else if (key.len == ROW_KEY_ONE_LEN && kinds[kind].key_len == key.len) {
+        (void)snprintf(detail, detail_len, "the store's row of %s %" PRIu64 ": %s", kinds[kind].what,
+                       get_be64(key.data + 1), what);
+    } else if (key.len == ROW_KEY_PAIR_LEN && kinds[kind].key_len == key.len) {
+        (void)snprintf(detail, detail_len, "the store's row of %s %" PRIu64 ", %" PRIu64 ": %s", kinds[kind].what,
+                       get_be64(key.data + 1), get_be64(key.data + 9), what);
+    } else if (kinds[kind].key_len == 0) {
+        (void)snprintf(detail, detail_len, "the store's row of %s %.*s: %s", kinds[kind].what, (int)key.len - 1,
+                       (const char *)key.data + 1, what);
+    } else {
+        (void)snprintf(detail, detail_len, "the store's row of %s: %s", kinds[kind].what, what);
+    }
+}
+
+static int blame(const struct row_key *key, int err, const char *what, char *detail, size_t detail_len)
+{
+    scrub_blame(row_key_slice(key), what, detail, detail_len);
     return err;
 }
 
-static int check_message(size_t kind, const struct row_key *key, struct slice value, char *detail, size_t detail_len)
+static int check_message(const struct row_key *key, struct slice value, char *detail, size_t detail_len)
 {
     struct message message;
     int err = message_row_decode(key, value, &message);
     if (err != 0) {
-        return blame(kind, key, err, err_text(err), detail, detail_len);
+        return blame(key, err, err_text(err), detail, detail_len);
     }
     if (XXH3_64bits(message.data, message.len) != message.hash) {
-        return blame(kind, key, ERR_CORRUPT, "the body is damaged", detail, detail_len);
+        return blame(key, ERR_CORRUPT, "the body is damaged", detail, detail_len);
     }
     return 0;
 }
@@ -62,26 +81,21 @@ static bool key_fits(size_t kind, const struct row_key *key)
 int scrub_row(struct slice key, struct slice value, char *detail, size_t detail_len)
 {
     struct row_key row_key = {.len = key.len};
-    size_t kind = 0;
-    while (key.len > 0 && kind < ARRAY_LEN(kinds) && (uint8_t)kinds[kind].kind != key.data[0]) {
-        kind++;
-    }
-    if (key.len == 0 || key.len > ROW_KEY_LEN_MAX || kind == ARRAY_LEN(kinds)) {
-        (void)snprintf(detail, detail_len,
-                       "the store has a row of no kind: its key is %zu bytes long and begins with %u", key.len,
-                       key.len > 0 ? key.data[0] : 0);
+    size_t kind = kind_of(key);
+    if (kind == ARRAY_LEN(kinds)) {
+        scrub_blame(key, err_text(ERR_CORRUPT), detail, detail_len);
         return ERR_CORRUPT;
     }
     memcpy(row_key.data, key.data, key.len);
     if (!key_fits(kind, &row_key)) {
-        return blame(kind, &row_key, ERR_CORRUPT, "the key has a wrong length", detail, detail_len);
+        return blame(&row_key, ERR_CORRUPT, "the key has a wrong length", detail, detail_len);
     }
     if (kinds[kind].kind == ROW_MESSAGE) {
-        return check_message(kind, &row_key, value, detail, detail_len);
+        return check_message(&row_key, value, detail, detail_len);
     }
     struct row_reader reader;
     int err = row_open(&reader, &row_key, value);
-    return err == 0 ? 0 : blame(kind, &row_key, err, err_text(err), detail, detail_len);
+    return err == 0 ? 0 : blame(&row_key, err, err_text(err), detail, detail_len);
 }
 
 static int scrub_each(void *arg, struct slice key, struct slice value, char *detail, size_t detail_len)

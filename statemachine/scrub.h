@@ -13,6 +13,9 @@
  * names the row. */
 int scrub_row(struct slice key, struct slice value, char *detail, size_t detail_len) NODISCARD;
 
+/* Writes a line that names the row of that key, and says `what` of it. */
+void scrub_blame(struct slice key, const char *what, char *detail, size_t detail_len);
+
 /* A step of store_ops.scrub with scrub_row() for its rows: the caller has filled `from` and `bytes_max`. On error there is a
  * line in `detail`. */
 int scrub_rows(struct store *store, struct store_scrub *scrub) NODISCARD;

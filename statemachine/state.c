@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/base/check.h"
+#include "statemachine/scrub.h"
 
 #define FORGOTTEN_CAP_MIN 256u
 
@@ -21,6 +22,14 @@ void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, u
         machine->forgotten_cap = cap;
     }
     machine->forgotten[machine->forgotten_len++] = (struct forgotten_row){.kind = kind, .a = a, .b = b};
+}
+
+int state_blame(struct machine *machine, const struct row_key *key, int err, const char *what)
+{
+    if (err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_VERSION) {
+        scrub_blame(row_key_slice(key), what, machine->said, sizeof machine->said);
+    }
+    return err;
 }
 
 int state_row(const struct machine *machine, struct slice consensus, struct row *row)
@@ -50,7 +59,7 @@ static int state_read_message(struct machine *machine, uint64_t queue, uint64_t 
     err = message_row_decode(&key, value, ret_message);
     if (err != 0) {
         slice_unref(&value);
-        return err;
+        return state_blame(machine, &key, err, err_text(err));
     }
     body_cache_put(&machine->bodies, queue, position, ret_message);
     return 0;
@@ -79,6 +88,7 @@ struct head_scan {
     const struct row_key *key;
     struct message_head head;
     bool found;
+    int err; /* Of the row, and not of the store. */
 };
 
 static int head_found(void *arg, struct slice key, struct slice value)
@@ -92,6 +102,7 @@ static int head_found(void *arg, struct slice key, struct slice value)
             (struct message_head){.enqueued_ms = message.enqueued_ms, .hash = message.hash, .len = message.len};
         scan->found = true;
     }
+    scan->err = err;
     return err;
 }
 
@@ -102,6 +113,9 @@ static int state_read_head(struct machine *machine, uint64_t queue, uint64_t pos
     struct row_key end = row_key_pair(ROW_MESSAGE, queue, position + 1);
     struct head_scan scan = {.key = &key};
     int err = machine->store->ops->scan(machine->store, row_key_slice(&key), row_key_slice(&end), head_found, &scan);
+    if (scan.err != 0) {
+        return state_blame(machine, &key, scan.err, err_text(scan.err));
+    }
     if (err != 0) {
         return err;
     }

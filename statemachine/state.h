@@ -75,8 +75,12 @@ struct machine {
     struct arena arena;
     struct row row;
     struct body_cache bodies;
-    int err; /* The first failure in a place that cannot return one; ends the apply. */
+    int err;        /* The first failure in a place that cannot return one; ends the apply. */
+    char said[320]; /* Which row was found damaged, and how; empty: none was. */
 };
+
+/* Notes that a row of the store is damaged, for machine_explain(); gives the error back. Other errors are not noted. */
+int state_blame(struct machine *machine, const struct row_key *key, int err, const char *what);
 
 /* Notes a row for deletion. Out of memory shows in machine->err. */
 void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, uint64_t b);

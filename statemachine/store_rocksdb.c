@@ -54,6 +54,10 @@ static int error_code(const char *text)
     if (strcmp(text, "Invalid argument: Directory exists") == 0) {
         return ERR_EXISTS;
     }
+    /* Then it is the process that is short of something, and no disk that fails. */
+    if (strstr(text, "Too many open files") != NULL || strstr(text, "Cannot allocate memory") != NULL) {
+        return ERR_NOMEM;
+    }
     return strstr(text, "lock file") != NULL || strstr(text, "lock hold by") != NULL ? ERR_LOCKED : ERR_IO;
 }
 

@@ -135,7 +135,7 @@ class Cluster:
         """The row that the node gives of itself in `cluster status`, or None when it does not answer."""
         done = self.holdfast("--timeout", "5", "cluster", "status", servers=self.address(node), check=False)
         for row in table(done.stdout, "NODE"):
-            if row["node"] == str(node) and row["role"] in ("leader", "follower", "candidate"):
+            if row["node"] == str(node) and row["role"] in ("leader", "follower", "candidate", "learner"):
                 return row
         return None
 

@@ -120,7 +120,7 @@ class Damage(harness.ClusterTest):
         self.check_it_counts()
 
     def test_every_kind_of_file_of_the_store(self):
-        self.begin()
+        self.begin(SMALL + "\nscrub_interval_s: 1")  # Long values are read when they are needed, or by the scrub.
         kinds = ["CURRENT", "MANIFEST-*", "*.sst", "*.blob"]
         for kind in kinds:
             name = {}
@@ -130,8 +130,10 @@ class Damage(harness.ClusterTest):
                 name["file"] = os.path.basename(found[-1])
                 with open(found[-1], "r+b") as f:
                     f.truncate(os.path.getsize(found[-1]) // 2)
-            text = self.wait_repaired(self.stop_damage_start(damage))
-            self.assertIn("repair", text, kind)
+            said = self.stop_damage_start(damage)
+            harness.wait_for("the damage to be found",
+                             lambda s=said: "to be repaired" in self.cluster.log(self.victim)[s:], 60.0)
+            self.assertIn(name["file"] if kind != "*.blob" else "blob", self.wait_repaired(said))
             print(f"{kind}; ", end="", file=sys.stderr, flush=True)
         self.check_it_counts()
 
@@ -143,9 +145,10 @@ class Damage(harness.ClusterTest):
         said = len(self.cluster.log(self.victim))
         path = max(glob.glob(os.path.join(self.state(), "*.blob")), key=os.path.getsize)
         flip(path, os.path.getsize(path) // 2)
-        harness.wait_for("the scrub to find it", lambda: os.path.basename(path) in self.cluster.log(self.victim)[said:], 60.0)
+        harness.wait_for("the scrub to find it", lambda: "to be repaired" in self.cluster.log(self.victim)[said:], 60.0)
+        self.assertIn("Corruption", self.cluster.log(self.victim)[said:])
         harness.wait_for("the node to have begun anew",
-                         lambda: "begins anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
+                         lambda: "begin anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
         load.finish()
         self.assertLess(load.gap(), 2.0, "the others go on meanwhile")
         self.assertEqual(load.errors, [])
@@ -157,7 +160,7 @@ class Damage(harness.ClusterTest):
         said = len(self.cluster.log(self.victim))
         self.cluster.holdfast("cluster", "repair", str(self.victim))
         harness.wait_for("the node to have begun anew",
-                         lambda: "begins anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
+                         lambda: "begin anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
         self.wait_repaired(said)
         self.check_it_counts()
 

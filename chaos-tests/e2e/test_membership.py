@@ -119,7 +119,7 @@ class Membership(nodes.NodesTest):
         publisher, consumer = self.start_load()
         for node in (4, 5):
             cluster.add(node)
-            self.assertEqual(cluster.roles()[node], "learner")
+            harness.wait_for("a learner", lambda n=node: cluster.roles()[n] == "learner", 60.0)
         for node in (4, 5):
             cluster.change("promote", str(node))
         self.assertEqual(cluster.voters(), {1, 2, 3, 4, 5})
@@ -185,6 +185,30 @@ class Membership(nodes.NodesTest):
         cluster.gone(3)
         self.assertEqual(cluster.voters(), {1, 2, 4})
         self.moves(publisher)
+        self.finish_load(publisher, consumer)
+
+    def test_a_removed_node_ends_and_stays_away(self):
+        cluster = self.start_growing(3, 1)
+        publisher, consumer = self.start_load()
+        cluster.add(4)
+        cluster.change("promote", "4")
+        away = cluster.followers()[0]
+        cluster.change("remove", str(away))
+        cluster.members.discard(away)
+        harness.wait_for("the end of the removed node", lambda: not cluster.alive(away))
+        self.assertIn("was removed from cluster e2e", cluster.log(away))
+        self.moves(publisher)
+        cluster.start(away)
+        harness.wait_for("its end once more", lambda: not cluster.alive(away))
+        self.assertNotEqual(cluster.processes[away].returncode, 0)
+        # A removed leader hands over first, and ends as well.
+        leader = cluster.leader()
+        cluster.change("promote", str(leader))
+        cluster.change("remove", str(leader))
+        cluster.members.discard(leader)
+        harness.wait_for("the end of the leader that was removed", lambda: not cluster.alive(leader))
+        self.moves(publisher)
+        self.assertEqual(cluster.voters(), cluster.members)
         self.finish_load(publisher, consumer)
 
     def test_a_node_that_has_lost_its_directory_is_refused_and_does_not_vote(self):

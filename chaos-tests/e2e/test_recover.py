@@ -214,18 +214,20 @@ class Recover(nodes.NodesTest):
         survivor = self.lose_majority()
         command = [harness.HOLDFASTD, "--recover", "--data", self.cluster.data(survivor), "--accept-loss", "--yes", "e2e"]
         kills, code = 0, None
-        for number in range(200):
+        for number in range(100):
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT) as process:
                 try:
-                    code = process.wait(0.002 * number)
+                    code = process.wait(0.008 * number if number < 80 else None)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     kills += 1
                     continue
             break
         self.assertEqual(code, 0)
-        self.tell(f"killed {kills} times")
+        with open(os.path.join(self.cluster.data(survivor), "recoveries"), encoding="utf-8") as f:
+            begun = f.read().count("\nbegun ") - 1
+        self.tell(f"killed {kills} times, {begun} times after it had begun to write")
         self.cluster.start(survivor)
         self.cluster.leader(among=[survivor])
         self.check_content(survivor, self.lines)

@@ -78,6 +78,9 @@ static void take(void *arg, struct frame *frame)
     if (action >= 64) { /* Reads may be done now, in vain, or later. */
         (void)fake_gateway_read_done(&world->fake, action >= 224 ? ERR_UNAVAILABLE : 0);
     }
+    if (action >= 96 && fake_gateway_changing(&world->fake) != NULL) { /* Likewise changes. */
+        fake_gateway_change_done(&world->fake, action >= 224 ? ERR_BUSY : 0, action >= 240 ? "detail" : "");
+    }
     CHECK(world->fake.looks == 0);
     if (!world->fake.attached) {
         world->step++;

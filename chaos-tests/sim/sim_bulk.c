@@ -40,7 +40,7 @@ static bool link_passes(const struct sim_bulk_link *link)
     const struct sim_net *net = &link->world->net;
     const struct sim_node *asker = link_asker(link);
     const struct sim_node *source = &link->world->nodes[link->source];
-    return asker->shard != NULL && source->shard != NULL && !net->links[link->asker][link->source].cut &&
+    return sim_node_up(asker) && sim_node_up(source) && !net->links[link->asker][link->source].cut &&
            !net->links[link->source][link->asker].cut;
 }
 
@@ -57,11 +57,10 @@ static void link_told(struct sim_event *event)
 {
     struct sim_bulk_link *link = event->object;
     struct sim_node *asker = link_asker(link);
-    if (asker->shard == NULL || asker->copy[0] != '\0' || event->b != asker->life || sim_node_defer(asker, event)) {
+    if (!sim_node_up(asker) || event->b != asker->life || sim_node_defer(asker, event)) {
         return;
     }
-    shard_bulk_lost(asker->shard, link->source + 1);
-    sim_node_wake(asker);
+    sim_node_bulk_changed(asker, link->source + 1, false);
 }
 
 static void link_end(struct sim_bulk_link *link)
@@ -70,7 +69,7 @@ static void link_end(struct sim_bulk_link *link)
     link->up = false;
     link->dialling = false;
     link->epoch++;
-    if (known && link_asker(link)->shard != NULL) {
+    if (known && sim_node_up(link_asker(link))) {
         sim_world_count(link->world, SIM_STAT_BULK_ENDS, 1);
         link_push(link, sim_random_delay(&link->world->bulk.random, NOTICE_US), link_asker(link)->life, link_told);
     }
@@ -90,7 +89,7 @@ static void link_dialled(struct sim_event *event)
     link->up = true;
     link->last_us[0] = 0;
     link->last_us[1] = 0;
-    sim_node_wake(link_asker(link));
+    sim_node_bulk_changed(link_asker(link), link->source + 1, true);
 }
 
 static void link_arrive(struct sim_event *event)

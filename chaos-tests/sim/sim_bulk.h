@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/wire/frame.h"
+#include "sim_limits.h"
 #include "sim_random.h"
 
 struct sim_world;
@@ -27,9 +28,9 @@ struct sim_bulk_link {
 
 struct sim_bulk {
     struct sim_random random;
-    struct sim_bulk_link links[5][5]; /* Asker, source. */
-    uint64_t broken;                  /* Per million frames: the connection ends. */
-    uint64_t flipped;                 /* Per million frames: a bit of the body changes. */
+    struct sim_bulk_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* Asker, source. */
+    uint64_t broken;                                          /* Per million frames: the connection ends. */
+    uint64_t flipped;                                         /* Per million frames: a bit of the body changes. */
 };
 
 void sim_bulk_init(struct sim_world *world);

@@ -272,20 +272,37 @@ static bool node_stores(struct sim_node *node, uint64_t index, uint64_t term)
     return log_stored_index(log) >= index && (index < log_first_index(log) || log_term(log, index) == term);
 }
 
-/* What a leader calls committed is on the disks of a majority. */
+/* The voters, a bit for each node. */
+static unsigned voters_of(const struct driver_status *status)
+{
+    unsigned voters = 0;
+    for (unsigned i = 0; i < status->members_len; i++) {
+        voters |= status->members[i].voter ? 1u << (status->members[i].id - 1) : 0;
+    }
+    return voters;
+}
+
+static bool is_majority(unsigned set, unsigned voters)
+{
+    return 2 * __builtin_popcount(set & voters) > __builtin_popcount(voters);
+}
+
+/* What a leader calls committed is on the disks of a majority of those that vote: now, or until this turn, in which there may
+ * have been a change after it. */
 static void check_majority(struct sim_node *node, const struct driver_status *status)
 {
     struct sim_world *world = node->world;
     uint64_t term = log_term(driver_log(shard_driver(node->shard)), status->commit_index);
+    unsigned voters = voters_of(status);
     unsigned stored = 0;
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        stored += node_stores(&world->nodes[i], status->commit_index, term);
+        stored |= node_stores(&world->nodes[i], status->commit_index, term) ? 1u << i : 0;
     }
-    if (stored <= world->nodes_len / 2) {
+    if (!is_majority(stored, voters) && (node->voters == 0 || !is_majority(stored, node->voters))) {
         sim_world_violation(world,
-                            "node %u, leader of term %" PRIu64 ", has committed entry %" PRIu64 ", which %u of %u nodes"
-                            " have stored",
-                            node->index + 1, status->term, status->commit_index, stored, world->nodes_len);
+                            "node %u, leader of term %" PRIu64 ", has committed entry %" PRIu64
+                            ", which is stored by set %x; set %x votes, and before that %x",
+                            node->index + 1, status->term, status->commit_index, stored, voters, node->voters);
     }
 }
 
@@ -294,6 +311,7 @@ static void check_commit(struct sim_node *node, const struct driver_status *stat
     if (status->role == DRIVER_LEADER && status->commit_index > node->said_commit) {
         check_majority(node, status);
     }
+    node->voters = voters_of(status);
     if (status->commit_index < node->said_commit) {
         sim_world_violation(node->world, "node %u: the commit index went back from %" PRIu64 " to %" PRIu64,
                             node->index + 1, node->said_commit, status->commit_index);
@@ -363,6 +381,15 @@ static bool check_word(struct sim_node *node, const struct driver_status *status
     return false;
 }
 
+/* All that it said it said as one that does not vote any more, and whose acknowledgements count no more. */
+void sim_checker_discarded(struct sim_node *node)
+{
+    node->said_term = 0;
+    node->said_voted_for = 0;
+    node->said_stored = 0;
+    node->said_stored_term = 0;
+}
+
 void sim_checker_restart(struct sim_node *node)
 {
     struct driver_status status;
@@ -372,7 +399,7 @@ void sim_checker_restart(struct sim_node *node)
         if (!sim_damage_forgot(node, text)) {
             sim_world_violation(node->world, "node %u forgot %s", node->index + 1, text);
         }
-        if (node->gone) {
+        if (node->shard == NULL) {
             return;
         }
     }

@@ -41,6 +41,8 @@ void sim_checker_turn(struct sim_node *node);
 /* Before a crash: remembers what the node has promised. After a restart: holds it to that. */
 void sim_checker_crash(struct sim_node *node);
 void sim_checker_restart(struct sim_node *node);
+/* It has given up what it said, to begin anew with a copy. */
+void sim_checker_discarded(struct sim_node *node);
 /* Compares the digests of whole states. */
 void sim_checker_digest(struct sim_node *node);
 /* At the end: all nodes are equal, and all queues empty. */

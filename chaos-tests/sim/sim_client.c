@@ -11,7 +11,7 @@
 #include "sim_world.h"
 
 static const char *const servers[SIM_NODES_MAX] = {"node-1:4100", "node-2:4100", "node-3:4100", "node-4:4100",
-                                                   "node-5:4100"};
+                                                   "node-5:4100", "node-6:4100", "node-7:4100", "node-8:4100"};
 
 const char *sim_queue_name(unsigned queue)
 {

@@ -162,7 +162,7 @@ static void strike_stray(struct sim_node *node, enum sim_disk_stray kind)
 /* The power fails, and comes back soon. */
 static void strike_crash(struct sim_node *node)
 {
-    if (node->shard != NULL) {
+    if (sim_node_up(node)) {
         sim_node_power_fails(node, sim_random_between(&node->world->damage.random, 10000, 500000));
     }
 }
@@ -309,15 +309,13 @@ bool sim_damage_explains(const struct sim_node *node, int err)
                             err == ERR_IO || err == ERR_NOT_FOUND);
 }
 
-bool sim_damage_found(struct sim_node *node, int err, const char *what, bool running)
+bool sim_damage_found(struct sim_node *node, int err, const char *what)
 {
     if (!sim_damage_explains(node, err)) {
         return false;
     }
-    SIM_TRACE(node->world, "node %u finds its data damaged%s: %s: %s", node->index + 1, running ? "" : " at its start",
-              err_name(err), what);
-    sim_world_count(node->world, running ? SIM_STAT_DAMAGE_FOUND_RUNNING : SIM_STAT_DAMAGE_FOUND, 1);
-    sim_node_lost(node);
+    SIM_TRACE(node->world, "node %u finds its data damaged at its start: %s: %s", node->index + 1, err_name(err), what);
+    sim_world_count(node->world, SIM_STAT_DAMAGE_FOUND, 1);
     return true;
 }
 
@@ -331,7 +329,7 @@ bool sim_damage_forgot(struct sim_node *node, const char *what)
               node->struck_kinds);
     sim_world_count(world, SIM_STAT_FORGETFUL, 1);
     if (!world->options.forgetful) {
-        sim_node_lost(node);
+        sim_node_forgot(node, what);
     }
     return true;
 }

@@ -46,10 +46,10 @@ void sim_damage_init(struct sim_world *world);
 
 /* Whether damage explains that a node ends with this error. */
 bool sim_damage_explains(const struct sim_node *node, int err);
-/* The node says that its data are damaged, when it starts or later. Whether that is so: then it is out of the way. */
-bool sim_damage_found(struct sim_node *node, int err, const char *what, bool running);
-/* The node has started, and does not know what it had promised: `what` it was. Whether that is to be expected of it, and it is out of
- * the way. */
+/* The node finds its data damaged when it starts. Whether that is so. */
+bool sim_damage_found(struct sim_node *node, int err, const char *what);
+/* The node has started, and does not know what it had promised: `what` it was. Whether that is to be expected of it; then it may be
+ * down now. */
 bool sim_damage_forgot(struct sim_node *node, const char *what);
 /* Nodes that are not out of the way for good. */
 unsigned sim_damage_left(const struct sim_world *world);

@@ -138,13 +138,22 @@ bool sim_drain_done(struct sim_world *world, char *text, size_t text_len)
     if (!clients_idle(world, &why)) {
         return false;
     }
+    if (!sim_membership_done(world, text, text_len)) {
+        return false;
+    }
     for (unsigned i = 0; i < world->nodes_len; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->gone) {
             continue;
         }
+        if (node->patient != NULL) {
+            return not_yet(&why, "node %u is a patient: %s", i + 1, patient_text(node->patient));
+        }
         if (node->shard == NULL) {
             return not_yet(&why, "node %u is down", i + 1);
+        }
+        if (!shard_votes(node->shard)) {
+            return not_yet(&why, "node %u does not vote", i + 1);
         }
         if (!node_caught_up(node, &applied, &why) || !node_empty(node, &why) || !node_at_rest(node, &why)) {
             return false;

@@ -18,6 +18,7 @@
 
 #include "proto/base/blob.h"
 #include "rpc/client/client_core.h"
+#include "sim_limits.h"
 
 struct sim_world;
 
@@ -56,7 +57,7 @@ struct sim_producer_history {
 };
 
 struct sim_history {
-    struct sim_producer_history producers[8];
+    struct sim_producer_history producers[SIM_CLIENTS_MAX];
     uint64_t missing; /* At the end, of the queue that is purged: confirmed, and accepted by nobody. */
 };
 

@@ -51,7 +51,7 @@ static bool nemesis_overdone(struct sim_world *world)
     driver_status(shard_driver(leader->shard), &status);
     for (unsigned i = 0; i < world->nodes_len; i++) {
         uint64_t has = nemesis_node_has(&world->nodes[i], leader, &status);
-        if (!world->nodes[i].gone &&
+        if (world->nodes[i].whole && !world->nodes[i].gone &&
             log_bytes_from(driver_log(shard_driver(leader->shard)), has + 1) > world->retain_len / 5) {
             return true;
         }
@@ -138,7 +138,7 @@ static void nemesis_exile(struct sim_event *event)
         return;
     }
     struct sim_node *node = &world->nodes[sim_random_between(&nemesis->random, 0, world->nodes_len - 1)];
-    if (node->shard != NULL && sim_damage_left(world) - 1 > world->nodes_len / 2) {
+    if (node->shard != NULL && sim_damage_left(world) - 1 > world->nodes_first / 2) {
         sim_node_crash(node, EXILE_US);
         sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) + RECALL_US,
                                                          .fire = nemesis_recall,

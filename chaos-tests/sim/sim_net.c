@@ -158,6 +158,15 @@ void sim_net_node_up(struct sim_world *world, unsigned node)
     }
 }
 
+void sim_net_node_new(struct sim_world *world, unsigned node)
+{
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        if (i != node && world->nodes[i].shard != NULL) {
+            link_push(&world->net.links[i][node], sim_random_delay(&world->net.random, 1000), link_dial);
+        }
+    }
+}
+
 static void net_arrive(struct sim_event *event)
 {
     struct sim_link *link = event->object;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "proto/wire/frame.h"
+#include "sim_limits.h"
 #include "sim_random.h"
 
 struct sim_world;
@@ -34,12 +35,12 @@ struct sim_link {
 
 struct sim_net {
     struct sim_random random;
-    struct sim_link links[5][5]; /* From, to. */
-    bool client_cut[8][5];       /* Client, node. */
-    uint64_t alone_until_us[8];  /* A client that reaches no node. */
-    uint64_t delay_us;           /* Mean, one way. */
-    uint64_t broken;             /* Per million frames between nodes: the connection ends. */
-    uint64_t lost;               /* Per million frames of consensus. */
+    struct sim_link links[SIM_NODES_MAX][SIM_NODES_MAX]; /* From, to. */
+    bool client_cut[SIM_CLIENTS_MAX][SIM_NODES_MAX];     /* Client, node. */
+    uint64_t alone_until_us[SIM_CLIENTS_MAX];            /* A client that reaches no node. */
+    uint64_t delay_us;                                   /* Mean, one way. */
+    uint64_t broken;                                     /* Per million frames between nodes: the connection ends. */
+    uint64_t lost;                                       /* Per million frames of consensus. */
     uint64_t repeated;
     uint64_t reordered;
     struct sim_conn *conns; /* Clients' connections, newest first; all live as long as the world. */
@@ -61,5 +62,7 @@ void sim_net_cut(struct sim_world *world, unsigned from, unsigned to, bool cut);
 /* A node is gone, or there: its connections end, or are dialled. */
 void sim_net_node_down(struct sim_world *world, unsigned node);
 void sim_net_node_up(struct sim_world *world, unsigned node);
+/* There is a node that was not there before: the others dial it, too. */
+void sim_net_node_new(struct sim_world *world, unsigned node);
 
 #endif

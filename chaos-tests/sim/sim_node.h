@@ -7,11 +7,13 @@
 #include <stdint.h>
 
 #include "consensus/driver.h"
+#include "node/core/patient.h"
 #include "node/core/shard.h"
 #include "node/core/state_dir.h"
 #include "proto/base/clock.h"
 #include "proto/base/journal.h"
 #include "sim_disk.h"
+#include "sim_limits.h"
 #include "sim_random.h"
 #include "store_memory.h"
 
@@ -35,7 +37,9 @@ struct sim_node {
     struct sim_random disk_random;
     struct sim_disk *disk;
     struct store_memory_disk *rows;
-    struct shard *shard;               /* NULL: down. */
+    struct shard *shard;               /* NULL: down, or */
+    struct patient *patient;           /* its data are damaged, and it waits for a copy of another's. */
+    char damage[256];                  /* That they are, in words; it is to be closed. */
     char copy[STATE_DIR_NAME_LEN_MAX]; /* The directory of one that is to take the state's place; "": none. */
     bool fresh;                        /* This life began with a copy. */
     uint64_t life;                     /* Counts starts: events of an earlier life are void. */
@@ -56,7 +60,12 @@ struct sim_node {
     unsigned disk_stall_ms;
     bool struck;           /* Its data may not be what it wrote: see sim_damage.h, */
     unsigned struck_kinds; /* and how, a bit each. */
-    bool gone;             /* For good: its data were. */
+    bool gone;             /* For good: its data were, or it was removed. */
+    bool joins;            /* It is new, in a cluster that is there. */
+    bool whole;            /* It has a state, and goes on from that. */
+    bool leaving;          /* It is about to be removed, */
+    bool removed;          /* and has heard of it. */
+    bool repair_asked;     /* The operator has asked for a repair of it. */
     struct sim_node_memory memory;
     bool log_short; /* As last seen. */
     bool log_full;
@@ -82,25 +91,35 @@ struct sim_node {
     uint64_t checked_applied;  /* Entries up to here have been compared with the others'. */
     uint64_t checkpoint_index; /* As last seen. */
     uint64_t log_first;
-    uint64_t checked_match[5]; /* As leader: what it counts on, by member. */
+    uint64_t checked_match[SIM_NODES_MAX]; /* As leader: what it counts on, by member. */
+    unsigned voters;                       /* In its membership, a bit each, as last seen. */
     uint64_t seen_term;
     uint64_t led_term; /* The last term that it was seen leading, */
     uint64_t led_from; /* and the last entry in its log when that began. */
 };
 
-/* Draws the node's properties and starts it. */
-void sim_node_init(struct sim_world *world, unsigned index);
+/* Draws the node's properties and starts it. `joins`: it is new in a cluster that is there. */
+void sim_node_init(struct sim_world *world, unsigned index, bool joins);
 void sim_node_done(struct sim_node *node);
 /* A frame on a connection for what is large. */
 void sim_node_receive_bulk(struct sim_node *node, uint64_t from, bool asking, const struct frame *frame);
 
+/* The connection for what it asks another node has ended, or could not be made; or it is there. */
+void sim_node_bulk_changed(struct sim_node *node, uint64_t with, bool connected);
+
+/* Whether its process runs. */
+bool sim_node_up(const struct sim_node *node);
 void sim_node_start(struct sim_node *node);
 /* Loses memory and some of what was not synced; starts again after `down_us`. */
 void sim_node_crash(struct sim_node *node, uint64_t down_us);
 /* The same, always as when the power fails. */
 void sim_node_power_fails(struct sim_node *node, uint64_t down_us);
-/* Its data are damaged: it takes part no more. Also from within a call of the shard that does not return. */
+/* Its disk is of no use any more: it takes part no more. */
 void sim_node_lost(struct sim_node *node);
+/* It does not know what it has forgotten, and is told so: it has a copy made before it says anything. */
+void sim_node_forgot(struct sim_node *node, const char *what);
+/* It ended its process in the middle of something, and is started again. */
+void sim_node_ended_itself(struct sim_node *node);
 /* Keeps what is durable now, or drops that. */
 void sim_node_remember(struct sim_node *node);
 void sim_node_forget_memory(struct sim_node *node);

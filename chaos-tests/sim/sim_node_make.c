@@ -73,7 +73,7 @@ static void node_init_limits(struct sim_node *node)
     }
 }
 
-void sim_node_init(struct sim_world *world, unsigned index)
+void sim_node_init(struct sim_world *world, unsigned index, bool joins)
 {
     struct sim_node *node = &world->nodes[index];
     struct sim_random *random = &node->random;
@@ -81,6 +81,7 @@ void sim_node_init(struct sim_world *world, unsigned index)
         .world = world,
         .index = index,
         .id = index + 1,
+        .joins = joins,
         .clock = {.monotonic_ms = node_now_ms, .wall_ms = node_wall_ms, .random = node_random},
         .journal = {.level = world->options.trace ? JOURNAL_DEBUG : JOURNAL_INFO, .write = node_journal},
     };
@@ -114,11 +115,12 @@ void sim_node_init(struct sim_world *world, unsigned index)
 void sim_node_done(struct sim_node *node)
 {
     struct shard *shard = node->shard;
-    if (shard != NULL) {
+    if (sim_node_up(node)) {
         sim_conns_node_gone(node->world, node);
         sim_disk_kill(node->disk);
         node->shard = NULL;
         shard_close(shard);
+        patient_close(node->patient);
     }
     sim_node_forget_memory(node);
     sim_disk_free(node->disk);

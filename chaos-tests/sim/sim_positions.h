@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sim_limits.h"
+
 struct sim_world;
 
 struct sim_positions {
@@ -16,7 +18,7 @@ struct sim_positions {
         size_t cap;
         uint64_t seen; /* Positions that are not 0. */
         uint64_t last;
-    } queues[3];
+    } queues[SIM_QUEUES_MAX];
 };
 
 /* A message was found at a position of its queue. */

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim_limits.h"
+
 struct sim_client;
 struct sim_world;
 
@@ -19,12 +21,12 @@ struct sim_counters {
 
 /* What is known of a queue without asking: at least that much has been confirmed or seen. */
 struct sim_reads {
-    struct sim_counters seen[3]; /* The most that any read has found. */
-    uint64_t enqueued[3];        /* Messages confirmed or delivered. */
-    uint64_t settled[3];         /* Messages whose acceptance is confirmed. */
-    uint64_t sent[3];            /* Messages sent, whatever became of them. */
-    uint64_t purged[3];
-    bool purges_unknown[3];
+    struct sim_counters seen[SIM_QUEUES_MAX]; /* The most that any read has found. */
+    uint64_t enqueued[SIM_QUEUES_MAX];        /* Messages confirmed or delivered. */
+    uint64_t settled[SIM_QUEUES_MAX];         /* Messages whose acceptance is confirmed. */
+    uint64_t sent[SIM_QUEUES_MAX];            /* Messages sent, whatever became of them. */
+    uint64_t purged[SIM_QUEUES_MAX];
+    bool purges_unknown[SIM_QUEUES_MAX];
 };
 
 /* A client reads its queue, looks into it, or purges it when that is allowed there, now and then. */

@@ -204,10 +204,19 @@ static struct sim_node *sessions_leader(struct sim_world *world)
 {
     struct sim_node *leader = sim_world_leader(world);
     unsigned heard = 0;
-    for (unsigned i = 0; leader != NULL && i < world->nodes_len; i++) {
-        heard += node_runs(leader) && node_runs(&world->nodes[i]) && nodes_talk(world, leader->index, i);
+    unsigned voters = 0;
+    struct driver_status status = {0};
+    if (leader != NULL) {
+        driver_status(shard_driver(leader->shard), &status);
     }
-    return heard > world->nodes_len / 2 ? leader : NULL;
+    for (unsigned i = 0; i < status.members_len; i++) {
+        unsigned node = (unsigned)status.members[i].id - 1;
+        if (status.members[i].voter) {
+            voters++;
+            heard += node_runs(leader) && node_runs(&world->nodes[node]) && nodes_talk(world, leader->index, node);
+        }
+    }
+    return heard > voters / 2 ? leader : NULL;
 }
 
 static bool conn_good(const struct sim_conn *conn, const struct sim_node *leader)
@@ -248,7 +257,7 @@ static void node_look(struct sim_node *node, const struct sim_node *leader)
 {
     struct sim_presence *present = &node->world->sessions.present[node->index];
     bool good = leader != NULL && node_runs(node) && nodes_talk(node->world, node->index, leader->index) &&
-                !node->stalled && !node->log_short && node->disk_mean_us < 20000;
+                !node->leaving && !node->stalled && !node->log_short && node->disk_mean_us < 20000;
     if (!good) {
         present->good_since_us = 0;
     } else if (present->good_since_us == 0 || present->good_leader != leader->id) {

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sim_limits.h"
+
 struct sim_client;
 struct sim_node;
 struct sim_world;
@@ -45,8 +47,8 @@ struct sim_sessions {
     size_t len;
     size_t cap;
     size_t first_live; /* All before it are gone. */
-    struct sim_presence present[5];
-    struct sim_session_queue queues[3];
+    struct sim_presence present[SIM_NODES_MAX];
+    struct sim_session_queue queues[SIM_QUEUES_MAX];
     uint64_t look_us;
 };
 

@@ -113,8 +113,25 @@
     X(OLD_ALL, "whole directories as they were earlier", 1) \
     X(DAMAGE_FOUND, "nodes that found their data damaged when they started", 1) \
     X(DAMAGE_FOUND_RUNNING, "nodes that found their data damaged while they ran", 1) \
+    X(DAMAGE_FATAL, "nodes that ended themselves because of what they read", 1) \
     X(FORGETFUL, "nodes that had forgotten what they promised, and could not know", 1) \
-    X(NODES_GONE, "nodes gone for good because of their data", 1) \
+    X(NODES_GONE, "nodes gone for good because of their disks", 0) \
+    X(PATIENTS, "starts as a patient", 1) \
+    X(PATIENTS_CRASHED, "crashes of patients", 1) \
+    X(PATIENTS_FETCHED, "copies fetched by patients", 1) \
+    X(COPIES_UNUSABLE, "copies that turned out to be damaged", 0) \
+    X(DISCARDED, "logs begun anew after a copy", 1) \
+    X(HEALED, "nodes that voted again after a repair", 1) \
+    X(MEMBERSHIP_WORLDS, "runs in which the membership changed", 1) \
+    X(MEMBERS_STARTED, "new nodes", 1) \
+    X(MEMBERS_ADDED, "members added", 1) \
+    X(MEMBERS_PROMOTED, "members promoted by an operator", 1) \
+    X(MEMBERS_DEMOTED, "members demoted by an operator", 1) \
+    X(MEMBERS_REMOVED, "members removed", 1) \
+    X(MEMBERS_WIPED, "members whose directory was lost, to be replaced", 1) \
+    X(REPAIRS_ASKED, "repairs asked for by an operator", 1) \
+    X(REPAIRS_DONE, "of these done", 1) \
+    X(MEMBERS_REFUSED, "changes of the membership refused, or without an answer", 1) \
     X(DIGESTS, "digests of the whole state compared", 1) \
     X(RUNNING_DIGESTS, "running digests compared", 1) \
     X(GUARD_1, "guard 1 acted", 0) \

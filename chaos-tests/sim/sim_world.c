@@ -100,6 +100,7 @@ static void world_init(struct sim_world *world, const struct sim_options *option
         world->nodes_len = options->nodes;
     }
     CHECK(world->nodes_len <= SIM_NODES_MAX);
+    world->nodes_first = world->nodes_len;
     world->work_us = sim_random_between(&world->random, 4000000, 9000000);
     world->large_bodies = sim_random_chance(&world->random, 200000) ? 250000 : 10000;
     world->rebuilds = sim_random_chance(&world->random, 300000);
@@ -109,11 +110,12 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     sim_net_init(world);
     sim_bulk_init(world);
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        sim_node_init(world, i);
+        sim_node_init(world, i, false);
     }
     world_people(world);
     sim_nemesis_init(world);
     sim_damage_init(world);
+    sim_membership_init(world);
 }
 
 /* Sometimes all nodes' whole states are compared while they run. */
@@ -196,7 +198,10 @@ static void world_loop(struct sim_world *world)
         world_init(world, &world->options);
         break;
     case SIM_FATAL_NODE:
-        (void)sim_damage_found(world->fatal_node, world->fatal_err, world->fatal_what, true);
+        SIM_TRACE(world, "node %u ends itself: %s: %s", world->fatal_node->index + 1, err_name(world->fatal_err),
+                  world->fatal_what);
+        sim_world_count(world, SIM_STAT_DAMAGE_FATAL, 1);
+        sim_node_ended_itself(world->fatal_node);
         world->fatal_node = NULL;
         break;
     default: return;

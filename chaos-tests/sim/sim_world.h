@@ -16,6 +16,8 @@
 #include "sim_damage.h"
 #include "sim_forward.h"
 #include "sim_history.h"
+#include "sim_limits.h"
+#include "sim_membership.h"
 #include "sim_nemesis.h"
 #include "sim_net.h"
 #include "sim_node.h"
@@ -25,10 +27,6 @@
 #include "sim_reads.h"
 #include "sim_sessions.h"
 #include "sim_stats.h"
-
-#define SIM_NODES_MAX 5u
-#define SIM_CLIENTS_MAX 8u
-#define SIM_QUEUES_MAX 3u
 
 struct sim_options {
     uint64_t seed;
@@ -54,7 +52,8 @@ struct sim_world {
     uint64_t drain_done;     /* Messages confirmed and accepted by then. */
 
     struct sim_node nodes[SIM_NODES_MAX];
-    unsigned nodes_len;
+    unsigned nodes_len;   /* All that ever were. */
+    unsigned nodes_first; /* Those of the first membership. */
     struct sim_client clients[SIM_CLIENTS_MAX];
     unsigned clients_len;
     unsigned queues_len;
@@ -65,6 +64,7 @@ struct sim_world {
     bool rebuilds; /* Nodes may fall so far behind that they need a copy of the state. */
     struct sim_nemesis nemesis;
     struct sim_damage damage;
+    struct sim_membership membership;
     struct sim_checker checker;
     struct sim_history history;
     struct sim_positions positions;

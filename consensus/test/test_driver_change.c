@@ -369,7 +369,10 @@ Test(driver_change, a_node_that_is_removed_is_told_so)
     cr_assert_null(fixture_last(&f, 3, RAFT_APPEND_ENTRIES), "it is not committed");
     fixture_disk(&f);
     cr_assert_eq(fixture_result(&f, 2, term_of(&f), 0, index), 0);
-    (void)fixture_submit(&f, "not for node 3");
+    uint64_t later = fixture_submit(&f, "not for node 3");
+    fixture_disk(&f);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), 0, later), 0);
+    cr_assert_eq(fixture_status(&f).commit_index, later);
     driver_step(f.driver);
     const struct raft_message *told = fixture_last(&f, 3, RAFT_APPEND_ENTRIES);
     cr_assert_not_null(told);
@@ -403,6 +406,7 @@ Test(driver_change, a_node_that_is_removed_disturbs_nobody)
     fixture_init(&f, 3);
     fixture_lead(&f);
     expect_made(&f, DRIVER_REMOVE, 3, NULL, (uint64_t[]){2, 0});
+    cr_assert_null(driver_peer_find(f.driver, 3), "what was known of it is forgotten");
     uint64_t term = term_of(&f);
     cr_assert_eq(fixture_result(&f, 3, term + 5, 1, 0), 0);
     struct raft_message vote = {.type = RAFT_REQUEST_VOTE};

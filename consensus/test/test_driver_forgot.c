@@ -145,3 +145,43 @@ Test(driver_forgot, a_restart_is_nothing)
     }
     cluster_done(&c);
 }
+
+/* Node 3 has begun anew, with a copy from before what it had acknowledged: it votes nowhere, and gets what it lacks. */
+Test(driver_forgot, a_node_without_a_vote_gets_it_again)
+{
+    struct fixture f;
+    uint64_t index;
+    const char *why;
+    struct driver_change change = {.kind = DRIVER_DEMOTE, .node = 2};
+    (void)lead(&f);
+    cr_assert_eq(driver_change(f.driver, &change, &index, &why), 0);
+    fixture_disk(&f);
+    fixture_acknowledge(&f);
+    uint64_t had = log_last_index(f.driver->log);
+    fixture_forget(&f);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), had, had - 4), 0);
+    driver_step(f.driver);
+    cr_assert_neq(question(&f), 0u);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), question(&f), had - 4), 0);
+    cr_assert_eq(f.forgot, 0u);
+    cr_assert_not(fixture_status(&f).members[1].forgot);
+    fixture_forget(&f);
+    driver_step(f.driver);
+    const struct raft_message *fed = fixture_last(&f, 2, RAFT_APPEND_ENTRIES);
+    cr_assert_not_null(fed);
+    cr_assert_eq(fed->append_entries.prev_log_index, had - 4);
+    cr_assert_eq(fed->append_entries.n_entries, 4u);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), 0, had), 0);
+    fixture_forget(&f);
+    index = fixture_submit(&f, "y");
+    fed = fixture_last(&f, 2, RAFT_APPEND_ENTRIES);
+    cr_assert_eq(fed->append_entries.prev_log_index, had);
+    cr_assert_eq(fed->append_entries.n_entries, 1u, "the engine goes on");
+    driver_step(f.driver);
+    f.now_ms += 50;
+    fixture_forget(&f);
+    driver_step(f.driver);
+    fed = fixture_last(&f, 2, RAFT_APPEND_ENTRIES);
+    cr_assert(fed == NULL || fed->append_entries.prev_log_index >= had);
+    fixture_done(&f);
+}

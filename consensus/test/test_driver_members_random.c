@@ -243,12 +243,8 @@ static void treat(struct world *w, uint64_t id)
         (void)change(w, leader, DRIVER_DEMOTE, id);
     } else if (role == 1) {
         struct driver_status status = cluster_status(&w->c, leader);
-        raft_index match = 0;
-        (void)raft_match_index(&driver->raft, id, &match);
-        if (status.applied_index < match || status.applied_index < status.commit_index) {
-            return;
-        }
-        if (status.applied_index > status.checkpoint_index) {
+        bool enough = status.checkpoint_index >= status.members_index && status.checkpoint_index > 0;
+        if (status.applied_index > status.checkpoint_index && (!enough || roll(w, 2) == 0)) {
             cluster_checkpoint(&w->c, leader);
         }
         cluster_copy_anew(&w->c, leader, id);

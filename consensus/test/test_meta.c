@@ -285,6 +285,10 @@ Test(meta, a_slot_that_cannot_be_read_or_was_not_written_is_mended)
     expect_sound(&s);
     crash_and_reopen(&s);
     cr_assert(s.value.term == 6 && s.value.voted_for == 2);
+    save(&s, 7, 1);
+    save(&s, 8, 1);
+    cr_assert_eq(sim_disk_overwrite(s.sim, META_PATH, 0, before, sizeof before), 0); /* As it was long ago. */
+    cr_assert_eq(scrub(&s, &mended), ERR_CORRUPT);
     scene_done(&s);
 }
 

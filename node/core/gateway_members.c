@@ -313,9 +313,8 @@ void gateway_members_take_repair(struct gateway_core *core, uint64_t from, const
     }
     if (others == 0 || core->options.repair == NULL) {
         journal_warning(core->journal, "members",
-                        "node %" PRIu64
-                        " says that this node's data is not to be relied on (%s), but %s",
-                        from, said.alarm,
+                        "node %" PRIu64 " says that this node's data is not to be relied on (%s), but %s", from,
+                        said.alarm,
                         others == 0 ? "there is no other voter to get it from" : "it cannot begin anew by itself");
         return;
     }
@@ -354,6 +353,10 @@ int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *re
                                      : "node %" PRIu64 " does not lead",
                        core->node);
         return ERR_NOT_LEADER;
+    }
+    if (gateway_digests_unsure(core)) {
+        (void)snprintf(detail, detail_len, "node %" PRIu64 " leads, but its own state may be wrong", core->node);
+        return ERR_BUSY;
     }
     struct roster_node *known = roster_get(&core->roster, node, gateway_now_ms(core));
     if (known != NULL) {
@@ -434,7 +437,7 @@ void gateway_members_turn(struct gateway_core *core)
 uint64_t gateway_members_deadline_ms(const struct gateway_core *core)
 {
     uint64_t deadline_ms = core->leading && core->serving ? members_deadline_ms(&core->members) : UINT64_MAX;
-    if (core->changes_ms != 0 && core->changes_ms < deadline_ms) {
+    if (core->changes_ms != 0 && core->leader != 0 && core->changes_ms < deadline_ms) {
         deadline_ms = core->changes_ms;
     }
     LIST_FOR_EACH (link, &core->changes) {

@@ -33,13 +33,13 @@ static uint64_t presence_stuck_ms(const struct gateway_core *core)
     return stalls_ms > isolation_ms ? stalls_ms : isolation_ms;
 }
 
-/* One that needs a rebuild, or whose log takes nothing, may say that it is there, but it applies nothing: it would keep
- * sessions for ever, without answering their clients. */
+/* One that needs a rebuild, is no member any more, or whose log takes nothing, may say that it is there, but it applies nothing: it
+ * would keep sessions for ever, without answering their clients. */
 static bool presence_can_follow(const struct gateway_core *core, const struct roster_node *node, uint64_t now_ms)
 {
     const struct driver_status_member *member = presence_member(core, node->id);
     bool moves = node->follows_ms == 0 || now_ms < node->follows_ms + presence_stuck_ms(core);
-    return member == NULL || (!member->needs_rebuild && moves);
+    return member != NULL && !member->needs_rebuild && moves;
 }
 
 /* One that is not heard of is not expected to follow. */
@@ -70,6 +70,9 @@ void gateway_presence_heard(struct gateway_core *core, uint64_t id, uint64_t run
     }
     node->heard_ms = now_ms;
     node->run = run;
+    if (presence_member(core, id) == NULL) {
+        driver_status(core->driver, &core->status); /* It may have become one since we looked. */
+    }
     struct machine_node known;
     bool present = machine_node(core->machine, id, &known) == 0 && known.run == run;
     if (!present && node->asked_present != run && presence_can_follow(core, node, now_ms) &&

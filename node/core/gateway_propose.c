@@ -120,8 +120,7 @@ static bool gateway_wants_tick(const struct gateway_core *core)
 
 void gateway_core_tick(struct gateway_core *core)
 {
-    core->tick = core->leading;
-    core->more = core->more || core->leading;
+    core->tick = core->leading; /* When it can be proposed: gateway_tick_deadline_ms(). */
 }
 
 static bool gateway_may_propose(const struct gateway_core *core)

@@ -274,6 +274,12 @@ const char *patient_text(struct patient *patient)
 
 /* ---- Life ---- */
 
+static int sink_open_copy(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct patient *patient = arg;
+    return patient->options.open_copy(patient->options.arg, name, ret_store, detail, detail_len);
+}
+
 static int open_sink(struct patient *patient)
 {
     const struct patient_options *options = &patient->options;
@@ -287,6 +293,7 @@ static int open_sink(struct patient *patient)
         .join = true,
         .reason = patient->reason,
         .arg = patient,
+        .open_copy = options->open_copy == NULL ? NULL : sink_open_copy,
         .send = sink_send,
         .hang_up = sink_hang_up,
         .ready = sink_ready,

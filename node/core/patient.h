@@ -1,7 +1,7 @@
 /* A node that has nothing it may count on: it is new, or its data is damaged, has diverged, or lacks what it acknowledged. Its
  * shard is not opened: it neither votes nor acknowledges nor serves. It asks the members, one after the other, for a copy of the
  * state in whose membership it does not vote (RebuildOpen with `join`), which the leader grants (rebuild_source.h), and fetches
- * it (rebuild_sink.h). Then it is closed, state_dir_switch() makes the copy the state, and the node starts anew (repair.h).
+ * it (rebuild_sink.h). Then it is closed, repair_switch() makes the copy the state, and the node starts anew (repair.h).
  *
  * What it had stays on the disk, untouched, until the log follows the copy: where there is no room for both, it says so, and
  * waits for somebody to make room.
@@ -20,6 +20,7 @@
 #include "proto/base/err.h"
 #include "proto/base/journal.h"
 #include "proto/wire/frame.h"
+#include "statemachine/store.h"
 
 struct patient;
 
@@ -39,8 +40,9 @@ struct patient_options {
     /* As in shard_options. */
     bool (*bulk_send)(void *arg, uint64_t node, bool asking, struct frame_out *frame);
     void (*bulk_hang_up)(void *arg, uint64_t node);
+    int (*open_copy)(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len);
     /* The copy is here, durably, in the directory `name` of the shard: nothing may be given to the patient any more; it is to be
-     * closed, then state_dir_switch() called, then the node opened anew. Called from within patient_step(), once. */
+     * closed, then repair_switch() called, then the node opened anew. Called from within patient_step(), once. */
     void (*replaced)(void *arg, const char *name);
     /* Something happened off the loop's own calls that makes patient_step() due. May be NULL. */
     void (*wake)(void *arg);

@@ -99,6 +99,14 @@ static void source_store_soon(void *arg, uint64_t index)
     checkpointer_ask(rebuild->admission.checkpointer, index);
 }
 
+static void source_suspected(void *arg, const char *what)
+{
+    struct rebuild *rebuild = arg;
+    if (rebuild->admission.suspected != NULL) {
+        rebuild->admission.suspected(rebuild->admission.arg, what);
+    }
+}
+
 static int source_open(struct rebuild *rebuild)
 {
     const struct shard_options *options = rebuild->options;
@@ -117,9 +125,16 @@ static int source_open(struct rebuild *rebuild)
         .admits = source_admits,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
+        .suspected = source_suspected,
         .wake = rebuild_wake,
     };
     return rebuild_source_open(&source, &rebuild->source);
+}
+
+static int sink_open_copy(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct rebuild *rebuild = arg;
+    return rebuild->options->open_copy(rebuild->options->arg, name, ret_store, detail, detail_len);
 }
 
 static int sink_open(struct rebuild *rebuild)
@@ -133,6 +148,7 @@ static int sink_open(struct rebuild *rebuild)
         .rate = options->rebuild_rate,
         .disk_free_min = options->disk_free_min,
         .arg = rebuild,
+        .open_copy = options->open_copy == NULL ? NULL : sink_open_copy,
         .send = sink_send,
         .hang_up = sink_hang_up,
         .ready = sink_ready,

@@ -19,6 +19,8 @@ struct rebuild_admission {
     void *arg;
     int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
                   char *detail, size_t detail_len);
+    /* A copy that was given was found damaged: the state should be looked at (scrub.h). May be NULL. */
+    void (*suspected)(void *arg, const char *what);
     struct gateway *gateway; /* Whose reads make sure that this node leads. */
     struct checkpointer *checkpointer;
 };

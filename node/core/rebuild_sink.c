@@ -47,18 +47,22 @@ bool sink_ask(struct rebuild_sink *sink, Holdfast__PeerRebuild *message)
 void sink_rest(struct rebuild_sink *sink, uint64_t ms)
 {
     sink_parts_lost(sink);
+    sink_check_end(sink);
     sink->phase = SINK_RESTING;
     sink->rest_ms = sink_now_ms(sink) + ms;
     sink->options.hang_up(sink->options.arg, sink->source);
 }
 
-/* No copy comes from this source now: whoever is asked next, that is not at once. */
+uint64_t sink_tell_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms)
+{
+    return sink->options.refused == NULL ? rest_ms
+                                         : sink->options.refused(sink->options.arg, sink->source, err, detail, leader);
+}
+
+/* Whoever is asked next, that is not at once. */
 static void sink_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms)
 {
-    if (sink->options.refused != NULL) {
-        rest_ms = sink->options.refused(sink->options.arg, sink->source, err, detail, leader);
-    }
-    sink_rest(sink, rest_ms);
+    sink_rest(sink, sink_tell_refused(sink, err, detail, leader, rest_ms));
 }
 
 /* ---- Opening ---- */
@@ -72,7 +76,7 @@ static void sink_turn_to_leader(struct rebuild_sink *sink, uint64_t now_ms)
     sink->damaged = 0;
 }
 
-static bool sink_ask_open(struct rebuild_sink *sink)
+bool sink_ask_open(struct rebuild_sink *sink)
 {
     Holdfast__RebuildOpen open = HOLDFAST__REBUILD_OPEN__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
@@ -230,16 +234,22 @@ static void step_fetching(struct rebuild_sink *sink, uint64_t now_ms)
     }
 }
 
-static void sink_say_ready(struct rebuild_sink *sink)
+void sink_close_copy(struct rebuild_sink *sink, const char *why)
 {
     Holdfast__RebuildClose close = HOLDFAST__REBUILD_CLOSE__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     close.copy = sink->copy;
+    close.damaged = (char *)(uintptr_t)(why != NULL ? why : "");
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_CLOSE;
     message.close = &close;
     (void)sink_ask(sink, &message); /* When it is lost, the source notices in time. */
-    sink->phase = SINK_SAID;
     sink->options.hang_up(sink->options.arg, sink->source);
+}
+
+static void sink_say_ready(struct rebuild_sink *sink)
+{
+    sink_close_copy(sink, NULL);
+    sink->phase = SINK_SAID;
     sink->options.ready(sink->options.arg, sink->name, sink->index, sink->term);
 }
 
@@ -297,7 +307,7 @@ void rebuild_sink_cancel(struct rebuild_sink *sink)
         sink->wanted = false;
         return;
     }
-    if (sink->phase == SINK_OPENING || sink->phase == SINK_FETCHING) {
+    if (sink->phase == SINK_OPENING || sink->phase == SINK_FETCHING || sink->phase == SINK_CHECKING) {
         sink->options.hang_up(sink->options.arg, sink->source);
     }
     sink->wanted = false;
@@ -326,6 +336,7 @@ void rebuild_sink_step(struct rebuild_sink *sink)
     switch (sink->phase) {
     case SINK_OPENING: step_opening(sink, now_ms); break;
     case SINK_FETCHING: step_fetching(sink, now_ms); break;
+    case SINK_CHECKING: sink_check_step(sink, now_ms); break;
     case SINK_HERE: sink_say_ready(sink); break;
     default: break;
     }
@@ -364,6 +375,7 @@ uint64_t rebuild_sink_deadline_ms(const struct rebuild_sink *sink)
         return sink->busy ? give_up_ms : earlier(sink->send_ms, give_up_ms);
     }
     case SINK_FETCHING: return fetching_deadline_ms(sink);
+    case SINK_CHECKING: return sink->busy ? sink->send_ms : 0;
     default: return UINT64_MAX;
     }
 }
@@ -423,6 +435,7 @@ void rebuild_sink_close(struct rebuild_sink *sink)
     for (unsigned i = 0; i < REBUILD_SINK_READS_MAX; i++) {
         slice_unref(&sink->parts[i].data);
     }
+    sink_check_end(sink);
     rebuild_files_done(&sink->files);
     free(sink->written);
     arena_done(&sink->arena);

@@ -10,6 +10,10 @@
  * within REBUILD_SINK_RETRY_MS too. No more than `rate` bytes a second are asked for. When the source refuses, or has not
  * answered for REBUILD_SINK_GIVE_UP_MS, the sink turns to whoever is the leader then.
  *
+ * A copy that is here is looked at as a whole before it counts (`open_copy`): what was damaged on the source's disk, in its
+ * memory or in ours has passed all checksums on the way, and must not take a second node's state. One that is damaged is removed,
+ * the source is told, and another one is asked for.
+ *
  * Everything that writes runs on the disk's other thread. Pure: no socket, no clock but the one given. */
 
 #ifndef HOLDFAST_NODE_CORE_REBUILD_SINK_H
@@ -22,6 +26,7 @@
 #include "proto/base/disk.h"
 #include "proto/base/journal.h"
 #include "proto/wire/frame.h"
+#include "statemachine/store.h"
 
 #define REBUILD_SINK_RETRY_MS 3000u
 #define REBUILD_SINK_GIVE_UP_MS 15000u
@@ -41,6 +46,9 @@ struct rebuild_sink_options {
     bool join;
     const char *reason;
     void *arg;
+    /* Opens the copy in the directory `name` of the shard as a store that is only read, and changes nothing there. Runs on the
+     * disk's other thread. Errors as those of opening a store, with a line in `detail`. NULL: copies are not looked at. */
+    int (*open_copy)(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len);
     /* Sends a question, on a connection to that node which is made when there is none. Takes ownership. False: there is none
      * yet, or it is full: the sink tries again. */
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
@@ -50,7 +58,7 @@ struct rebuild_sink_options {
      * rebuild_sink_step(), which then waits for rebuild_sink_cancel() or rebuild_sink_close(). */
     void (*ready)(void *arg, const char *name, uint64_t index, uint64_t term);
     /* The source gives no copy now, which it says with an error and a line for people, and perhaps who leads (0: it did not say);
-     * or it does not answer (ERR_TIMEOUT), or cannot be reached (ERR_UNAVAILABLE). Returns how long to rest, in milliseconds;
+     * or it does not answer (ERR_TIMEOUT), or cannot be reached (ERR_UNAVAILABLE), or its copy is damaged (ERR_CORRUPT). Returns how long to rest, in milliseconds;
      * then the leader last named by rebuild_sink_want(), which may be called from within, is asked. NULL: the sink goes on by
      * itself. */
     uint64_t (*refused)(void *arg, uint64_t source, int err, const char *detail, uint64_t leader);

@@ -25,8 +25,8 @@ static bool may_retry(int err)
     return err == ERR_NO_SPACE || err == ERR_NOMEM;
 }
 
-static void disk_begin(struct rebuild_sink *sink, int (*run)(struct disk_task *task),
-                       void (*done)(struct disk_task *task, int err))
+void sink_disk_begin(struct rebuild_sink *sink, int (*run)(struct disk_task *task),
+                     void (*done)(struct disk_task *task, int err))
 {
     CHECK(!sink->busy);
     sink->busy = true;
@@ -215,7 +215,7 @@ void sink_disk_prepare(struct rebuild_sink *sink)
 {
     sink->phase = SINK_PREPARING;
     sink->prepared = false;
-    disk_begin(sink, prepare_run, prepare_done);
+    sink_disk_begin(sink, prepare_run, prepare_done);
 }
 
 /* ---- Writing ---- */
@@ -317,7 +317,7 @@ void sink_disk_write(struct rebuild_sink *sink)
         }
     }
     if (sink->writes_len > 0) {
-        disk_begin(sink, write_run, write_done);
+        sink_disk_begin(sink, write_run, write_done);
     }
 }
 
@@ -335,7 +335,9 @@ static void finish_done(struct disk_task *task, int err)
 {
     struct rebuild_sink *sink = container_of(task, struct rebuild_sink, task);
     sink->busy = false;
-    if (err == 0) {
+    if (err == 0 && sink->options.open_copy != NULL) {
+        sink_check_begin(sink);
+    } else if (err == 0) {
         sink->phase = SINK_HERE;
     } else {
         disk_fail(sink, err, "its directory cannot be synced");
@@ -346,7 +348,7 @@ static void finish_done(struct disk_task *task, int err)
 void sink_disk_finish(struct rebuild_sink *sink)
 {
     sink->phase = SINK_FINISHING;
-    disk_begin(sink, finish_run, finish_done);
+    sink_disk_begin(sink, finish_run, finish_done);
 }
 
 static int clear_run(struct disk_task *task)
@@ -364,6 +366,11 @@ static void clear_done(struct disk_task *task, int err)
     sink->copy = 0;
     sink->bytes_here = 0;
     rebuild_files_done(&sink->files);
+    if (err == 0 && sink->clear_rest_ms > 0 && sink->wanted) {
+        sink->phase = SINK_RESTING;
+        sink->rest_ms = sink_now_ms(sink) + sink->clear_rest_ms;
+    }
+    sink->clear_rest_ms = 0;
     if (err != 0) {
         disk_fail(sink, err, "what is not needed of it cannot be removed");
     }
@@ -372,8 +379,9 @@ static void clear_done(struct disk_task *task, int err)
 
 void sink_disk_clear(struct rebuild_sink *sink)
 {
+    sink_check_end(sink);
     sink->phase = SINK_CLEARING;
     sink->prepared = false;
     sink_parts_reset(sink);
-    disk_begin(sink, clear_run, clear_done);
+    sink_disk_begin(sink, clear_run, clear_done);
 }

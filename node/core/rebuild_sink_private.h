@@ -1,5 +1,5 @@
 /* The parts of the fetching side: what it asks and hears (rebuild_sink.c), which parts are asked for next
- * (rebuild_sink_parts.c), and what it does to the disk (rebuild_sink_disk.c). */
+ * (rebuild_sink_parts.c), what it does to the disk (rebuild_sink_disk.c), and whether the copy is sound (rebuild_sink_check.c). */
 
 #ifndef HOLDFAST_NODE_CORE_REBUILD_SINK_PRIVATE_H
 #define HOLDFAST_NODE_CORE_REBUILD_SINK_PRIVATE_H
@@ -16,6 +16,7 @@ enum sink_phase {
     SINK_PREPARING, /* The directory is made ready, on the other thread. */
     SINK_FETCHING,
     SINK_FINISHING, /* The directory is synced, on the other thread. */
+    SINK_CHECKING,  /* The copy is read again, piece by piece, on the other thread. */
     SINK_HERE,      /* The next step says so. */
     SINK_SAID,
     SINK_CLEARING, /* What is here is removed, on the other thread. */
@@ -87,6 +88,10 @@ struct rebuild_sink {
     unsigned writes_len;
     struct disk_task task;
     bool busy;
+    /* While the copy is being checked: the store on it, which the other thread opens, and where it is. */
+    struct store *check;
+    struct store_scrub scrub;
+    uint64_t clear_rest_ms; /* After what is here has been removed; 0: nobody waits. */
 };
 
 uint64_t sink_now_ms(const struct rebuild_sink *sink);
@@ -94,6 +99,21 @@ void sink_wake(struct rebuild_sink *sink);
 bool sink_ask(struct rebuild_sink *sink, Holdfast__PeerRebuild *message);
 /* Turns away from the source for a while, and then to the leader. */
 void sink_rest(struct rebuild_sink *sink, uint64_t ms);
+
+/* No copy comes from the source now: rests as whoever wants the copy says, or for `rest_ms`. Returns for how long. */
+uint64_t sink_tell_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms);
+bool sink_ask_open(struct rebuild_sink *sink);
+/* Tells the source that its copy is not needed any more, and hangs up; with `why` it is damaged. */
+void sink_close_copy(struct rebuild_sink *sink, const char *why);
+
+/* ---- rebuild_sink_check.c ---- */
+
+/* Begins; the copy is here and synced. */
+void sink_check_begin(struct rebuild_sink *sink);
+/* The next piece, or what is due meanwhile. */
+void sink_check_step(struct rebuild_sink *sink, uint64_t now_ms);
+/* No more of it. Nothing is under way on the other thread. Harmless when there is nothing. */
+void sink_check_end(struct rebuild_sink *sink);
 
 /* ---- rebuild_sink_parts.c ---- */
 
@@ -123,6 +143,8 @@ void sink_disk_prepare(struct rebuild_sink *sink);
 /* Writes the parts that are here, if any. */
 void sink_disk_write(struct rebuild_sink *sink);
 void sink_disk_finish(struct rebuild_sink *sink);
+void sink_disk_begin(struct rebuild_sink *sink, int (*run)(struct disk_task *task),
+                     void (*done)(struct disk_task *task, int err));
 void sink_disk_clear(struct rebuild_sink *sink);
 
 #endif

@@ -110,6 +110,27 @@ static int take_read(struct rebuild_source *source, uint64_t from, const Holdfas
     return source_read_begin(source, from, read);
 }
 
+/* Of one that is damaged nothing follows: another is made when the node asks again. */
+static void take_close(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildClose *close)
+{
+    char why[REPAIR_REASON_LEN_MAX + 1];
+    bool damaged = close->damaged[0] != '\0';
+    if (!copy_is_for(source, from, close->copy)) {
+        return;
+    }
+    source->asked_ms = source_now_ms(source);
+    source_remove(source, !damaged);
+    if (!damaged) {
+        return;
+    }
+    repair_reason(why, close->damaged);
+    journal_error(source->options.journal, "rebuild", "node %" PRIu64 " has found the copy of our state damaged: %s",
+                  from, why);
+    if (source->options.suspected != NULL) {
+        source->options.suspected(source->options.arg, why);
+    }
+}
+
 int rebuild_source_receive(struct rebuild_source *source, uint64_t from, const struct frame *frame)
 {
     const Holdfast__PeerRebuild *message;
@@ -120,12 +141,7 @@ int rebuild_source_receive(struct rebuild_source *source, uint64_t from, const s
     switch (message->kind_case) {
     case HOLDFAST__PEER_REBUILD__KIND_OPEN: source_take_open(source, from, message->open); return 0;
     case HOLDFAST__PEER_REBUILD__KIND_READ: return take_read(source, from, message->read);
-    case HOLDFAST__PEER_REBUILD__KIND_CLOSE:
-        if (copy_is_for(source, from, message->close->copy)) {
-            source->asked_ms = source_now_ms(source);
-            source_remove(source, true);
-        }
-        return 0;
+    case HOLDFAST__PEER_REBUILD__KIND_CLOSE: take_close(source, from, message->close); return 0;
     default: return ERR_BROKEN;
     }
 }

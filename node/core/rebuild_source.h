@@ -66,7 +66,9 @@ struct rebuild_source_options {
     void (*confirm)(void *arg);
     /* A checkpoint that holds the entry is wanted soon. May be NULL. */
     void (*store_soon)(void *arg, uint64_t index);
-    /* Something happened off the loop's own calls that makes a step due. */
+    /* A node has found the copy that it fetched damaged: this node's state may be. One line. May be NULL. */
+    void (*suspected)(void *arg, const char *what);
+    /* Something happened off the loop's own calls that makes a step due. May be NULL. */
     void (*wake)(void *arg);
 };
 

@@ -125,6 +125,20 @@ int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, b
     return repair_mark_write(disk, dir, &mark);
 }
 
+int repair_switch(struct disk *disk, const char *dir, const char *name, bool patient, bool *ret_done)
+{
+    struct repair_mark mark;
+    int err = repair_mark_read(disk, dir, &mark);
+    bool right = err == 0 && (mark.state == REPAIR_NEEDED) == patient;
+    if (right) {
+        err = state_dir_switch(disk, dir, name);
+    }
+    if (err == 0) {
+        *ret_done = right;
+    }
+    return err;
+}
+
 int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark)
 {
     CHECK(mark->state == REPAIR_NEEDED);

@@ -3,7 +3,7 @@
  *   mark       the state         what the start does
  *   none       settled           opens it.
  *   none       a fresh copy      it was behind: driver_rejoin(), without `discard`, then opens it.
- *   NEEDED     settled           opens nothing: it is a patient (patient.h), until it has a copy; then state_dir_switch().
+ *   NEEDED     settled           opens nothing: it is a patient (patient.h), until it has a copy; then repair_switch().
  *   NEEDED     a fresh copy      that copy is here: driver_rejoin() with `discard`, repair_rejoined(), then opens it.
  *   RETURNING  settled           opens it, and says `wants_vote`; when it votes again, repair_mark_clear().
  *   RETURNING  a fresh copy      driver_rejoin() without `discard`, then opens it, and says `wants_vote`.
@@ -18,8 +18,9 @@
  *     of space, the shard must not be opened: the next start would discard again, and by then the node may have its vote.
  *     It comes before state_dir_settle(): after a crash in between the copy is still fresh, and driver_rejoin() without `discard`
  *     leaves the log that begins right after it as it is.
- *   - the mark NEEDED is written when the state is not fresh, and state_dir_switch() is called when it is written: a fresh copy
- *     beside it is one for a patient. (A state that could not be settled, on a full disk, is fresh for long.)
+ *   - the mark NEEDED is written when the state is not fresh, and beside it only a patient's copy becomes the state
+ *     (repair_switch()): what a shard fetched that was merely behind was not asked for so. (A state that could not be settled, on
+ *     a full disk, is fresh for long.)
  *
  * When a start fails with ERR_CORRUPT, or driver_rejoin() with ERR_REFUSED, repair_failed() makes the node a patient; a copy that
  * could not be used is removed, and the state before it is kept until the next one is here. */
@@ -56,6 +57,11 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
 /* This node's data is damaged, or it has diverged: durably, it is a patient from the next start on. The shard may still be open,
  * but must do nothing any more. Of a node that is one already the reason stays. `voter`: it has a vote, as far as is known. */
 int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter) NODISCARD;
+
+/* A copy has been fetched, by a patient or by a shard that was behind: from now on, durably, it is the state, and fresh
+ * (state_dir_switch()). Nothing is done with that of a shard which has been found damaged since: *ret_done is false. Everything
+ * is closed. Errors of the disk. */
+int repair_switch(struct disk *disk, const char *dir, const char *name, bool patient, bool *ret_done) NODISCARD;
 
 /* driver_rejoin() with `discard` is done: RETURNING, or no mark. Changes *mark too. An error: the shard must not be opened. */
 int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark) NODISCARD;

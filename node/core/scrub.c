@@ -42,6 +42,7 @@ static void pass_drop(struct scrub *scrub)
     scrub->log = NULL;
     slice_unref(&scrub->rows.from);
     scrub->rows = (struct store_scrub){0};
+    scrub->rows_bytes = 0;
 }
 
 void scrub_close(struct scrub *scrub)
@@ -164,11 +165,17 @@ static void settle_log(struct scrub *scrub)
     }
 }
 
+/* Rather than the want of something, which may be there later. */
+static bool is_damage(int err)
+{
+    return err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_VERSION || err == ERR_IO;
+}
+
 static void settle_rows(struct scrub *scrub)
 {
     struct store_scrub *rows = &scrub->rows;
-    if (scrub->rows_err == ERR_NOMEM) {
-        scrub->state = SCRUB_PAUSING;
+    if (scrub->rows_err != 0 && !is_damage(scrub->rows_err)) {
+        scrub->state = SCRUB_PAUSING; /* As late as piece_done() has said. */
         return;
     }
     if (scrub->rows_err != 0) {
@@ -176,6 +183,7 @@ static void settle_rows(struct scrub *scrub)
         return;
     }
     piece_count(scrub, rows->bytes);
+    scrub->rows_bytes += rows->bytes;
     slice_unref(&rows->from);
     rows->from = rows->next;
     rows->next = (struct slice){0};
@@ -237,8 +245,9 @@ const char *scrub_text(struct scrub *scrub)
         return NULL;
     }
     bool log = scrub->log != NULL;
-    uint64_t done = log ? driver_scrub_bytes_done(scrub->log) : 0;
-    uint64_t all = log ? driver_scrub_bytes(scrub->log) : 0;
+    uint64_t done = log ? driver_scrub_bytes_done(scrub->log) : scrub->rows_bytes;
+    uint64_t all = log ? driver_scrub_bytes(scrub->log) : scrub->rows.bytes_all;
+    all = all > done ? all : done; /* That of the store is a guess. */
     (void)snprintf(scrub->text, sizeof scrub->text, "%s, %" PRIu64 " of %" PRIu64 " MiB", log ? "log" : "state",
                    done / MIB, all / MIB);
     return scrub->text;

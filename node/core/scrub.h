@@ -63,6 +63,7 @@ struct scrub {
     struct driver_scrub *log; /* NULL: that part of the pass is done. */
     struct store_scrub rows;
     int rows_err;
+    uint64_t rows_bytes; /* Read of the store in this pass. */
     struct scrub_totals totals;
     char text[80];
 };

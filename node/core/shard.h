@@ -67,6 +67,9 @@ struct shard_options {
     bool (*bulk_send)(void *arg, uint64_t node, bool asking, struct frame_out *frame);
     /* The connection that was made for questions to the node is not needed any more. */
     void (*bulk_hang_up)(void *arg, uint64_t node);
+    /* Opens the copy of a state that was fetched, in the directory `name` of the shard, only to read it: nothing may change
+     * there. Runs on the disk's other thread. NULL: copies are not looked at before they count. */
+    int (*open_copy)(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len);
     /* This node was too far behind, and has fetched a copy of the state, in the directory `name` of the shard. From here on
      * nothing may be given to the shard: it is to be closed, then state_dir_switch() called, then opened anew. */
     void (*replaced)(void *arg, const char *name);

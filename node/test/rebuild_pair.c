@@ -142,6 +142,102 @@ static uint64_t log_match(void *arg, uint64_t node)
     return node == PAIR_SINK ? ((struct pair *)arg)->match : 0;
 }
 
+/* ---- A look at a copy ---- */
+
+struct pair_check {
+    struct store base;
+    struct pair *pair;
+    uint64_t version;
+    char path[REBUILD_PATH_LEN_MAX];
+};
+
+static int check_file(struct pair_check *check, unsigned file)
+{
+    char name[32];
+    char path[REBUILD_PATH_LEN_MAX];
+    struct disk *disk = check->pair->sink_options.disk;
+    struct disk_file *open;
+    uint64_t size = file_size(check->version, file);
+    size_t len = 0;
+    file_name(check->version, file, name);
+    cr_assert_eq(rebuild_path(path, check->path, name, ""), 0);
+    int err = disk->ops->open(disk, path, DISK_READ_ONLY, &open);
+    if (err != 0) {
+        return err;
+    }
+    uint8_t *expected = file_content(check->version, file, size);
+    uint8_t *found = malloc(size + 1);
+    cr_assert_not_null(found);
+    err = disk->ops->read(open, 0, found, size + 1, &len);
+    if (err == 0 && (len != size || memcmp(found, expected, size) != 0)) {
+        err = ERR_CORRUPT;
+    }
+    disk->ops->close(open);
+    free(found);
+    free(expected);
+    return err;
+}
+
+/* A file a piece; the key is its number. */
+static int check_scrub(struct store *store, struct store_scrub *scrub)
+{
+    struct pair_check *check = container_of(store, struct pair_check, base);
+    unsigned file = scrub->from.len > 0 ? scrub->from.data[0] : 0;
+    check->pair->checks_begun++;
+    int err = check_file(check, file);
+    if (err != 0) {
+        (void)snprintf(scrub->detail, sizeof scrub->detail, "%s, file %u", check->path, file);
+        return err;
+    }
+    if (file + 1 < file_count(check->version)) {
+        struct blob *blob = blob_new(1);
+        cr_assert_not_null(blob);
+        blob->data[0] = (uint8_t)(file + 1);
+        scrub->next = slice_of_blob(blob);
+    }
+    return 0;
+}
+
+static void check_close(struct store *store)
+{
+    struct pair_check *check = container_of(store, struct pair_check, base);
+    check->pair->checks--;
+    free(check);
+}
+
+static const struct store_ops check_ops = {.scrub = check_scrub, .close = check_close};
+
+static uint64_t copy_version_of(const struct pair *pair, const char *name)
+{
+    uint64_t copy = 0;
+    uint64_t source = 0;
+    cr_assert_eq(sscanf(name, "incoming-%" SCNu64 "-%" SCNx64, &source, &copy), 2);
+    cr_assert_eq(source, PAIR_SOURCE);
+    for (unsigned i = 0; i < pair->copies_len; i++) {
+        if (pair->copy_ids[i] == copy) {
+            return pair->copies[i];
+        }
+    }
+    cr_assert_fail("no such copy was made");
+    return 0;
+}
+
+static int pair_open_check(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct pair *pair = arg;
+    struct pair_check *check = calloc(1, sizeof *check);
+    (void)detail;
+    (void)detail_len;
+    cr_assert_not_null(check);
+    check->base.ops = &check_ops;
+    check->pair = pair;
+    check->version = copy_version_of(pair, name);
+    cr_assert_eq(rebuild_path(check->path, PAIR_DIR, name, ""), 0);
+    pair->checks++;
+    *ret_store = &check->base;
+    return 0;
+}
+
 /* ---- Frames ---- */
 
 static struct frame frame_flat(const struct frame_out *out)
@@ -220,14 +316,14 @@ static void source_send(void *arg, uint64_t node, struct frame_out *frame)
 }
 
 /* It answers at once, or its connection fails. */
-static bool ask_other(struct pair *pair, struct frame_out *frame)
+static bool ask_other(struct pair *pair, uint64_t node, struct frame_out *frame)
 {
     Holdfast__RebuildRefused refused = HOLDFAST__REBUILD_REFUSED__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     struct frame_out out;
     frame_out_done(frame);
     pair->members.asked_other++;
-    pair->members.other_lost = pair->members.other_apart;
+    pair->members.other_lost = pair->members.other_apart ? node : 0;
     if (pair->members.other_apart) {
         return false;
     }
@@ -236,14 +332,14 @@ static bool ask_other(struct pair *pair, struct frame_out *frame)
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
     message.refused = &refused;
     cr_assert_eq(rebuild_message_encode(&message, (struct slice){0}, &out), 0);
-    return frames_push(&pair->answers, PAIR_OTHER, &out);
+    return frames_push(&pair->answers, node, &out);
 }
 
 static bool sink_send(void *arg, uint64_t node, struct frame_out *frame)
 {
     struct pair *pair = arg;
-    if (node == PAIR_OTHER) {
-        return ask_other(pair, frame);
+    if (node >= PAIR_OTHER) {
+        return ask_other(pair, node, frame);
     }
     pair->dialled += !pair->connected;
     pair->connected = !pair->apart && node == PAIR_SOURCE;
@@ -362,6 +458,12 @@ static void source_store_soon(void *arg, uint64_t index)
     ((struct pair *)arg)->members.store_soon = index;
 }
 
+static void source_suspected(void *arg, const char *what)
+{
+    cr_assert_neq(what[0], '\0');
+    ((struct pair *)arg)->suspected++;
+}
+
 static void source_open(struct pair *pair)
 {
     const struct rebuild_source_options options = {
@@ -377,6 +479,7 @@ static void source_open(struct pair *pair)
         .admits = source_admits,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
+        .suspected = source_suspected,
     };
     pair->held = UINT64_MAX;
     pair->members.confirming = false;
@@ -416,6 +519,7 @@ void pair_open_patient(struct pair *pair, const char *reason)
         .disk_free_min = sink->disk_free_min,
         .arg = pair,
         .bulk_send = patient_send,
+        .open_copy = pair_open_check,
         .bulk_hang_up = sink_hang_up,
         .replaced = patient_replaced,
         .fatal = sink_fatal,
@@ -473,6 +577,7 @@ void pair_start(struct pair *pair, uint64_t seed)
         .arg = pair,
         .send = sink_send,
         .hang_up = sink_hang_up,
+        .open_copy = pair_open_check,
         .ready = sink_ready,
         .fatal = sink_fatal,
     };
@@ -488,6 +593,7 @@ void pair_stop(struct pair *pair)
     rebuild_source_close(pair->source);
     rebuild_sink_close(pair->sink);
     patient_close(pair->patient);
+    cr_assert_eq(pair->checks, 0u);
     sim_disk_free(pair->source_disk);
     sim_disk_free(pair->sink_disk);
 }
@@ -526,9 +632,10 @@ static void members_step(struct pair *pair)
         pair->members.confirming = false;
         rebuild_source_confirmed(pair->source, pair->members.confirm_err);
     }
-    if (pair->members.other_lost) {
-        pair->members.other_lost = false;
-        patient_bulk_lost(pair->patient, PAIR_OTHER);
+    uint64_t lost = pair->members.other_lost;
+    pair->members.other_lost = 0;
+    if (lost != 0) {
+        patient_bulk_lost(pair->patient, lost);
     }
 }
 
@@ -611,24 +718,9 @@ unsigned pair_incoming_there(const struct pair *pair)
     return pair_files_below(pair->sink_disk, PAIR_DIR "/" REBUILD_INCOMING);
 }
 
-static uint64_t copy_version(const struct pair *pair)
-{
-    uint64_t copy = 0;
-    uint64_t source = 0;
-    cr_assert_eq(sscanf(pair->name, "incoming-%" SCNu64 "-%" SCNx64, &source, &copy), 2);
-    cr_assert_eq(source, PAIR_SOURCE);
-    for (unsigned i = 0; i < pair->copies_len; i++) {
-        if (pair->copy_ids[i] == copy) {
-            return pair->copies[i];
-        }
-    }
-    cr_assert_fail("no such copy was made");
-    return 0;
-}
-
 void pair_expect_copy(const struct pair *pair)
 {
-    uint64_t version = copy_version(pair);
+    uint64_t version = copy_version_of(pair, pair->name);
     for (unsigned i = 0; i < file_count(version); i++) {
         char name[32];
         char dir[REBUILD_PATH_LEN_MAX];

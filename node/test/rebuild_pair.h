@@ -16,7 +16,7 @@
 #define PAIR_DIR "shard-0"
 #define PAIR_SOURCE 1u
 #define PAIR_SINK 2u
-#define PAIR_OTHER 3u /* A member that leads nothing; the test answers for it. */
+#define PAIR_OTHER 3u /* A member that leads nothing; the test answers for it, and for all of higher ids. */
 #define PAIR_FILES_MAX 8u
 #define PAIR_FRAMES_MAX 64u
 #define PAIR_COPIES_MAX 4096u
@@ -36,7 +36,7 @@ struct pair_members {
     bool confirming;
     bool other_apart;      /* The other member cannot be reached. */
     uint64_t other_leader; /* Whom it names. */
-    bool other_lost;       /* Its connection has failed, and the patient has not heard of it. */
+    uint64_t other_lost;   /* Its connection has failed, and the patient has not heard of it. */
     unsigned admissions;
     unsigned confirms;
     unsigned asked_other;
@@ -70,6 +70,9 @@ struct pair {
     uint64_t copies[PAIR_COPIES_MAX]; /* The version in each copy, by its number, and its id. */
     uint64_t copy_ids[PAIR_COPIES_MAX];
     unsigned copies_len;
+    unsigned suspected;    /* The source was told that its copy is damaged. */
+    unsigned checks;       /* Copies that are open, to be looked at. */
+    unsigned checks_begun; /* Pieces of them that were read. */
     /* The log of the source. */
     uint64_t stored_index;
     uint64_t log_first;

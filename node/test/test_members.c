@@ -480,6 +480,55 @@ Test(members, the_second_of_three_is_not_taken_out_of_the_votes)
     cr_assert_str_eq(standing(three.leader, three.a->id), "voter");
 }
 
+Test(members, a_leader_whose_own_state_may_be_wrong_gives_none)
+{
+    uint64_t index = 0;
+    uint64_t leader = 0;
+    char detail[256];
+    core_of(three.leader)->digests.divided = true;
+    cr_assert_eq(admits(three.leader, three.b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_not_null(strstr(detail, "may be wrong"), "%s", detail);
+    core_of(three.leader)->digests.divided = false;
+    three_settle(&three);
+    expect_everywhere(three.b->id, "voter");
+}
+
+Test(members, the_sessions_at_a_node_that_is_removed_do_not_wait_for_its_silence)
+{
+    struct machine_node known;
+    struct machine *machine = shard_machine(three.leader->shard);
+    cr_assert_eq(machine_node(machine, three.b->id, &known), 0);
+    change(three.leader, GATEWAY_REMOVE, three.b->id);
+    three_wait(&three, 2 * THREE_PRESENCE_MS / 5);
+    cr_assert_eq(machine_node(machine, three.b->id, &known), ERR_NOT_FOUND);
+    change(three.leader, GATEWAY_ADD, three.b->id);
+    three_wait(&three, THREE_PRESENCE_MS);
+    cr_assert_eq(machine_node(machine, three.b->id, &known), 0);
+}
+
+Test(members, a_node_that_is_gone_leaves_no_record)
+{
+    change(three.leader, GATEWAY_REMOVE, three.b->id);
+    three_crash(three.b);
+    three_wait(&three, 2 * THREE_PRESENCE_MS);
+    cr_assert_null(roster_find(&core_of(three.leader)->roster, three.b->id));
+    cr_assert_not_null(roster_find(&core_of(three.leader)->roster, three.a->id));
+}
+
+Test(members, a_node_is_present_as_soon_as_it_is_a_member)
+{
+    struct gateway_core *core = core_of(three.leader);
+    struct machine_node known;
+    gateway_presence_heard(core, 4, 77);
+    three_settle(&three);
+    cr_assert_eq(machine_node(core->machine, 4, &known), ERR_NOT_FOUND);
+    change(three.leader, GATEWAY_ADD, 4);
+    core->status.members_len = 3; /* As it was last looked at. */
+    gateway_presence_heard(core, 4, 77);
+    three_settle(&three);
+    cr_assert_eq(machine_node(core->machine, 4, &known), 0);
+}
+
 static bool wanting;
 
 static bool wants_vote(void *arg)

@@ -171,7 +171,7 @@ Test(clocks_of_nodes, zones_and_preferences_are_known_everywhere)
     }
 }
 
-static int tell(struct three_node *to, uint64_t wall_ms, const char *zone)
+static int tell_from(uint64_t from, struct three_node *to, uint64_t wall_ms, const char *zone)
 {
     Holdfast__WallClock clock = HOLDFAST__WALL_CLOCK__INIT;
     Holdfast__PeerGateway message = HOLDFAST__PEER_GATEWAY__INIT;
@@ -185,9 +185,45 @@ static int tell(struct three_node *to, uint64_t wall_ms, const char *zone)
     struct slice head = slice_of_blob(out.head);
     struct frame frame = {.type = FRAME_PEER_GATEWAY,
                           .header = slice_part(head, FRAME_PREFIX_LEN, head.len - FRAME_PREFIX_LEN)};
-    int err = shard_receive(to->shard, three.a->id == to->id ? three.b->id : three.a->id, &frame);
+    int err = shard_receive(to->shard, from, &frame);
     frame_out_done(&out);
     return err;
+}
+
+static int tell(struct three_node *to, uint64_t wall_ms, const char *zone)
+{
+    return tell_from(three.a->id == to->id ? three.b->id : three.a->id, to, wall_ms, zone);
+}
+
+static int changed_err = 1;
+
+static void changed(struct gateway_change *change, int err, const char *detail)
+{
+    (void)change;
+    cr_assert_eq(err, 0, "%s", detail);
+    changed_err = err;
+}
+
+Test(clocks_of_nodes, a_zone_that_would_stop_the_cluster_is_told_when_there_are_others)
+{
+    three.nodes[0].options.zone = "north";
+    three.nodes[1].options.zone = "south";
+    three.nodes[2].options.zone = "north";
+    for (unsigned i = 0; i < THREE; i++) {
+        reopen(&three.nodes[i]);
+    }
+    three_wait(&three, 2000);
+    cr_assert_eq(alarms_of_all(), 0u, "it cannot be otherwise with two");
+    struct gateway *gateway = three.leader->home.gateway;
+    struct gateway_change change = {.kind = GATEWAY_ADD, .node = 4, .address = "node:4", .done = changed};
+    gateway->ops->change(gateway, &change);
+    three_wait(&three, 2000);
+    cr_assert_eq(changed_err, 0);
+    cr_assert_eq(alarms_of_all(), 0u);
+    cr_assert_eq(tell_from(4, three.leader, 5, "west"), 0);
+    three_wait(&three, 2000);
+    cr_assert(alarmed(three.leader, "zone north holds 2 of 3 voters: losing it stops the cluster"));
+    cr_assert_not(alarmed(three.a, "zone"), "it has not heard of the third one");
 }
 
 Test(clocks_of_nodes, nonsense_is_refused)

@@ -85,6 +85,21 @@ Test(patient, finds_the_leader_by_asking_the_others)
     cr_assert_lt(asked_other, 16u);
 }
 
+/* Whom it asks first names the leader: nobody else is asked in between. */
+Test(patient, turns_to_the_leader_that_it_is_told_of)
+{
+    static const uint64_t many[] = {PAIR_OTHER, 4, 5, PAIR_SOURCE, 6, 7};
+    for (uint64_t seed = 1; seed < 10; seed++) {
+        pair_stop(&pair);
+        pair_start(&pair, seed);
+        pair_open_patient(&pair, REASON);
+        patient_set_members(pair.patient, many, 6);
+        pair_run(&pair);
+        pair_expect_copy(&pair);
+        cr_assert_leq(pair.members.asked_other, 1u);
+    }
+}
+
 /* An election: nobody leads, and they name each other. It asks on, and not without an end at once. */
 Test(patient, pauses_when_nobody_leads)
 {
@@ -263,6 +278,33 @@ Test(patient, gives_nobody_a_copy)
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
     message.refused = &refused;
     cr_assert_eq(ask_patient(&message), ERR_BROKEN);
+    pair_run(&pair);
+    cr_assert_eq(ask_patient(&message), 0, "nothing is taken when the copy is here");
+}
+
+/* ---- Damage ---- */
+
+static void note_copy(void *arg, const char *path, const uint8_t *data, uint64_t len)
+{
+    (void)data;
+    if (len > 0 && strstr(path, REBUILD_COPY) != NULL) {
+        (void)snprintf(arg, REBUILD_PATH_LEN_MAX, "%s", path);
+    }
+}
+
+/* It says so, and asks for another. */
+Test(patient, does_not_begin_anew_with_a_damaged_copy)
+{
+    char path[REBUILD_PATH_LEN_MAX] = "";
+    PAIR_RUN_UNTIL(&pair, pair.copies_len > 0 && sim_disk_pending(pair.source_disk) == 0);
+    sim_disk_each_file(pair.source_disk, note_copy, path);
+    cr_assert_eq(sim_disk_corrupt(pair.source_disk, path, 0, 1), 0);
+    PAIR_RUN_UNTIL(&pair, pair.suspected == 1);
+    cr_assert_eq(pair.readies, 0u);
+    PAIR_RUN_UNTIL(&pair, says("node 1: the copy that it gave is damaged"));
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.copies_len, 2u);
 }
 
 /* ---- Everything at once ---- */

@@ -5,13 +5,16 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
@@ -81,6 +84,72 @@ Test(posix_disk, reads_what_was_written)
     cr_assert_eq(disk->ops->size(file, &size), 0);
     cr_assert_eq(size, 4u);
     disk->ops->close(file);
+}
+
+/* Pages of a file that the system keeps. */
+static unsigned cached_pages(const char *name, size_t len)
+{
+    char path[256];
+    unsigned char pages[64] = {0};
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/%s", dir.path, name);
+    int fd = open(path, O_RDONLY);
+    cr_assert_geq(fd, 0);
+    void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
+    cr_assert(map != MAP_FAILED && len <= sizeof pages * 4096);
+    cr_assert_eq(mincore(map, len, pages), 0);
+    cr_assert_eq(munmap(map, len), 0);
+    cr_assert_eq(close(fd), 0);
+    for (unsigned i = 0; i < sizeof pages; i++) {
+        count += pages[i] & 1;
+    }
+    return count;
+}
+
+Test(posix_disk, what_is_read_uncached_comes_from_the_device_and_does_not_stay)
+{
+    static uint8_t written[10 * 4096];
+    static uint8_t found[10 * 4096];
+    struct statfs info;
+    struct disk_file *file = create("file");
+    size_t got;
+    for (size_t i = 0; i < sizeof written; i++) {
+        written[i] = (uint8_t)(i * 7 + i / 300);
+    }
+    cr_assert_eq(disk->ops->write(file, 0, written, sizeof written), 0);
+    cr_assert_eq(disk->ops->sync(file), 0);
+    disk->ops->close(file);
+    cr_assert_eq(disk->ops->open(disk, "file", DISK_READ_ONLY | DISK_UNCACHED, &file), 0);
+    cr_assert_eq(disk->ops->read(file, 700, found, sizeof found, &got), 0);
+    cr_assert_eq(got, sizeof written - 700);
+    cr_assert_eq(memcmp(found, written + 700, got), 0);
+    disk->ops->close(file);
+    cr_assert_eq(statfs(dir.path, &info), 0);
+    bool memory = info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC;
+    cr_assert(memory || cached_pages("file", sizeof written) == 0);
+}
+
+Test(posix_disk, with_too_many_files_open_nothing_is_wrong_with_the_disk)
+{
+    struct rlimit few;
+    struct disk_file *files[4];
+    unsigned opened = 0;
+    int err = 0;
+    disk->ops->close(create("file"));
+    int next = dup(0);
+    cr_assert_geq(next, 0);
+    cr_assert_eq(close(next), 0);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &few), 0);
+    few.rlim_cur = (rlim_t)next + 2;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (err == 0 && opened < 4) {
+        err = disk->ops->open(disk, "file", DISK_READ_ONLY, &files[opened]);
+        opened += err == 0;
+    }
+    cr_assert_eq(err, ERR_NOMEM, "%d", err);
+    while (opened > 0) {
+        disk->ops->close(files[--opened]);
+    }
 }
 
 Test(posix_disk, says_what_is_missing_or_there)

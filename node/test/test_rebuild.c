@@ -221,6 +221,117 @@ Test(rebuild, waits_for_a_source_that_cannot_be_reached)
     pair_expect_copy(&pair);
 }
 
+/* ---- Copies that are damaged ---- */
+
+static void find_content(void *arg, const char *path, const uint8_t *data, uint64_t len)
+{
+    (void)data;
+    if (len > 0 && (strstr(path, REBUILD_COPY) != NULL || strstr(path, REBUILD_INCOMING) != NULL)) {
+        (void)snprintf(arg, REBUILD_PATH_LEN_MAX, "%s", path);
+    }
+}
+
+/* A bit of a file of a copy on that disk. */
+static void damage(struct sim_disk *disk)
+{
+    char path[REBUILD_PATH_LEN_MAX] = "";
+    sim_disk_each_file(disk, find_content, path);
+    cr_assert_neq(path[0], '\0');
+    cr_assert_eq(sim_disk_corrupt(disk, path, 0, 1), 0);
+}
+
+static struct rebuild_sink_status sink_status(void)
+{
+    struct rebuild_sink_status status;
+    rebuild_sink_status(pair.sink, &status);
+    return status;
+}
+
+/* All of its parts have the checksum that the source gave them. */
+Test(rebuild, a_copy_that_was_damaged_on_the_sources_disk_does_not_count)
+{
+    choose_large();
+    unsigned copies = pair.copies_len;
+    unsigned readies = pair.readies;
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    PAIR_RUN_UNTIL(&pair, pair.copies_len > copies && sim_disk_pending(pair.source_disk) == 0);
+    damage(pair.source_disk);
+    PAIR_RUN_UNTIL(&pair, pair.suspected == 1);
+    cr_assert_eq(pair.readies, readies);
+    PAIR_RUN_UNTIL(&pair, rebuild_sink_idle(pair.sink) && pair_incoming_there(&pair) == 0);
+    cr_assert(sink_status().running, "another one is wanted");
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.copies_len, copies + 2, "not the damaged one again");
+    cr_assert_eq(pair.suspected, 1u);
+}
+
+Test(rebuild, a_copy_that_was_damaged_on_our_disk_does_not_count)
+{
+    choose_large();
+    unsigned readies = pair.readies;
+    unsigned checks = pair.checks_begun;
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    PAIR_RUN_UNTIL(&pair, pair.checks_begun > checks);
+    damage(pair.sink_disk);
+    PAIR_RUN_UNTIL(&pair, pair.suspected == 1 || pair.readies > readies);
+    cr_assert_eq(pair.suspected, 1u);
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+}
+
+/* The source does not let go of the log meanwhile. */
+Test(rebuild, a_look_at_a_copy_may_take_long)
+{
+    choose_large();
+    unsigned checks = pair.checks_begun;
+    unsigned readies = pair.readies;
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    PAIR_RUN_UNTIL(&pair, pair.checks_begun > checks);
+    uint64_t from_ms = pair.now_ms;
+    while (pair.readies == readies && pair.now_ms < from_ms + 3 * REBUILD_SOURCE_IDLE_MS) {
+        pair.now_ms += 1000;
+        pair_step(&pair);
+        while (pair_carry_question(&pair) || pair_carry_answer(&pair)) {
+        }
+        sim_disk_complete_all(pair.source_disk);
+        if (pair.now_ms % 40000 == 0 && sim_disk_pending(pair.sink_disk) > 0) {
+            sim_disk_complete_one(pair.sink_disk);
+        }
+        cr_assert(pair.readies > readies || pair_copies_there(&pair) > 0);
+    }
+    cr_assert_neq(pair.held, UINT64_MAX);
+}
+
+Test(rebuild, a_look_at_a_copy_can_be_cancelled)
+{
+    choose_large();
+    unsigned checks = pair.checks_begun;
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    PAIR_RUN_UNTIL(&pair, pair.checks_begun > checks);
+    rebuild_sink_cancel(pair.sink);
+    PAIR_RUN_UNTIL(&pair, rebuild_sink_idle(pair.sink) && pair_incoming_there(&pair) == 0);
+    cr_assert_eq(pair.checks, 0u);
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+}
+
+Test(rebuild, a_look_at_a_copy_waits_for_memory)
+{
+    choose_large();
+    unsigned checks = pair.checks_begun;
+    unsigned copies = pair.copies_len;
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    PAIR_RUN_UNTIL(&pair, pair.checks_begun > checks);
+    pair_step(&pair);
+    cr_assert_gt(sim_disk_pending(pair.sink_disk), 0u);
+    sim_disk_fail_next_offload(pair.sink_disk, ERR_NOMEM);
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.copies_len, copies + 1);
+    cr_assert_eq(pair.suspected, 0u);
+}
+
 /* ---- Crashes ---- */
 
 /* Fetches through a disk that stops after so many operations; then the node starts again. */

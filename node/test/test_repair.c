@@ -327,6 +327,25 @@ Test(repair, a_node_that_cannot_tell_which_its_state_is_is_a_patient)
     cr_assert(begin(false).patient);
 }
 
+/* A shard that was behind has its copy, and is found damaged before that is the state. */
+Test(repair, only_a_patients_copy_becomes_the_state_of_a_patient)
+{
+    bool done = true;
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(repair_switch(disk, DIR, COPY, false, &done), 0);
+    cr_assert_not(done);
+    cr_assert(begin(false).patient);
+    cr_assert_eq(repair_switch(disk, DIR, COPY, true, &done), 0);
+    cr_assert(done);
+    cr_assert(begin(false).discard);
+    make_disk(false);
+    cr_assert_eq(repair_switch(disk, DIR, COPY, true, &done), 0);
+    cr_assert_not(done);
+    cr_assert_eq(repair_switch(disk, DIR, COPY, false, &done), 0);
+    cr_assert(done);
+    cr_assert(begin(false).rejoin && !begin(false).discard);
+}
+
 /* ---- Crashes ---- */
 
 /* A node that is damaged, fetches a copy, and settles with it, through a disk that stops. */

@@ -202,6 +202,11 @@ Test(state_dir, a_copy_that_is_no_good_gives_its_place_back)
 
     put_dir(DIR "/" COPY);
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_eq(state_dir_switch(disk, DIR, "incoming-3-00000000000000bb"), 0);
+    cr_assert_eq(state_dir_return(disk, DIR), 0);
+    expect_current("state", false);
+
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
     cr_assert_eq(state_dir_read(disk, DIR, &current, detail, sizeof detail), 0);
     cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
     cr_assert_eq(state_dir_return(disk, DIR), 0);

@@ -11,6 +11,7 @@
 #define NODES_MAX 32u
 #define NODE_TIMEOUT_MS 3000u
 #define ALARMS_MAX 32u
+#define MEMBERS_SHOWN_MAX 16u
 
 static const char help[] =
     "Usage: holdfast cluster status | transfer | add | promote | demote | remove | replace | repair |\n"
@@ -53,8 +54,11 @@ struct node_row {
     char zone[64];
     struct client_cluster info; /* Its pointers are void. */
     struct status *status;
-    struct hf_client *client; /* That asks it. */
-    bool ended;               /* It has answered, or will not. */
+    struct hf_client *client;            /* That asks it. */
+    bool ended;                          /* It has answered, or will not. */
+    uint64_t members[MEMBERS_SHOWN_MAX]; /* As it knows them; the voters first. */
+    size_t members_len;
+    size_t voters_len;
 };
 
 struct status {
@@ -123,6 +127,19 @@ static void alarms_note(struct status *status, const struct client_cluster *clus
     }
 }
 
+static void members_keep(struct node_row *row, const struct client_cluster *cluster)
+{
+    row->members_len = row->voters_len = 0;
+    for (unsigned voters = 2; voters-- > 0;) {
+        for (size_t i = 0; i < cluster->members_len && row->members_len < MEMBERS_SHOWN_MAX; i++) {
+            if (cluster->members[i].voter == (voters == 1)) {
+                row->members[row->members_len++] = cluster->members[i].id;
+                row->voters_len += voters;
+            }
+        }
+    }
+}
+
 static void cluster_note(struct status *status, struct node_row *row, const struct client_cluster *cluster)
 {
     struct node_row *known = row_by_id(status, cluster->node);
@@ -146,6 +163,7 @@ static void cluster_note(struct status *status, struct node_row *row, const stru
     snprintf(row->role, sizeof row->role, "removed"); /* Unless it finds itself among the members. */
     row->detail[0] = '\0';
     alarms_note(status, cluster);
+    members_keep(row, cluster);
     for (size_t i = 0; i < cluster->members_len; i++) {
         const struct client_member *member = &cluster->members[i];
         if (member->id == cluster->node) {
@@ -252,16 +270,17 @@ static void row_print(const struct node_row *row)
         snprintf(id, sizeof id, "%llu", (unsigned long long)row->id);
     }
     char zone[80] = "";
+    const char *address = row->address[0] != '\0' ? row->address : "-";
     if (row->status != NULL && row->status->zones) {
         snprintf(zone, sizeof zone, " %-10s", row->zone[0] != '\0' ? row->zone : "-");
     }
     if (!row->answered) {
-        printf("%4s  %-22s %-11s%s %6s %10s %10s %21s %10s %9s  %s\n", id, row->address, "unreachable", zone, "-", "-",
-               "-", log, "-", "-", row->detail);
+        printf("%4s  %-22s %-11s%s %6s %10s %10s %21s %10s %9s  %s\n", id, address, "unreachable", zone, "-", "-", "-",
+               log, "-", "-", row->detail);
         return;
     }
     snprintf(log, sizeof log, "%llu-%llu", (unsigned long long)info->log_first, (unsigned long long)info->log_last);
-    printf("%4s  %-22s %-11s%s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", id, row->address, row->role, zone,
+    printf("%4s  %-22s %-11s%s %6llu %10llu %10llu %21s %10llu %9llu  %s\n", id, address, row->role, zone,
            (unsigned long long)info->term, (unsigned long long)info->commit_index,
            (unsigned long long)info->applied_index, log, (unsigned long long)info->checkpoint_index,
            (unsigned long long)info->entries_replayed, row->detail);
@@ -274,10 +293,37 @@ static int by_id(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* What the cluster says of itself is what the node in the highest term says: another may have been cut off. */
+static bool row_follows(const struct node_row *row, const struct node_row *other)
+{
+    return row->answered && row->info.node != 0 && row->info.leader == other->info.leader &&
+           row->info.term == other->info.term;
+}
+
+/* Whether a majority of the voters that the node knows has the same leader as it has. */
+static bool row_has_majority(const struct status *status, const struct node_row *row)
+{
+    size_t agree = 0;
+    for (size_t i = 0; i < status->len; i++) {
+        bool votes = false;
+        for (size_t j = 0; j < row->voters_len; j++) {
+            votes = votes || row->members[j] == status->rows[i].id;
+        }
+        agree += votes && row_follows(&status->rows[i], row);
+    }
+    return row->info.leader != 0 && agree > row->voters_len / 2;
+}
+
+/* What the cluster says of itself is what a majority says, or else the node in the highest term: another may have been cut off, or
+ * removed. */
 static const struct node_row *newest_row(const struct status *status)
 {
     const struct node_row *newest = NULL;
+    for (size_t i = 0; i < status->len; i++) {
+        const struct node_row *row = &status->rows[i];
+        if (row->answered && row->info.node != 0 && row->info.leader == row->id && row_has_majority(status, row)) {
+            return row;
+        }
+    }
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
         bool knows = row->answered && row->info.node != 0;
@@ -287,6 +333,34 @@ static const struct node_row *newest_row(const struct status *status)
         }
     }
     return newest;
+}
+
+static bool row_knows_member(const struct node_row *row, uint64_t id)
+{
+    for (size_t i = 0; i < row->members_len; i++) {
+        if (row->members[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that does not has its own words for that in its row. */
+static bool row_takes_part(const struct node_row *row)
+{
+    return strcmp(row->role, "joining") != 0 && strcmp(row->role, "repairing") != 0;
+}
+
+/* A node that is no member any more may not have heard of it. */
+static void rows_mark_removed(struct status *status, const struct node_row *newest)
+{
+    for (size_t i = 0; i < status->len; i++) {
+        struct node_row *row = &status->rows[i];
+        if (row->answered && row->info.node != 0 && row_takes_part(row) && row_has_majority(status, newest) &&
+            !row_knows_member(newest, row->id)) {
+            snprintf(row->role, sizeof row->role, "removed");
+        }
+    }
 }
 
 static void head_print(const struct node_row *row)
@@ -305,10 +379,11 @@ static int status_print(struct status *status)
     const struct node_row *newest = newest_row(status);
     if (newest != NULL) {
         head_print(newest);
+        rows_mark_removed(status, newest);
     }
     for (size_t i = 0; i < status->len; i++) {
         const struct node_row *row = &status->rows[i];
-        if (row->answered && row->info.node != 0 && row->refusing[0] != '\0') {
+        if (row->answered && row->info.node != 0 && row_takes_part(row) && row->refusing[0] != '\0') {
             printf("node %llu says: %s\n", (unsigned long long)row->id, row->refusing);
         }
     }

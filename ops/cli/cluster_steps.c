@@ -10,8 +10,9 @@
 /* Between two attempts. */
 #define PAUSE_US 200000u
 
-/* How long one attempt may take: a little more than the cluster gives itself. */
+/* How long one attempt may take: a little more than the cluster gives itself, and long enough for an answer. */
 #define ATTEMPT_MS 15000u
+#define ATTEMPT_MS_MIN 3000u
 
 /* When it is said again that one waits. */
 #define SAY_FIRST_MS 1000u
@@ -110,7 +111,8 @@ int steps_change(struct steps *steps, enum client_change change, uint64_t node, 
     steps->copy[0] = steps->said[0] = '\0';
     for (;;) {
         uint64_t passed_ms = now_ms() - steps->moved_ms;
-        uint64_t left_ms = passed_ms < steps->patience_ms ? steps->patience_ms - passed_ms : 1;
+        uint64_t left_ms = passed_ms < steps->patience_ms ? steps->patience_ms - passed_ms : 0;
+        left_ms = left_ms > ATTEMPT_MS_MIN ? left_ms : ATTEMPT_MS_MIN;
         int err = hf_change_member(steps->hf, change, node, address, left_ms < ATTEMPT_MS ? left_ms : ATTEMPT_MS);
         if (err == 0) {
             return 0;

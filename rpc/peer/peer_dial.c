@@ -11,6 +11,10 @@
 #define BACKOFF_MS_MIN 50u
 #define BACKOFF_MS_MAX 1000u
 
+/* Refusals in a row, for another process that runs under our name, until the host is told: what an earlier process left in its
+ * machine's queues may be taken for a sign of its life once. */
+#define DOUBTED_MAX 3u
+
 /* Above all numbers of errors (proto/base/err.h), of later versions too. */
 #define ERROR_NUMBER_MAX 1000u
 
@@ -90,7 +94,11 @@ int peer_goodbye_decode(struct peer_links *links, const struct frame *frame, cha
 void peer_refused(struct peer *peer, int err, const char *text)
 {
     const struct peer_links_options *options = &peer->links->options;
-    if (options->refused != NULL) {
+    if (err == ERR_LOCKED && ++peer->doubted < DOUBTED_MAX) {
+        return;
+    }
+    /* What was told before this may have made the host close the links, or remove the member. */
+    if (options->refused != NULL && !peer->links->closing && !peer->removed) {
         options->refused(options->arg, peer->id, err, text);
     }
 }
@@ -146,6 +154,7 @@ static void take_hello(struct peer *peer, const struct frame *frame)
     (void)snprintf(peer->client_address, sizeof peer->client_address, "%s", hello.client_address);
     peer->state = DIAL_READY;
     peer->ready_since_ms = uv_now(links->options.loop);
+    peer->doubted = 0;
     stream_established(peer->out);
     journal_info(links->options.journal, "peer", "node %llu at %s: connected", (unsigned long long)peer->id,
                  peer->address);

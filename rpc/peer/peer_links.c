@@ -80,6 +80,11 @@ int peer_hello_check(struct peer_links *links, const struct peer_hello *hello, s
                        (unsigned long long)links->options.node);
         return ERR_FOREIGN;
     }
+    const struct peer_links_options *options = &links->options;
+    int err = options->barred != NULL ? options->barred(options->arg, hello->node, detail, detail_len) : 0;
+    if (err != 0) {
+        return err;
+    }
     struct peer *peer = peer_find(links, hello->node);
     if (peer == NULL) {
         (void)snprintf(detail, detail_len, "node %llu is not a member that node %llu knows",

@@ -76,7 +76,12 @@ struct peer_links_options {
     /* Whether the node with that data is the one that we know: 0 or ERR_FOREIGN, for instance; asked when nothing else speaks
      * against it. On error `detail`, which is "", may get one line for both sides. NULL: every one is. It may not call back. */
     int (*known)(void *arg, const struct peer_identity *identity, char *detail, size_t detail_len);
-    /* A member has refused our connection, with an error of err.h and one line that says why. May be NULL. */
+    /* Whether a node of our cluster is kept out whatever else, member or not: 0, or an error with one line of detail for both
+     * sides. NULL: none is. It may not call back. */
+    int (*barred)(void *arg, uint64_t node, char *detail, size_t detail_len);
+    /* A member has refused our connection, with an error of err.h and one line that says why. ERR_LOCKED: it did so several times
+     * in a row, since another process is running as this node; one of both must end, and this one cannot know which. May be
+     * NULL. */
     void (*refused)(void *arg, uint64_t node, int err, const char *detail);
 };
 

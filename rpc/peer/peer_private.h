@@ -51,6 +51,7 @@ struct peer {
     uv_timer_t rival_timer;
     uint64_t rival_received; /* What had come on the older one by then. */
     bool rival_outdone;      /* The older process has connected anew since. */
+    unsigned doubted;        /* How often in a row it has refused us because another process has our name. */
     uint64_t clone_said_ms;  /* When the journal was told last of two processes; 0: never. By the loop's clock. */
     uint64_t sent_frames;
     uint64_t dropped_frames;

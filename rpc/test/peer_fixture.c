@@ -50,6 +50,16 @@ static int on_known(void *arg, const struct peer_identity *identity, char *detai
     return identity->incarnation == node->foreign ? ERR_FOREIGN : stale ? ERR_STALE : 0;
 }
 
+static int on_barred(void *arg, uint64_t id, char *detail, size_t detail_len)
+{
+    struct node *node = arg;
+    if (id != node->barred) {
+        return 0;
+    }
+    snprintf(detail, detail_len, "that node was given up");
+    return ERR_REFUSED;
+}
+
 static void on_refused(void *arg, uint64_t id, int err, const char *detail)
 {
     struct node *node = arg;
@@ -143,6 +153,7 @@ void node_start(struct cluster *cluster, uint64_t id, unsigned count, const char
         .bulk_changed = on_bulk_changed,
         .changed = on_changed,
         .known = on_known,
+        .barred = on_barred,
         .refused = on_refused,
         .history = {.data = cluster->history, .len = cluster->history_len},
     };

@@ -29,6 +29,7 @@ struct node {
     uint64_t foreign; /* An incarnation that is not known, */
     uint8_t stale;    /* and what histories begin with that are over. */
     unsigned asked_known;
+    uint64_t barred; /* A node that is kept out. */
     size_t history_len[NODES_MAX + 1];
     unsigned refused[NODES_MAX + 1];
     int refused_err;

@@ -8,6 +8,8 @@
 #include "peer_fixture.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "proto/wire/native.pb-c.h"
+#include "rpc/native/native_frame.h"
 #include "rpc/peer/peer_frame.h"
 
 #define WAIT_MS 300u
@@ -284,6 +286,45 @@ Test(peer_run, a_bulk_connection_is_the_living_processs)
     impostor_end(&second);
     impostor_end(&first);
     impostor_end(&first_bulk);
+    cluster_close(&c);
+}
+
+static void acceptor_refuse(struct cluster *c, struct end *end, int err)
+{
+    wait_for(c, &end->frames, 1);
+    Holdfast__Goodbye goodbye = HOLDFAST__GOODBYE__INIT;
+    struct frame_out frame;
+    goodbye.error = (uint32_t)-err;
+    goodbye.detail = "another one runs";
+    cr_assert_eq(native_frame_encode(FRAME_GOODBYE, &goodbye.base, NULL, 0, &frame), 0);
+    cr_assert_eq(stream_send(end->stream, &frame), 0);
+}
+
+Test(peer_run, a_process_is_told_when_it_is_taken_for_a_second_one_again_and_again)
+{
+    struct cluster c;
+    struct acceptor acceptor;
+    open_waiting(&c, WAIT_MS);
+    acceptor_open(&acceptor, &c);
+    node_set_address(&c, 1, 2, listener_port(acceptor.listener));
+    for (unsigned i = 0; i < 6; i++) {
+        wait_for(&c, &acceptor.count, i + 1);
+        if (i == 2) { /* It was a mistake. */
+            acceptor_greet(&c, &acceptor.ends[i], false);
+            cr_assert(loop_until(&c.loop, flag_is_set, &c.nodes[1].connected[2], 20000));
+        }
+        acceptor_refuse(&c, &acceptor.ends[i], i == 0 ? ERR_UNAVAILABLE : ERR_LOCKED);
+        if (i == 2) {
+            cr_assert(loop_until(&c.loop, flag_is_clear, &c.nodes[1].connected[2], 20000));
+        }
+        cr_assert(loop_until(&c.loop, end_has_ended, &acceptor.ends[i], 20000));
+        /* The other one at once; of these, the third in a row. */
+        cr_assert_eq(c.nodes[1].refused[2], i < 4 ? 1u : i - 2, "%u", i);
+    }
+    cr_assert_eq(c.nodes[1].refused_err, ERR_LOCKED);
+    cr_assert_str_eq(c.nodes[1].refused_detail, "it refused us: another one runs");
+    node_set_address(&c, 1, 2, 1);
+    acceptor_close(&acceptor);
     cluster_close(&c);
 }
 

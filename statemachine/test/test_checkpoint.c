@@ -385,7 +385,7 @@ Test(checkpoint, rows_of_another_version_are_refused)
         cr_assert_eq(store_memory_open(disk, &store), 0);
         cr_assert_eq(store->ops->write(store, &change, 1), 0);
         cr_assert_eq(machine_open(store, &machine, &applied, &consensus, detail, sizeof detail), ERR_VERSION);
-        cr_assert_str_eq(detail, "the store's rows of globals: unsupported version");
+        cr_assert_str_eq(detail, "the store's row of globals: unsupported version");
         store->ops->close(store);
         store_memory_disk_free(disk);
         row_done(&row);

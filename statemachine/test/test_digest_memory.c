@@ -106,7 +106,7 @@ Test(digest_memory, is_due_less_often_the_more_there_is)
     cr_assert_not(due(4095, 4096));
     cr_assert(due(8191, 8192));
     f.machine->consumers_len = 0;
-    queue->unsettled = 3000;
+    queue->unsettled = 8 * 3000;
     cr_assert_not(due(1023, 1024));
     cr_assert(due(4095, 4096));
     queue->unsettled = 0;

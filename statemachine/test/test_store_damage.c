@@ -12,6 +12,7 @@
 
 #include "place.h"
 #include "proto/base/check.h"
+#include "statemachine/machine.h"
 #include "statemachine/store_rocksdb.h"
 
 /* A few writes, of rows in tables and of such whose values have files of their own. The row "generation" says how many. */
@@ -379,6 +380,46 @@ Test(store_damage, a_directory_without_current_is_not_taken_for_an_empty_one)
     place_done(&place);
 }
 
+/* What the machine cannot be opened with is named, and what is not damage is not called so. */
+Test(store_damage, an_opening_says_which_file_and_whether_it_is_damage)
+{
+    struct place place;
+    struct machine *machine;
+    struct slice consensus;
+    uint64_t applied;
+    char path[256];
+    char detail[512];
+    static struct files files;
+    place_init(&place, false);
+    struct store_change row = {.kind = STORE_PUT, .key = text("G"), .value = text("globals")};
+    cr_assert_eq(place.store->ops->write(place.store, &row, 1), 0);
+    cr_assert_eq(machine_open(place.store, &machine, &applied, &consensus, detail, sizeof detail), ERR_CORRUPT);
+    cr_assert_str_eq(detail, "the store's row of globals: stored data is damaged");
+    place.store->ops->close(place.store);
+    list_files(place.dir, &files);
+    for (unsigned i = 0; i < files.len; i++) {
+        snprintf(path, sizeof path, "%s/%s", place.dir, files.names[i]);
+        if (ends(path, ".sst")) {
+            harm_file(path, HARM_FLIP, 12);
+            break;
+        }
+    }
+    place_open(&place);
+    cr_assert_eq(machine_open(place.store, &machine, &applied, &consensus, detail, sizeof detail), ERR_CORRUPT);
+    cr_assert_not_null(strstr(detail, path), "%s", detail);
+    place.store->ops->close(place.store);
+    snprintf(path, sizeof path, "%s/CURRENT", place.dir);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    struct store_rocksdb_options options = {.path = place.dir};
+    cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_IO, "%s", detail);
+    cr_assert_not_null(strstr(detail, path), "%s", detail);
+    place_remove(&place, "state");
+    cr_assert_eq(mkdir(place.dir, 0700), 0);
+    place_open(&place);
+    place_done(&place);
+}
+
 /* Files of a store that is in use and has read everything: what it has in memory does not keep it from looking. */
 static void try_scrubbing(const struct place *place, const struct files *files, unsigned file, enum harm harm, off_t at,
                           struct tally *tally)
@@ -417,7 +458,8 @@ static void try_scrubbing(const struct place *place, const struct files *files, 
     if (err == 0) {
         /* Then it does no harm: a row that has been overwritten, a filter, the end of a manifest that says nothing new; but for
          * the two ends of a file of long values, which are read when it is opened. */
-        bool end_of_blob = ends(path, ".blob") && (at < 30 || at >= files->lens[file] - 32);
+        bool flipped = harm == HARM_FLIP || harm == HARM_ZERO;
+        bool end_of_blob = flipped && ends(path, ".blob") && (at < 30 || at >= files->lens[file] - 32);
         struct reading again = {.where = where};
         int open_err = store_rocksdb_open(&options, &store, detail, sizeof detail);
         if (open_err == 0) {
@@ -453,6 +495,35 @@ Test(store_damage, a_store_in_use_finds_it_by_reading_everything_again)
     }
     cr_assert_gt(tally.found, 60);
     cr_assert_lt(tally.unseen * 4, tally.found, "%u of %u", tally.unseen, tally.unseen + tally.found);
+    place_open(&place);
+    place_done(&place);
+}
+
+/* A manifest that ends early is a sound one of an earlier state: the next start would go on from there. */
+Test(store_damage, a_manifest_that_ends_early_is_found)
+{
+    struct place place;
+    char path[256] = "";
+    char detail[512];
+    static struct files files;
+    unsigned early = 0;
+    place_init(&place, false);
+    write_generations(place.store);
+    list_files(place.dir, &files);
+    for (unsigned i = 0; i < files.len; i++) {
+        off_t len = is_manifest(files.names[i]) ? files.lens[i] : 0;
+        snprintf(path, sizeof path, "%s/%s", place.dir, files.names[i]);
+        for (off_t at = len - 40; at > 80; at -= 20) {
+            harm_file(path, HARM_CUT, at);
+            int err = scrub(place.store, path, detail, sizeof detail);
+            cr_assert_eq(err, ERR_CORRUPT, "%ld of %ld: %d", (long)at, (long)len, err);
+            early += strstr(detail, ": the manifest ends early: it knows of ") != NULL;
+        }
+    }
+    cr_assert_gt(early, 5);
+    place_remove(&place, "state");
+    place.store->ops->close(place.store);
+    cr_assert_eq(mkdir(place.dir, 0700), 0);
     place_open(&place);
     place_done(&place);
 }

@@ -1,0 +1,99 @@
+"""A node whose data directory was put back from an older copy has forgotten what it promised: the others notice, whatever the
+directory says of itself, and it is repaired from them before it counts again."""
+
+import os
+import shutil
+import signal
+
+import harness
+import nodes
+
+
+class OldCopy(nodes.NodesTest):
+    def publish(self, count):
+        lines = [f"message {number} {os.urandom(200).hex()}\n" for number in range(len(self.lines), len(self.lines) + count)]
+        path = self.cluster.path("lines")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(lines)
+        self.cluster.holdfast("publish", "q", "--lines", "--file", path)
+        self.lines += lines
+
+    def begin(self):
+        self.lines = []
+        self.start_nodes()
+        self.cluster.holdfast("queue", "declare", "q")
+        self.publish(200)
+
+    def stop(self, node):
+        self.cluster.signal(node, signal.SIGTERM)
+        self.cluster.processes[node].wait(20)
+
+    def applied(self, node):
+        info = self.cluster.info(node)
+        return info.get(6, [0])[0] if info else 0
+
+    def votes(self, node):
+        """Whether the leader takes it for a voter that has caught up."""
+        info = self.cluster.info(self.cluster.leader())
+        members = [nodes.native.fields(member) for member in info.get(13, [])] if info else []
+        return any(member.get(1, [0])[0] == node and member.get(8, [0])[0] for member in members)
+
+    def put_back(self, node, copy):
+        shutil.rmtree(self.cluster.data(node))
+        shutil.copytree(copy, self.cluster.data(node))
+
+    def expect_repaired(self, node, said):
+        harness.wait_for("the node to be told", lambda: said in self.cluster.log(node))
+        harness.wait_for("the node to be repaired", lambda: "log and term begin anew" in self.cluster.log(node), 60)
+        others = [other for other in self.cluster.all() if other != node]
+        harness.wait_for("the node to have caught up", lambda: self.applied(node) >= self.applied(others[0]) > 0, 60)
+        harness.wait_for("its vote", lambda: self.votes(node), 60)
+        # With it, and without the leader, everything is there.
+        self.cluster.kill(self.cluster.leader(among=others))
+        self.cluster.leader()
+        out = self.cluster.holdfast("consume", "q", "--lines", "--count", str(len(self.lines)), "--timeout", "20",
+                                    servers=self.cluster.address(node)).stdout.decode()
+        self.assertTrue(out == "".join(self.lines), f"{out.count(chr(10))} lines came back, of {len(self.lines)}")
+
+    def test_a_directory_from_a_backup_is_noticed_and_repaired(self):
+        self.begin()
+        node = self.cluster.followers()[0]
+        self.stop(node)
+        copy = self.cluster.path("copy")
+        shutil.copytree(self.cluster.data(node), copy)
+        self.cluster.start(node)
+        self.publish(200)
+        harness.wait_for("the node to have caught up", lambda: self.applied(node) == self.applied(self.cluster.leader()))
+        self.stop(node)
+        self.put_back(node, copy)
+        self.cluster.start(node)
+        self.expect_repaired(node, "older copy")
+
+    def test_so_it_is_when_it_has_been_started_often(self):
+        """By its number alone it would be newer than the one that the others know."""
+        self.begin()
+        node = self.cluster.followers()[0]
+        self.stop(node)
+        copy = self.cluster.path("copy")
+        shutil.copytree(self.cluster.data(node), copy)
+        self.cluster.start(node)
+        self.publish(200)
+        harness.wait_for("the node to have caught up", lambda: self.applied(node) == self.applied(self.cluster.leader()))
+        self.stop(node)
+        self.put_back(node, copy)
+        for other in self.cluster.all():
+            if other != node:
+                self.cluster.signal(other, signal.SIGSTOP)
+        for _ in range(3):
+            self.cluster.start(node)
+            harness.wait_for("the node to run", lambda: self.cluster.info(node) is not None)
+            self.cluster.kill(node)
+        for other in self.cluster.all():
+            if other != node:
+                self.cluster.signal(other, signal.SIGCONT)
+        self.cluster.start(node)
+        self.expect_repaired(node, "older copy that has been started since")
+
+
+if __name__ == "__main__":
+    harness.main()
