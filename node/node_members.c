@@ -11,8 +11,8 @@
 /* What could not be noted is noted again. */
 #define MEMBERS_RETRY_MS 1000u
 
-/* Time for the last words to a node that was removed. */
-#define LEAVING_MS 5000u
+/* Time for the last words to a node that was removed, in election timeouts: a little more than the driver takes for them. */
+#define LEAVING_ELECTIONS 24u
 
 const struct data_dir_member *node_member(const struct node *node, uint64_t id)
 {
@@ -77,7 +77,8 @@ static void leave_later(struct node *node, uint64_t id, uint64_t now_ms)
 {
     for (unsigned i = 0; i < MEMBERS_MAX; i++) {
         if (node->leaving[i].id == 0) {
-            node->leaving[i] = (struct node_leaving){.id = id, .until_ms = now_ms + LEAVING_MS};
+            node->leaving[i] = (struct node_leaving){
+                .id = id, .until_ms = now_ms + (uint64_t)LEAVING_ELECTIONS * node->config->election_timeout_ms};
             return;
         }
     }
@@ -159,6 +160,11 @@ void node_removed(void *arg)
     char text[256];
     char detail[512];
     driver_status(shard_driver(node->shard), &status);
+    for (unsigned i = 0; i < status.members_len; i++) {
+        if (status.members[i].id == node->config->node) {
+            return; /* It has been added again since. */
+        }
+    }
     (void)snprintf(text, sizeof text,
                    "node %" PRIu64 " was removed from cluster %s at entry %" PRIu64
                    ": to come back it needs an empty directory and a new id",

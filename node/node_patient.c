@@ -116,6 +116,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
         .arg = node,
         .bulk_send = node_bulk_send,
         .bulk_hang_up = node_bulk_hang_up,
+        .open_copy = node_open_copy,
         .replaced = node_replaced,
         .wake = patient_wake,
         .fatal = patient_fatal,

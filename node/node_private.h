@@ -79,6 +79,7 @@ void node_shard_switch_state(struct node *node);
 /* What shard and patient ask of the links, and that a copy has been fetched. */
 bool node_bulk_send(void *arg, uint64_t to, bool asking, struct frame_out *frame);
 void node_bulk_hang_up(void *arg, uint64_t to);
+int node_open_copy(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len) NODISCARD;
 void node_replaced(void *arg, const char *name);
 
 /* node_patient.c: a patient in place of the shard. */

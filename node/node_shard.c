@@ -11,6 +11,8 @@
 /* Some hundred small batches, or a few large ones. */
 #define LOG_FILL_LEN (512 * KIB)
 
+#define STORE_PATH_LEN_MAX 4096
+
 /* What the shard asks for. */
 
 static bool node_send(void *arg, uint64_t to, struct frame_out *frame)
@@ -91,13 +93,34 @@ static void node_voting(void *arg)
     journal_info(node->journal, "node", "repaired: this node votes again");
 }
 
-static int node_open_store(struct node *node, struct store **ret_store, char *detail, size_t detail_len)
+/* The directory `name` of the shard, as RocksDB takes it. */
+static int store_path(const struct node *node, const char *name, char path[STORE_PATH_LEN_MAX], char *detail,
+                      size_t detail_len)
 {
-    char path[4096];
-    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/%s", node->config->data_dir, node->state.name);
-    if (written < 0 || (size_t)written >= sizeof path) {
+    int written = snprintf(path, STORE_PATH_LEN_MAX, "%s/" SHARD_DIR "/%s", node->config->data_dir, name);
+    if (written < 0 || (size_t)written >= STORE_PATH_LEN_MAX) {
         (void)snprintf(detail, detail_len, "the path of the data directory is too long");
         return ERR_INVALID;
+    }
+    return 0;
+}
+
+/* On the disk's other thread: uses nothing of the node that changes. */
+int node_open_copy(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len)
+{
+    const struct node *node = arg;
+    char path[STORE_PATH_LEN_MAX];
+    int err = store_path(node, name, path, detail, detail_len);
+    struct store_rocksdb_options options = {.path = path, .read_only = true};
+    return err == 0 ? store_rocksdb_open(&options, ret_store, detail, detail_len) : err;
+}
+
+static int node_open_store(struct node *node, struct store **ret_store, char *detail, size_t detail_len)
+{
+    char path[STORE_PATH_LEN_MAX];
+    int err = store_path(node, node->state.name, path, detail, detail_len);
+    if (err != 0) {
+        return err;
     }
     struct store_rocksdb_options options = {.path = path, .direct = posix_disk_is_direct(node->disk)};
     return store_rocksdb_open(&options, ret_store, detail, detail_len);
@@ -150,6 +173,7 @@ static struct shard_options node_shard_options(struct node *node)
         .voting = node_voting,
         .bulk_send = node_bulk_send,
         .bulk_hang_up = node_bulk_hang_up,
+        .open_copy = node_open_copy,
         .replaced = node_replaced,
         .memory_used = node_memory_used,
         .relax = node_relax,
@@ -222,16 +246,20 @@ int node_shard_open(struct node *node, char *detail, size_t detail_len)
 /* One step: before it the old state counts, after it the copy. */
 void node_shard_switch_state(struct node *node)
 {
+    bool done = false;
     if (node->copy[0] == '\0') {
         return;
     }
-    int err = state_dir_switch(posix_disk_base(node->disk), SHARD_DIR, node->copy);
+    int err = repair_switch(posix_disk_base(node->disk), SHARD_DIR, node->copy, node->plan.patient, &done);
     if (err == ERR_NO_SPACE) {
-        /* The node begins anew with the old state, is behind once more, and finds the copy whole. */
+        /* The node begins anew with what it had, and finds the copy whole. */
         journal_warning(node->journal, "node", "the disk is full: the state stays what it was");
         return;
     }
     if (err != 0) {
         node_fatal(node, err, "the state could not be switched to the copy");
+    }
+    if (!done) {
+        journal_info(node->journal, "node", "the copy is not taken: this node has been found damaged since");
     }
 }

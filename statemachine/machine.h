@@ -215,6 +215,10 @@ uint64_t machine_overlay_bytes(const struct machine *machine);
  * checkpointed or restarted in between. Walks everything: for checkers. */
 int machine_digest(struct machine *machine, uint64_t *ret_digest) NODISCARD;
 
+/* To be raised with every change of a row's encoding, or of when digests of memory are taken: during an upgrade, nodes compare
+ * with their like only. */
+#define MACHINE_MEMORY_DIGEST_FORMAT 1u
+
 /* A digest of the part of it that is kept in memory whole (queues, nodes, sessions, subscriptions), as canonical: bugs, and bits
  * that flip, show in it before anything comes of them. Takes time in proportion to that part, but reads nothing. ERR_NOMEM. */
 int machine_memory_digest(struct machine *machine, uint64_t *ret_digest) NODISCARD;

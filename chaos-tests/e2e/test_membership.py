@@ -3,8 +3,10 @@ messages are published and consumed: none that was confirmed is missing, and non
 directory does not come back under its name."""
 
 import os
+import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -59,7 +61,7 @@ class Growing(nodes.Nodes):
         return {int(row["node"]): row["role"] for row in rows if row["node"].isdigit()}
 
     def voters(self):
-        return {node for node, role in self.roles().items() if role in ("leader", "follower", "candidate", "unreachable")}
+        return {node for node, role in self.roles().items() if role in ("leader", "follower", "candidate")}
 
     def add(self, node):
         self.start(node)
@@ -170,6 +172,54 @@ class Membership(nodes.NodesTest):
         cluster.leader()
         row = harness.table(cluster.holdfast("queue", "list", servers=cluster.servers()).stdout.decode(), "QUEUE")
         self.assertEqual([int(r["ready"]) for r in row if r["queue"] == "kept"], [800])
+
+    def test_nodes_are_replaced_while_leaders_are_killed(self):
+        cluster = self.start_growing(3, 3)
+        self.fill(4)
+        publisher, consumer = self.start_load()
+        for old in FIRST:
+            new = old + 3
+            cluster.start(new)
+            everybody = cluster.hosts(*sorted(cluster.members | {new}))
+            command = [harness.HOLDFAST, "--servers", everybody, "cluster", "replace", str(old), str(new), "--peer",
+                       cluster.peer(new)]
+            with open(cluster.path("replace.log"), "ab") as log:
+                replacing = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            while replacing.poll() is None:
+                time.sleep(random.uniform(0.1, 1.0))  # When is the point: at any moment.
+                leader = cluster.find_leader(cluster.members | {new})
+                if leader:
+                    cluster.kill(leader)
+                    harness.wait_for("another leader", lambda: cluster.find_leader(cluster.members | {new}))
+                    if leader != old or replacing.poll() is None:
+                        cluster.start(leader)
+                time.sleep(1.0)
+            with open(cluster.path("replace.log"), encoding="utf-8") as log:
+                self.assertEqual(replacing.returncode, 0, log.read())
+            cluster.members.add(new)
+            cluster.gone(old)
+            self.moves(publisher)
+        self.assertEqual(cluster.voters(), {4, 5, 6})
+        self.finish_load(publisher, consumer)
+
+    def test_repaired_nodes_vote_again(self):
+        cluster = self.start_growing(3, 0)
+        self.fill(4)
+        publisher, consumer = self.start_load()
+        for node in (*cluster.followers()[:1], cluster.leader()):
+            done = cluster.change("repair", str(node))
+            self.assertIn(b"has been told", done.stdout)
+            harness.wait_for("its repair", lambda n=node: "a copy of the state is here" in cluster.log(n), 60.0)
+            harness.wait_for("its vote", lambda: cluster.voters() == set(FIRST) and
+                             "repairing" not in cluster.roles().values(), 60.0)
+            self.moves(publisher)
+        # Each of them is needed.
+        other = next(n for n in FIRST if "a copy of the state is here" not in cluster.log(n))
+        cluster.kill(other)
+        harness.wait_for("a leader", lambda: cluster.find_leader([n for n in FIRST if n != other]))
+        self.moves(publisher)
+        cluster.start(other)
+        self.finish_load(publisher, consumer)
 
     def test_a_replacement_that_was_interrupted_goes_on(self):
         cluster = self.start_growing(3, 1)

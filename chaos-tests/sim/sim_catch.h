@@ -1,16 +1,15 @@
-/* Whether the simulator notices when a safety step is left out. */
+/* Whether the checkers notice it when a safety step is left out. */
 
 #ifndef HOLDFAST_CHAOS_SIM_CATCH_H
 #define HOLDFAST_CHAOS_SIM_CATCH_H
 
-#include <stdint.h>
-
 #include "proto/base/fault.h"
 #include "sim_world.h"
 
-/* Runs seeds from `from` on with each fault, until it is noticed or `limit` seeds have passed, and prints a table. With
- * no faults given, takes those that are known to be within reach. Returns 0, or 1 when one was not noticed. */
-int sim_catch(const struct sim_options *options, uint64_t from, uint64_t limit, const enum fault *faults,
+/* For each fault (or, with none named, for each known to be noticed soon; with `all`, for each that there is): runs seeds from
+ * `from` on until a checker complains, at most `limit`. Prints a table (Markdown): what was left out, within how many seeds it was
+ * noticed, and what was seen; or which unit test shows what the simulator cannot. 0: all were noticed that should be. */
+int sim_catch(const struct sim_options *options, uint64_t from, uint64_t limit, bool all, const enum fault *faults,
               unsigned faults_len);
 
 #endif

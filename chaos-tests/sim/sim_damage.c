@@ -13,6 +13,7 @@
 #define CHANCE 250000u    /* Of worlds with damage, in a million. */
 #define TRIES 30u         /* To find a byte that says something. */
 #define ROLLBACK_US 1500000u
+#define SYNCS_FAILED 2u /* In a world with damage, of any nodes. */
 
 /* What belongs together; each is hit about as often, however large it is. */
 enum part { PART_LOG, PART_WATERMARK, PART_META, PART_CURRENT, PART_COPY, PART_ROWS, PART_COUNT };
@@ -210,6 +211,87 @@ static void strike_remember(struct sim_node *node, enum sim_damage_kind kind)
                                                      .a = (uint64_t)kind});
 }
 
+/* Damage that the node must notice, since only its process ends: what it noted beside the log is there. Of the last batch the
+ * watermark says that it was whole once; of an earlier one, the batches after it. */
+#define BATCH_MAGIC "HFLB"
+#define BATCHES_LEAST 3u
+
+static uint64_t batch_before(const struct search *search, uint64_t end)
+{
+    uint64_t at = end / SIM_DISK_SECTOR_LEN * SIM_DISK_SECTOR_LEN;
+    while (at >= SIM_DISK_SECTOR_LEN) {
+        at -= SIM_DISK_SECTOR_LEN;
+        if (memcmp(search->data + at, BATCH_MAGIC, strlen(BATCH_MAGIC)) == 0) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+static void search_last(void *arg, const char *path, const uint8_t *data, uint64_t len)
+{
+    struct search *search = arg;
+    if (part_of(path) == search->part && len > SIM_DISK_SECTOR_LEN &&
+        memcmp(data + SIM_DISK_SECTOR_LEN, BATCH_MAGIC, strlen(BATCH_MAGIC)) == 0) {
+        snprintf(search->path, sizeof search->path, "%s", path);
+        search->data = data;
+        search->len = len;
+    }
+}
+
+static void strike_surely(struct sim_node *node, bool last)
+{
+    struct sim_world *world = node->world;
+    struct sim_random *random = &world->damage.random;
+    struct search search = {.part = PART_LOG};
+    sim_disk_each_file(node->disk, search_last, &search);
+    if (node->shard == NULL || search.data == NULL ||
+        node->said_stored >= log_stored_index(driver_log(shard_driver(node->shard)))) {
+        return;
+    }
+    uint64_t from = batch_before(&search, search.len);
+    for (unsigned i = 0; i < BATCHES_LEAST && !last; i++) {
+        from = batch_before(&search, from);
+    }
+    if (from == 0) {
+        return;
+    }
+    SIM_TRACE(world, "node %u: its process ends, and a bit changes in %s at %" PRIu64, node->index + 1, search.path,
+              from);
+    sim_world_count(world, SIM_STAT_FLIPS_SURE, 1);
+    sim_node_process_ends(node, sim_random_between(random, 10000, 300000));
+    int err = sim_disk_corrupt(node->disk, search.path, from + sim_random_between(random, 8, 60), 1);
+    CHECK(err == 0);
+    if (!last) {
+        struct search watermark = {0};
+        for (uint64_t at = 8; damage_file(node, PART_WATERMARK, &watermark) && at < watermark.len;
+             at += SIM_DISK_SECTOR_LEN) {
+            err = sim_disk_corrupt(node->disk, watermark.path, at, 1);
+            CHECK(err == 0);
+        }
+    }
+    node->must_notice = true;
+}
+
+/* A sync fails: the process ends, and what it had written is in memory, and nowhere else. */
+static void sync_fails(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    struct sim_world *world = node->world;
+    struct sim_random *random = &world->damage.random;
+    if (!sim_node_up(node) || world->phase != SIM_WORK) {
+        return;
+    }
+    SIM_TRACE(world, "node %u: a sync will fail", node->index + 1);
+    sim_world_count(world, SIM_STAT_SYNCS_FAILED, 1);
+    node->sync_fails = true;
+    if (sim_random_chance(random, 500000)) {
+        sim_disk_fail_next_append(node->disk, ERR_IO);
+    } else {
+        sim_disk_fail_nth_sync(node->disk, sim_random_between(random, 0, 2), ERR_IO);
+    }
+}
+
 static enum sim_damage_kind strike_kind(struct sim_random *random)
 {
     bool flip = sim_random_chance(random, 300000);
@@ -225,11 +307,18 @@ static void strike(struct sim_event *event)
     if (node->gone || world->phase != SIM_WORK) {
         return;
     }
+    bool first = !node->struck;
     node->struck = true;
     node->struck_kinds |= 1u << (unsigned)kind;
     sim_world_note(world, 16, node->id, (uint64_t)kind);
     switch (kind) {
-    case SIM_DAMAGE_FLIP: strike_flip(node); break;
+    case SIM_DAMAGE_FLIP:
+        if (first && sim_random_chance(random, 300000)) {
+            strike_surely(node, sim_random_chance(random, 500000));
+            return;
+        }
+        strike_flip(node);
+        break;
     case SIM_DAMAGE_UNREADABLE: strike_unreadable(node); break;
     case SIM_DAMAGE_LOST: strike_stray(node, SIM_DISK_STRAY_LOST); break;
     case SIM_DAMAGE_LATER: strike_stray(node, SIM_DISK_STRAY_LATER); break;
@@ -300,13 +389,21 @@ void sim_damage_init(struct sim_world *world)
                                     : (damage->victims[0] + i) % world->nodes_len;
         damage_victim(world, damage->victims[i]);
     }
+    for (unsigned i = 0; i < SYNCS_FAILED; i++) {
+        sim_queue_push(
+            &world->queue,
+            (struct sim_event){.at_us = sim_random_between(&damage->random, 300000, world->work_us),
+                               .fire = sync_fails,
+                               .object = &world->nodes[sim_random_between(&damage->random, 0, world->nodes_len - 1)]});
+    }
     sim_world_count(world, SIM_STAT_DAMAGED_WORLDS, 1);
 }
 
 bool sim_damage_explains(const struct sim_node *node, int err)
 {
-    return node->struck && (err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_VERSION || err == ERR_FOREIGN ||
-                            err == ERR_IO || err == ERR_NOT_FOUND);
+    return (node->sync_fails && err == ERR_IO) ||
+           (node->struck && (err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_VERSION || err == ERR_FOREIGN ||
+                             err == ERR_IO || err == ERR_NOT_FOUND));
 }
 
 bool sim_damage_found(struct sim_node *node, int err, const char *what)
@@ -322,7 +419,7 @@ bool sim_damage_found(struct sim_node *node, int err, const char *what)
 bool sim_damage_forgot(struct sim_node *node, const char *what)
 {
     struct sim_world *world = node->world;
-    if (!node->struck) {
+    if (!node->struck || node->must_notice) {
         return false;
     }
     SIM_TRACE(world, "node %u does not know what it has forgotten: %s (kinds %x)", node->index + 1, what,

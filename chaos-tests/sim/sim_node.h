@@ -60,6 +60,8 @@ struct sim_node {
     unsigned disk_stall_ms;
     bool struck;           /* Its data may not be what it wrote: see sim_damage.h, */
     unsigned struck_kinds; /* and how, a bit each. */
+    bool must_notice;      /* When it starts: nothing hides from it that its data are damaged. */
+    bool sync_fails;       /* The disk has refused to write, or will. */
     bool gone;             /* For good: its data were, or it was removed. */
     bool joins;            /* It is new, in a cluster that is there. */
     bool whole;            /* It has a state, and goes on from that. */
@@ -75,6 +77,8 @@ struct sim_node {
     uint64_t down_us;      /* How long it then stays down. */
     int64_t drift_ppm;     /* Of its monotonic clock. */
     int64_t wall_offset_ms;
+    struct sim_random clock_random; /* How wrong its clocks may be. */
+    unsigned clock_skew_ms;         /* From when on it takes its own for wrong; 0: it does not look. */
     uint64_t checkpoint_len;
     uint64_t segment_len;
     uint64_t fill_len;
@@ -112,8 +116,9 @@ bool sim_node_up(const struct sim_node *node);
 void sim_node_start(struct sim_node *node);
 /* Loses memory and some of what was not synced; starts again after `down_us`. */
 void sim_node_crash(struct sim_node *node, uint64_t down_us);
-/* The same, always as when the power fails. */
+/* The same, always as when the power fails; or when the process ends, and nothing is lost. */
 void sim_node_power_fails(struct sim_node *node, uint64_t down_us);
+void sim_node_process_ends(struct sim_node *node, uint64_t down_us);
 /* Its disk is of no use any more: it takes part no more. */
 void sim_node_lost(struct sim_node *node);
 /* It does not know what it has forgotten, and is told so: it has a copy made before it says anything. */
@@ -125,6 +130,9 @@ void sim_node_remember(struct sim_node *node);
 void sim_node_forget_memory(struct sim_node *node);
 /* A node that is up takes part in nothing until then. */
 void sim_node_pause(struct sim_node *node, uint64_t until_us);
+
+/* The wall clock jumps by so much; sometimes by a year more. */
+void sim_node_clock_jumps(struct sim_node *node, int64_t by_ms);
 
 /* The disk, for who fills it. */
 struct sim_disk *sim_node_disk(struct sim_node *node);

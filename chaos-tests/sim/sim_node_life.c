@@ -94,6 +94,13 @@ void sim_node_power_fails(struct sim_node *node, uint64_t down_us)
     }
 }
 
+void sim_node_process_ends(struct sim_node *node, uint64_t down_us)
+{
+    if (sim_node_up(node)) {
+        node_crash(node, down_us, true);
+    }
+}
+
 /* The process ends, the machine lives. What it said is remembered, if it was one to say something. */
 static void node_end(struct sim_node *node)
 {
@@ -146,6 +153,9 @@ void sim_node_lost(struct sim_node *node)
     sim_world_count(world, SIM_STAT_NODES_GONE, 1);
     sim_world_note(world, 17, node->id, 0);
     node->gone = true;
+    if (node->shard != NULL) {
+        sim_checker_crash(node); /* What it has acknowledged counts: it was on a disk. */
+    }
     sim_disk_kill(node->disk);
     if (sim_node_up(node)) {
         node_leave(node);
@@ -198,6 +208,10 @@ void sim_node_forgot(struct sim_node *node, const char *what)
 void sim_node_ended_itself(struct sim_node *node)
 {
     sim_world_note(node->world, 17, node->id, 1);
+    if (node->sync_fails) {
+        node->sync_fails = false;
+        sim_disk_fail_writeback(node->disk);
+    }
     node_end(node);
     node_restart_after(node, RESTART_US);
 }
@@ -273,6 +287,10 @@ static void node_start_failed(struct sim_node *node, const struct state_dir *sta
         node_restart_after(node, RETRY_US);
         return;
     }
+    if (err == ERR_IO && node->sync_fails) {
+        sim_node_ended_itself(node);
+        return;
+    }
     if (!sim_damage_found(node, err, detail) && !(state->fresh && (err == ERR_CORRUPT || err == ERR_REFUSED))) {
         sim_world_violation(node->world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
         return;
@@ -319,6 +337,7 @@ static void node_started(struct sim_node *node)
     if (node->life > 1) {
         sim_world_count(world, SIM_STAT_RESTARTS, 1);
         sim_checker_restart(node);
+        node->must_notice = false;
     }
     sim_node_wake(node);
 }
@@ -341,6 +360,7 @@ void sim_node_start(struct sim_node *node)
         return;
     }
     node_begin_life(node);
+    node->must_notice = node->must_notice && !plan.patient;
     if (plan.patient) {
         node_start_patient(node, &mark);
         return;

@@ -25,6 +25,34 @@ static uint64_t node_wall_ms(struct clock *clock)
     return (uint64_t)((int64_t)(WALL_BASE_MS + sim_world_now(node->world) / 1000) + node->wall_offset_ms);
 }
 
+#define YEAR_MS INT64_C(31557600000)
+#define STREAM_CLOCKS 50u /* Of the seed, and each node's after it. */
+#define DRIFT_PPM_MAX 50000
+
+void sim_node_clock_jumps(struct sim_node *node, int64_t by_ms)
+{
+    bool year = sim_random_chance(&node->clock_random, 200000);
+    sim_world_count(node->world, SIM_STAT_CLOCK_YEARS, year);
+    node->wall_offset_ms += by_ms + (!year ? 0 : by_ms < 0 ? -YEAR_MS : YEAR_MS);
+}
+
+/* One node's clock may run faster or slower than any that is not broken. */
+static void node_init_clocks(struct sim_node *node)
+{
+    struct sim_random world_random;
+    struct sim_random *random = &node->clock_random;
+    sim_random_init(&world_random, node->world->options.seed, STREAM_CLOCKS);
+    sim_random_init(random, node->world->options.seed, STREAM_CLOCKS + 1 + node->index);
+    bool drifts = sim_random_chance(&world_random, 150000);
+    uint64_t who = sim_random_between(&world_random, 0, 4);
+    bool look = sim_random_chance(&world_random, 500000);
+    if (drifts && who == node->index) {
+        node->drift_ppm = (int64_t)sim_random_between(random, 0, 2 * DRIFT_PPM_MAX) - DRIFT_PPM_MAX;
+        sim_world_count(node->world, SIM_STAT_CLOCK_DRIFTS, 1);
+    }
+    node->clock_skew_ms = look ? (unsigned)sim_random_between(&world_random, 100, 10000) : 0;
+}
+
 static uint64_t node_random(struct clock *clock)
 {
     return sim_random_next(&container_of(clock, struct sim_node, clock)->random);
@@ -38,6 +66,7 @@ static void node_journal(struct journal *journal, enum journal_level level, cons
     if (strncmp(text, "handing leadership over", strlen("handing leadership over")) == 0) {
         bool stall = strstr(text, "does not answer") != NULL;
         bool full = strstr(text, "nearly full") != NULL;
+        sim_world_count(node->world, SIM_STAT_HANDED_OVER_CLOCK, strstr(text, "clock") != NULL);
         sim_world_count(node->world, SIM_STAT_HANDED_OVER_STALL, stall);
         sim_world_count(node->world, SIM_STAT_HANDED_OVER_FULL, full);
     }
@@ -92,6 +121,7 @@ void sim_node_init(struct sim_world *world, unsigned index, bool joins)
     node->disk_mean_us = sim_random_between(random, 100, 3000);
     node->drift_ppm = (int64_t)sim_random_between(random, 0, 20000) - 10000;
     node->wall_offset_ms = (int64_t)sim_random_between(random, 0, 4000) - 2000;
+    node_init_clocks(node);
     node->checkpoint_len = sim_random_between(random, 16, world->rebuilds ? 32 : 128) << 10;
     node->segment_len = sim_random_between(random, 4, 32) << 12;
     node->fill_len = sim_random_between(random, 0, 4) << 12;

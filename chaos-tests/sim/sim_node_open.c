@@ -115,6 +115,7 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
                                           .presence_timeout_ms = node->presence_timeout_ms,
                                           .isolation_timeout_ms = node->isolation_timeout_ms,
                                           .disk_stall_ms = node->disk_stall_ms,
+                                          .clock_skew_ms = node->clock_skew_ms,
                                           .fresh = plan->rejoin,
                                           .discard = plan->discard,
                                           .wants_vote = plan->wants_vote,

@@ -75,10 +75,10 @@ size_t sim_sessions_live(const struct sim_world *world)
     return live;
 }
 
-/* Log time may run faster than real time by a tenth (log_time.h), and a node's clock by a hundredth. */
+/* Log time may run faster than real time by a tenth (log_time.h), and a node's clock by a twentieth. */
 static uint64_t lease_least_us(const struct sim_session *session)
 {
-    return session->lease_us * 88 / 100 - 5000;
+    return session->lease_us * 85 / 100 - 5000;
 }
 
 static void session_over(struct sim_world *world, struct sim_session *session)

@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(name, text, required): a required count that is 0 over many runs means that something is not tested any more. Guards
- * 1, 3 and 6 act when members change, which does not happen here; guard 10 when the engine installs a snapshot, which it never
- * does. */
+/* X(name, text, required): a required count that is 0 over many runs means that something is not tested any more. Guard 6
+ * would act if the last but one voter were removed, and guard 10 if the engine installed a snapshot: neither happens here. */
 /* clang-format off */
 #define SIM_STAT_LIST(X) \
     X(OPS, "client operations", 1) \
@@ -97,8 +96,13 @@
     X(CONGESTIONS, "connections congested", 1) \
     X(RELENTED, "moments at which a node was so far behind that everything was mended", 1) \
     X(CLOCK_JUMPS, "jumps of a wall clock", 1) \
+    X(CLOCK_YEARS, "of these by a year", 1) \
+    X(CLOCK_DRIFTS, "clocks up to a twentieth too fast or too slow", 1) \
+    X(HANDED_OVER_CLOCK, "leaders that wanted to hand over because of their wall clock", 0) \
     X(DAMAGED_WORLDS, "runs in which the data of some nodes were damaged", 1) \
     X(FLIPS_LOG, "bits changed in segments of a log", 1) \
+    X(FLIPS_SURE, "of these under circumstances in which they must be noticed", 1) \
+    X(SYNCS_FAILED, "syncs that failed, and what was to be synced is lost with the power", 1) \
     X(FLIPS_WATERMARK, "bits changed in a watermark", 1) \
     X(FLIPS_META, "bits changed in term and vote", 1) \
     X(FLIPS_CURRENT, "bits changed in the name of the state's directory", 1) \

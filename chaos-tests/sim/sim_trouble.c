@@ -240,7 +240,7 @@ void sim_trouble_strike(struct sim_world *world, enum sim_trouble trouble)
     case SIM_TRANSFER: trouble_transfer(world); break;
     case SIM_CLOCK_JUMP:
         sim_world_count(world, SIM_STAT_CLOCK_JUMPS, 1);
-        sim_trouble_node(world)->wall_offset_ms += (int64_t)sim_random_between(random, 0, 7200000) - 3600000;
+        sim_node_clock_jumps(sim_trouble_node(world), (int64_t)sim_random_between(random, 0, 7200000) - 3600000);
         break;
     case SIM_FILL: sim_trouble_fill(world, sim_trouble_node(world)); break;
     case SIM_FILL_LEADER: sim_trouble_fill(world, sim_world_leader(world)); break;

@@ -12,6 +12,7 @@
 #include "sim_conn.h"
 #include "sim_drain.h"
 
+#define STREAM_RETAIN 60u /* Of the seed. */
 #define WORK_US_MAX UINT64_C(300000000)
 /* Without any message confirmed or accepted; a slow consumer with little credit may take long over its backlog. */
 #define DRAIN_US_MAX UINT64_C(30000000)
@@ -107,6 +108,9 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     world->ops =
         options->ops * (world->rebuilds ? 2 : 1); /* A node is behind only when much has happened without it. */
     world->retain_len = (world->large_bodies > 100000 ? 1280u : world->rebuilds ? 32u : 256u) << 10;
+    if (world->rebuilds && sim_random_mix(options->seed, STREAM_RETAIN) % 3 == 0) {
+        world->retain_len = 4u << 10; /* Less than what is logged between two checkpoints. */
+    }
     sim_net_init(world);
     sim_bulk_init(world);
     for (unsigned i = 0; i < world->nodes_len; i++) {

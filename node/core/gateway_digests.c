@@ -69,6 +69,7 @@ static void digests_tell(struct gateway_core *core)
     digests.n_state_index = digests.n_state = state.len;
     digests.state_index = state.index;
     digests.state = state.digest;
+    digests.state_format = MACHINE_MEMORY_DIGEST_FORMAT;
     for (unsigned i = 0; i < core->status.members_len && running.len + state.len > 0; i++) {
         Holdfast__PeerGateway message = HOLDFAST__PEER_GATEWAY__INIT;
         message.kind_case = HOLDFAST__PEER_GATEWAY__KIND_DIGESTS;
@@ -133,7 +134,7 @@ int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfas
     for (size_t i = 0; i < digests->n_index; i++) {
         digests_heard(&core->digests, from, digests->index[i], digests->running[i]);
     }
-    for (size_t i = 0; i < digests->n_state; i++) {
+    for (size_t i = 0; i < digests->n_state && digests->state_format == MACHINE_MEMORY_DIGEST_FORMAT; i++) {
         digests_heard(&core->states, from, digests->state_index[i], digests->state[i]);
     }
     return 0;

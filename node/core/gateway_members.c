@@ -364,7 +364,8 @@ int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *re
         roster_set_alarm(known, reason);
     }
     core->more = true;
-    return members_admits(&core->members, node, gateway_now_ms(core), ret_min_index, detail, detail_len);
+    return members_admits(&core->members, node, known != NULL ? known->run : 0, gateway_now_ms(core), ret_min_index,
+                          detail, detail_len);
 }
 
 /* ---- The turn ---- */

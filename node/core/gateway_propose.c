@@ -81,21 +81,23 @@ static bool gateway_begin(struct gateway_core *core)
     return true;
 }
 
-/* 0, or why nothing was proposed: ERR_BUSY and the like. */
+/* 0, or why nothing was proposed: ERR_BUSY and the like. With a state that may be wrong commands wait. */
 static int gateway_propose_one(struct gateway_core *core)
 {
+    struct batch none = {0};
+    struct batch *batch = gateway_digests_unsure(core) ? &none : &core->batch;
     uint64_t time_ms = log_time_stamp(&core->time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
     struct slice entry;
     uint32_t commands;
     uint64_t index;
     uint64_t term;
-    int err = batch_build(&core->batch, machine_version(core->machine), time_ms, &entry, &commands);
+    int err = batch_build(batch, machine_version(core->machine), time_ms, &entry, &commands);
     if (err != 0) {
         return err;
     }
     err = driver_submit(core->driver, entry, &index, &term);
     if (err == 0) {
-        batch_pop(&core->batch, commands);
+        batch_pop(batch, commands);
         core->proposed_index = index;
         core->tick = false;
     }
@@ -110,11 +112,19 @@ static uint64_t gateway_log_time_ms(const struct gateway_core *core)
     return log_time_stamp(&time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
 }
 
+/* Log time at which an entry is needed that may be empty. With a state that may be wrong only for what was asked for: the copy
+ * with which it is mended may wait for one. */
+static uint64_t gateway_tick_ms(const struct gateway_core *core)
+{
+    uint64_t due_ms = gateway_digests_unsure(core) ? UINT64_MAX : machine_due_ms(core->machine);
+    return core->tick ? 0 : due_ms;
+}
+
 /* When something happens by itself it needs an entry, which needs no command to be in it. One at a time: whether something
  * is still due shows when it has been applied. */
 static bool gateway_wants_tick(const struct gateway_core *core)
 {
-    uint64_t due_ms = core->tick ? 0 : machine_due_ms(core->machine);
+    uint64_t due_ms = gateway_tick_ms(core);
     return due_ms != UINT64_MAX && core->applied_index >= core->proposed_index && gateway_log_time_ms(core) >= due_ms;
 }
 
@@ -125,7 +135,12 @@ void gateway_core_tick(struct gateway_core *core)
 
 static bool gateway_may_propose(const struct gateway_core *core)
 {
-    return gateway_now_ms(core) >= core->propose_ms && !gateway_digests_unsure(core) && driver_ready(core->driver);
+    return gateway_now_ms(core) >= core->propose_ms && driver_ready(core->driver);
+}
+
+static bool gateway_has_commands(const struct gateway_core *core)
+{
+    return core->batch.len > 0 && !gateway_digests_unsure(core);
 }
 
 bool gateway_core_propose(struct gateway_core *core)
@@ -135,7 +150,7 @@ bool gateway_core_propose(struct gateway_core *core)
         return false;
     }
     bool proposed = false;
-    while (gateway_may_propose(core) && (core->batch.len > 0 || gateway_wants_tick(core))) {
+    while (gateway_may_propose(core) && (gateway_has_commands(core) || gateway_wants_tick(core))) {
         if (gateway_propose_one(core) != 0) {
             core->propose_ms = gateway_now_ms(core) + PROPOSE_RETRY_MS;
             break;
@@ -156,7 +171,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* When the next tick is due. Log time may run a little slower than ours: then this comes early, and again. */
 static uint64_t gateway_tick_deadline_ms(const struct gateway_core *core)
 {
-    uint64_t due_ms = core->tick ? 0 : machine_due_ms(core->machine);
+    uint64_t due_ms = gateway_tick_ms(core);
     if (!core->serving || due_ms == UINT64_MAX || core->applied_index < core->proposed_index ||
         !gateway_may_propose(core)) {
         return UINT64_MAX;
@@ -167,7 +182,7 @@ static uint64_t gateway_tick_deadline_ms(const struct gateway_core *core)
 
 uint64_t gateway_core_deadline_ms(const struct gateway_core *core)
 {
-    if (core->more || (core->serving && core->batch.len > 0 && gateway_may_propose(core))) {
+    if (core->more || (core->serving && gateway_has_commands(core) && gateway_may_propose(core))) {
         return 0;
     }
     uint64_t deadline_ms = earlier(gateway_presence_deadline_ms(core), core->resume_ms);

@@ -101,8 +101,8 @@ static void request_answer(struct members *members, struct members_request *requ
     }
 }
 
-/* The request is not done, and leaves the list. */
-static void request_refuse(struct members *members, struct members_request *request, int err, const char *detail)
+/* The request needs nothing more, and leaves the list. */
+static void request_end(struct members *members, struct members_request *request, int err, const char *detail)
 {
     list_remove(&request->link);
     members->waiting_len--;
@@ -175,7 +175,7 @@ static void members_step_aside(struct members *members, struct members_request *
                    err == 0 || err == ERR_BUSY ? "node %" PRIu64 " leads: leadership is being handed over; ask again"
                                                : "node %" PRIu64 " leads, and no other voter is there to take over",
                    members->options.node);
-    request_refuse(members, request, ERR_BUSY, text);
+    request_end(members, request, ERR_BUSY, text);
 }
 
 /* Whether anything was done. */
@@ -188,11 +188,11 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
     struct members_request *request = request_of(link);
     enum driver_change_kind kind = request->change.kind;
     if (request->deadline_ms <= now_ms) {
-        request_refuse(members, request, ERR_BUSY, "another change is under way, and has not ended in time");
+        request_end(members, request, ERR_BUSY, "another change is under way, and has not ended in time");
         return true;
     }
     if (kind != DRIVER_ADD && kind != DRIVER_PROMOTE && kind != DRIVER_DEMOTE && kind != DRIVER_REMOVE) {
-        request_refuse(members, request, ERR_INVALID, "a kind of change that the leader does not know");
+        request_end(members, request, ERR_INVALID, "a kind of change that the leader does not know");
         return true;
     }
     if (request->change.node == members->options.node && (kind == DRIVER_DEMOTE || kind == DRIVER_REMOVE)) {
@@ -201,11 +201,15 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
     }
     const char *why;
     int err = members_propose(members, request, &why);
+    if (err == ERR_NOT_FOUND && kind == DRIVER_REMOVE) {
+        request_end(members, request, 0, ""); /* It is so already, and that is committed: else it were BUSY. */
+        return true;
+    }
     if (err != 0) {
         bool lost = err == ERR_NOT_LEADER;
         const char *detail = why[0] != '\0' ? why : err_text(err);
-        request_refuse(members, request, lost ? ERR_BUSY : err,
-                       lost ? "leadership is being handed over; ask again" : detail);
+        request_end(members, request, lost ? ERR_BUSY : err,
+                    lost ? "leadership is being handed over; ask again" : detail);
         return true;
     }
     list_remove(&request->link);
@@ -334,7 +338,8 @@ static bool promote_wanted(struct members *members, const struct roster *roster,
 {
     const struct roster_node *known = roster_find(roster, node);
     const struct members_wish *wish = wish_find(members, node);
-    return known != NULL && known->wants_vote && (wish == NULL || !wish_pending(wish, now_ms));
+    return known != NULL && known->wants_vote &&
+           (wish == NULL || !wish_pending(wish, now_ms) || known->run != wish->run);
 }
 
 void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms)
@@ -386,8 +391,8 @@ static int admits_voter(struct members *members, struct members_wish *wish, uint
     return refused ? ERR_REFUSED : ERR_BUSY;
 }
 
-int members_admits(struct members *members, uint64_t node, uint64_t now_ms, uint64_t *ret_min_index, char *detail,
-                   size_t detail_len)
+int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_t now_ms, uint64_t *ret_min_index,
+                   char *detail, size_t detail_len)
 {
     struct driver_status status;
     driver_status(members->options.driver, &status);
@@ -404,6 +409,7 @@ int members_admits(struct members *members, uint64_t node, uint64_t now_ms, uint
         return ERR_BUSY;
     }
     wish->until_ms = now_ms + MEMBERS_WISH_MS;
+    wish->run = run;
     if (member->voter) {
         return admits_voter(members, wish, node, detail, detail_len);
     }

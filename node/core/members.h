@@ -30,7 +30,7 @@
 #define MEMBERS_WAIT_MS 10000u
 
 /* For how long a node that asked for a copy of the state counts as one that waits to be taken out of the votes: longer than
- * between two of its questions. For as long it is not made a voter, either. */
+ * between two of its questions. For as long it is not made a voter, either, unless it is heard of as another process since. */
 #define MEMBERS_WISH_MS 10000u
 
 struct members_options {
@@ -57,7 +57,8 @@ struct members_request {
 struct members_wish {
     uint64_t node; /* 0: free. */
     uint64_t until_ms;
-    int err; /* Why it is not done yet, and in words. */
+    uint64_t run; /* That was heard before it asked; 0: none. */
+    int err;      /* Why it is not done yet, and in words. */
     char why[MEMBERS_TEXT_LEN];
 };
 
@@ -90,10 +91,11 @@ uint64_t members_deadline_ms(const struct members *members);
 /* To be called now and then: makes voters of nodes that want to vote and have caught up, when nothing else is to be done. */
 void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms);
 
-/* A node that has nothing it may count on asks for a copy of the state. 0: it may have one that holds at least the entry
+/* A node that has nothing it may count on, and was last heard of as the process `run` (0: never), asks for a copy of the state. 0: it
+ * may have one that holds at least the entry
  * *ret_min_index: it does not vote in the membership that is applied there. ERR_BUSY: not yet, `detail` says what is done about
  * it. ERR_REFUSED: it must vote. ERR_NOT_FOUND: it is no member. */
-int members_admits(struct members *members, uint64_t node, uint64_t now_ms, uint64_t *ret_min_index, char *detail,
-                   size_t detail_len) NODISCARD;
+int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_t now_ms, uint64_t *ret_min_index,
+                   char *detail, size_t detail_len) NODISCARD;
 
 #endif

@@ -53,9 +53,7 @@ static void check_done(struct disk_task *task, int err)
     struct rebuild_sink *sink = container_of(task, struct rebuild_sink, task);
     struct store_scrub *scrub = &sink->scrub;
     sink->busy = false;
-    if (sink->cancelled || !sink->wanted) {
-        sink_check_end(sink); /* What is here is removed with the next step. */
-    } else if (err == ERR_NOMEM) {
+    if (err == ERR_NOMEM) {
         sink_rest(sink, REBUILD_SINK_GIVE_UP_MS);
     } else if (err != 0) {
         copy_is_damaged(sink, err);

@@ -182,6 +182,15 @@ Test(gateway_digests, two_that_differ_do_not_serve_until_the_third_tells)
     client_expect_detached(&one, ERR_UNAVAILABLE);
     cr_assert_eq(told[follower->id - 1].times, 0u, "nobody knows");
 
+    /* An operator may have one of them repaired: a copy for it may wait for an entry, and gets one without commands. */
+    uint64_t applied = core_of(three.leader)->applied_index;
+    size_t unanswered = shard_unanswered(three.leader->shard);
+    cr_assert_gt(unanswered, 0u);
+    gateway_core_tick(core_of(three.leader));
+    three_wait(&three, 1000);
+    cr_assert_eq(core_of(three.leader)->applied_index, applied + 1);
+    cr_assert_eq(shard_unanswered(three.leader->shard), unanswered);
+
     three_restart(third);
     watch();
     three_wait(&three, 6000);
@@ -234,6 +243,24 @@ Test(gateway_digests, a_restart_changes_nothing)
         cr_assert_eq(told[i].times, 0u);
         cr_assert_str_eq(gateway_digests_alarm(core_of(&three.nodes[i])), "");
     }
+}
+
+/* As from a node that is not upgraded yet, or already. */
+Test(gateway_digests, states_in_another_format_are_not_compared)
+{
+    uint64_t index = 7;
+    uint64_t value = 8;
+    struct gateway_core *core = core_of(three.a);
+    Holdfast__Digests digests = HOLDFAST__DIGESTS__INIT;
+    digests.state_index = &index;
+    digests.state = &value;
+    digests.n_state_index = digests.n_state = 1;
+    digests.state_format = MACHINE_MEMORY_DIGEST_FORMAT + 1;
+    cr_assert_eq(gateway_digests_take(core, three.b->id, &digests), 0);
+    cr_assert_eq(core->states.others_len, 0u);
+    digests.state_format = MACHINE_MEMORY_DIGEST_FORMAT;
+    cr_assert_eq(gateway_digests_take(core, three.b->id, &digests), 0);
+    cr_assert_eq(core->states.others_len, 1u);
 }
 
 Test(gateway_digests, what_is_malformed_ends_the_connection)

@@ -129,6 +129,9 @@ Test(members, a_node_is_added_and_removed_and_what_is_so_already_is_done)
     expect_everywhere(4, "");
     ask(three.leader, &asked, GATEWAY_REMOVE, 4);
     three_settle(&three);
+    expect(&asked, 0, "");
+    ask(three.leader, &asked, GATEWAY_DEMOTE, 4);
+    three_settle(&three);
     expect(&asked, ERR_NOT_FOUND, "no such member");
 }
 
@@ -300,6 +303,24 @@ Test(members, a_leader_without_a_majority_answers_after_a_while)
     three_wait(&three, 1000);
     expect_everywhere(4, "learner");
     change(three.leader, GATEWAY_ADD, 5);
+}
+
+Test(members, a_request_that_cannot_be_sent_keeps_nobody_busy)
+{
+    struct asked asked;
+    three_fill(three.a, three.leader, true);
+    ask(three.a, &asked, GATEWAY_ADD, 4);
+    three_settle(&three); /* It comes to rest. */
+    three_isolate(three.a);
+    three_wait(&three, 1000);
+    cr_assert_eq(core_of(three.a)->leader, 0u);
+    three_settle(&three);
+    cr_assert_gt(shard_deadline_ms(three.a->shard), three.a->clock.now_ms);
+    three_fill(three.a, three.leader, false);
+    three_heal(three.a);
+    three_find_leader(&three);
+    three_wait(&three, 500);
+    expect(&asked, 0, "");
 }
 
 Test(members, requests_are_bounded)
@@ -569,6 +590,23 @@ Test(members, a_node_that_has_just_asked_for_a_copy_does_not_vote_again_at_once)
     three_wait(&three, MEMBERS_WISH_MS - 500);
     expect_everywhere(b->id, "learner");
     three_wait(&three, 1500);
+    expect_everywhere(b->id, "voter");
+}
+
+Test(members, one_that_has_begun_anew_since_votes_again_soon)
+{
+    uint64_t index = 0;
+    uint64_t leader = 0;
+    char detail[256];
+    struct three_node *b = three.b;
+    wanting = true;
+    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    three_settle(&three);
+    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    three_crash(b);
+    three_restart(b);
+    core_of(b)->options.wants_vote = wants_vote;
+    three_wait(&three, 2000);
     expect_everywhere(b->id, "voter");
 }
 

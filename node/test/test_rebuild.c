@@ -260,6 +260,11 @@ Test(rebuild, a_copy_that_was_damaged_on_the_sources_disk_does_not_count)
     cr_assert_eq(pair.readies, readies);
     PAIR_RUN_UNTIL(&pair, rebuild_sink_idle(pair.sink) && pair_incoming_there(&pair) == 0);
     cr_assert(sink_status().running, "another one is wanted");
+    PAIR_RUN_UNTIL(&pair, pair_copies_there(&pair) == 0);
+    cr_assert_eq(pair.held, UINT64_MAX, "nobody needs the log after it");
+    uint64_t from_ms = pair.now_ms;
+    PAIR_RUN_UNTIL(&pair, pair.copies_len == copies + 2);
+    cr_assert_geq(pair.now_ms - from_ms, REBUILD_SINK_RETRY_MS / 2, "not at once");
     pair_run(&pair);
     pair_expect_copy(&pair);
     cr_assert_eq(pair.copies_len, copies + 2, "not the damaged one again");

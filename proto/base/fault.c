@@ -21,6 +21,12 @@ static const char *const names[FAULT_COUNT] = {
 #undef X
 };
 
+static const char *const texts[FAULT_COUNT] = {
+#define X(name, text) text,
+    FAULT_LIST(X)
+#undef X
+};
+
 bool fault_fires(enum fault fault)
 {
     struct fault_switch *s = &switches[fault];
@@ -53,6 +59,11 @@ void fault_reset(void)
 const char *fault_name(enum fault fault)
 {
     return fault < FAULT_COUNT ? names[fault] : NULL;
+}
+
+const char *fault_text(enum fault fault)
+{
+    return fault < FAULT_COUNT ? texts[fault] : NULL;
 }
 
 enum fault fault_by_name(const char *name)

@@ -80,6 +80,8 @@ void fault_set_nth(enum fault fault, uint64_t nth);
 void fault_reset(void);
 /* The name, such as "SKIP_G4"; NULL past the end. */
 const char *fault_name(enum fault fault);
+/* What happens when it is on; NULL past the end. */
+const char *fault_text(enum fault fault);
 /* The fault of that name, or FAULT_COUNT. */
 enum fault fault_by_name(const char *name);
 #else

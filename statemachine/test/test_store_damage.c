@@ -528,11 +528,21 @@ Test(store_damage, a_manifest_that_ends_early_is_found)
     place_done(&place);
 }
 
+static const char *manifest_of(const struct files *files)
+{
+    const char *name = "";
+    for (unsigned i = 0; i < files->len; i++) {
+        name = is_manifest(files->names[i]) ? files->names[i] : name;
+    }
+    return name;
+}
+
 /* A compaction stops all writes when it meets damage: a write must say so, and not begin anew as after a full disk. */
 Test(store_damage, what_a_compaction_meets_ends_writing)
 {
     struct place place;
     static struct files files;
+    static struct files after;
     char path[160];
     char said[512];
     char detail[512];
@@ -551,6 +561,11 @@ Test(store_damage, what_a_compaction_meets_ends_writing)
         err = place.store->ops->write(place.store, &change, 1);
     }
     cr_assert_eq(err, ERR_CORRUPT, "%d", err);
+    struct store_change again = {.kind = STORE_PUT, .key = text("row001"), .value = text("again")};
+    cr_assert_eq(place.store->ops->write(place.store, &again, 1), ERR_CORRUPT);
+    cr_assert_eq(place.store->ops->copy(place.store, "a-copy"), ERR_CORRUPT);
+    list_files(place.dir, &after);
+    cr_assert_str_eq(manifest_of(&after), manifest_of(&files), "it was opened anew");
     place.store->ops->explain(place.store, said, sizeof said);
     cr_assert_not_null(strstr(said, ".sst"), "%s", said);
     cr_assert_eq(scrub(place.store, "compaction", detail, sizeof detail), ERR_CORRUPT);
