@@ -35,7 +35,8 @@ struct driver_member {
 /* What the driver calls. */
 struct driver_host {
     void *arg;
-    /* Sends a frame to a node, or drops it: Raft allows for both. Takes ownership of the frame. */
+    /* Sends a frame to a node, or drops it: Raft allows for both. Takes ownership of the frame. For some seconds that may also be
+     * a node that was just removed. */
     void (*send)(void *arg, uint64_t node, struct frame_out *frame);
     /* A committed entry, in order, each exactly once per process. Borrows the payload; slice_ref() to keep it. An error
      * ends the process: replicas must not differ. */
@@ -52,10 +53,12 @@ struct driver_host {
     /* The membership in force (that of the newest CHANGE in the log, committed or not) is another one: driver_status() has it.
      * May be NULL. */
     void (*members_changed)(void *arg);
-    /* This node is no member any more: a committed CHANGE says so. May be NULL. */
+    /* This node is no member any more: a committed CHANGE says so, and nothing that is known to be committed says otherwise. It
+     * may have been added again all the same, without our knowledge: nothing is to be destroyed for this. May be NULL. */
     void (*removed)(void *arg);
-    /* As leader: the node once said that it had stored everything up to `had`, and its log ends at `has` now. It has lost what
-     * may have made entries committed, and must not vote (driver_rejoin() with `discard`). May be NULL. */
+    /* As leader: the node, which votes, once said that it had stored everything up to `had`, and its log ends at `has` now. It
+     * has lost what may have made entries committed, and must not vote (driver_rejoin() with `discard`). Said about once a second
+     * for as long as it is so. May be NULL. */
     void (*forgot)(void *arg, uint64_t node, uint64_t had, uint64_t has);
     /* The process must end: the disk failed, or the engine found a contradiction. `what` is one line. Does not return. */
     void (*fatal)(void *arg, int err, const char *what);
@@ -64,7 +67,7 @@ struct driver_host {
 struct driver_options {
     uint64_t id;
     uint32_t shard;
-    const struct driver_member *members; /* For the first start; afterwards the log must know the same. */
+    const struct driver_member *members; /* For the first start; until it is changed, the log must know no others. */
     unsigned members_len;
     struct disk *disk;
     struct clock *clock;
@@ -98,9 +101,12 @@ int driver_open(const struct driver_options *options, struct driver **ret_driver
  * unless it can go on from the copy as it is (driver_lacks()): then it stays. Vote and term stay, but for an older term.
  * Everything is durable afterwards. After a crash in its middle it must be called again, before anything else; once too often
  * does no harm, also when the log has grown since.
- * With `discard`, for a node that is new or whose data is damaged: log and term begin anew with the copy, whatever is there. So
+ * With `discard`, for a node that is new or whose data is damaged: log and term begin anew with the copy, whatever is there; but
+ * a log that begins right after the copy is left alone, as above, and a later term that can be read is kept, with its vote. So
  * it forgets what it has acknowledged and whom it has voted for: that is safe only because it does not vote in the membership
- * of the copy, which is checked (ERR_REFUSED).
+ * of the copy, which is checked (ERR_REFUSED); and because the copy comes from a leader that was one after the node had ceased to
+ * vote, which is for the host to see to: such a leader has answered a driver_read() asked for since then, has no CHANGE that is not
+ * committed, and makes the copy after it has applied the last one.
  * ERR_CORRUPT: the position, meta or the log. ERR_REFUSED: the copy is older than what the log begins with. ERR_IO, ERR_NO_SPACE,
  * ERR_NOMEM... After any of them the log is as it was, or as it should be. `detail` gets one line. */
 int driver_rejoin(const struct driver_options *options, char *detail, size_t detail_len) NODISCARD;
@@ -176,8 +182,11 @@ struct driver_change {
 };
 
 /* Proposes a change. 0: it is entry *ret_index, and made when that is committed; or it is so already (*ret_index 0).
- * ERR_NOT_LEADER. ERR_BUSY: not now, *ret_why says what must be first. ERR_REFUSED, ERR_NOT_FOUND, ERR_INVALID, ERR_LIMIT: not
- * like this, *ret_why says why. ERR_NO_SPACE, ERR_NOMEM. *ret_why is static text. */
+ * ERR_NOT_LEADER, also while leadership is being handed over. ERR_BUSY: not now, *ret_why says what must be first: another
+ * change is under way; an entry of the present term is to be committed; who is to be promoted must catch up; of those that would
+ * vote a majority must be there, and keep up (whoever is demoted or removed need not). ERR_REFUSED, ERR_NOT_FOUND (no such
+ * member), ERR_INVALID (number or address), ERR_LIMIT (MEMBERS_MAX): not like this, *ret_why says why. ERR_NO_SPACE, ERR_NOMEM.
+ * *ret_why is static text, empty when it returns 0. */
 int driver_change(struct driver *driver, const struct driver_change *change, uint64_t *ret_index,
                   const char **ret_why) NODISCARD;
 

@@ -93,10 +93,7 @@ static int renew_meta(const struct driver_options *options, uint64_t term, char 
             err = ops->remove(options->disk, path);
             err = err == ERR_NOT_FOUND ? 0 : err;
         }
-        if (err == 0) {
-            err = ops->sync_dir(options->disk, options->dir);
-        }
-        if (err == 0) {
+        if (err == 0) { /* Which syncs the directory. */
             err = meta_open(options->disk, options->dir, &meta, &value, detail, detail_len);
         }
     }

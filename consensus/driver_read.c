@@ -123,11 +123,10 @@ void driver_read_pong(struct driver *driver, uint64_t from)
 {
     struct driver_reads *reads = &driver->reads;
     forget_others(driver);
-    if (!reads->running || driver->message.term != reads->term || driver->message.round != reads->started) {
+    if (!reads->running || driver->message.term != reads->term || driver->message.round != reads->started ||
+        has_answered(driver, from) || reads->answers_len == MEMBERS_MAX) {
         return;
     }
-    if (!has_answered(driver, from) && reads->answers_len < MEMBERS_MAX) {
-        reads->answers[reads->answers_len++] = from;
-    }
+    reads->answers[reads->answers_len++] = from;
     settle(driver);
 }

@@ -4,6 +4,7 @@ directory says of itself, and it is repaired from them before it counts again.""
 import os
 import shutil
 import signal
+import subprocess
 
 import harness
 import nodes
@@ -93,6 +94,38 @@ class OldCopy(nodes.NodesTest):
                 self.cluster.signal(other, signal.SIGCONT)
         self.cluster.start(node)
         self.expect_repaired(node, "older copy that has been started since")
+
+    def start_copy_of(self, node, copy):
+        """A second process with the node's identity, at addresses of its own. Returns it, and where it writes its log."""
+        peer, client = nodes.free_ports(2)
+        with open(self.cluster.write_config(node), encoding="utf-8") as f:
+            config = f.read().replace(self.cluster.data(node), copy)
+        path, log = self.cluster.path("copy.yml"), self.cluster.path("copy.log")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"{config}listen_peer: 127.0.0.1:{peer}\nlisten_client: 127.0.0.1:{client}\n")
+        with open(log, "wb") as f:
+            process = subprocess.Popen([harness.HOLDFASTD, "--config", path], stdin=subprocess.DEVNULL, stdout=f, stderr=f,
+                                       preexec_fn=nodes.die_with_parent)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, log
+
+    def test_a_directory_that_is_used_twice(self):
+        """The second process is refused everywhere, and ends; the first one does not notice."""
+        self.begin()
+        node = self.cluster.followers()[0]
+        self.stop(node)  # A copy of a directory that is written to would be refused for being torn.
+        copy = self.cluster.path("copy")
+        shutil.copytree(self.cluster.data(node), copy)
+        self.cluster.start(node)
+        harness.wait_for("the node to be back", lambda: self.applied(node) == self.applied(self.cluster.leader()) > 0)
+        process, log = self.start_copy_of(node, copy)
+        self.assertEqual(process.wait(60), 70)
+        with open(log, encoding="utf-8") as f:
+            self.assertIn("a copied data directory?", f.read())
+        self.publish(200)
+        self.assertTrue(self.cluster.alive(node))
+        harness.wait_for("the node to have all", lambda: self.applied(node) == self.applied(self.cluster.leader()))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 
 import harness
 import nodes
+from client import Client
 
 SMALL = "checkpoint_mib: 1\nsegment_mib: 1\nretain_mib: 1\nreserve_mib: 2"
 
@@ -107,6 +108,36 @@ class Recover(nodes.NodesTest):
         self.assertIn(f"done forced recovery of node {survivor} ", said)
         self.assertIn(f"given up: nodes {gone[0]} {gone[1]}", said)
         return survivor
+
+    def test_what_clients_held_is_delivered_again(self):
+        """One keeps its session and what it holds, at the survivor; what is held by one that went with its node goes back."""
+        self.start_with_messages(count=200)
+        survivor = self.cluster.followers()[0]
+        gone = [node for node in self.cluster.all() if node != survivor]
+        everybody = [self.cluster.address(node) for node in [gone[0], survivor]]
+        with Client(everybody, lease_ms=60_000).attach() as stays, \
+                Client([self.cluster.address(gone[1])], lease_ms=3000).attach() as leaves:
+            for client in (stays, leaves):
+                client.subscribe(b"q", credit=50)
+                client.wait(lambda c=client: len(c.deliveries) == 50, "its deliveries")
+            self.wait_all_the_same()
+            self.lose(*gone)
+            self.cluster.kill(survivor)
+            done = self.recover(survivor, "--accept-loss", "--yes", "e2e")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.cluster.start(survivor)
+            self.cluster.leader(among=[survivor])
+            for delivery in list(stays.deliveries):
+                number = stays.settle(delivery)
+                self.assertEqual(stays.call(number), 0)
+                self.assertEqual(stays.replies[number][2:], (1, 0), "settled, not stale")
+            # The first has settled 50 and holds as many.
+            harness.wait_for("the others to be ready again", lambda: self.ready(survivor) == 100, 40)
+            leaves.drop()
+
+    def ready(self, node):
+        listing = self.cluster.holdfast("queue", "list", servers=self.cluster.address(node)).stdout.decode()
+        return next(int(row["ready"]) for row in harness.table(listing, "QUEUE") if row["queue"] == "q")
 
     def test_the_survivor_serves_what_it_had(self):
         survivor = self.check_serves_alone("")

@@ -168,12 +168,19 @@ class Power(harness.ClusterTest):
         def answer():
             if len(self.cluster.ops("pids").split()) < 3:
                 raise Lost("a node has ended: " + self.last_words())
+            if self.damage():
+                raise Lost("a node is to be repaired: " + self.damage())
             done = self.cluster.holdfast("--timeout", "1", "queue", "list", check=False)
             return [harness.table(done.stdout, "QUEUE")] if done.returncode == 0 else None
         for row in harness.wait_for("a listing", answer)[0]:
             if row["queue"] == queue:
                 return row
         raise Lost("there is no such queue any more")
+
+    def damage(self):
+        """What nodes found when they started: each of them waits for a copy of the others' state."""
+        return "; ".join(line for node in range(1, 4) for line in self.cluster.log(node).splitlines()
+                         if "subject=damage" in line)
 
     def last_words(self):
         return "; ".join((self.cluster.log(node).splitlines() or [""])[-1] for node in range(1, 4))

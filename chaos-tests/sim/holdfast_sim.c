@@ -26,6 +26,7 @@ static const char usage[] =
     "  --nodes N         3 or 5 (the seed decides)\n"
     "  --fault NAME      switches a safety step off; may be given several times\n"
     "  --limit N         with --catch: seeds at most (300)\n"
+    "  --all             with --catch: also what takes many seeds, and what only unit tests show\n"
     "  --replay-check    runs every seed twice, and compares\n"
     "  --digests         prints a digest of each run: the same seed gives the same everywhere\n"
     "  --forgetful       nodes whose data went back unnoticed go on: what was confirmed may be lost then\n"
@@ -48,6 +49,7 @@ struct arguments {
     bool digests;
     bool coverage;
     bool catch;
+    bool all;
     enum fault faults[FAULT_COUNT];
     unsigned faults_len;
 };
@@ -88,6 +90,7 @@ static int parse_option(struct arguments *arguments, int option, const char *val
     case 'q': arguments->quiet = true; return 0;
     case 'c': arguments->catch = true; return 0;
     case 'd': arguments->digests = true; return 0;
+    case 'a': arguments->all = true; return 0;
     case 'g': arguments->options.forgetful = true; return 0;
     case 'C': arguments->coverage = true; return 0;
     case 'F': arguments->file = value; return 0;
@@ -121,14 +124,23 @@ static int parse_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'm'},  {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
-        {"limit", required_argument, NULL, 'l'}, {"file", required_argument, NULL, 'F'},
-        {"trace", no_argument, NULL, 't'},       {"replay-check", no_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},       {"catch", no_argument, NULL, 'c'},
-        {"digests", no_argument, NULL, 'd'},     {"coverage", no_argument, NULL, 'C'},
-        {"forgetful", no_argument, NULL, 'g'},   {0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},
+        {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'},
+        {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},
+        {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"catch", no_argument, NULL, 'c'},
+        {"digests", no_argument, NULL, 'd'},
+        {"coverage", no_argument, NULL, 'C'},
+        {"all", no_argument, NULL, 'a'},
+        {"forgetful", no_argument, NULL, 'g'},
+        {0},
     };
     int option;
     optind = 1;
@@ -265,7 +277,8 @@ int main(int argc, char **argv)
         return 2;
     }
     if (arguments.catch) {
-        return sim_catch(&arguments.options, arguments.from, arguments.limit, arguments.faults, arguments.faults_len);
+        return sim_catch(&arguments.options, arguments.from, arguments.limit, arguments.all, arguments.faults,
+                         arguments.faults_len);
     }
     signal(SIGABRT, aborted);
     signal(SIGSEGV, aborted);

@@ -32,11 +32,8 @@ static enum part part_of(const char *path)
 {
     const char *name = strrchr(path, '/');
     name = name == NULL ? path : name + 1;
-    if (strstr(path, "/incoming-") != NULL) {
+    if (strstr(path, "/incoming-") != NULL || strstr(path, "/copy-") != NULL) {
         return PART_COPY;
-    }
-    if (strstr(path, "/copy-") != NULL) {
-        return PART_COUNT; /* What is read there goes to another node, whose data would be damaged too. */
     }
     if (strstr(path, "/log/") != NULL) {
         return strcmp(name, "watermark") == 0 ? PART_WATERMARK : PART_LOG;

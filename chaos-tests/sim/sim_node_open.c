@@ -65,6 +65,19 @@ static void node_fatal(void *arg, int err, const char *what)
     longjmp(world->fatal, SIM_FATAL_WORLD);
 }
 
+static int node_open_copy(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len)
+{
+    struct sim_node *node = arg;
+    char path[STATE_DIR_NAME_LEN_MAX + 16];
+    snprintf(path, sizeof path, SIM_NODE_DIR "/%s", name);
+    int err = store_memory_open_copy(sim_disk_ops(node->disk), path, ret_store);
+    if (err != 0) {
+        snprintf(detail, detail_len, "%s: %s", path, err_text(err));
+    }
+    sim_world_count(node->world, SIM_STAT_COPIES_REFUSED, err == ERR_CORRUPT);
+    return err;
+}
+
 /* From within any call of the shard: the next turn sees to it. */
 static void node_damaged(void *arg, const char *what)
 {
@@ -123,6 +136,7 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
                                           .send = node_send,
                                           .bulk_send = node_bulk_send,
                                           .bulk_hang_up = node_bulk_hang_up,
+                                          .open_copy = node_open_copy,
                                           .replaced = node_replaced,
                                           .damaged = node_damaged,
                                           .removed = node_removed,
@@ -150,6 +164,7 @@ int sim_node_open_patient(struct sim_node *node, const char *reason, char *detai
                                             .arg = node,
                                             .bulk_send = node_bulk_send,
                                             .bulk_hang_up = node_bulk_hang_up,
+                                            .open_copy = node_open_copy,
                                             .replaced = node_replaced,
                                             .wake = node_wake,
                                             .fatal = node_fatal};

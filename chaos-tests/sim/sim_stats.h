@@ -123,6 +123,7 @@
     X(PATIENTS, "starts as a patient", 1) \
     X(PATIENTS_CRASHED, "crashes of patients", 1) \
     X(PATIENTS_FETCHED, "copies fetched by patients", 1) \
+    X(COPIES_REFUSED, "copies found to be damaged before they counted", 1) \
     X(COPIES_UNUSABLE, "copies that turned out to be damaged", 0) \
     X(DISCARDED, "logs begun anew after a copy", 1) \
     X(HEALED, "nodes that voted again after a repair", 1) \

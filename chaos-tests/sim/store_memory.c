@@ -37,6 +37,7 @@ struct store_memory_disk {
 struct store_memory {
     struct store store;
     struct store_memory_disk *disk;
+    bool owns_disk; /* It is a copy, which nobody else has open. */
 };
 
 static int key_compare(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
@@ -248,6 +249,9 @@ static void store_memory_close(struct store *base)
 {
     struct store_memory *store = container_of(base, struct store_memory, store);
     store->disk->in_use = false;
+    if (store->owns_disk) {
+        store_memory_disk_free(store->disk);
+    }
     free(store);
 }
 
@@ -348,6 +352,21 @@ int store_memory_disk_load(struct store_memory_disk *disk, struct disk *files, c
     disk->rows = loaded.rows;
     disk->rows_len = loaded.rows_len;
     disk->bytes = loaded.bytes;
+    return 0;
+}
+
+int store_memory_open_copy(struct disk *files, const char *path, struct store **ret_store)
+{
+    struct store_memory_disk *disk = store_memory_disk_new();
+    int err = disk == NULL ? ERR_NOMEM : store_memory_disk_load(disk, files, path);
+    if (err == 0) {
+        err = store_memory_open(disk, ret_store);
+    }
+    if (err != 0) {
+        store_memory_disk_free(disk);
+        return err;
+    }
+    container_of(*ret_store, struct store_memory, store)->owns_disk = true;
     return 0;
 }
 

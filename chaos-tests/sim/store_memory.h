@@ -39,6 +39,9 @@ void store_memory_disk_set_files(struct store_memory_disk *disk, struct disk *fi
  * ERR_NOT_FOUND, ERR_NOMEM, ERR_IO: nothing was replaced. */
 int store_memory_disk_load(struct store_memory_disk *disk, struct disk *files, const char *path) NODISCARD;
 
+/* Opens the copy in the directory `path` of `files` as a store of its own, to be read. As store_memory_disk_load(). */
+int store_memory_open_copy(struct disk *files, const char *path, struct store **ret_store) NODISCARD;
+
 /* The next write fails with `err` and changes nothing. */
 void store_memory_disk_fail_write(struct store_memory_disk *disk, int err);
 

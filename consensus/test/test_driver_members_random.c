@@ -243,6 +243,9 @@ static void treat(struct world *w, uint64_t id)
         (void)change(w, leader, DRIVER_DEMOTE, id);
     } else if (role == 1) {
         struct driver_status status = cluster_status(&w->c, leader);
+        if (status.applied_index < status.commit_index) {
+            return; /* The membership may not be in its state yet. */
+        }
         bool enough = status.checkpoint_index >= status.members_index && status.checkpoint_index > 0;
         if (status.applied_index > status.checkpoint_index && (!enough || roll(w, 2) == 0)) {
             cluster_checkpoint(&w->c, leader);

@@ -84,7 +84,7 @@ struct gateway_core_options {
     unsigned clock_skew_ms; /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
     const char *zone;       /* Where this node stands, a name as in zone.h; NULL or "": not said. */
     bool preferred;         /* It is to lead, when it can. */
-    void *arg; /* For the callbacks, which are those of shard_options. */
+    void *arg;              /* For the callbacks, which are those of shard_options. */
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t (*memory_used)(void *arg);
@@ -144,9 +144,9 @@ struct gateway_core {
     struct pressure pressure;
     struct reads reads;
     struct digests digests;
-    struct digests states; /* The same of what the machine has in memory, at fewer entries. */
-    bool diverged;         /* That has been said. */
-    uint64_t digests_ms; /* When digests are told and compared again. */
+    struct digests states;            /* The same of what the machine has in memory, at fewer entries. */
+    bool diverged;                    /* That has been said. */
+    uint64_t digests_ms;              /* When digests are told and compared again. */
     struct members members;           /* As leader. */
     struct list_node changes;         /* Of the membership, which this node's clients wait for; */
     struct list_node changes_refused; /* struct gateway_change: there was no room for them. */
@@ -164,8 +164,8 @@ struct gateway_core {
     struct list_node behind;
     struct list_node busy;
     struct list_node ending;
-    struct driver_status status; /* Holds the addresses that status() gives out. */
-    char refusing[256];          /* Why new messages are refused. */
+    struct driver_status status;                        /* Holds the addresses that status() gives out. */
+    char refusing[256];                                 /* Why new messages are refused. */
     char alarms[GATEWAY_ALARMS_MAX][GATEWAY_ALARM_LEN]; /* Those that status() gives out. */
 };
 
@@ -319,13 +319,18 @@ uint64_t gateway_members_deadline_ms(const struct gateway_core *core);
 void gateway_members_role_changed(struct gateway_core *core);
 /* The connection to the leader is a new one: what was sent over the last one is sent again. */
 void gateway_members_resend(struct gateway_core *core);
-/* From other nodes: as leader, a request; the leader's answer to one; that this node is to begin anew. */
+/* From other nodes: as leader, a request; the leader's answer to one. */
 void gateway_members_take(struct gateway_core *core, uint64_t from, const Holdfast__ChangeMember *change);
 void gateway_members_take_result(struct gateway_core *core, uint64_t from, const Holdfast__ChangeMemberResult *result);
-void gateway_members_take_repair(struct gateway_core *core, uint64_t from, const Holdfast__Repair *repair);
 void gateway_change(struct gateway *gateway, struct gateway_change *change);
 void gateway_change_cancel(struct gateway *gateway, struct gateway_change *change);
+/* Whether it is a member now; core->status is up to date afterwards. */
+bool gateway_knows_member(struct gateway_core *core, uint64_t node);
+
+/* gateway_repair.c: nodes that are to begin anew with a copy of the state. */
 int gateway_repair(struct gateway *gateway, uint64_t node);
+/* From another node: that this one is to. */
+void gateway_repair_take(struct gateway_core *core, uint64_t from, const Holdfast__Repair *repair);
 
 /* gateway_read.c */
 void gateway_read(struct gateway *gateway, struct gateway_read *read);

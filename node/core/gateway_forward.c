@@ -206,9 +206,7 @@ static int take_for_leader(struct gateway_core *core, uint64_t from, const Holdf
     case HOLDFAST__PEER_GATEWAY__KIND_TRANSFER_LEADERSHIP:
         take_transfer(core, message->transfer_leadership->node);
         return 0;
-    case HOLDFAST__PEER_GATEWAY__KIND_CHANGE_MEMBER:
-        gateway_members_take(core, from, message->change_member);
-        return 0;
+    case HOLDFAST__PEER_GATEWAY__KIND_CHANGE_MEMBER: gateway_members_take(core, from, message->change_member); return 0;
     default: return 0;
     }
 }
@@ -242,7 +240,7 @@ int gateway_core_receive(struct gateway_core *core, uint64_t from, const struct 
         return 0;
     }
     if (message->kind_case == HOLDFAST__PEER_GATEWAY__KIND_REPAIR) {
-        gateway_members_take_repair(core, from, message->repair);
+        gateway_repair_take(core, from, message->repair);
         return 0;
     }
     /* What was meant for an earlier leadership may be a later part of what this one has not seen: it is all sent again. */

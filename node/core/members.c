@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* What cannot be done now and nobody waits for is tried again after this time. */
 #define MEMBERS_RETRY_MS 50u
@@ -345,7 +346,7 @@ static bool promote_wanted(struct members *members, const struct roster *roster,
 void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms)
 {
     struct driver_status status;
-    if (members->current != NULL || members->waiting_len > 0) {
+    if (members->current != NULL || members->waiting_len > 0 || fault_fires(FAULT_SKIP_PROMOTE)) {
         return;
     }
     driver_status(members->options.driver, &status);
@@ -410,7 +411,7 @@ int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_
     }
     wish->until_ms = now_ms + MEMBERS_WISH_MS;
     wish->run = run;
-    if (member->voter) {
+    if (member->voter && !fault_fires(FAULT_SKIP_ADMIT_VOTER)) {
         return admits_voter(members, wish, node, detail, detail_len);
     }
     wish->err = 0;

@@ -2,6 +2,9 @@
 
 #include "node/core/patient_gateway.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "proto/base/check.h"
 
 #define WHY "this node takes no part in the cluster until it has a copy of the state"
@@ -221,7 +224,9 @@ static void patient_status(struct gateway *gateway, struct gateway_status *ret_s
         ret_status->members[ret_status->members_len++] = own_row(self);
     }
     if (!patient_is_new(options->patient)) {
-        ret_status->alarms[ret_status->alarms_len++] = patient_text(options->patient);
+        (void)snprintf(self->alarm, sizeof self->alarm, "node %" PRIu64 ": %s", options->node,
+                       patient_text(options->patient));
+        ret_status->alarms[ret_status->alarms_len++] = self->alarm;
     }
 }
 

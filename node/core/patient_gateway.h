@@ -29,6 +29,7 @@ struct patient_gateway {
     struct patient_gateway_options options;
     struct list_node reads;
     struct list_node changes;
+    char alarm[1000]; /* As status() last gave it out. */
 };
 
 void patient_gateway_init(struct patient_gateway *gateway, const struct patient_gateway_options *options);

@@ -3,9 +3,6 @@
 #include "node/core/rebuild_sink_private.h"
 #include "proto/base/check.h"
 
-/* A question that could not be sent is tried again after this time. */
-#define SEND_RETRY_MS 100u
-
 /* What may be asked for at once after a pause, as a part of a second's worth. */
 #define BURST_PARTS 20u
 
@@ -112,7 +109,7 @@ static bool part_ask(struct rebuild_sink *sink, struct sink_part *part, uint64_t
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_READ;
     message.read = &read;
     if (!sink_ask(sink, &message)) {
-        sink->send_ms = now_ms + SEND_RETRY_MS;
+        sink->send_ms = now_ms + SINK_SEND_RETRY_MS;
         return false;
     }
     part->state = PART_ASKED;

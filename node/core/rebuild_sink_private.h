@@ -1,5 +1,6 @@
-/* The parts of the fetching side: what it asks and hears (rebuild_sink.c), which parts are asked for next
- * (rebuild_sink_parts.c), what it does to the disk (rebuild_sink_disk.c), and whether the copy is sound (rebuild_sink_check.c). */
+/* The parts of the fetching side: what it asks and hears (rebuild_sink.c), which copy (rebuild_sink_open.c) and which of its parts
+ * are asked for next (rebuild_sink_parts.c), what it does to the disk (rebuild_sink_disk.c), and whether the copy is sound
+ * (rebuild_sink_check.c). */
 
 #ifndef HOLDFAST_NODE_CORE_REBUILD_SINK_PRIVATE_H
 #define HOLDFAST_NODE_CORE_REBUILD_SINK_PRIVATE_H
@@ -8,6 +9,9 @@
 #include "node/core/rebuild_message.h"
 #include "node/core/rebuild_sink.h"
 #include "node/core/state_dir.h"
+
+/* A question that could not be sent is tried again after this time. */
+#define SINK_SEND_RETRY_MS 100u
 
 enum sink_phase {
     SINK_IDLE,
@@ -100,11 +104,22 @@ bool sink_ask(struct rebuild_sink *sink, Holdfast__PeerRebuild *message);
 /* Turns away from the source for a while, and then to the leader. */
 void sink_rest(struct rebuild_sink *sink, uint64_t ms);
 
-/* No copy comes from the source now: rests as whoever wants the copy says, or for `rest_ms`. Returns for how long. */
+/* No copy comes from the source now, which is told to whoever wants it. Returns for how long to rest. */
 uint64_t sink_tell_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms);
-bool sink_ask_open(struct rebuild_sink *sink);
+/* The same, and rests for so long. */
+void sink_refused(struct rebuild_sink *sink, int err, const char *detail, uint64_t leader, uint64_t rest_ms);
 /* Tells the source that its copy is not needed any more, and hangs up; with `why` it is damaged. */
 void sink_close_copy(struct rebuild_sink *sink, const char *why);
+
+/* ---- rebuild_sink_open.c ---- */
+
+/* Turns to whoever leads. */
+void sink_open_turn(struct rebuild_sink *sink, uint64_t now_ms);
+void sink_open_step(struct rebuild_sink *sink, uint64_t now_ms);
+/* Asks for the copy once. */
+bool sink_ask_open(struct rebuild_sink *sink);
+/* An answer. ERR_BROKEN. */
+int sink_open_take(struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened) NODISCARD;
 
 /* ---- rebuild_sink_check.c ---- */
 

@@ -128,10 +128,15 @@ static void make_refuse(struct rebuild_source *source, const struct source_quest
     uint64_t term;
     options->log.stored(options->log.arg, &index, &term);
     bool older = err == ERR_BUSY && index < question->min_index;
+    const char *why = older                 ? "a checkpoint is being made"
+                      : err == ERR_NO_SPACE ? "its disk is nearly full"
+                      : err != ERR_BUSY     ? ""
+                      : index == 0          ? "there is no checkpoint yet, and the log has everything"
+                                            : "the log after its last checkpoint has gone, until the next one";
     if (older && options->store_soon != NULL) {
         options->store_soon(options->arg, question->min_index);
     }
-    source_refuse_why(source, question->node, err, older ? "a checkpoint is being made" : "", 0);
+    source_refuse_why(source, question->node, err, why, 0);
 }
 
 void source_make(struct rebuild_source *source, const struct source_question *question)

@@ -14,11 +14,19 @@ static bool source_yields(const struct rebuild_source *source, uint64_t from)
     return source->node == from || source_now_ms(source) >= source->asked_ms + REBUILD_SOURCE_YIELD_MS;
 }
 
+static void refuse_busy(struct rebuild_source *source, uint64_t node)
+{
+    bool other = source->phase != SOURCE_MAKING || source->node != node;
+    source_refuse_why(
+        source, node, ERR_BUSY,
+        other ? "another node has a copy of the state, or gets one: one at a time" : "an older copy is being made", 0);
+}
+
 /* One that nobody has read from is as good as a new one: its announcement was lost. */
 static void open_ready(struct rebuild_source *source, const struct source_question *q)
 {
     if (!(source->node == 0 && q->copy == source->copy) && !source_yields(source, q->node)) {
-        source_refuse(source, q->node, ERR_BUSY);
+        refuse_busy(source, q->node);
         return;
     }
     source->node = q->node;
@@ -36,7 +44,7 @@ static void open_ready(struct rebuild_source *source, const struct source_questi
 static void open_making(struct rebuild_source *source, const struct source_question *q)
 {
     if (source->node != q->node || source->index < q->min_index) {
-        source_refuse(source, q->node, ERR_BUSY);
+        refuse_busy(source, q->node);
         return;
     }
     source->question = q->question;
@@ -48,7 +56,7 @@ static void open_removing(struct rebuild_source *source, const struct source_que
     if (is_next) {
         source->next = *q;
     } else {
-        source_refuse(source, q->node, ERR_BUSY);
+        refuse_busy(source, q->node);
     }
 }
 
@@ -63,7 +71,7 @@ static void open_for(struct rebuild_source *source, const struct source_question
         if (source_yields(source, q->node)) {
             source_make(source, q);
         } else {
-            source_refuse(source, q->node, ERR_BUSY);
+            refuse_busy(source, q->node);
         }
         break;
     }

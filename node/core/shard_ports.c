@@ -211,11 +211,20 @@ void shard_connect(struct shard *shard)
     };
 }
 
+/* A copy of our state was damaged when it had come: was it ours that is? */
+static void shard_suspected(void *arg, const char *what)
+{
+    struct shard *shard = arg;
+    (void)what;
+    scrub_start_now(&shard->scrub);
+}
+
 int shard_open_rebuild(struct shard *shard)
 {
     const struct rebuild_admission admission = {
         .arg = shard,
         .admits = shard_admits,
+        .suspected = shard_suspected,
         .gateway = &shard->gateway.base,
         .checkpointer = &shard->checkpointer,
     };

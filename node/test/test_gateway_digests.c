@@ -168,6 +168,12 @@ Test(gateway_digests, two_that_differ_do_not_serve_until_the_third_tells)
 {
     publish(10);
     three_wait(&three, 2000);
+    struct client other; /* Its lease runs. */
+    client_init(&other, &three.leader->home, 2);
+    client_attach(&other);
+    client_done(&other);
+    three_wait(&three, 100);
+    uint64_t sessions = machine_sessions_len(shard_machine(three.leader->shard));
     struct three_node *third = three.b;
     three_crash(third);
     three_wait(&three, 100);
@@ -181,6 +187,8 @@ Test(gateway_digests, two_that_differ_do_not_serve_until_the_third_tells)
     cr_assert_not(serves(follower));
     client_expect_detached(&one, ERR_UNAVAILABLE);
     cr_assert_eq(told[follower->id - 1].times, 0u, "nobody knows");
+    three_wait(&three, 2 * LEASE_MS_DEFAULT);
+    cr_assert_eq(machine_sessions_len(shard_machine(three.leader->shard)), sessions, "it could not come back");
 
     /* An operator may have one of them repaired: a copy for it may wait for an entry, and gets one without commands. */
     uint64_t applied = core_of(three.leader)->applied_index;

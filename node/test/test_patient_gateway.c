@@ -170,7 +170,7 @@ Test(patient_gateway, says_how_it_is)
     cr_assert(status.members[1].connected && !status.members[1].voter);
     cr_assert_not_null(strstr(status.members[1].detail, REASON));
     cr_assert_eq(status.alarms_len, 1u);
-    cr_assert_not_null(strstr(status.alarms[0], REASON));
+    cr_assert_eq(strncmp(status.alarms[0], "node 2: " REASON, strlen("node 2: " REASON)), 0, "%s", status.alarms[0]);
     for (unsigned i = 0; i < status.members_len; i++) {
         cr_assert_not_null(status.members[i].zone);
         cr_assert_not_null(status.members[i].role);

@@ -153,7 +153,7 @@ Test(rebuild_join, a_copy_for_a_node_that_was_behind_is_not_taken_for_a_patients
     pair.members.min_index = 501;
     cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, 0, QUESTION), 0);
     pair_step(&pair);
-    expect_refused(ERR_BUSY, 0, "");
+    expect_refused(ERR_BUSY, 0, "an older copy is being made");
     sim_disk_complete_all(pair.source_disk);
     cr_assert_eq(pair_take_answer(&pair).question, 0u, "it is announced to the node as it was");
     cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, 0, QUESTION), 0);

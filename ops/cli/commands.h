@@ -11,6 +11,7 @@ int cmd_publish(struct cli *cli, int argc, char **argv);
 int cmd_consume(struct cli *cli, int argc, char **argv);
 int cmd_browse(struct cli *cli, int argc, char **argv);
 int cmd_cluster(struct cli *cli, int argc, char **argv);
+int cmd_cluster_status(const struct cli *cli);
 int cmd_cluster_transfer(struct cli *cli, int argc, char **argv);
 /* add, promote, demote, remove, repair. */
 int cmd_cluster_member(struct cli *cli, int argc, char **argv);

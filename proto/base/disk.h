@@ -22,8 +22,9 @@ enum disk_open_flag {
     DISK_READ_ONLY = 1,
     DISK_CREATE = 2,    /* Create when missing; the directory entry is durable after sync_dir(). */
     DISK_EXCLUSIVE = 4, /* With DISK_CREATE: ERR_EXISTS when it is there. */
-    DISK_UNCACHED = 8,  /* With DISK_READ_ONLY: what is read comes from the device and not from the system's cache, as far
-                         * as that can be had, and does not stay there. */
+    /* With DISK_READ_ONLY: what is read comes from the device and not from the system's cache, as far as that can be had, and
+     * does not stay there. */
+    DISK_UNCACHED = 8,
 };
 
 struct disk_vector {

@@ -59,7 +59,9 @@
     X(SKIP_LACKS, "rebuild: a copy takes the place of what has caught up")                             \
     X(SKIP_PART_CHECKSUM, "rebuild: the checksums of parts are not compared")                          \
     X(SKIP_COPY_SYNC, "rebuild: fetched files are not synced before they count")                       \
-    X(SKIP_SWITCH_SYNC, "rebuild: which directory holds the state is not synced")
+    X(SKIP_SWITCH_SYNC, "rebuild: which directory holds the state is not synced")                      \
+    X(SKIP_ADMIT_VOTER, "members: a patient is given a copy in which it votes")                        \
+    X(SKIP_PROMOTE, "members: a node that was repaired does not get its vote back")
 /* clang-format on */
 
 enum fault {

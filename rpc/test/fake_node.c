@@ -103,8 +103,7 @@ static void frame_read(struct fake_node *node, struct fake_event *event, struct 
         event->position = query->position;
         event->node = query->node;
         event->max = query->max;
-        snprintf(event->queue, sizeof event->queue, "%s",
-                 query->address[0] != '\0' ? query->address : query->queue);
+        snprintf(event->queue, sizeof event->queue, "%s", query->address[0] != '\0' ? query->address : query->queue);
         break;
     case FRAME_PING:
         cr_assert_eq(native_frame_decode(frame, &holdfast__ping__descriptor, &node->arena, &base), 0);
