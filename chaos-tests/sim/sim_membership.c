@@ -41,6 +41,18 @@ static unsigned plan_old_node(struct sim_world *world)
     return node;
 }
 
+/* Clients that run know the nodes that there were when they began: two of the first ones stay. */
+#define FIRST_LEAST 2u
+
+static bool plan_may_remove(const struct sim_world *world, unsigned node)
+{
+    unsigned first = 0;
+    for (unsigned i = 0; i < world->nodes_first; i++) {
+        first += !world->nodes[i].gone;
+    }
+    return node >= world->nodes_first || first > FIRST_LEAST;
+}
+
 /* Where the data of some nodes are damaged, the others stay. */
 static void plan_draw(struct sim_world *world)
 {
@@ -48,6 +60,7 @@ static void plan_draw(struct sim_world *world)
     bool room = world->nodes_len < SIM_NODES_MAX;
     bool damaged = world->damage.victims_len > 0;
     unsigned old = plan_old_node(world);
+    bool may_remove = !damaged && plan_may_remove(world, old);
     membership->steps_len = 0;
     membership->at = 0;
     switch (sim_random_between(&membership->random, 0, 4)) {
@@ -57,13 +70,13 @@ static void plan_draw(struct sim_world *world)
         }
         break;
     case 1:
-        if (room && !damaged) {
+        if (room && may_remove) {
             (void)plan_new_node(world);
             plan_add(membership, SIM_MEMBER_REMOVE, old);
         }
         break;
     case 2:
-        if (room && !damaged) {
+        if (room && may_remove) {
             plan_add(membership, SIM_MEMBER_WIPE, old);
             (void)plan_new_node(world);
             plan_add(membership, SIM_MEMBER_REMOVE, old);

@@ -7,8 +7,7 @@
 #include "commands.h"
 
 static const char help[] =
-    "Usage: holdfast cluster status | transfer | add | promote | demote | remove | replace | repair |\n"
-    "       recover ...\n"
+    "Usage: holdfast cluster COMMAND ...\n"
     "\n"
     "  status                              see below\n"
     "  transfer [NODE]                     hands leadership to another node\n"
