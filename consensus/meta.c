@@ -1,9 +1,11 @@
-/* Term and vote, in two slots written in turn.
+/* Term and vote, in two slots.
  *
  * A slot is one sector, little-endian: magic "HFM" and a zero (4), version (2), 2 zero bytes, counter (8), term (8),
- * vote (8), XXH3 of those 32 bytes (8). Counter n is in slot n % 2; a new file is written with counter 1 and zeroes
- * before it is used. Both slots damaged is corruption, but for one case: slot 0 was never written. Then nothing was
- * ever saved, and slot 1 is the torn beginning. */
+ * vote (8), XXH3 of those 32 bytes (8). Counter n is written to slot n % 2 and synced, and then, without a sync, to the
+ * other one, which is the next to be overwritten: so there is always a slot that nothing is under way to, and soon damage
+ * to either leaves the newest. Otherwise a newest slot that is damaged later would be taken for one that a crash has torn,
+ * and a vote forgotten. A new file is written with counter 1 and zeroes before it is used. Both slots damaged is
+ * corruption, but for one case: slot 0 was never written. Then nothing was ever saved, and slot 1 is the torn beginning. */
 
 #include "consensus/meta.h"
 
@@ -51,12 +53,12 @@ static void slot_encode(uint64_t counter, const struct meta_value *value, uint8_
     put_u64(slot + 32, XXH3_64bits(slot, 32));
 }
 
-static int slot_write(struct meta *meta, uint64_t counter, const struct meta_value *value)
+static int slot_write(struct meta *meta, uint64_t at, uint64_t counter, const struct meta_value *value)
 {
     uint8_t slot[SLOT_USED];
     slot_encode(counter, value, slot);
     struct disk_file *file = meta->file;
-    return file->disk->ops->write(file, counter % 2 * SLOT_LEN, slot, sizeof slot);
+    return file->disk->ops->write(file, at % 2 * SLOT_LEN, slot, sizeof slot);
 }
 
 /* The newer of the whole slots; *ret_counter is 0 for a file that was never completed. */
@@ -89,7 +91,7 @@ static int slots_decode(const uint8_t *slots, uint64_t *ret_counter, struct meta
 static int meta_begin(struct meta *meta, struct disk *disk, const char *dir)
 {
     const struct meta_value none = {0};
-    int err = slot_write(meta, 1, &none);
+    int err = slot_write(meta, 1, 1, &none);
     if (err == 0) {
         err = disk->ops->sync(meta->file);
     }
@@ -106,8 +108,11 @@ static int meta_begin(struct meta *meta, struct disk *disk, const char *dir)
  * sync that failed memory is taken for written, and another sync alone would do nothing (Rebello et al., ATC'20). */
 static int meta_settle(struct meta *meta, const struct meta_value *value)
 {
-    int err = slot_write(meta, meta->counter, value);
-    return err == 0 && !fault_fires(FAULT_SKIP_META_SETTLE) ? meta->file->disk->ops->sync(meta->file) : err;
+    int err = slot_write(meta, meta->counter, meta->counter, value);
+    if (err == 0 && !fault_fires(FAULT_SKIP_META_SETTLE)) {
+        err = meta->file->disk->ops->sync(meta->file);
+    }
+    return err == 0 ? slot_write(meta, meta->counter + 1, meta->counter, value) : err;
 }
 
 static int meta_load(struct meta *meta, struct disk *disk, const char *dir, struct meta_value *ret_value)
@@ -192,9 +197,10 @@ int meta_peek(struct disk *disk, const char *dir, struct meta_value *ret_value, 
 
 int meta_save(struct meta *meta, const struct meta_value *value)
 {
-    int err = slot_write(meta, meta->counter + 1, value);
+    int err = slot_write(meta, meta->counter + 1, meta->counter + 1, value);
     if (err == 0 && !fault_fires(FAULT_SKIP_META_SYNC)) {
         err = meta->file->disk->ops->sync(meta->file);
+        err = err == 0 ? slot_write(meta, meta->counter, meta->counter + 1, value) : err;
     }
     if (err == 0) {
         meta->counter++;
@@ -254,16 +260,18 @@ int meta_scrub_settle(struct meta *meta, const struct meta_scrub *scrub, bool *r
     slot_encode(meta->counter, &meta->value, newest);
     bool newest_whole = memcmp(scrub->slots + meta->counter % 2 * SLOT_LEN, newest, SLOT_USED) == 0;
     const uint8_t *older = scrub->slots + (meta->counter + 1) % 2 * SLOT_LEN;
-    bool older_whole = slot_is_whole(older) && get_u64(older + 8) == meta->counter - 1;
+    uint64_t older_counter = slot_is_whole(older) ? get_u64(older + 8) : 0;
+    bool older_whole = older_counter == meta->counter || (older_counter != 0 && older_counter == meta->counter - 1);
     bool never_written = meta->counter == 1 && slot_is_blank(older);
     if (!newest_whole && !older_whole) {
         return ERR_CORRUPT;
     }
     *ret_mended = !newest_whole || (!older_whole && !never_written);
-    struct meta_value value = meta->value;
-    if (!newest_whole) {
-        return meta_settle(meta, &value);
-    }
     bool same = older_whole && memcmp(older + 16, newest + 16, 16) == 0;
-    return same || never_written ? 0 : meta_save(meta, &value);
+    if (newest_whole && (same || never_written)) {
+        return 0;
+    }
+    struct meta_value value = meta->value;
+    int err = meta_settle(meta, &value);
+    return err == 0 ? meta->file->disk->ops->sync(meta->file) : err;
 }

@@ -1,7 +1,7 @@
 /* Term and vote on disk: the two things that a server must never forget (Raft Figure 3.1, persistent state).
  *
- * They are written alternately to two slots of one file, each with a version, a counter and a checksum, and synced
- * before anything else happens; a torn write of one slot leaves the other. */
+ * They are in two slots of one file, each with a version, a counter and a checksum. One is written and synced before anything
+ * else happens, the other after that; a torn write of one leaves the other, and so does damage, soon after the write. */
 
 #ifndef HOLDFAST_CONSENSUS_META_H
 #define HOLDFAST_CONSENSUS_META_H

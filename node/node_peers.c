@@ -104,7 +104,8 @@ static void node_peer_refused(void *arg, uint64_t peer, int err, const char *det
         node_give_up(node, peer, detail);
     }
     if (err == ERR_LOCKED) {
-        node_fatal(node, err, detail); /* A copy of this directory is in use too: what either promises, the other may not know. */
+        node_fatal(node, err,
+                   detail); /* A copy of this directory is in use too: what either promises, the other may not know. */
     }
     if (err == ERR_STALE && node->shard != NULL) {
         node_damaged(node, detail);

@@ -52,9 +52,9 @@ struct node {
     struct repair_plan plan;                     /* and what follows from both. */
     struct data_dir_member members[MEMBERS_MAX]; /* As last known. */
     unsigned members_len;
-    bool members_due;    /* They have changed, or could not be noted. */
-    uint64_t members_ms; /* When that is tried again. */
-    char alarm[256];     /* For status. */
+    bool members_due;                       /* They have changed, or could not be noted. */
+    uint64_t members_ms;                    /* When that is tried again. */
+    char alarm[REPAIR_REASON_LEN_MAX + 64]; /* For status. */
     struct node_leaving {
         uint64_t id; /* 0: free. */
         uint64_t until_ms;

@@ -164,12 +164,36 @@ static void check_leader(struct sim_node *node, const struct driver_status *stat
     check_completeness(node, status);
 }
 
+/* It is for the nodes to find out. What was to go wrong may have made no difference: then the next is to. */
+static void check_diverged(struct sim_node *node, const struct sim_entry *entry, uint64_t digest)
+{
+    if (node->diverging || !entry->has_running) {
+        return;
+    }
+    if (node->differs) {
+        /* A restart from a checkpoint before that, and the log, have made it right again. */
+        node->differs = entry->running_digest != digest;
+        node->diverged = node->differs;
+        return;
+    }
+    node->differs = entry->running_digest != digest;
+    node->diverging = !node->differs;
+    if (node->differs) {
+        SIM_TRACE(node->world, "node %u has computed something else than the others", node->index + 1);
+        sim_world_count(node->world, SIM_STAT_DIVERGED, 1);
+    }
+}
+
 static void check_running_digest(struct sim_node *node)
 {
     struct machine *machine = shard_machine(node->shard);
     uint64_t index = machine_applied_index(machine);
     uint64_t digest = machine_running_digest(machine);
     struct sim_entry *entry = checker_entry(&node->world->checker, index);
+    if (node->diverged) {
+        check_diverged(node, entry, digest);
+        return;
+    }
     if (!entry->has_running) {
         entry->has_running = true;
         entry->running_digest = digest;
@@ -189,6 +213,9 @@ void sim_checker_digest(struct sim_node *node)
     struct machine *machine = shard_machine(node->shard);
     uint64_t index = machine_applied_index(machine);
     uint64_t digest = 0;
+    if (node->diverged) {
+        return;
+    }
     int err = machine_digest(machine, &digest);
     if (err != 0 && sim_damage_explains(node, err)) {
         return;
@@ -328,10 +355,10 @@ void sim_checker_turn(struct sim_node *node)
     check_leader(node, &status);
     check_matches(node, &status);
     if (status.applied_index > node->checked_applied) {
-        uint64_t known = node->world->checker.applied_max;
         check_applied(node, &status);
         check_running_digest(node);
-        if (status.applied_index > known) {
+        if (status.applied_index > node->world->checker.sessions_index && !node->diverged) {
+            node->world->checker.sessions_index = status.applied_index;
             sim_sessions_applied(node);
         }
     }
@@ -388,6 +415,9 @@ void sim_checker_discarded(struct sim_node *node)
     node->said_voted_for = 0;
     node->said_stored = 0;
     node->said_stored_term = 0;
+    node->diverged = false;
+    node->diverging = false;
+    node->differs = false;
 }
 
 void sim_checker_restart(struct sim_node *node)

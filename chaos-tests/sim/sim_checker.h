@@ -27,7 +27,8 @@ struct sim_checker {
     struct sim_entry *entries; /* By index. */
     size_t entries_cap;
     uint64_t applied_max;
-    uint64_t *leaders; /* By term: the node's id, or 0. */
+    uint64_t sessions_index; /* Up to there sessions have been looked at. */
+    uint64_t *leaders;       /* By term: the node's id, or 0. */
     size_t leaders_cap;
     uint64_t *candidates; /* By term: a node that stood for election in it, or 0. */
     size_t candidates_cap;

@@ -66,6 +66,9 @@ static void conn_notice(struct sim_conn *conn, uint64_t mean_us)
 bool sim_conn_cut(const struct sim_conn *conn)
 {
     const struct sim_net *net = &conn->world->net;
+    if (conn->world->nodes[conn->node_index].diverged) {
+        return true; /* What it would tell them is not what is. */
+    }
     return net->client_cut[conn->client_index][conn->node_index] ||
            sim_world_now(conn->world) < net->alone_until_us[conn->client_index];
 }

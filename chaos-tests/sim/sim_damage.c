@@ -289,6 +289,20 @@ static void sync_fails(struct sim_event *event)
     }
 }
 
+/* The node's memory, or its processor, lets it down. Its clients are elsewhere, since nobody could keep it from telling them what is
+ * wrong until it is found out. */
+static void diverge(struct sim_event *event)
+{
+    struct sim_node *node = event->object;
+    struct sim_world *world = node->world;
+    if (node->shard == NULL || node->damage[0] != '\0' || world->phase != SIM_WORK || node->gone) {
+        return;
+    }
+    node->struck = true;
+    node->diverging = true;
+    node->diverged = true;
+}
+
 static enum sim_damage_kind strike_kind(struct sim_random *random)
 {
     bool flip = sim_random_chance(random, 300000);
@@ -362,6 +376,12 @@ static void damage_victim(struct sim_world *world, unsigned victim)
         sim_queue_push(&world->queue,
                        (struct sim_event){.at_us = sim_random_between(random, 300000, world->work_us * 9 / 10),
                                           .fire = strike,
+                                          .object = &world->nodes[victim]});
+    }
+    if (sim_random_chance(random, 300000)) {
+        sim_queue_push(&world->queue,
+                       (struct sim_event){.at_us = sim_random_between(random, 300000, world->work_us / 2),
+                                          .fire = diverge,
                                           .object = &world->nodes[victim]});
     }
     for (uint64_t part = 0; part < 2; part++) {

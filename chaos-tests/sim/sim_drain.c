@@ -152,6 +152,9 @@ bool sim_drain_done(struct sim_world *world, char *text, size_t text_len)
         if (node->shard == NULL) {
             return not_yet(&why, "node %u is down", i + 1);
         }
+        if (node->differs) {
+            return not_yet(&why, "node %u has another state than the others, and goes on with it", i + 1);
+        }
         if (!shard_votes(node->shard)) {
             return not_yet(&why, "node %u does not vote", i + 1);
         }

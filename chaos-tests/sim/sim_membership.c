@@ -53,7 +53,7 @@ static bool plan_may_remove(const struct sim_world *world, unsigned node)
     return node >= world->nodes_first || first > FIRST_LEAST;
 }
 
-/* Where the data of some nodes are damaged, the others stay. */
+/* Where the data of some nodes are damaged, the others stay, and keep their votes. */
 static void plan_draw(struct sim_world *world)
 {
     struct sim_membership *membership = &world->membership;
@@ -89,8 +89,10 @@ static void plan_draw(struct sim_world *world)
         }
         break;
     default:
-        plan_add(membership, SIM_MEMBER_DEMOTE, old);
-        plan_add(membership, SIM_MEMBER_PROMOTE, old);
+        if (!damaged) { /* With fewer votes, the others might be no majority. */
+            plan_add(membership, SIM_MEMBER_DEMOTE, old);
+            plan_add(membership, SIM_MEMBER_PROMOTE, old);
+        }
         break;
     }
 }

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "proto/base/fault.h"
 #include "sim_forward.h"
 #include "sim_frame.h"
 #include "sim_node_private.h"
@@ -126,10 +127,25 @@ static bool node_dirty(const struct sim_node *node)
     return sim_disk_next(node->disk, &kind) && kind == SIM_DISK_APPEND;
 }
 
+/* One replica alone computes something else. */
+static void node_step(struct sim_node *node)
+{
+    if (!node->diverging) {
+        shard_step(node->shard);
+        return;
+    }
+    fault_set_nth(FAULT_DIVERGE, 0);
+    shard_step(node->shard);
+    if (!fault_fires(FAULT_DIVERGE)) {
+        node->diverging = false;
+    }
+    fault_set(FAULT_DIVERGE, false);
+}
+
 static void node_turn(struct sim_node *node)
 {
     if (node->shard != NULL && node->damage[0] == '\0') {
-        shard_step(node->shard);
+        node_step(node);
     } else if (node->shard == NULL) {
         patient_step(node->patient);
     }

@@ -61,6 +61,9 @@ struct sim_node {
     bool struck;           /* Its data may not be what it wrote: see sim_damage.h, */
     unsigned struck_kinds; /* and how, a bit each. */
     bool must_notice;      /* When it starts: nothing hides from it that its data are damaged. */
+    bool diverging;        /* The next publish that it applies goes wrong, */
+    bool diverged;         /* or has: it serves no clients until it has a state of another's, */
+    bool differs;          /* since that shows. */
     bool sync_fails;       /* The disk has refused to write, or will. */
     bool gone;             /* For good: its data were, or it was removed. */
     bool joins;            /* It is new, in a cluster that is there. */
@@ -124,7 +127,7 @@ void sim_node_lost(struct sim_node *node);
 /* It does not know what it has forgotten, and is told so: it has a copy made before it says anything. */
 void sim_node_forgot(struct sim_node *node, const char *what);
 /* It ended its process in the middle of something, and is started again. */
-void sim_node_ended_itself(struct sim_node *node);
+void sim_node_ended_itself(struct sim_node *node, int err, const char *what);
 /* Keeps what is durable now, or drops that. */
 void sim_node_remember(struct sim_node *node);
 void sim_node_forget_memory(struct sim_node *node);

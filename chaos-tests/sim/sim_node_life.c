@@ -205,15 +205,20 @@ void sim_node_forgot(struct sim_node *node, const char *what)
     node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, true));
 }
 
-void sim_node_ended_itself(struct sim_node *node)
+void sim_node_ended_itself(struct sim_node *node, int err, const char *what)
 {
+    bool voter = node_votes(node);
     sim_world_note(node->world, 17, node->id, 1);
     if (node->sync_fails) {
         node->sync_fails = false;
         sim_disk_fail_writeback(node->disk);
     }
     node_end(node);
-    node_restart_after(node, RESTART_US);
+    if (err == ERR_CORRUPT || err == ERR_CHECKSUM) {
+        node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, voter));
+    } else {
+        node_restart_after(node, RESTART_US);
+    }
 }
 
 void sim_node_remember(struct sim_node *node)
@@ -288,7 +293,7 @@ static void node_start_failed(struct sim_node *node, const struct state_dir *sta
         return;
     }
     if (err == ERR_IO && node->sync_fails) {
-        sim_node_ended_itself(node);
+        sim_node_ended_itself(node, err, detail);
         return;
     }
     if (!sim_damage_found(node, err, detail) && !(state->fresh && (err == ERR_CORRUPT || err == ERR_REFUSED))) {

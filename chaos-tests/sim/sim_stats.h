@@ -115,6 +115,7 @@
     X(OLD_FILE, "files as they were earlier", 1) \
     X(OLD_ROWS, "stores as they were earlier", 1) \
     X(OLD_ALL, "whole directories as they were earlier", 1) \
+    X(DIVERGED, "nodes that computed something else than the others", 1) \
     X(DAMAGE_FOUND, "nodes that found their data damaged when they started", 1) \
     X(DAMAGE_FOUND_RUNNING, "nodes that found their data damaged while they ran", 1) \
     X(DAMAGE_FATAL, "nodes that ended themselves because of what they read", 1) \

@@ -205,7 +205,7 @@ static void world_loop(struct sim_world *world)
         SIM_TRACE(world, "node %u ends itself: %s: %s", world->fatal_node->index + 1, err_name(world->fatal_err),
                   world->fatal_what);
         sim_world_count(world, SIM_STAT_DAMAGE_FATAL, 1);
-        sim_node_ended_itself(world->fatal_node);
+        sim_node_ended_itself(world->fatal_node, world->fatal_err, world->fatal_what);
         world->fatal_node = NULL;
         break;
     default: return;

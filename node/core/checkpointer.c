@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "proto/base/check.h"
-#include "proto/base/fault.h"
 
 /* A store without space is tried again after this time. */
 #define RETRY_MS 10000u
@@ -126,10 +125,6 @@ void checkpointer_step(struct checkpointer *checkpointer)
         slice_unref(&checkpointer->bytes);
         checkpointer_fail(checkpointer, err, "the changes cannot be collected");
         return;
-    }
-    if (fault_fires(FAULT_SKIP_CHECKPOINT_WAIT)) {
-        err = driver_checkpoint_stored(checkpointer->driver, checkpointer->index, checkpointer->bytes);
-        CHECK(err == 0);
     }
     checkpointer->task = (struct disk_task){.run = checkpointer_run, .done = checkpointer_finished};
     checkpointer->disk->ops->offload(checkpointer->disk, &checkpointer->task);

@@ -99,6 +99,12 @@ static void source_store_soon(void *arg, uint64_t index)
     checkpointer_ask(rebuild->admission.checkpointer, index);
 }
 
+static bool source_unsure(void *arg)
+{
+    const struct rebuild *rebuild = arg;
+    return rebuild->admission.unsure != NULL && rebuild->admission.unsure(rebuild->admission.arg);
+}
+
 static void source_suspected(void *arg, const char *what)
 {
     struct rebuild *rebuild = arg;
@@ -123,6 +129,7 @@ static int source_open(struct rebuild *rebuild)
         .arg = rebuild,
         .send = source_send,
         .admits = source_admits,
+        .unsure = source_unsure,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

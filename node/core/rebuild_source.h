@@ -61,6 +61,9 @@ struct rebuild_source_options {
      * who leads, 0 if that is not known. NULL: nobody may. */
     int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
                   char *detail, size_t detail_len);
+    /* Whether this node's state may be wrong (digests.h): then it gives copies to patients alone, whom an operator or a majority
+     * has made ones. NULL: never. */
+    bool (*unsure)(void *arg);
     /* Makes sure that everything that was committed, by anybody, before this call is applied here (as gateway->read() does):
      * rebuild_source_confirmed() follows, once, never from within. NULL: nothing is to be made sure of. */
     void (*confirm)(void *arg);

@@ -136,8 +136,15 @@ void rebuild_source_confirmed(struct rebuild_source *source, int err)
 
 void source_take_open(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildOpen *open)
 {
+    const struct rebuild_source_options *options = &source->options;
     if (open->join) {
         join(source, from, open);
+        return;
+    }
+    if (options->unsure != NULL && options->unsure(options->arg)) {
+        /* With a copy of ours it would say what we say, and be no witness. */
+        source_refuse_why(source, from, ERR_UNAVAILABLE,
+                          "the replicas differ, and it is not known which of them are right", 0);
         return;
     }
     open_for(source, &(struct source_question){.node = from, .copy = open->copy});

@@ -140,6 +140,12 @@ static int shard_admits(void *arg, uint64_t node, const char *reason, uint64_t *
     return gateway_core_admits(&shard->gateway, node, reason, ret_min_index, ret_leader, detail, detail_len);
 }
 
+static bool shard_unsure(void *arg)
+{
+    const struct shard *shard = arg;
+    return gateway_digests_unsure(&shard->gateway);
+}
+
 /* A checkpoint, a rebuild and the scrub share the disk's other thread. */
 static bool shard_disk_is_busy(void *arg)
 {
@@ -224,6 +230,7 @@ int shard_open_rebuild(struct shard *shard)
     const struct rebuild_admission admission = {
         .arg = shard,
         .admits = shard_admits,
+        .unsure = shard_unsure,
         .suspected = shard_suspected,
         .gateway = &shard->gateway.base,
         .checkpointer = &shard->checkpointer,

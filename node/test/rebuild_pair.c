@@ -203,6 +203,11 @@ static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t 
     return members->err;
 }
 
+static bool source_unsure(void *arg)
+{
+    return ((struct pair *)arg)->members.unsure;
+}
+
 static void source_confirm(void *arg)
 {
     struct pair *pair = arg;
@@ -235,6 +240,7 @@ static void source_open(struct pair *pair)
         .arg = pair,
         .send = source_send,
         .admits = source_admits,
+        .unsure = source_unsure,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

@@ -29,7 +29,8 @@ struct pair_frames {
 
 /* How the source, and the other member, answer a patient. */
 struct pair_members {
-    int err; /* Why the source does not admit; 0: it does. */
+    bool unsure; /* Its state may be wrong. */
+    int err;     /* Why the source does not admit; 0: it does. */
     uint64_t min_index;
     bool silent;     /* Nobody tells the source whether it leads. */
     int confirm_err; /* Or this. */

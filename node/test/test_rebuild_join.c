@@ -163,6 +163,18 @@ Test(rebuild_join, a_copy_for_a_node_that_was_behind_is_not_taken_for_a_patients
     (void)join(0, QUESTION);
 }
 
+Test(rebuild_join, what_may_be_wrong_goes_to_patients_alone)
+{
+    pair.members.unsure = true;
+    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
+    pair_step(&pair);
+    expect_refused(ERR_UNAVAILABLE, 0, "the replicas differ, and it is not known which of them are right");
+    cr_assert_eq(pair.copies_len, 0u);
+    (void)join(0, QUESTION);
+    pair.members.unsure = false;
+    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
+}
+
 Test(rebuild_join, a_copy_is_for_the_question_that_was_granted)
 {
     pair.members.min_index = 500;

@@ -131,7 +131,7 @@ Test(scrub, everything_is_read_no_faster_than_it_may_and_again_after_the_interva
     cr_assert_eq(scrub_deadline_ms(&s.scrub), first_ms + INTERVAL_MS);
     run(9ull * INTERVAL_MS / 2);
     cr_assert_eq(totals->passes, 5);
-    cr_assert(s.damaged == 0 && totals->found == 0 && totals->mended == 0);
+    cr_assert(s.damaged == 0 && totals->found == 0 && totals->mended == 0, "%u %s", (unsigned)totals->mended, s.what);
     cr_assert_gt(s.wakes, 10);
 }
 
@@ -187,7 +187,8 @@ Test(scrub, a_slot_of_term_and_vote_is_mended)
     cr_assert_eq(sim_disk_corrupt(s.node.disk, "shard-0/meta", 20, 4), 0);
     run(2ull * INTERVAL_MS);
     const struct scrub_totals *totals = scrub_totals(&s.scrub);
-    cr_assert(totals->mended == 1 && totals->passes == 2 && s.damaged == 0);
+    cr_assert(totals->mended == 1 && totals->passes == 2 && s.damaged == 0, "%u %u %s", (unsigned)totals->mended,
+              (unsigned)totals->passes, s.what);
     cr_assert_eq(sim_disk_corrupt(s.node.disk, "shard-0/meta", 20, 4), 0);
     cr_assert_eq(sim_disk_corrupt(s.node.disk, "shard-0/meta", 532, 4), 0);
     run(INTERVAL_MS);

@@ -55,7 +55,6 @@
     X(SKIP_CREDIT, "machine: consumers are given more than their credit")                              \
     X(SKIP_LEASE_START, "machine: the lease of a session that is detached does not begin")             \
     X(SKIP_TIME_SLEW, "gateway: log time follows the wall clock")                                      \
-    X(SKIP_CHECKPOINT_WAIT, "checkpoint: the log before one is dropped before that is stored")         \
     X(SKIP_LACKS, "rebuild: a copy takes the place of what has caught up")                             \
     X(SKIP_PART_CHECKSUM, "rebuild: the checksums of parts are not compared")                          \
     X(SKIP_COPY_SYNC, "rebuild: fetched files are not synced before they count")                       \
