@@ -41,7 +41,7 @@ static const struct known known[] = {
     {.fault = FAULT_SKIP_CREDIT},
     {.fault = FAULT_SKIP_LEASE_START},
     {.fault = FAULT_SKIP_TIME_SLEW},
-    {.fault = FAULT_SKIP_PART_CHECKSUM},
+    {.fault = FAULT_SKIP_PART_CHECKSUM, .rare = true},
     {.fault = FAULT_SKIP_COPY_SYNC},
     {.fault = FAULT_SKIP_SWITCH_SYNC},
     {.fault = FAULT_SKIP_BATCH_SYNCED},

@@ -433,6 +433,16 @@ bool sim_damage_found(struct sim_node *node, int err, const char *what)
     return true;
 }
 
+bool sim_damage_explains_copy(const struct sim_node *node, const char *name)
+{
+    unsigned source = 0;
+    const struct sim_world *world = node->world;
+    if (sscanf(name, "incoming-%u-", &source) != 1 || source == 0 || source > world->nodes_len) {
+        return false;
+    }
+    return node->struck || world->nodes[source - 1].struck;
+}
+
 bool sim_damage_forgot(struct sim_node *node, const char *what)
 {
     struct sim_world *world = node->world;
@@ -452,7 +462,7 @@ unsigned sim_damage_left(const struct sim_world *world)
 {
     unsigned left = 0;
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        left += !world->nodes[i].gone;
+        left += world->nodes[i].whole && !world->nodes[i].gone;
     }
     return left;
 }

@@ -48,10 +48,12 @@ void sim_damage_init(struct sim_world *world);
 bool sim_damage_explains(const struct sim_node *node, int err);
 /* The node finds its data damaged when it starts. Whether that is so. */
 bool sim_damage_found(struct sim_node *node, int err, const char *what);
+/* The copy in that directory of the node's is not what its source's store is. Whether damage to one of the two explains that. */
+bool sim_damage_explains_copy(const struct sim_node *node, const char *name);
 /* The node has started, and does not know what it had promised: `what` it was. Whether that is to be expected of it; then it may be
  * down now. */
 bool sim_damage_forgot(struct sim_node *node, const char *what);
-/* Nodes that are not out of the way for good. */
+/* Nodes that have a state to go on from. */
 unsigned sim_damage_left(const struct sim_world *world);
 
 #endif

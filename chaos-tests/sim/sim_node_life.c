@@ -296,7 +296,9 @@ static void node_start_failed(struct sim_node *node, const struct state_dir *sta
         sim_node_ended_itself(node, err, detail);
         return;
     }
-    if (!sim_damage_found(node, err, detail) && !(state->fresh && (err == ERR_CORRUPT || err == ERR_REFUSED))) {
+    bool copy =
+        state->fresh && (err == ERR_CORRUPT || err == ERR_REFUSED) && sim_damage_explains_copy(node, state->name);
+    if (!sim_damage_found(node, err, detail) && !copy) {
         sim_world_violation(node->world, "node %u does not start: %s: %s", node->index + 1, err_name(err), detail);
         return;
     }

@@ -75,6 +75,10 @@ static int node_open_copy(void *arg, const char *name, struct store **ret_store,
         snprintf(detail, detail_len, "%s: %s", path, err_text(err));
     }
     sim_world_count(node->world, SIM_STAT_COPIES_REFUSED, err == ERR_CORRUPT);
+    if (err == ERR_CORRUPT && !sim_damage_explains_copy(node, name)) {
+        sim_world_violation(node->world, "node %u has fetched a copy that is damaged, of a state that is not: %s",
+                            node->index + 1, name);
+    }
     return err;
 }
 

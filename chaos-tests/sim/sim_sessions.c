@@ -103,7 +103,7 @@ static void node_taken_for_lost(struct sim_world *world, unsigned node)
 {
     const struct sim_presence *present = &world->sessions.present[node];
     uint64_t now = sim_world_now(world);
-    if (present->good_since_us != 0 && now > present->good_since_us + PRESENCE_US_MAX) {
+    if (!world->nodes[node].leaving && present->good_since_us != 0 && now > present->good_since_us + PRESENCE_US_MAX) {
         sim_world_violation(world, "node %u was taken for lost, and nothing has been wrong with it for %" PRIu64 " ms",
                             node + 1, (now - present->good_since_us) / 1000);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "sim_conn.h"
 #include "sim_drain.h"
 
@@ -202,6 +203,7 @@ static void world_loop(struct sim_world *world)
         world_init(world, &world->options);
         break;
     case SIM_FATAL_NODE:
+        fault_set(FAULT_DIVERGE, false); /* Meant for the node that ended. */
         SIM_TRACE(world, "node %u ends itself: %s: %s", world->fatal_node->index + 1, err_name(world->fatal_err),
                   world->fatal_what);
         sim_world_count(world, SIM_STAT_DAMAGE_FATAL, 1);

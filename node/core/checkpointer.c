@@ -22,9 +22,11 @@ static int checkpointer_run(struct disk_task *task)
 
 static void checkpointer_fail(struct checkpointer *checkpointer, int err, const char *step)
 {
-    char what[200];
+    char what[320];
+    char said[200] = "";
+    machine_explain(checkpointer->machine, said, sizeof said);
     (void)snprintf(what, sizeof what, "checkpoint at index %llu: %s: %s", (unsigned long long)checkpointer->index, step,
-                   err_text(err));
+                   said[0] != '\0' ? said : err_text(err));
     checkpointer->fatal(checkpointer->arg, err, what);
 }
 

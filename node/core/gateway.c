@@ -17,6 +17,20 @@ uint64_t gateway_now_ms(const struct gateway_core *core)
     return core->clock->monotonic_ms(core->clock);
 }
 
+void gateway_machine_failed(struct gateway_core *core, int err, const char *what)
+{
+    char said[160] = "";
+    char text[240];
+    machine_explain(core->machine, said, sizeof said);
+    (void)snprintf(text, sizeof text, "%s: %s", what, said[0] != '\0' ? said : err_text(err));
+    bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_NOT_FOUND;
+    if (damage && core->options.repair != NULL) {
+        core->options.repair(core->options.arg, text);
+        return;
+    }
+    core->options.fatal(core->options.arg, err, text);
+}
+
 struct gateway_leader gateway_where(const struct gateway_core *core)
 {
     return (struct gateway_leader){

@@ -89,7 +89,7 @@ struct gateway_core_options {
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t (*memory_used)(void *arg);
     /* What an operator should know of the copy that this node fetches; NULL: it fetches none. May be NULL. */
-    const char *(*rebuilding)(void *arg);
+    const char *(*at_work)(void *arg);
     void (*relax)(void *arg);
     /* The state of this node differs from that of a majority: it must not go on with it. Said once, from within the turn. May
      * be NULL. */
@@ -236,6 +236,9 @@ struct slice gateway_refused_header(void);
 
 /* gateway.c */
 
+/* The machine could not read what it has: this node's data is damaged, and it is to be repaired, or its process to end. A node
+ * whose disk fails, or that is out of memory, must end. */
+void gateway_machine_failed(struct gateway_core *core, int err, const char *what);
 /* Who leads, as clients are told; node 0 when nobody is known to. Borrows the address. */
 struct gateway_leader gateway_where(const struct gateway_core *core);
 /* Frees a link in no callback's hands, with the commands that nobody waits for any more. */

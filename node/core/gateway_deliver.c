@@ -47,7 +47,7 @@ static int gateway_send_delivery(struct gateway_core *core, struct link *link, s
     }
     if (err != 0) {
         /* It is unsettled, so it must be there: this replica is damaged, and another can lead. */
-        core->options.fatal(core->options.arg, err, "the body of an unsettled message cannot be read");
+        gateway_machine_failed(core, err, "the body of an unsettled message cannot be read");
         return ERR_BUSY;
     }
     struct gateway_delivery out = {
@@ -95,7 +95,7 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
         }
         consumer->named = false;
         if (err < 0) {
-            core->options.fatal(core->options.arg, err, "the deliveries of a consumer cannot be read");
+            gateway_machine_failed(core, err, "the deliveries of a consumer cannot be read");
             return false;
         }
         for (unsigned i = 0; i < chunk.len; i++) {

@@ -56,6 +56,14 @@ int gateway_queues(struct gateway *gateway, const char *after, size_t max, void 
     return 0;
 }
 
+/* A look changes nothing, but what it finds may not stay so. */
+static void gateway_note_damage(struct gateway_core *core, int err, const char *what)
+{
+    if (err == ERR_CORRUPT || err == ERR_CHECKSUM) {
+        gateway_machine_failed(core, err, what);
+    }
+}
+
 int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue)
 {
     struct gateway_core *core = gateway_core_of(gateway);
@@ -69,6 +77,7 @@ int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queu
     if (err == 0) {
         *ret_queue = told;
     }
+    gateway_note_damage(core, err, "the oldest message of a queue cannot be read");
     return err;
 }
 
@@ -128,5 +137,6 @@ int gateway_browse(struct gateway *gateway, const char *name, uint64_t position,
     if (err == 0) {
         *ret_more = !wanted;
     }
+    gateway_note_damage(core, err, "a message that was to be shown cannot be read");
     return err;
 }

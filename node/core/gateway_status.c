@@ -36,10 +36,9 @@ static const char *gateway_detail(const struct gateway_core *core, const struct 
     if (own ? core->pressure.memory_low : node != NULL && node->memory_low) {
         return "its memory is nearly used up";
     }
-    const char *rebuilding =
-        own && core->options.rebuilding != NULL ? core->options.rebuilding(core->options.arg) : NULL;
-    if (rebuilding != NULL) {
-        return rebuilding;
+    const char *at_work = own && core->options.at_work != NULL ? core->options.at_work(core->options.arg) : NULL;
+    if (at_work != NULL) {
+        return at_work;
     }
     if (member->forgot) {
         return "has lost what it had acknowledged, and is told to fetch a copy of the state";

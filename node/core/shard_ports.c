@@ -29,10 +29,16 @@ static bool shard_send(void *arg, uint64_t node, struct frame_out *frame)
     return shard->options.send(shard->options.arg, node, frame);
 }
 
-static const char *shard_rebuilding_text(void *arg)
+/* What this node is at, besides serving; NULL: nothing. */
+static const char *shard_at_work_text(void *arg)
 {
     struct shard *shard = arg;
-    return rebuild_text(&shard->rebuild);
+    const char *text = rebuild_text(&shard->rebuild);
+    if (text != NULL || (text = scrub_text(&shard->scrub)) == NULL) {
+        return text;
+    }
+    (void)snprintf(shard->at_work, sizeof shard->at_work, "reads again what it has stored: %s", text);
+    return shard->at_work;
 }
 
 static uint64_t shard_memory_used(void *arg)
@@ -70,9 +76,13 @@ static int shard_apply(void *arg, uint64_t index, uint64_t term, struct slice pa
     struct effects effects;
     int err = machine_apply(shard->machine, index, payload, &effects);
     if (err != 0) {
-        char what[160];
+        char what[320];
+        char said[200] = "";
+        machine_explain(shard->machine, said, sizeof said);
         (void)snprintf(what, sizeof what, "the entry at index %llu cannot be applied: %s", (unsigned long long)index,
-                       err == ERR_VERSION ? "it needs a newer version of this program" : err_text(err));
+                       err == ERR_VERSION ? "it needs a newer version of this program"
+                       : said[0] != '\0'  ? said
+                                          : err_text(err));
         shard_fatal(shard, err, what);
         return err;
     }
@@ -291,7 +301,7 @@ void shard_init_gateway(struct shard *shard)
         .arg = shard,
         .send = shard_send,
         .memory_used = shard_memory_used,
-        .rebuilding = shard_rebuilding_text,
+        .at_work = shard_at_work_text,
         .relax = shard_relax,
         .diverged = shard_damaged_by,
         .repair = shard_damaged_by,

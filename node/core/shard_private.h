@@ -19,6 +19,7 @@ struct shard {
     struct rebuild rebuild;
     struct peers peers;
     struct scrub scrub;
+    char at_work[120];    /* What operators are told of the scrub. */
     bool damaged;         /* What is on disk is not to be relied on: nothing is done any more. */
     char damage[256];     /* What the host is to be told of that at the end of the turn; "": nothing. */
     bool removed;         /* The host is to be told. */
