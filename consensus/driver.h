@@ -183,8 +183,9 @@ struct driver_change {
 
 /* Proposes a change. 0: it is entry *ret_index, and made when that is committed; or it is so already (*ret_index 0).
  * ERR_NOT_LEADER, also while leadership is being handed over. ERR_BUSY: not now, *ret_why says what must be first: another
- * change is under way; an entry of the present term is to be committed; who is to be promoted must catch up; of those that would
- * vote a majority must be there, and keep up (whoever is demoted or removed need not). ERR_REFUSED, ERR_NOT_FOUND (no such
+ * change is under way; an entry of the present term is to be committed; who is to be promoted must catch up, and have said
+ * within the last election timeout that it still has what it had stored (this call asks it: call again some milliseconds
+ * later); of those that would vote a majority must be there, and keep up (whoever is demoted or removed need not). ERR_REFUSED, ERR_NOT_FOUND (no such
  * member), ERR_INVALID (number or address), ERR_LIMIT (MEMBERS_MAX): not like this, *ret_why says why. ERR_NO_SPACE, ERR_NOMEM.
  * *ret_why is static text, empty when it returns 0. */
 int driver_change(struct driver *driver, const struct driver_change *change, uint64_t *ret_index,

@@ -131,7 +131,7 @@ static void remove_server(struct raft_configuration *next, uint64_t id)
 }
 
 /* Makes the change in a copy of the membership. */
-static int make_next(const struct driver *driver, struct raft_configuration *next, const struct driver_change *change,
+static int make_next(struct driver *driver, struct raft_configuration *next, const struct driver_change *change,
                      const char **ret_why)
 {
     if (change->kind == DRIVER_ADD) {
@@ -148,6 +148,10 @@ static int make_next(const struct driver *driver, struct raft_configuration *nex
     case DRIVER_PROMOTE:
         if (server->role != RAFT_VOTER && !keeps_up(driver, change->node)) {
             return refuse(ERR_BUSY, "it has not caught up with the leader yet, or is not there", ret_why);
+        }
+        /* It may have begun anew, and what it is known to match is from before that. */
+        if (server->role != RAFT_VOTER && !driver_forgot_nothing(driver, change->node)) {
+            return refuse(ERR_BUSY, "it is being asked whether it still has what it had stored", ret_why);
         }
         server->role = RAFT_VOTER;
         return 0;

@@ -10,7 +10,8 @@
  * log ends (Raft §5.3; the engine's recvAppendEntries()). Whoever answers in our term has followed nobody else since, and takes
  * back nothing for us: what its log holds at that moment, which is after the question was asked, has not become less.
  *
- * Without a vote a node may have begun anew, and owes nothing: then it gets what it lacks (driver_feed.c). */
+ * Without a vote a node may have begun anew, and owes nothing: then it gets what it lacks (driver_feed.c). What it had
+ * acknowledged before counts as soon as it votes, so before that it is asked in any case. */
 
 #include <raft.h>
 
@@ -19,12 +20,16 @@
 /* Beyond all logs, and within what a message may hold (message.c). */
 #define QUESTION_BASE (UINT64_MAX / 4)
 #define QUESTION_PAUSE_MS 1000u
+/* For so many election timeouts an answer counts, unless the connection ends: longer than between two tries to make a voter of the
+ * node. */
+#define PROOF_ELECTIONS 20u
 
 static void conclude(struct driver *driver, struct driver_peer *peer, uint64_t last)
 {
     const struct driver_host *host = &driver->options.host;
     peer->question = 0;
     peer->forgot = false;
+    peer->proven_ms = last >= peer->acknowledged ? driver->options.clock->monotonic_ms(driver->options.clock) : 0;
     if (last >= peer->acknowledged) {
         return;
     }
@@ -62,6 +67,17 @@ bool driver_forgot_result(struct driver *driver, uint64_t from, const struct raf
     return answer;
 }
 
+static void ask(struct driver *driver, struct driver_peer *peer, uint64_t match, uint64_t now)
+{
+    peer->doubted = false;
+    peer->question = QUESTION_BASE + ++driver->questions;
+    peer->acknowledged = match;
+    peer->questioned_ms = now;
+    struct raft_append_entries append = {
+        .term = peer->term, .prev_log_index = peer->question, .prev_log_term = peer->term, .leader_commit = 0};
+    driver_send_entries(driver, peer->id, &append, NULL, 0);
+}
+
 void driver_forgot_step(struct driver *driver)
 {
     const struct raft *raft = &driver->raft;
@@ -74,12 +90,25 @@ void driver_forgot_step(struct driver *driver)
             raft_match_index(raft, peer->id, &match) != 0) {
             continue;
         }
-        peer->doubted = false;
-        peer->question = QUESTION_BASE + ++driver->questions;
-        peer->acknowledged = match;
-        peer->questioned_ms = now;
-        struct raft_append_entries append = {
-            .term = peer->term, .prev_log_index = peer->question, .prev_log_term = peer->term, .leader_commit = 0};
-        driver_send_entries(driver, peer->id, &append, NULL, 0);
+        ask(driver, peer, match, now);
     }
+}
+
+bool driver_forgot_nothing(struct driver *driver, uint64_t id)
+{
+    const struct raft *raft = &driver->raft;
+    uint64_t now = driver->options.clock->monotonic_ms(driver->options.clock);
+    struct driver_peer *peer = driver_peer_of(driver, id);
+    raft_index match;
+    if (peer == NULL || raft_match_index(raft, id, &match) != 0) {
+        return false;
+    }
+    if (peer->proven_ms != 0 &&
+        now < peer->proven_ms + (uint64_t)PROOF_ELECTIONS * driver->options.election_timeout_ms) {
+        return true;
+    }
+    if (peer->question == 0 || now >= peer->questioned_ms + driver->options.heartbeat_ms) {
+        ask(driver, peer, match, now);
+    }
+    return false;
 }

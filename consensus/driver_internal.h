@@ -55,6 +55,7 @@ struct driver_peer {
     uint64_t question; /* The last one that it was asked about it, what it had acknowledged by then, and when. */
     uint64_t acknowledged;
     uint64_t questioned_ms;
+    uint64_t proven_ms; /* When it last said that it still has that; 0: not since its connection has ended. */
 };
 
 /* Entries that a node gets past the engine: one that was removed, or one without a vote that has begun anew. */
@@ -278,6 +279,8 @@ void driver_feed_result(struct driver *driver, uint64_t from, const struct raft_
 bool driver_forgot_result(struct driver *driver, uint64_t from, const struct raft_append_entries_result *result);
 /* Asks those in doubt. */
 void driver_forgot_step(struct driver *driver);
+/* Whether a node has said of late that it has all that it is known to have acknowledged; if not, it is asked. */
+bool driver_forgot_nothing(struct driver *driver, uint64_t id);
 
 /* driver_discard.c: as driver_rejoin(), with `discard`. */
 int driver_discard(const struct driver_options *options, const struct driver_position *position, char *detail,

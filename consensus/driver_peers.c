@@ -89,6 +89,7 @@ void driver_peer_forget(struct driver *driver, uint64_t id)
     if (i < MEMBERS_MAX) {
         driver->peers[i].told = 0;
         driver->peers[i].probed = 0;
+        driver->peers[i].proven_ms = 0;
     }
 }
 

@@ -180,6 +180,9 @@ static void strike_back(struct sim_event *event)
         SIM_TRACE(world, "node %u: all of its data are as they were", node->index + 1);
         sim_world_count(world, SIM_STAT_OLD_ALL, 1);
         sim_disk_roll_back(node->disk, memory->disk);
+        if (node->life > memory->life + 1 && !world->options.forgetful) { /* It was started in between. */
+            sim_node_stale(node);
+        }
     }
     if (event->a != SIM_DAMAGE_OLD_FILE) {
         SIM_TRACE(world, "node %u: its store is as it was", node->index + 1);

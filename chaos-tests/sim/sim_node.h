@@ -24,6 +24,7 @@ struct sim_world;
 struct sim_node_memory {
     struct sim_disk *disk; /* NULL: nothing is remembered. */
     struct store_memory_disk *rows;
+    uint64_t life; /* Of the node. */
 };
 
 struct sim_node {
@@ -126,6 +127,8 @@ void sim_node_process_ends(struct sim_node *node, uint64_t down_us);
 void sim_node_lost(struct sim_node *node);
 /* It does not know what it has forgotten, and is told so: it has a copy made before it says anything. */
 void sim_node_forgot(struct sim_node *node, const char *what);
+/* All of its data are older than its last start, which its peers know: they tell it so before it says anything. */
+void sim_node_stale(struct sim_node *node);
 /* It ended its process in the middle of something, and is started again. */
 void sim_node_ended_itself(struct sim_node *node, int err, const char *what);
 /* Keeps what is durable now, or drops that. */

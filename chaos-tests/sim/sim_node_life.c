@@ -221,11 +221,20 @@ void sim_node_ended_itself(struct sim_node *node, int err, const char *what)
     }
 }
 
+/* A disk without space for the mark: then it is not told, and follows. */
+void sim_node_stale(struct sim_node *node)
+{
+    int err = repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, "its data are an older copy", true);
+    SIM_TRACE(node->world, "node %u is told that its data are old%s", node->index + 1, err == 0 ? "" : ", in vain");
+    node->whole = false;
+}
+
 void sim_node_remember(struct sim_node *node)
 {
     sim_node_forget_memory(node);
     node->memory.disk = sim_disk_remember(node->disk);
     node->memory.rows = store_memory_disk_new();
+    node->memory.life = node->life;
     CHECK(node->memory.disk != NULL && node->memory.rows != NULL);
     int err = store_memory_disk_copy(node->memory.rows, node->rows);
     CHECK(err == 0);

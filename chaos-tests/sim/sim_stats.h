@@ -98,7 +98,7 @@
     X(CLOCK_JUMPS, "jumps of a wall clock", 1) \
     X(CLOCK_YEARS, "of these by a year", 1) \
     X(CLOCK_DRIFTS, "clocks up to a twentieth too fast or too slow", 1) \
-    X(HANDED_OVER_CLOCK, "leaders that wanted to hand over because of their wall clock", 0) \
+    X(HANDED_OVER_CLOCK, "leaders that wanted to hand over because of their wall clock", 1) \
     X(DAMAGED_WORLDS, "runs in which the data of some nodes were damaged", 1) \
     X(FLIPS_LOG, "bits changed in segments of a log", 1) \
     X(FLIPS_SURE, "of these under circumstances in which they must be noticed", 1) \
@@ -120,12 +120,12 @@
     X(DAMAGE_FOUND_RUNNING, "nodes that found their data damaged while they ran", 1) \
     X(DAMAGE_FATAL, "nodes that ended themselves because of what they read", 1) \
     X(FORGETFUL, "nodes that had forgotten what they promised, and could not know", 1) \
-    X(NODES_GONE, "nodes gone for good because of their disks", 0) \
+    X(NODES_GONE, "nodes gone for good: removed, wiped, or with a broken disk", 1) \
     X(PATIENTS, "starts as a patient", 1) \
     X(PATIENTS_CRASHED, "crashes of patients", 1) \
     X(PATIENTS_FETCHED, "copies fetched by patients", 1) \
     X(COPIES_REFUSED, "copies found to be damaged before they counted", 1) \
-    X(COPIES_UNUSABLE, "copies that turned out to be damaged", 0) \
+    X(COPIES_UNUSABLE, "copies that turned out to be damaged when they were to count", 0) \
     X(DISCARDED, "logs begun anew after a copy", 1) \
     X(HEALED, "nodes that voted again after a repair", 1) \
     X(MEMBERSHIP_WORLDS, "runs in which the membership changed", 1) \
@@ -140,9 +140,9 @@
     X(MEMBERS_REFUSED, "changes of the membership refused, or without an answer", 1) \
     X(DIGESTS, "digests of the whole state compared", 1) \
     X(RUNNING_DIGESTS, "running digests compared", 1) \
-    X(GUARD_1, "guard 1 acted", 0) \
+    X(GUARD_1, "guard 1 acted", 1) \
     X(GUARD_2, "guard 2 acted", 1) \
-    X(GUARD_3, "guard 3 acted", 0) \
+    X(GUARD_3, "guard 3 acted", 1) \
     X(GUARD_4, "guard 4 acted", 1) \
     X(GUARD_5, "guard 5 acted", 1) \
     X(GUARD_6, "guard 6 acted", 0) \

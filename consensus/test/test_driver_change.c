@@ -36,6 +36,16 @@ static void expect_refused(struct fixture *f, enum driver_change_kind kind, uint
     cr_assert_eq(last_of(f), last);
 }
 
+/* Before it votes it is asked whether it still has what it had stored, and says that its log ends at `last`. */
+static void answer_question(struct fixture *f, uint64_t node, uint64_t last)
+{
+    expect_refused(f, DRIVER_PROMOTE, node, NULL, ERR_BUSY);
+    const struct raft_message *asked = fixture_last(f, node, RAFT_APPEND_ENTRIES);
+    cr_assert_not_null(asked);
+    cr_assert_gt(asked->append_entries.prev_log_index, UINT32_MAX);
+    cr_assert_eq(fixture_result(f, node, term_of(f), asked->append_entries.prev_log_index, last), 0);
+}
+
 /* It is the last entry, and is committed when those have stored it. */
 static void expect_made(struct fixture *f, enum driver_change_kind kind, uint64_t node, const char *address,
                         const uint64_t *storers)
@@ -82,6 +92,7 @@ Test(driver_change, a_member_is_added_without_a_vote_promoted_demoted_and_remove
     expect_nothing_to_do(&f, DRIVER_DEMOTE, 4, NULL);
 
     cr_assert_eq(fixture_result(&f, 4, term_of(&f), 0, last_of(&f)), 0);
+    answer_question(&f, 4, last_of(&f));
     expect_made(&f, DRIVER_PROMOTE, 4, NULL, (uint64_t[]){2, 3, 0});
     cr_assert(votes(&f, 4));
     expect_nothing_to_do(&f, DRIVER_PROMOTE, 4, NULL);
@@ -180,6 +191,10 @@ Test(driver_change, who_is_promoted_has_caught_up_and_is_there)
     fixture_acknowledge(&f);
     expect_refused(&f, DRIVER_PROMOTE, 4, NULL, ERR_BUSY);
     cr_assert_eq(fixture_result(&f, 4, term_of(&f), 0, last_of(&f) - 2), 0);
+    answer_question(&f, 4, last_of(&f) - 3);
+    answer_question(&f, 4, last_of(&f) - 2);
+    driver_peer_lost(f.driver, 4);
+    answer_question(&f, 4, last_of(&f) - 2);
     expect_made(&f, DRIVER_PROMOTE, 4, NULL, (uint64_t[]){2, 3, 0});
     fixture_done(&f);
 }
@@ -215,6 +230,7 @@ Test(driver_change, a_majority_of_those_that_vote_afterwards_is_there)
     expect_refused(&f, DRIVER_REMOVE, 3, NULL, ERR_BUSY);
     expect_made(&f, DRIVER_REMOVE, 5, NULL, (uint64_t[]){2, 3, 0});
     cr_assert_eq(fixture_result(&f, 6, term_of(&f), 0, last_of(&f)), 0);
+    answer_question(&f, 6, last_of(&f));
     expect_made(&f, DRIVER_PROMOTE, 6, NULL, (uint64_t[]){2, 3, 6, 0});
     fixture_done(&f);
 }

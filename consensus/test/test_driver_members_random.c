@@ -165,6 +165,11 @@ static void wipe(struct world *w, uint64_t id)
     if (runs(w, id)) {
         cluster_close(&w->c, id);
     }
+    for (uint64_t other = 1; other <= NODES; other++) {
+        if (runs(w, other)) {
+            driver_peer_lost(w->c.nodes[other].driver, id);
+        }
+    }
     for (unsigned i = w->c.late_len; i > 0; i--) {
         if (w->c.late[i - 1].from == id) {
             blob_unref(w->c.late[i - 1].bytes);
@@ -227,6 +232,10 @@ static int change(struct world *w, uint64_t leader, enum driver_change_kind kind
     uint64_t index = 0;
     const char *why;
     int err = driver_change(w->c.nodes[leader].driver, &change, &index, &why);
+    if (err == ERR_BUSY && kind == DRIVER_PROMOTE) { /* It is asked something first. */
+        cluster_run(&w->c, CLUSTER_STEP_MS);
+        err = driver_change(w->c.nodes[leader].driver, &change, &index, &why);
+    }
     w->changes += err == 0 && index != 0;
     return err;
 }

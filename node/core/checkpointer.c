@@ -69,9 +69,12 @@ static void checkpointer_finished(struct disk_task *task, int err)
 /* Notes whether anything has been applied since the last look. */
 static void checkpointer_watch(struct checkpointer *checkpointer, uint64_t now_ms, uint64_t bytes)
 {
-    if (bytes != checkpointer->bytes_seen) {
+    bool needs_room = checkpointer->needs_room != NULL && checkpointer->needs_room(checkpointer->arg);
+    if (bytes != checkpointer->bytes_seen || needs_room != checkpointer->needed_room) {
+        uint64_t least = needs_room ? 0 : checkpointer->checkpoint_len / IDLE_PART;
         checkpointer->bytes_seen = bytes;
-        checkpointer->idle_ms = bytes > checkpointer->checkpoint_len / IDLE_PART ? now_ms + IDLE_MS : UINT64_MAX;
+        checkpointer->needed_room = needs_room;
+        checkpointer->idle_ms = bytes > least ? now_ms + IDLE_MS : UINT64_MAX;
     }
 }
 

@@ -23,6 +23,8 @@ struct checkpointer {
     void (*relax)(void *arg); /* The node is idle, and what it had gathered is stored. May be NULL. */
     /* A checkpoint waits for an entry of the machine's, and an empty one would do. May be NULL. */
     void (*nudge)(void *arg);
+    /* The disk is short of room: what an idle node stores may free some, however little it is. May be NULL. */
+    bool (*needs_room)(void *arg);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t checkpoint_len; /* Bytes of log after which a checkpoint is made. */
     /* While one is being made. */
@@ -34,6 +36,7 @@ struct checkpointer {
      * there is too little. */
     uint64_t bytes_seen;
     uint64_t idle_ms;
+    bool needed_room; /* As last seen. */
     bool idle;       /* The one being made is for that reason. */
     uint64_t wanted; /* One that holds this entry is asked for; 0: none is. */
 };

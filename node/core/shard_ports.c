@@ -55,6 +55,12 @@ static void shard_wake(void *arg)
     }
 }
 
+static bool shard_needs_room(void *arg)
+{
+    const struct shard *shard = arg;
+    return shard->gateway.pressure.disk_low;
+}
+
 static void shard_nudge(void *arg)
 {
     struct shard *shard = arg;
@@ -221,6 +227,7 @@ void shard_connect(struct shard *shard)
         .wake = shard_wake,
         .relax = shard_relax,
         .nudge = shard_nudge,
+        .needs_room = shard_needs_room,
         .fatal = shard_fatal,
         .idle_ms = UINT64_MAX,
         .checkpoint_len = options->checkpoint_len != 0 ? options->checkpoint_len : CHECKPOINT_LEN_DEFAULT,

@@ -11,6 +11,7 @@ struct asked {
     struct one_node node;
     struct checkpointer checkpointer;
     unsigned nudges;
+    bool needs_room;
 };
 
 static struct asked asked;
@@ -19,6 +20,11 @@ static void take_nudge(void *arg)
 {
     struct asked *self = arg;
     self->nudges++;
+}
+
+static bool take_needs_room(void *arg)
+{
+    return ((struct asked *)arg)->needs_room;
 }
 
 static void take_fatal(void *arg, int err, const char *what)
@@ -38,6 +44,7 @@ static void setup(void)
         .clock = asked.node.options.clock,
         .arg = &asked,
         .nudge = take_nudge,
+        .needs_room = take_needs_room,
         .fatal = take_fatal,
         .checkpoint_len = 64 * MIB,
         .idle_ms = UINT64_MAX,
@@ -126,6 +133,22 @@ Test(checkpointer, tries_again_when_there_was_no_space)
     cr_assert(deadline_ms > asked.node.clock.now_ms && deadline_ms != UINT64_MAX);
     turn();
     cr_assert_eq(status_now().checkpoint_index, 0u);
+    asked.node.clock.now_ms = deadline_ms;
+    turn();
+    cr_assert_gt(status_now().checkpoint_index, 0u);
+}
+
+/* What goes with it, settled messages and log, may be the room that is missing. */
+Test(checkpointer, stores_little_when_room_is_short)
+{
+    turn();
+    asked.node.clock.now_ms += 60000;
+    turn();
+    cr_assert_eq(status_now().checkpoint_index, 0u, "too little has gathered");
+    asked.needs_room = true;
+    turn();
+    uint64_t deadline_ms = checkpointer_deadline_ms(&asked.checkpointer);
+    cr_assert(deadline_ms > asked.node.clock.now_ms && deadline_ms != UINT64_MAX);
     asked.node.clock.now_ms = deadline_ms;
     turn();
     cr_assert_gt(status_now().checkpoint_index, 0u);

@@ -387,6 +387,9 @@ Test(members, a_promotion_is_done_when_the_new_voter_has_it)
     struct three_node *b = three.b;
     change(three.leader, GATEWAY_DEMOTE, b->id);
     three_wait(&three, 200);
+    ask(three.leader, &asked, GATEWAY_PROMOTE, b->id);
+    three_settle(&three);
+    expect(&asked, ERR_BUSY, "asked whether it still has");
     three_hold(three.leader, b, true);
     ask(three.leader, &asked, GATEWAY_PROMOTE, b->id);
     three_settle(&three);
