@@ -37,8 +37,8 @@ struct checkpointer {
     uint64_t bytes_seen;
     uint64_t idle_ms;
     bool needed_room; /* As last seen. */
-    bool idle;       /* The one being made is for that reason. */
-    uint64_t wanted; /* One that holds this entry is asked for; 0: none is. */
+    bool idle;        /* The one being made is for that reason. */
+    uint64_t wanted;  /* One that holds this entry is asked for; 0: none is. */
 };
 
 /* Zero-initialised but for `idle_ms`, UINT64_MAX, and what is borrowed.
