@@ -53,6 +53,19 @@ void digests_init(struct digests *digests, uint64_t node, uint64_t applied_index
     }
 }
 
+/* Its latest point, if it is one of our last ones. */
+static void compare_latest(const struct digests *digests, struct digests_node *node)
+{
+    const struct digest_point *ours = &digests->recent[node->latest.index % DIGESTS_RECENT];
+    if (node->latest.index == 0 || ours->index != node->latest.index) {
+        return;
+    }
+    if (ours->running == node->latest.running && node->latest.index > node->proven_at) {
+        node->proven_at = node->latest.index;
+    }
+    node->latest.index = 0;
+}
+
 void digests_applied(struct digests *digests, uint64_t index, uint64_t running, uint64_t now_ms)
 {
     CHECK(index > digests->applied_index);
@@ -63,6 +76,9 @@ void digests_applied(struct digests *digests, uint64_t index, uint64_t running, 
     recent_add(digests);
     if (crosses) {
         own_add(digests);
+    }
+    for (unsigned i = 0; i < digests->others_len; i++) {
+        compare_latest(digests, &digests->others[i]);
     }
 }
 
@@ -103,15 +119,22 @@ static struct digests_node *other_find(struct digests *digests, uint64_t id)
     return NULL;
 }
 
-void digests_heard(struct digests *digests, uint64_t id, uint64_t index, uint64_t running)
+/* Its record, made when it is new. NULL: there is no place, or it is ourselves. */
+static struct digests_node *other_get(struct digests *digests, uint64_t id)
 {
     struct digests_node *node = other_find(digests, id);
-    if (index == 0 || id == digests->node || (node == NULL && digests->others_len == MEMBERS_MAX)) {
-        return;
-    }
-    if (node == NULL) {
+    if (node == NULL && id != digests->node && digests->others_len < MEMBERS_MAX) {
         node = &digests->others[digests->others_len++];
         *node = (struct digests_node){.id = id};
+    }
+    return node;
+}
+
+void digests_heard(struct digests *digests, uint64_t id, uint64_t index, uint64_t running)
+{
+    struct digests_node *node = index == 0 ? NULL : other_get(digests, id);
+    if (node == NULL) {
+        return;
     }
     struct digest_point *known = points_find(&node->points, index);
     if (known != NULL && known->running == running) {
@@ -124,6 +147,33 @@ void digests_heard(struct digests *digests, uint64_t id, uint64_t index, uint64_
     }
     node->judged &= ~(UINT64_C(1) << node->points.next);
     points_add(&node->points, (struct digest_point){.index = index, .running = running});
+}
+
+void digests_heard_latest(struct digests *digests, uint64_t id, uint64_t index, uint64_t running)
+{
+    struct digests_node *node = index == 0 ? NULL : other_get(digests, id);
+    if (node != NULL) {
+        node->latest = (struct digest_point){.index = index, .running = running};
+        compare_latest(digests, node);
+    }
+}
+
+bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
+                    uint64_t index)
+{
+    unsigned voters = 0;
+    unsigned votes = 0;
+    for (unsigned i = 0; i < members_len; i++) {
+        uint64_t proven_at = members[i].id == digests->node ? UINT64_MAX : 0;
+        for (unsigned at = 0; at < digests->others_len && proven_at == 0; at++) {
+            const struct digests_node *node = &digests->others[at];
+            bool same = node->id == members[i].id && node->differs_at == 0;
+            proven_at = !same ? 0 : node->proven_at > node->equal_at ? node->proven_at : node->equal_at;
+        }
+        voters += members[i].voter;
+        votes += members[i].voter && proven_at >= index;
+    }
+    return !digests_unsure(digests) && votes > voters / 2;
 }
 
 /* NULL: not known, or not known any more. */

@@ -57,7 +57,10 @@ struct digests_node {
     uint64_t equal_at;   /* Where it last agreed with a majority that we belong to; 0: not yet. */
     uint64_t differs_at; /* And where it first differed since; 0: it does not. */
     struct digest_points points;
-    uint64_t judged; /* Bits of `points`: nothing more can come of it. */
+    struct digest_point
+        latest; /* What it applied last, as it said: to be compared with ours when we get there; index 0: done. */
+    uint64_t proven_at; /* Up to where its digest is known to be ours. */
+    uint64_t judged;    /* Bits of `points`: nothing more can come of it. */
 };
 
 struct digests_member {
@@ -94,6 +97,15 @@ void digests_note(struct digests *digests, uint64_t index, uint64_t running);
 
 /* Another member's digest. Harmless when it was told before. */
 void digests_heard(struct digests *digests, uint64_t node, uint64_t index, uint64_t running);
+
+/* What another member applied last. It is compared with ours there, and with nobody else's: so soon, and seldom at an entry at
+ * which others say something too. */
+void digests_heard_latest(struct digests *digests, uint64_t node, uint64_t index, uint64_t running);
+
+/* Whether a majority of the voters among these, ourselves included if we vote, are known to have had what we had at that entry or
+ * at a later one: digests that differ once differ for ever. Known since digests_init(), not before. */
+bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
+                    uint64_t index);
 
 /* When the log stands still, notes where. */
 void digests_note_idle(struct digests *digests, uint64_t now_ms);

@@ -297,6 +297,8 @@ void gateway_digests_turn(struct gateway_core *core);
 int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfast__Digests *digests) NODISCARD;
 /* Whether the state of this node may be wrong: no clients are taken, and as leader no commands. */
 bool gateway_digests_unsure(const struct gateway_core *core);
+/* Whether a majority of the voters is known to have the state that this node had at the entry, or at a later one. */
+bool gateway_digests_proven(struct gateway_core *core, uint64_t index);
 /* What operators should know, in one line; "" for nothing. Valid until the next turn. */
 const char *gateway_digests_alarm(const struct gateway_core *core);
 

@@ -70,7 +70,9 @@ static void digests_tell(struct gateway_core *core)
     digests.state_index = state.index;
     digests.state = state.digest;
     digests.state_format = MACHINE_MEMORY_DIGEST_FORMAT;
-    for (unsigned i = 0; i < core->status.members_len && running.len + state.len > 0; i++) {
+    digests.latest_index = core->digests.applied_index;
+    digests.latest = core->digests.applied_running;
+    for (unsigned i = 0; i < core->status.members_len && digests.latest_index > 0; i++) {
         Holdfast__PeerGateway message = HOLDFAST__PEER_GATEWAY__INIT;
         message.kind_case = HOLDFAST__PEER_GATEWAY__KIND_DIGESTS;
         message.digests = &digests;
@@ -100,13 +102,27 @@ static void digests_follow(struct gateway_core *core, const struct digests *now,
     }
 }
 
+/* As of core->status. */
+static void digests_members(const struct gateway_core *core, struct digests_member members[MEMBERS_MAX])
+{
+    for (unsigned i = 0; i < core->status.members_len; i++) {
+        members[i] = (struct digests_member){.id = core->status.members[i].id, .voter = core->status.members[i].voter};
+    }
+}
+
+bool gateway_digests_proven(struct gateway_core *core, uint64_t index)
+{
+    struct digests_member members[MEMBERS_MAX];
+    driver_status(core->driver, &core->status);
+    digests_members(core, members);
+    return !gateway_digests_unsure(core) && digests_proven(&core->digests, members, core->status.members_len, index);
+}
+
 static void digests_compare(struct gateway_core *core, struct digests *digests, uint64_t now_ms)
 {
     struct digests before = *digests;
     struct digests_member members[MEMBERS_MAX];
-    for (unsigned i = 0; i < core->status.members_len; i++) {
-        members[i] = (struct digests_member){.id = core->status.members[i].id, .voter = core->status.members[i].voter};
-    }
+    digests_members(core, members);
     digests_judge(digests, members, core->status.members_len, now_ms);
     digests_follow(core, digests, &before);
 }
@@ -134,6 +150,7 @@ int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfas
     for (size_t i = 0; i < digests->n_index; i++) {
         digests_heard(&core->digests, from, digests->index[i], digests->running[i]);
     }
+    digests_heard_latest(&core->digests, from, digests->latest_index, digests->latest);
     for (size_t i = 0; i < digests->n_state && digests->state_format == MACHINE_MEMORY_DIGEST_FORMAT; i++) {
         digests_heard(&core->states, from, digests->state_index[i], digests->state[i]);
     }

@@ -267,14 +267,20 @@ static struct asked_change *changes_ended(struct gateway_core *core)
     return NULL;
 }
 
+static void change_tick(void *arg)
+{
+    gateway_core_tick(arg);
+}
+
 void gateway_members_init(struct gateway_core *core)
 {
     list_init(&core->changes);
     list_init(&core->changes_refused);
     core->change_id = core->run >> 16; /* Not what an earlier process of this node has asked. */
-    members_init(&core->members,
-                 &(struct members_options){
-                     .journal = core->journal, .node = core->node, .arg = core, .answer = change_answered});
+    members_init(
+        &core->members,
+        &(struct members_options){
+            .journal = core->journal, .node = core->node, .arg = core, .answer = change_answered, .tick = change_tick});
 }
 
 void gateway_members_done(struct gateway_core *core)

@@ -113,13 +113,15 @@ static void request_end(struct members *members, struct members_request *request
 
 /* ---- Proposing ---- */
 
-/* What is so already may be so in an entry that is not committed: that is what has to be waited for, then. */
+/* What is so already may be so in an entry that is not committed; and whoever says so may lead no more, and not know of the
+ * change that has undone it. So an entry of this leadership must be committed after it. */
 static uint64_t members_index(struct members *members, uint64_t index)
 {
     struct driver_status status;
     driver_status(members->options.driver, &status);
     if (index == 0) {
-        index = status.change_index != 0 ? status.change_index : status.members_index;
+        index = status.log_last + 1;
+        members->options.tick(members->options.arg);
     }
     if (status.change_index > members->last_index) {
         members->last_index = status.change_index;
@@ -134,6 +136,10 @@ static int members_propose(struct members *members, struct members_request *requ
     uint64_t index;
     *ret_why = "";
     int err = driver_change(members->options.driver, &request->change, &index, ret_why);
+    if (err == ERR_NOT_FOUND && request->change.kind == DRIVER_REMOVE) {
+        err = 0; /* It is so already. */
+        index = 0;
+    }
     if (err != 0) {
         return err;
     }
@@ -202,10 +208,6 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
     }
     const char *why;
     int err = members_propose(members, request, &why);
-    if (err == ERR_NOT_FOUND && kind == DRIVER_REMOVE) {
-        request_end(members, request, 0, ""); /* It is so already, and that is committed: else it were BUSY. */
-        return true;
-    }
     if (err != 0) {
         bool lost = err == ERR_NOT_LEADER;
         const char *detail = why[0] != '\0' ? why : err_text(err);

@@ -41,6 +41,8 @@ struct members_options {
     /* What `from` asked for under `id` is done (0), or not: then `detail` says why. Made from members_step() alone; it may call
      * members_ask(). */
     void (*answer)(void *arg, uint64_t from, uint64_t id, int err, const char *detail);
+    /* An entry is wanted, be there commands or not: when it is committed this node led until then. */
+    void (*tick)(void *arg);
 };
 
 struct members_request {

@@ -105,6 +105,12 @@ static bool source_unsure(void *arg)
     return rebuild->admission.unsure != NULL && rebuild->admission.unsure(rebuild->admission.arg);
 }
 
+static bool source_proven(void *arg, uint64_t index)
+{
+    const struct rebuild *rebuild = arg;
+    return rebuild->admission.proven == NULL || rebuild->admission.proven(rebuild->admission.arg, index);
+}
+
 static void source_suspected(void *arg, const char *what)
 {
     struct rebuild *rebuild = arg;
@@ -130,6 +136,7 @@ static int source_open(struct rebuild *rebuild)
         .send = source_send,
         .admits = source_admits,
         .unsure = source_unsure,
+        .proven = source_proven,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

@@ -22,6 +22,7 @@ struct rebuild_admission {
     /* A copy that was given was found damaged: the state should be looked at (scrub.h). May be NULL. */
     void (*suspected)(void *arg, const char *what);
     bool (*unsure)(void *arg);
+    bool (*proven)(void *arg, uint64_t index);
     struct gateway *gateway; /* Whose reads make sure that this node leads. */
     struct checkpointer *checkpointer;
 };

@@ -60,6 +60,11 @@ void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, co
 
 void source_tell_opened(struct rebuild_source *source)
 {
+    const struct rebuild_source_options *options = &source->options;
+    if (options->proven != NULL && !options->proven(options->arg, source->holds)) {
+        source_refuse_why(source, source->node, ERR_BUSY, "the state is being compared with the other nodes' first", 0);
+        return;
+    }
     uint32_t len = source->files.len;
     Holdfast__RebuildOpened opened = HOLDFAST__REBUILD_OPENED__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;

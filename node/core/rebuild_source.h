@@ -64,6 +64,9 @@ struct rebuild_source_options {
     /* Whether this node's state may be wrong (digests.h): then it gives copies to patients alone, whom an operator or a majority
      * has made ones. NULL: never. */
     bool (*unsure)(void *arg);
+    /* Whether a majority is known to have the state that this node had at the entry, or at a later one. Until then nobody gets a
+     * copy of it: one that has diverged, and does not know it yet, would make others like it. NULL: it always is. */
+    bool (*proven)(void *arg, uint64_t index);
     /* Makes sure that everything that was committed, by anybody, before this call is applied here (as gateway->read() does):
      * rebuild_source_confirmed() follows, once, never from within. NULL: nothing is to be made sure of. */
     void (*confirm)(void *arg);

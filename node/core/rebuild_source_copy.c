@@ -70,6 +70,8 @@ static void make_done(struct disk_task *task, int err)
     struct rebuild_source *source = container_of(task, struct rebuild_source, task);
     source->busy = false;
     if (err == 0) {
+        uint64_t term;
+        source->options.log.stored(source->options.log.arg, &source->holds, &term); /* Or less. */
         source->phase = SOURCE_READY;
         source->asked_ms = source_now_ms(source);
         source->look_ms = source->asked_ms;
@@ -254,6 +256,8 @@ static bool copy_adopt(struct rebuild_source *source, const char *name, const ch
         return false;
     }
     memcpy(source->path, path, sizeof source->path);
+    uint64_t stored_term;
+    source->options.log.stored(source->options.log.arg, &source->holds, &stored_term);
     source->phase = SOURCE_READY;
     source->bytes = source->files.bytes;
     source->asked_ms = source_now_ms(source);

@@ -46,6 +46,7 @@ struct rebuild_source {
     enum source_phase phase;
     uint64_t copy;
     uint64_t index;
+    uint64_t holds; /* An entry that is not before the last one in the copy. */
     uint64_t term;
     uint64_t node;                  /* For which the copy is; 0: of an earlier process, and nobody has asked yet. */
     uint64_t question;              /* Of this node, if it is a patient for which the copy is good; else 0. */

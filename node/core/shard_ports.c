@@ -162,6 +162,12 @@ static bool shard_unsure(void *arg)
     return gateway_digests_unsure(&shard->gateway);
 }
 
+static bool shard_proven(void *arg, uint64_t index)
+{
+    struct shard *shard = arg;
+    return gateway_digests_proven(&shard->gateway, index);
+}
+
 /* A checkpoint, a rebuild and the scrub share the disk's other thread. */
 static bool shard_disk_is_busy(void *arg)
 {
@@ -248,6 +254,7 @@ int shard_open_rebuild(struct shard *shard)
         .arg = shard,
         .admits = shard_admits,
         .unsure = shard_unsure,
+        .proven = shard_proven,
         .suspected = shard_suspected,
         .gateway = &shard->gateway.base,
         .checkpointer = &shard->checkpointer,

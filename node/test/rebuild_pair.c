@@ -208,6 +208,12 @@ static bool source_unsure(void *arg)
     return ((struct pair *)arg)->members.unsure;
 }
 
+static bool source_proven(void *arg, uint64_t index)
+{
+    const struct pair *pair = arg;
+    return pair->members.unproven == 0 || index < pair->members.unproven;
+}
+
 static void source_confirm(void *arg)
 {
     struct pair *pair = arg;
@@ -241,6 +247,7 @@ static void source_open(struct pair *pair)
         .send = source_send,
         .admits = source_admits,
         .unsure = source_unsure,
+        .proven = source_proven,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

@@ -101,6 +101,43 @@ Test(digests, keeps_the_last_ones)
     cr_assert_eq(points[DIGESTS_KEPT - 1].index, DIGESTS_EVERY * 100);
 }
 
+static bool proven(uint64_t index)
+{
+    return digests_proven(&digests, three, sizeof three / sizeof *three, index);
+}
+
+Test(digests, a_state_is_proven_by_what_a_majority_applied_last)
+{
+    cr_assert_not(proven(1));
+    apply_to(20, right);
+    digests_heard_latest(&digests, 2, 17, right(17));
+    cr_assert(proven(17));
+    cr_assert_not(proven(18), "it is not known what is after that");
+    digests_heard_latest(&digests, 3, 25, right(25)); /* We get there later. */
+    cr_assert_not(proven(18));
+    apply_to(30, right);
+    cr_assert(proven(25));
+    cr_assert_not(proven(26));
+}
+
+Test(digests, what_differs_or_cannot_be_compared_proves_nothing)
+{
+    apply_to(DIGESTS_RECENT + 50, right);
+    digests_heard_latest(&digests, 2, 40, right(40));
+    cr_assert_not(proven(1), "too long ago to be known");
+    digests_heard_latest(&digests, 2, 100, wrong(100));
+    digests_heard_latest(&digests, 3, 100, wrong(100));
+    cr_assert_not(proven(1));
+    digests_heard_latest(&digests, US, 100, right(100));
+    cr_assert_not(proven(1), "we are no witness of ourselves");
+    digests_heard_latest(&digests, 2, 101, right(101));
+    cr_assert(proven(101));
+    digests_heard(&digests, 2, DIGESTS_EVERY, wrong(DIGESTS_EVERY));
+    digests_heard(&digests, 3, DIGESTS_EVERY, wrong(DIGESTS_EVERY));
+    JUDGE(three);
+    cr_assert_not(proven(1), "the majority has something else");
+}
+
 Test(digests, all_alike)
 {
     apply_to(600, right);

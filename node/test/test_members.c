@@ -135,6 +135,26 @@ Test(members, a_node_is_added_and_removed_and_what_is_so_already_is_done)
     expect(&asked, ERR_NOT_FOUND, "no such member");
 }
 
+/* Who has been deposed, and does not know it, knows of no later change. */
+Test(members, what_is_so_already_is_not_done_before_a_majority_has_confirmed_it)
+{
+    struct asked asked;
+    struct three_node *leader = three.leader;
+    for (unsigned i = 0; i < THREE; i++) {
+        if (&three.nodes[i] != leader) {
+            three_hold(leader, &three.nodes[i], true);
+        }
+    }
+    ask(leader, &asked, GATEWAY_PROMOTE, three.b->id);
+    three_settle(&three);
+    cr_assert_eq(asked.calls, 0u, "it leads, as far as it knows");
+    for (unsigned i = 0; i < THREE; i++) {
+        three_hold(leader, &three.nodes[i], false);
+    }
+    three_settle(&three);
+    expect(&asked, 0, "");
+}
+
 Test(members, any_node_takes_requests_for_the_leader)
 {
     struct asked asked;

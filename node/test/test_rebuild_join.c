@@ -175,6 +175,22 @@ Test(rebuild_join, what_may_be_wrong_goes_to_patients_alone)
     cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
 }
 
+/* Neither a patient nor one that is behind: it would be like us. */
+Test(rebuild_join, nobody_gets_what_is_not_known_to_be_right)
+{
+    pair.members.unproven = 500;
+    cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, 0, QUESTION), 0);
+    go_on();
+    expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
+    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
+    pair_step(&pair);
+    expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
+    cr_assert_eq(pair.copies_len, 1u, "it is there, and waits");
+    pair.members.unproven = 501;
+    (void)join(0, QUESTION);
+    cr_assert_eq(pair.copies_len, 1u);
+}
+
 Test(rebuild_join, a_copy_is_for_the_question_that_was_granted)
 {
     pair.members.min_index = 500;
