@@ -53,17 +53,26 @@ void digests_init(struct digests *digests, uint64_t node, uint64_t applied_index
     }
 }
 
+static void compare_with(struct digests_node *node, const struct digest_point *ours, uint64_t running)
+{
+    bool equal = ours->running == running;
+    if (equal && ours->index > node->proven_at) {
+        node->proven_at = ours->index;
+        node->doubted_at = node->doubted_at <= ours->index ? 0 : node->doubted_at;
+    }
+    if (!equal && ours->index > node->proven_at) {
+        node->doubted_at = ours->index;
+    }
+}
+
 /* Its latest point, if it is one of our last ones. */
 static void compare_latest(const struct digests *digests, struct digests_node *node)
 {
     const struct digest_point *ours = &digests->recent[node->latest.index % DIGESTS_RECENT];
-    if (node->latest.index == 0 || ours->index != node->latest.index) {
-        return;
+    if (node->latest.index != 0 && ours->index == node->latest.index) {
+        compare_with(node, ours, node->latest.running);
+        node->latest.index = 0;
     }
-    if (ours->running == node->latest.running && node->latest.index > node->proven_at) {
-        node->proven_at = node->latest.index;
-    }
-    node->latest.index = 0;
 }
 
 void digests_applied(struct digests *digests, uint64_t index, uint64_t running, uint64_t now_ms)
@@ -119,6 +128,17 @@ static struct digests_node *other_find(struct digests *digests, uint64_t id)
     return NULL;
 }
 
+/* NULL: not known, or not known any more. */
+static const struct digest_point *known_of(struct digests *digests, uint64_t id, uint64_t index)
+{
+    if (id != digests->node) {
+        struct digests_node *node = other_find(digests, id);
+        return node == NULL ? NULL : points_find(&node->points, index);
+    }
+    const struct digest_point *recent = &digests->recent[index % DIGESTS_RECENT];
+    return recent->index == index ? recent : points_find(&digests->own, index);
+}
+
 /* Its record, made when it is new. NULL: there is no place, or it is ourselves. */
 static struct digests_node *other_get(struct digests *digests, uint64_t id)
 {
@@ -135,6 +155,10 @@ void digests_heard(struct digests *digests, uint64_t id, uint64_t index, uint64_
     struct digests_node *node = index == 0 ? NULL : other_get(digests, id);
     if (node == NULL) {
         return;
+    }
+    const struct digest_point *ours = known_of(digests, digests->node, index);
+    if (ours != NULL) {
+        compare_with(node, ours, running);
     }
     struct digest_point *known = points_find(&node->points, index);
     if (known != NULL && known->running == running) {
@@ -158,6 +182,18 @@ void digests_heard_latest(struct digests *digests, uint64_t id, uint64_t index, 
     }
 }
 
+bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len)
+{
+    bool doubted = false;
+    for (unsigned i = 0; i < members_len; i++) {
+        for (unsigned at = 0; at < digests->others_len; at++) {
+            const struct digests_node *node = &digests->others[at];
+            doubted = doubted || (members[i].voter && node->id == members[i].id && node->doubted_at != 0);
+        }
+    }
+    return doubted;
+}
+
 bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
                     uint64_t index)
 {
@@ -167,24 +203,13 @@ bool digests_proven(const struct digests *digests, const struct digests_member *
         uint64_t proven_at = members[i].id == digests->node ? UINT64_MAX : 0;
         for (unsigned at = 0; at < digests->others_len && proven_at == 0; at++) {
             const struct digests_node *node = &digests->others[at];
-            bool same = node->id == members[i].id && node->differs_at == 0;
-            proven_at = !same ? 0 : node->proven_at > node->equal_at ? node->proven_at : node->equal_at;
+            bool same = node->id == members[i].id && node->doubted_at == 0;
+            proven_at = same ? node->proven_at : 0;
         }
         voters += members[i].voter;
         votes += members[i].voter && proven_at >= index;
     }
     return !digests_unsure(digests) && votes > voters / 2;
-}
-
-/* NULL: not known, or not known any more. */
-static const struct digest_point *known_of(struct digests *digests, uint64_t id, uint64_t index)
-{
-    if (id != digests->node) {
-        struct digests_node *node = other_find(digests, id);
-        return node == NULL ? NULL : points_find(&node->points, index);
-    }
-    const struct digest_point *recent = &digests->recent[index % DIGESTS_RECENT];
-    return recent->index == index ? recent : points_find(&digests->own, index);
 }
 
 /* ---- Judging ---- */

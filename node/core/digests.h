@@ -59,8 +59,9 @@ struct digests_node {
     struct digest_points points;
     struct digest_point
         latest; /* What it applied last, as it said: to be compared with ours when we get there; index 0: done. */
-    uint64_t proven_at; /* Up to where its digest is known to be ours. */
-    uint64_t judged;    /* Bits of `points`: nothing more can come of it. */
+    uint64_t proven_at;  /* Up to where its digest is known to be ours. */
+    uint64_t doubted_at; /* And where it was seen to be another one since; 0: nowhere. */
+    uint64_t judged;     /* Bits of `points`: nothing more can come of it. */
 };
 
 struct digests_member {
@@ -106,6 +107,9 @@ void digests_heard_latest(struct digests *digests, uint64_t node, uint64_t index
  * at a later one: digests that differ once differ for ever. Known since digests_init(), not before. */
 bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
                     uint64_t index);
+
+/* Whether one of the voters among these was last seen to have something else than we, whoever is right. */
+bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len);
 
 /* When the log stands still, notes where. */
 void digests_note_idle(struct digests *digests, uint64_t now_ms);

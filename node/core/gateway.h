@@ -146,6 +146,7 @@ struct gateway_core {
     struct digests digests;
     struct digests states;            /* The same of what the machine has in memory, at fewer entries. */
     bool diverged;                    /* That has been said. */
+    uint64_t digests_since_ms;        /* When this process began to compare. */
     uint64_t digests_ms;              /* When digests are told and compared again. */
     struct members members;           /* As leader. */
     struct list_node changes;         /* Of the membership, which this node's clients wait for; */
@@ -297,8 +298,9 @@ void gateway_digests_turn(struct gateway_core *core);
 int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfast__Digests *digests) NODISCARD;
 /* Whether the state of this node may be wrong: no clients are taken, and as leader no commands. */
 bool gateway_digests_unsure(const struct gateway_core *core);
-/* Whether a majority of the voters is known to have the state that this node had at the entry, or at a later one. */
-bool gateway_digests_proven(struct gateway_core *core, uint64_t index);
+/* Whether a copy of the state that this node had at the entry may be given to others: a majority of the voters is known to have
+ * had the same there or later; or, for a node that is only behind, nobody who could tell has been there for a while. */
+bool gateway_digests_give(struct gateway_core *core, uint64_t index, bool patient);
 /* What operators should know, in one line; "" for nothing. Valid until the next turn. */
 const char *gateway_digests_alarm(const struct gateway_core *core);
 

@@ -8,6 +8,9 @@
 /* How often digests are told and compared. */
 #define DIGESTS_TELL_MS 1000u
 
+/* For so long after its start a node waits for others to confirm its state, before it gives it away all the same. */
+#define DIGESTS_WITNESS_MS 10000u
+
 _Static_assert(ARRAY_LEN(((struct driver_status *)NULL)->members) <= MEMBERS_MAX, "a place for each member");
 _Static_assert(128 * DIGESTS_KEPT <= PEER_HEADER_UNPACKED_MAX, "what is told can be unpacked");
 
@@ -16,6 +19,7 @@ void gateway_digests_init(struct gateway_core *core)
     digests_init(&core->digests, core->node, machine_applied_index(core->machine),
                  machine_running_digest(core->machine), gateway_now_ms(core));
     digests_init(&core->states, core->node, 0, 0, 0);
+    core->digests_since_ms = gateway_now_ms(core);
 }
 
 void gateway_digests_applied(struct gateway_core *core, uint64_t index)
@@ -110,12 +114,19 @@ static void digests_members(const struct gateway_core *core, struct digests_memb
     }
 }
 
-bool gateway_digests_proven(struct gateway_core *core, uint64_t index)
+/* A node that is merely behind may be the one that is missing in a majority: when nobody who could tell is there, and nobody says
+ * otherwise, it gets what there is. A patient comes from a majority that can. */
+bool gateway_digests_give(struct gateway_core *core, uint64_t index, bool patient)
 {
     struct digests_member members[MEMBERS_MAX];
     driver_status(core->driver, &core->status);
+    unsigned len = core->status.members_len;
     digests_members(core, members);
-    return !gateway_digests_unsure(core) && digests_proven(&core->digests, members, core->status.members_len, index);
+    if (gateway_digests_unsure(core) || digests_doubted(&core->digests, members, len)) {
+        return false;
+    }
+    return digests_proven(&core->digests, members, len, index) ||
+           (!patient && gateway_now_ms(core) >= core->digests_since_ms + DIGESTS_WITNESS_MS);
 }
 
 static void digests_compare(struct gateway_core *core, struct digests *digests, uint64_t now_ms)

@@ -99,16 +99,10 @@ static void source_store_soon(void *arg, uint64_t index)
     checkpointer_ask(rebuild->admission.checkpointer, index);
 }
 
-static bool source_unsure(void *arg)
+static bool source_gives(void *arg, uint64_t index, bool patient)
 {
     const struct rebuild *rebuild = arg;
-    return rebuild->admission.unsure != NULL && rebuild->admission.unsure(rebuild->admission.arg);
-}
-
-static bool source_proven(void *arg, uint64_t index)
-{
-    const struct rebuild *rebuild = arg;
-    return rebuild->admission.proven == NULL || rebuild->admission.proven(rebuild->admission.arg, index);
+    return rebuild->admission.gives == NULL || rebuild->admission.gives(rebuild->admission.arg, index, patient);
 }
 
 static void source_suspected(void *arg, const char *what)
@@ -135,8 +129,7 @@ static int source_open(struct rebuild *rebuild)
         .arg = rebuild,
         .send = source_send,
         .admits = source_admits,
-        .unsure = source_unsure,
-        .proven = source_proven,
+        .gives = source_gives,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

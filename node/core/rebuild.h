@@ -21,8 +21,7 @@ struct rebuild_admission {
                   char *detail, size_t detail_len);
     /* A copy that was given was found damaged: the state should be looked at (scrub.h). May be NULL. */
     void (*suspected)(void *arg, const char *what);
-    bool (*unsure)(void *arg);
-    bool (*proven)(void *arg, uint64_t index);
+    bool (*gives)(void *arg, uint64_t index, bool patient);
     struct gateway *gateway; /* Whose reads make sure that this node leads. */
     struct checkpointer *checkpointer;
 };

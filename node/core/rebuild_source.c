@@ -58,11 +58,22 @@ void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, co
     source_answer(source, node, &message, (struct slice){0});
 }
 
-void source_tell_opened(struct rebuild_source *source)
+bool source_gives(const struct rebuild_source *source, uint64_t index, bool patient)
 {
     const struct rebuild_source_options *options = &source->options;
-    if (options->proven != NULL && !options->proven(options->arg, source->holds)) {
-        source_refuse_why(source, source->node, ERR_BUSY, "the state is being compared with the other nodes' first", 0);
+    return options->gives == NULL || options->gives(options->arg, index, patient);
+}
+
+void source_refuse_compare(struct rebuild_source *source, uint64_t node)
+{
+    source_refuse_why(source, node, ERR_BUSY, "the state is being compared with the other nodes' first", 0);
+}
+
+void source_tell_opened(struct rebuild_source *source)
+{
+    if (!source_gives(source, source->holds, source->question != 0)) {
+        source->asked_ms = 0; /* Others need not wait for that. */
+        source_refuse_compare(source, source->node);
         return;
     }
     uint32_t len = source->files.len;

@@ -61,12 +61,9 @@ struct rebuild_source_options {
      * who leads, 0 if that is not known. NULL: nobody may. */
     int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
                   char *detail, size_t detail_len);
-    /* Whether this node's state may be wrong (digests.h): then it gives copies to patients alone, whom an operator or a majority
-     * has made ones. NULL: never. */
-    bool (*unsure)(void *arg);
-    /* Whether a majority is known to have the state that this node had at the entry, or at a later one. Until then nobody gets a
-     * copy of it: one that has diverged, and does not know it yet, would make others like it. NULL: it always is. */
-    bool (*proven)(void *arg, uint64_t index);
+    /* Whether a copy of the state that this node had at the entry may be given to one that is behind, or to a patient. One that has
+     * diverged, and does not know it yet, would make others like it. NULL: always. */
+    bool (*gives)(void *arg, uint64_t index, bool patient);
     /* Makes sure that everything that was committed, by anybody, before this call is applied here (as gateway->read() does):
      * rebuild_source_confirmed() follows, once, never from within. NULL: nothing is to be made sure of. */
     void (*confirm)(void *arg);

@@ -62,6 +62,14 @@ static void open_removing(struct rebuild_source *source, const struct source_que
 
 static void open_for(struct rebuild_source *source, const struct source_question *q)
 {
+    const struct rebuild_log *log = &source->options.log;
+    uint64_t index;
+    uint64_t term;
+    log->stored(log->arg, &index, &term);
+    if (!source_gives(source, index, q->question != 0)) {
+        source_refuse_compare(source, q->node);
+        return;
+    }
     switch (source->phase) {
     case SOURCE_NONE: source_make(source, q); break;
     case SOURCE_MAKING: open_making(source, q); break;
@@ -136,15 +144,8 @@ void rebuild_source_confirmed(struct rebuild_source *source, int err)
 
 void source_take_open(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildOpen *open)
 {
-    const struct rebuild_source_options *options = &source->options;
     if (open->join) {
         join(source, from, open);
-        return;
-    }
-    if (options->unsure != NULL && options->unsure(options->arg)) {
-        /* With a copy of ours it would say what we say, and be no witness. */
-        source_refuse_why(source, from, ERR_UNAVAILABLE,
-                          "the replicas differ, and it is not known which of them are right", 0);
         return;
     }
     open_for(source, &(struct source_question){.node = from, .copy = open->copy});

@@ -75,6 +75,9 @@ void source_answer(struct rebuild_source *source, uint64_t node, Holdfast__PeerR
 void source_refuse(struct rebuild_source *source, uint64_t node, int err);
 /* With a line for people, and who leads (0: not known). */
 void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *detail, uint64_t leader);
+/* Whether a copy that holds the entry may be given away; and that it may not, yet. */
+bool source_gives(const struct rebuild_source *source, uint64_t index, bool patient);
+void source_refuse_compare(struct rebuild_source *source, uint64_t node);
 void source_tell_opened(struct rebuild_source *source);
 
 /* Finds what an earlier process left. */

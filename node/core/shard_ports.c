@@ -156,16 +156,10 @@ static int shard_admits(void *arg, uint64_t node, const char *reason, uint64_t *
     return gateway_core_admits(&shard->gateway, node, reason, ret_min_index, ret_leader, detail, detail_len);
 }
 
-static bool shard_unsure(void *arg)
-{
-    const struct shard *shard = arg;
-    return gateway_digests_unsure(&shard->gateway);
-}
-
-static bool shard_proven(void *arg, uint64_t index)
+static bool shard_gives(void *arg, uint64_t index, bool patient)
 {
     struct shard *shard = arg;
-    return gateway_digests_proven(&shard->gateway, index);
+    return gateway_digests_give(&shard->gateway, index, patient);
 }
 
 /* A checkpoint, a rebuild and the scrub share the disk's other thread. */
@@ -253,8 +247,7 @@ int shard_open_rebuild(struct shard *shard)
     const struct rebuild_admission admission = {
         .arg = shard,
         .admits = shard_admits,
-        .unsure = shard_unsure,
-        .proven = shard_proven,
+        .gives = shard_gives,
         .suspected = shard_suspected,
         .gateway = &shard->gateway.base,
         .checkpointer = &shard->checkpointer,

@@ -203,15 +203,10 @@ static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t 
     return members->err;
 }
 
-static bool source_unsure(void *arg)
-{
-    return ((struct pair *)arg)->members.unsure;
-}
-
-static bool source_proven(void *arg, uint64_t index)
+static bool source_gives(void *arg, uint64_t index, bool patient)
 {
     const struct pair *pair = arg;
-    return pair->members.unproven == 0 || index < pair->members.unproven;
+    return !patient || pair->members.unproven == 0 || index < pair->members.unproven;
 }
 
 static void source_confirm(void *arg)
@@ -246,8 +241,7 @@ static void source_open(struct pair *pair)
         .arg = pair,
         .send = source_send,
         .admits = source_admits,
-        .unsure = source_unsure,
-        .proven = source_proven,
+        .gives = source_gives,
         .confirm = source_confirm,
         .store_soon = source_store_soon,
         .suspected = source_suspected,

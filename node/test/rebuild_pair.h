@@ -29,9 +29,9 @@ struct pair_frames {
 
 /* How the source, and the other member, answer a patient. */
 struct pair_members {
-    bool unsure;       /* Its state may be wrong. */
-    uint64_t unproven; /* From this entry on it is not known to be right; 0: it is. */
-    int err;           /* Why the source does not admit; 0: it does. */
+    uint64_t
+        unproven; /* From this entry on its state is not known to be right, and is for those that are behind; 0: it is. */
+    int err;      /* Why the source does not admit; 0: it does. */
     uint64_t min_index;
     bool silent;     /* Nobody tells the source whether it leads. */
     int confirm_err; /* Or this. */

@@ -128,10 +128,14 @@ Test(digests, what_differs_or_cannot_be_compared_proves_nothing)
     digests_heard_latest(&digests, 2, 100, wrong(100));
     digests_heard_latest(&digests, 3, 100, wrong(100));
     cr_assert_not(proven(1));
+    cr_assert(digests_doubted(&digests, three, sizeof three / sizeof *three));
     digests_heard_latest(&digests, US, 100, right(100));
     cr_assert_not(proven(1), "we are no witness of ourselves");
     digests_heard_latest(&digests, 2, 101, right(101));
     cr_assert(proven(101));
+    cr_assert(digests_doubted(&digests, three, sizeof three / sizeof *three), "by 3");
+    digests_heard_latest(&digests, 3, 101, right(101));
+    cr_assert_not(digests_doubted(&digests, three, sizeof three / sizeof *three));
     digests_heard(&digests, 2, DIGESTS_EVERY, wrong(DIGESTS_EVERY));
     digests_heard(&digests, 3, DIGESTS_EVERY, wrong(DIGESTS_EVERY));
     JUDGE(three);

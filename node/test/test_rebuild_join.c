@@ -163,32 +163,24 @@ Test(rebuild_join, a_copy_for_a_node_that_was_behind_is_not_taken_for_a_patients
     (void)join(0, QUESTION);
 }
 
-Test(rebuild_join, what_may_be_wrong_goes_to_patients_alone)
-{
-    pair.members.unsure = true;
-    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
-    pair_step(&pair);
-    expect_refused(ERR_UNAVAILABLE, 0, "the replicas differ, and it is not known which of them are right");
-    cr_assert_eq(pair.copies_len, 0u);
-    (void)join(0, QUESTION);
-    pair.members.unsure = false;
-    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
-}
-
-/* Neither a patient nor one that is behind: it would be like us. */
-Test(rebuild_join, nobody_gets_what_is_not_known_to_be_right)
+/* It would be like us. */
+Test(rebuild_join, no_patient_gets_what_is_not_known_to_be_right)
 {
     pair.members.unproven = 500;
     cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, 0, QUESTION), 0);
     go_on();
     expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
-    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, 0), 0);
-    pair_step(&pair);
-    expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
-    cr_assert_eq(pair.copies_len, 1u, "it is there, and waits");
+    cr_assert_eq(pair.copies_len, 0u);
     pair.members.unproven = 501;
-    (void)join(0, QUESTION);
+    struct pair_answer answer = join(0, QUESTION);
     cr_assert_eq(pair.copies_len, 1u);
+    pair.members.unproven = 500;
+    cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, answer.copy, QUESTION), 0);
+    go_on();
+    expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
+    cr_assert_eq(pair_ask_open(&pair, PAIR_SINK, answer.copy), 0);
+    pair_step(&pair);
+    cr_assert_eq(pair_take_answer(&pair).kind, HOLDFAST__PEER_REBUILD__KIND_OPENED, "one that is behind may need it");
 }
 
 Test(rebuild_join, a_copy_is_for_the_question_that_was_granted)
