@@ -13,9 +13,9 @@
 #define NEAR_ENTRIES DRIVER_INFLIGHT_MAX
 #define NEAR_BYTES (1 * MIB)
 
-/* Whether a member is there, and has stored all but what is under way. One that has died within the last election timeout counts
- * as there: with two voters, and one of them lost for good in the very moment in which a third has lost its vote, the way out is
- * that for two lost out of three. */
+/* Whether a member is there, and has stored all but what is under way. One that has died within the last election timeout, and
+ * whose connection has not ended yet, counts as there: with two voters, and one of them lost for good in the very moment in
+ * which a third has lost its vote, the way out is that for two lost out of three. */
 static bool keeps_up(const struct driver *driver, uint64_t id)
 {
     const struct raft *raft = &driver->raft;

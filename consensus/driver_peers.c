@@ -90,6 +90,7 @@ void driver_peer_forget(struct driver *driver, uint64_t id)
         driver->peers[i].told = 0;
         driver->peers[i].probed = 0;
         driver->peers[i].proven_ms = 0;
+        driver->peers[i].heard_ms = 0; /* Not there, until it speaks again. */
     }
 }
 

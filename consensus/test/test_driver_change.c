@@ -194,6 +194,8 @@ Test(driver_change, who_is_promoted_has_caught_up_and_is_there)
     answer_question(&f, 4, last_of(&f) - 3);
     answer_question(&f, 4, last_of(&f) - 2);
     driver_peer_lost(f.driver, 4);
+    expect_refused(&f, DRIVER_PROMOTE, 4, NULL, ERR_BUSY); /* Not there, until it speaks again. */
+    cr_assert_eq(fixture_result(&f, 4, term_of(&f), 0, last_of(&f) - 2), 0);
     answer_question(&f, 4, last_of(&f) - 2);
     expect_made(&f, DRIVER_PROMOTE, 4, NULL, (uint64_t[]){2, 3, 0});
     fixture_done(&f);
@@ -228,6 +230,9 @@ Test(driver_change, a_majority_of_those_that_vote_afterwards_is_there)
     expect_refused(&f, DRIVER_REMOVE, 5, NULL, ERR_BUSY);
     cr_assert_eq(fixture_result(&f, 3, term_of(&f), 0, last_of(&f)), 0);
     expect_refused(&f, DRIVER_REMOVE, 3, NULL, ERR_BUSY);
+    driver_peer_lost(f.driver, 3);
+    expect_refused(&f, DRIVER_REMOVE, 5, NULL, ERR_BUSY);
+    cr_assert_eq(fixture_result(&f, 3, term_of(&f), 0, last_of(&f)), 0);
     expect_made(&f, DRIVER_REMOVE, 5, NULL, (uint64_t[]){2, 3, 0});
     cr_assert_eq(fixture_result(&f, 6, term_of(&f), 0, last_of(&f)), 0);
     answer_question(&f, 6, last_of(&f));
