@@ -292,13 +292,35 @@ static void sync_fails(struct sim_event *event)
     }
 }
 
+bool sim_damage_unseen(const struct sim_world *world)
+{
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        if (world->nodes[i].diverged && !world->nodes[i].gone) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool others_are_up(const struct sim_node *node)
+{
+    for (unsigned i = 0; i < node->world->nodes_len; i++) {
+        const struct sim_node *other = &node->world->nodes[i];
+        if (other != node && !other->gone && other->shard == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The node's memory, or its processor, lets it down. Its clients are elsewhere, since nobody could keep it from telling them what is
  * wrong until it is found out. */
 static void diverge(struct sim_event *event)
 {
     struct sim_node *node = event->object;
     struct sim_world *world = node->world;
-    if (node->shard == NULL || node->damage[0] != '\0' || world->phase != SIM_WORK || node->gone) {
+    if (node->shard == NULL || node->damage[0] != '\0' || world->phase != SIM_WORK || node->gone ||
+        !others_are_up(node)) {
         return;
     }
     node->struck = true;

@@ -53,6 +53,9 @@ bool sim_damage_explains_copy(const struct sim_node *node, const char *name);
 /* The node has started, and does not know what it had promised: `what` it was. Whether that is to be expected of it; then it may be
  * down now. */
 bool sim_damage_forgot(struct sim_node *node, const char *what);
+/* A node computes something else than the others, and has not begun anew since: nothing else may go wrong with nodes then, since a
+ * majority must be there to notice. */
+bool sim_damage_unseen(const struct sim_world *world);
 /* Nodes that have a state to go on from. */
 unsigned sim_damage_left(const struct sim_world *world);
 

@@ -89,7 +89,8 @@ static void plan_draw(struct sim_world *world)
         }
         break;
     default:
-        if (!damaged) { /* With fewer votes, the others might be no majority. */
+        if (!damaged &&
+            world->nodes_len > 3) { /* With two votes none may be away, and one always is when troubles are many. */
             plan_add(membership, SIM_MEMBER_DEMOTE, old);
             plan_add(membership, SIM_MEMBER_PROMOTE, old);
         }

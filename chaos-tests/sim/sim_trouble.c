@@ -211,6 +211,9 @@ void sim_trouble_strike(struct sim_world *world, enum sim_trouble trouble)
 {
     struct sim_random *random = &world->nemesis.random;
     sim_world_note(world, 10, trouble, 0);
+    if (sim_damage_unseen(world)) {
+        return; /* A replica that computes something else is all that may go wrong until somebody has noticed. */
+    }
     switch (trouble) {
     case SIM_CRASH: sim_trouble_crash(world, sim_trouble_node(world), false); break;
     case SIM_CRASH_DIRTY: sim_trouble_crash(world, sim_trouble_node(world), true); break;

@@ -9,7 +9,7 @@
 #define DIGESTS_TELL_MS 1000u
 
 /* For so long after its start a node waits for others to confirm its state, before it gives it away all the same. */
-#define DIGESTS_WITNESS_MS 10000u
+#define DIGESTS_WITNESS_MS 5000u
 
 _Static_assert(ARRAY_LEN(((struct driver_status *)NULL)->members) <= MEMBERS_MAX, "a place for each member");
 _Static_assert(128 * DIGESTS_KEPT <= PEER_HEADER_UNPACKED_MAX, "what is told can be unpacked");
