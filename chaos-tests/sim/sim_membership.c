@@ -121,10 +121,11 @@ static void member_answered(struct gateway_change *change, int err, const char *
 }
 
 /* Any node that serves; NULL: there is none at the moment. */
+/* One that is to be removed may be, and not know it: it would find no leader, and say so after a while. */
 static struct sim_node *operator_node(struct sim_world *world)
 {
     struct sim_node *node = &world->nodes[sim_random_between(&world->membership.random, 0, world->nodes_len - 1)];
-    return node->shard != NULL && node->damage[0] == '\0' && node->copy[0] == '\0' &&
+    return node->shard != NULL && node->damage[0] == '\0' && node->copy[0] == '\0' && !node->leaving &&
                    node->paused_until_us <= sim_world_now(world)
                ? node
                : NULL;

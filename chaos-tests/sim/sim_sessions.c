@@ -252,12 +252,13 @@ static void client_look(struct sim_client *client, struct sim_node *leader)
     conn->good_index = status.log_last;
 }
 
-/* A slow disk lets a node fall behind, which counts as well. */
+/* A slow disk lets a node fall behind, which counts as well; so does waiting for a copy of the state, while others get one. */
 static void node_look(struct sim_node *node, const struct sim_node *leader)
 {
     struct sim_presence *present = &node->world->sessions.present[node->index];
     bool good = leader != NULL && node_runs(node) && nodes_talk(node->world, node->index, leader->index) &&
-                !node->leaving && !node->stalled && !node->log_short && node->disk_mean_us < 20000;
+                !node->leaving && !node->stalled && !node->log_short && node->disk_mean_us < 20000 &&
+                !shard_rebuilding(node->shard);
     if (!good) {
         present->good_since_us = 0;
     } else if (present->good_since_us == 0 || present->good_leader != leader->id) {
