@@ -100,6 +100,13 @@ class CommandLine(harness.ClusterTest):
         self.assertIn("still trying", first, "it says early what is wrong")
         self.assertIn("connection refused", last)
 
+    def test_one_server_names_the_others(self):
+        """Each of those is asked, too, although nobody is left to be waited for when they are named."""
+        cluster = self.start_cluster()
+        done = cluster.holdfast("cluster", "status", servers=cluster.address(1))
+        roles = sorted(row["role"] for row in harness.table(done.stdout, "NODE"))
+        self.assertEqual(roles, ["follower", "follower", "leader"], done.stdout)
+
     def test_status_of_a_broken_cluster(self):
         cluster = self.start_cluster()
         down = cluster.leader() % 3 + 1

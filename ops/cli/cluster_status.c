@@ -214,7 +214,18 @@ static void row_ask(struct status *status, struct node_row *row)
     }
 }
 
-/* All at once: one that does not answer holds nobody up. Their number grows while nodes name others. */
+static bool rows_are_asked(const struct status *status)
+{
+    for (size_t i = 0; i < status->len; i++) {
+        if (!status->rows[i].asked) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All at once: one that does not answer holds nobody up. Their number grows while nodes name others, the last one that answers
+ * as well. */
 static void rows_ask(struct status *status)
 {
     do {
@@ -226,7 +237,7 @@ static void rows_ask(struct status *status)
         if (status->asking > 0) {
             uv_run(&status->loop, UV_RUN_ONCE);
         }
-    } while (status->asking > 0);
+    } while (status->asking > 0 || !rows_are_asked(status));
     for (size_t i = 0; i < status->len; i++) {
         hf_client_free(status->rows[i].client, NULL, NULL);
     }
