@@ -482,3 +482,24 @@ unsigned pair_incoming_there(const struct pair *pair)
 {
     return pair_files_below(pair->sink_disk, PAIR_DIR "/" REBUILD_INCOMING);
 }
+
+void pair_some_turn(struct pair *pair)
+{
+    switch (pair_random(pair, 6)) {
+    case 0: (void)pair_carry_question(pair); break;
+    case 1: (void)pair_carry_answer(pair); break;
+    case 2:
+        if (sim_disk_pending(pair->source_disk) > 0) {
+            sim_disk_complete_one(pair->source_disk);
+        }
+        break;
+    case 3:
+        if (sim_disk_pending(pair->sink_disk) > 0) {
+            sim_disk_complete_one(pair->sink_disk);
+        }
+        break;
+    case 4: pair->now_ms += pair_random(pair, 200); break;
+    default: pair_run_one(pair); break;
+    }
+    pair_step(pair);
+}

@@ -160,4 +160,7 @@ struct pair_answer pair_take_answer(struct pair *pair);
 /* The copy that is announced. */
 uint64_t pair_open_copy(struct pair *pair, uint64_t copy);
 
+/* Something happens, at random: a frame arrives, a disk is done with something, time passes. */
+void pair_some_turn(struct pair *pair);
+
 #endif

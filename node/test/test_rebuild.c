@@ -427,27 +427,6 @@ static void bad_luck(void)
     }
 }
 
-static void some_turn(void)
-{
-    switch (pair_random(&pair, 6)) {
-    case 0: (void)pair_carry_question(&pair); break;
-    case 1: (void)pair_carry_answer(&pair); break;
-    case 2:
-        if (sim_disk_pending(pair.source_disk) > 0) {
-            sim_disk_complete_one(pair.source_disk);
-        }
-        break;
-    case 3:
-        if (sim_disk_pending(pair.sink_disk) > 0) {
-            sim_disk_complete_one(pair.sink_disk);
-        }
-        break;
-    case 4: pair.now_ms += pair_random(&pair, 200); break;
-    default: pair_run_one(&pair); break;
-    }
-    pair_step(&pair);
-}
-
 static void settle_disks(void)
 {
     sim_disk_set_capacity(pair.sink_disk, 0);
@@ -466,7 +445,7 @@ static void go_through(uint64_t seed)
     unsigned turns = (unsigned)pair_random(&pair, 400);
     for (unsigned i = 0; i < turns && pair.readies == 0; i++) {
         rebuild_sink_want(pair.sink, PAIR_SOURCE);
-        some_turn();
+        pair_some_turn(&pair);
         if (pair_random(&pair, 25) == 0) {
             bad_luck();
         }
