@@ -146,9 +146,11 @@ static void nemesis_exile(struct sim_event *event)
                                                          .a = node->index,
                                                          .b = node->life});
     }
+    /* More and more seldom, so that a run that takes long ends. */
+    uint64_t pause_us = world->work_us / 3 * (1 + sim_world_now(world) / 10000000);
     sim_queue_push(
         &world->queue,
-        (struct sim_event){.at_us = sim_world_now(world) + world->work_us / 3, .fire = nemesis_exile, .object = world});
+        (struct sim_event){.at_us = sim_world_now(world) + pause_us, .fire = nemesis_exile, .object = world});
 }
 
 /* A client that never comes back: what it holds must come free by itself. */
