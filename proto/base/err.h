@@ -36,7 +36,10 @@
     X(UNAVAILABLE, 25, "no leader can be reached")                                             \
     X(DISPLACED, 26, "the session has been taken over by another connection")                  \
     X(BROKEN, 27, "the connection broke a rule of the protocol")                               \
-    X(SYSTEM, 28, "the operating system refused")
+    X(SYSTEM, 28, "the operating system refused")                                              \
+    X(FENCED, 29, "somebody else has taken the producer's name since")                         \
+    X(EXCLUSIVE, 30, "in exclusive use by another")                                            \
+    X(FULL, 31, "the queue is full")
 /* clang-format on */
 
 enum err {
