@@ -11,7 +11,7 @@ static struct body_cache_slot *body_cache_slot(const struct body_cache *cache, u
 
 void body_cache_put(struct body_cache *cache, uint64_t queue, uint64_t position, const struct message *message)
 {
-    if (message->len > BODY_CACHE_BODY_LEN_MAX) {
+    if (message_len(message) + message->trail_len > BODY_CACHE_BODY_LEN_MAX) {
         return;
     }
     if (cache->slots == NULL) {
@@ -22,10 +22,10 @@ void body_cache_put(struct body_cache *cache, uint64_t queue, uint64_t position,
     }
     struct body_cache_slot *slot = body_cache_slot(cache, queue, position);
     if (slot->queue != 0) {
-        blob_unref(slot->message.blob);
+        message_unref(&slot->message);
     }
     *slot = (struct body_cache_slot){.queue = queue, .position = position, .message = *message};
-    blob_ref(message->blob);
+    message_ref(message);
 }
 
 bool body_cache_get(const struct body_cache *cache, uint64_t queue, uint64_t position, struct message *ret_message)
@@ -37,7 +37,7 @@ bool body_cache_get(const struct body_cache *cache, uint64_t queue, uint64_t pos
     if (slot->queue != queue || slot->position != position) {
         return false;
     }
-    blob_ref(slot->message.blob);
+    message_ref(&slot->message);
     *ret_message = slot->message;
     return true;
 }
@@ -46,7 +46,7 @@ void body_cache_done(struct body_cache *cache)
 {
     for (size_t i = 0; cache->slots != NULL && i < BODY_CACHE_SLOTS; i++) {
         if (cache->slots[i].queue != 0) {
-            blob_unref(cache->slots[i].message.blob);
+            message_unref(&cache->slots[i].message);
         }
     }
     free(cache->slots);

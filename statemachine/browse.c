@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "statemachine/consumer.h"
+#include "statemachine/hole.h"
 #include "statemachine/state.h"
 
 /* Locked messages found in one pass over what the queue's consumers hold. */
@@ -15,11 +16,13 @@
 struct locked {
     uint64_t position;
     uint32_t count; /* Deliveries so far. */
+    enum machine_message_state state;
 };
 
 struct browse {
     struct machine *machine;
     struct queue *queue;
+    const struct lane *lane; /* The one that it is in. */
     int (*each)(void *arg, const struct machine_message *message);
     void *arg;
     uint64_t position; /* The next one. */
@@ -27,21 +30,26 @@ struct browse {
     size_t locked_len;
 };
 
-static int browse_show(struct browse *browse, const struct message_head *head, uint32_t count, bool locked)
+static int browse_show(struct browse *browse, const struct message_head *head, uint32_t count,
+                       enum machine_message_state state)
 {
     struct machine_message message = {
         .position = browse->position,
         .enqueued_ms = head->enqueued_ms,
+        .expires_ms = head->expires_ms,
         .body_hash = head->hash,
-        .body_len = head->len,
+        .body_len = head->body_len,
+        .head_len = head->head_len,
+        .trail_len = head->trail_len,
         .delivery_count = count,
-        .locked = locked,
+        .state = state,
+        .locked = state == MESSAGE_LOCKED,
     };
     browse->position++;
     return browse->each(browse->arg, &message);
 }
 
-static int browse_show_at(struct browse *browse, uint64_t position, uint32_t count, bool locked)
+static int browse_show_at(struct browse *browse, uint64_t position, uint32_t count, enum machine_message_state state)
 {
     struct message_head head;
     int err = state_message_head(browse->machine, browse->queue, position, &head);
@@ -49,7 +57,7 @@ static int browse_show_at(struct browse *browse, uint64_t position, uint32_t cou
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
     browse->position = position;
-    return browse_show(browse, &head, count, locked);
+    return browse_show(browse, &head, count, state);
 }
 
 static void locked_sift_down(struct locked *heap, size_t len, size_t at)
@@ -94,22 +102,60 @@ static int locked_compare(const void *a, const void *b)
     return (x->position > y->position) - (x->position < y->position);
 }
 
-/* The next locked messages, in order. */
 static void browse_find_locked(struct browse *browse)
 {
     struct consumer *consumer;
-    browse->locked_len = 0;
     RB_FOREACH (consumer, queue_consumers, &browse->queue->consumers) {
         const struct deliveries *deliveries = &consumer->deliveries;
         for (size_t i = deliveries->first; i < deliveries->last; i++) {
             const struct delivery *delivery = &deliveries->items[i];
             if (delivery->held && delivery->position >= browse->position) {
                 uint32_t count = delivery->count < UINT32_MAX ? delivery->count + 1 : delivery->count;
-                browse_add_locked(browse, (struct locked){.position = delivery->position, .count = count});
+                browse_add_locked(browse, (struct locked){delivery->position, count, MESSAGE_LOCKED});
             }
         }
     }
+}
+
+/* Rows of the table, of which the key ends with the position, and the row begins with how often it was delivered. */
+static int browse_find_rows(struct browse *browse, struct row_key from, enum machine_message_state state)
+{
+    struct row_key prefix = row_key_one((enum row_kind)from.data[0], browse->queue->id);
+    struct row_key end = row_key_after(&prefix);
+    struct table_row found;
+    int err;
+    while ((err = table_seek(browse->machine, &from, &end, &found)) == 0) {
+        struct row_reader reader;
+        uint64_t position = get_be64(found.key.data + found.key.len - 8);
+        err = row_open(&reader, &found.key, found.value);
+        uint32_t count = err == 0 ? row_get_u32(&reader) : 0;
+        from = row_key_next(&found.key);
+        table_row_done(&found);
+        if (err != 0) {
+            return err;
+        }
+        if (position >= browse->position) {
+            browse_add_locked(browse, (struct locked){position, count, state});
+        }
+    }
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+/* The next messages that are locked, waiting or parked, in order. */
+static int browse_find_out(struct browse *browse)
+{
+    const struct queue *queue = browse->queue;
+    browse->locked_len = 0;
+    browse_find_locked(browse);
+    int err = 0;
+    if (queue->waiting_len > 0) {
+        err = browse_find_rows(browse, row_key_pair(ROW_WAITING, queue->id, browse->position), MESSAGE_WAITING);
+    }
+    if (err == 0 && queue->parked > 0) {
+        err = browse_find_rows(browse, row_key_one(ROW_PARKED, queue->id), MESSAGE_PARKED);
+    }
     qsort(browse->locked, browse->locked_len, sizeof browse->locked[0], locked_compare);
+    return err;
 }
 
 /* Returned ones below a position. */
@@ -119,7 +165,7 @@ static int browse_returned(struct browse *browse, uint64_t end)
     struct returned *returned = RB_NFIND(returned_tree, &browse->queue->returned, &from);
     for (; returned != NULL && returned->position < end;
          returned = RB_NEXT(returned_tree, &browse->queue->returned, returned)) {
-        int err = browse_show_at(browse, returned->position, returned->count, false);
+        int err = browse_show_at(browse, returned->position, returned->count, MESSAGE_READY);
         if (err != 0) {
             return err;
         }
@@ -127,50 +173,83 @@ static int browse_returned(struct browse *browse, uint64_t end)
     return 0;
 }
 
-/* All below the head: locked ones, and the returned ones in between. */
-static int browse_below_head(struct browse *browse)
+/* Those that are out and in the lane's part below the head, and the returned ones in between. */
+static int browse_out(struct browse *browse, uint64_t head)
 {
-    while (browse->position < browse->queue->head) {
-        browse_find_locked(browse);
-        for (size_t i = 0; i < browse->locked_len; i++) {
-            const struct locked *locked = &browse->locked[i];
-            int err = browse_returned(browse, locked->position);
-            if (err == 0) {
-                err = browse_show_at(browse, locked->position, locked->count, true);
-            }
-            if (err != 0) {
-                return err;
-            }
+    for (size_t i = 0; i < browse->locked_len && browse->locked[i].position < head; i++) {
+        const struct locked *locked = &browse->locked[i];
+        int err = browse_returned(browse, locked->position);
+        if (err == 0) {
+            err = browse_show_at(browse, locked->position, locked->count, locked->state);
         }
-        if (browse->locked_len < LOCKED_MAX) {
-            int err = browse_returned(browse, browse->queue->head);
-            browse->position = err == 0 ? browse->queue->head : browse->position;
+        if (err != 0) {
             return err;
         }
     }
     return 0;
 }
 
-/* A row's checksum covers its key: if it is not the row of this position, one is missing, and it is not believed. */
+/* All below the head of the lane. */
+static int browse_below_head(struct browse *browse)
+{
+    uint64_t head = browse->lane->head;
+    while (browse->position < head) {
+        int err = browse_find_out(browse);
+        if (err == 0) {
+            err = browse_out(browse, head);
+        }
+        if (err != 0) {
+            return err;
+        }
+        if (browse->locked_len < LOCKED_MAX || browse->locked[LOCKED_MAX - 1].position >= head) {
+            err = browse_returned(browse, head);
+            browse->position = err == 0 ? head : browse->position;
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* Whether all positions from the next one to one before `position` are in holes: else rows are missing. */
+static int browse_skip_hole(struct browse *browse, uint64_t position)
+{
+    bool in_hole = true;
+    for (; browse->position < position && in_hole; browse->position += in_hole) {
+        int err = hole_at(browse->machine, browse->queue, browse->position, &in_hole);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return in_hole ? 0 : ERR_CORRUPT;
+}
+
+/* A row's checksum covers its key: if it is not the row of this position, and there is no hole, one is missing, and it is not
+ * believed. */
 static int browse_stored_row(void *arg, struct slice key, struct slice value)
 {
     struct browse *browse = arg;
-    struct row_key expected = row_key_pair(ROW_MESSAGE, browse->queue->id, browse->position);
     struct message message;
-    (void)key;
-    int err = message_row_decode(&expected, value, &message);
+    uint64_t position = browse->queue->holes > 0 ? get_be64(key.data + 9) : browse->position;
+    if (browse->queue->holes > 0 && !queue_may_have(browse->queue, position)) {
+        return 0;
+    }
+    int err = browse_skip_hole(browse, position);
+    struct row_key expected = row_key_pair(ROW_MESSAGE, browse->queue->id, browse->position);
+    if (err == 0) {
+        err = message_row_decode(&expected, value, &message);
+    }
     if (err != 0) {
         return state_blame(browse->machine, &expected, err, err_text(err));
     }
-    struct message_head head = {.enqueued_ms = message.enqueued_ms, .hash = message.hash, .len = message.len};
-    return browse_show(browse, &head, 0, false);
+    struct message_head head = state_head_of(&message);
+    return browse_show(browse, &head, 0, MESSAGE_READY);
 }
 
 /* From the head on, up to where memory begins. Where rows are missing at the end, browse_in_memory() finds nothing. */
 static int browse_stored(struct browse *browse)
 {
     struct store *store = browse->machine->store;
-    uint64_t base = browse->queue->messages.base;
+    uint64_t base = browse->lane->messages.base;
     if (browse->position >= base) {
         return 0;
     }
@@ -181,13 +260,34 @@ static int browse_stored(struct browse *browse)
 
 static int browse_in_memory(struct browse *browse)
 {
-    while (browse->position < browse->queue->tail) {
-        int err = browse_show_at(browse, browse->position, 0, false);
+    while (browse->position < browse->lane->tail) {
+        bool in_hole;
+        int err = hole_at(browse->machine, browse->queue, browse->position, &in_hole);
+        if (err == 0 && !in_hole) {
+            err = browse_show_at(browse, browse->position, 0, MESSAGE_READY);
+        } else {
+            browse->position += in_hole;
+        }
         if (err != 0) {
             return err;
         }
     }
     return 0;
+}
+
+static int browse_lane(struct browse *browse, unsigned number, uint64_t position)
+{
+    uint64_t first = lane_start(number) + 1;
+    browse->lane = queue_lane(browse->queue, number);
+    if (browse->lane == NULL || position >= browse->lane->tail) {
+        return 0;
+    }
+    browse->position = position > first ? position : first;
+    int err = browse_below_head(browse);
+    if (err == 0) {
+        err = browse_stored(browse);
+    }
+    return err != 0 ? err : browse_in_memory(browse);
 }
 
 int machine_browse(struct machine *machine, uint64_t queue_id, uint64_t position,
@@ -197,14 +297,10 @@ int machine_browse(struct machine *machine, uint64_t queue_id, uint64_t position
     if (queue == NULL) {
         return ERR_NOT_FOUND;
     }
-    if (position >= queue->tail) {
-        return 0;
-    }
     struct browse browse = {.machine = machine, .queue = queue, .each = each, .arg = arg};
-    browse.position = position > 0 ? position : 1;
-    int err = browse_below_head(&browse);
-    if (err == 0) {
-        err = browse_stored(&browse);
+    int err = 0;
+    for (unsigned number = lane_of(position); err == 0 && number <= queue->options.max_priority; number++) {
+        err = browse_lane(&browse, number, position);
     }
-    return err != 0 ? err : browse_in_memory(&browse);
+    return err;
 }

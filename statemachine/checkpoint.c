@@ -41,9 +41,10 @@ static int checkpoint_add_row(struct machine_checkpoint *checkpoint, const struc
     return 0;
 }
 
-static int checkpoint_add_message(struct machine_checkpoint *checkpoint, const struct queue *queue, uint64_t position)
+static int checkpoint_add_message(struct machine_checkpoint *checkpoint, const struct queue *queue,
+                                  const struct lane *lane, uint64_t position)
 {
-    const struct message *message = messages_at(&queue->messages, position);
+    const struct message *message = messages_at(&lane->messages, position);
     if (message->settled) {
         return 0;
     }
@@ -55,9 +56,7 @@ static int checkpoint_add_message(struct machine_checkpoint *checkpoint, const s
     checkpoint->messages = messages;
     messages[checkpoint->messages_len++] =
         (struct checkpoint_message){.queue = queue->id, .position = position, .message = *message};
-    if (message->blob != NULL) {
-        blob_ref(message->blob);
-    }
+    message_ref(message);
     return 0;
 }
 
@@ -96,7 +95,8 @@ static int checkpoint_add_purged(struct machine_checkpoint *checkpoint, const st
     return 0;
 }
 
-static int checkpoint_add_tail(struct machine_checkpoint *checkpoint, const struct queue *queue)
+static int checkpoint_add_tail(struct machine_checkpoint *checkpoint, const struct queue *queue,
+                               const struct lane *lane)
 {
     struct checkpoint_position *tails =
         array_grow(checkpoint->tails, checkpoint->tails_len, &checkpoint->tails_cap, sizeof *tails);
@@ -104,17 +104,42 @@ static int checkpoint_add_tail(struct machine_checkpoint *checkpoint, const stru
         return ERR_NOMEM;
     }
     checkpoint->tails = tails;
-    tails[checkpoint->tails_len++] = (struct checkpoint_position){.queue = queue->id, .position = queue->tail};
+    tails[checkpoint->tails_len++] = (struct checkpoint_position){.queue = queue->id, .position = lane->tail};
     return 0;
+}
+
+static int checkpoint_collect_lane(struct machine_checkpoint *checkpoint, const struct queue *queue,
+                                   const struct lane *lane)
+{
+    uint64_t from = lane->collected > lane->messages.base ? lane->collected : lane->messages.base;
+    for (uint64_t position = from; position < lane->tail; position++) {
+        int err = checkpoint_add_message(checkpoint, queue, lane, position);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return checkpoint_add_tail(checkpoint, queue, lane);
+}
+
+static void queue_is_collected(struct queue *queue)
+{
+    for (unsigned number = 0; number <= queue->options.max_priority; number++) {
+        struct lane *lane = queue_lane(queue, number);
+        if (lane != NULL) {
+            lane->collected = lane->tail;
+        }
+    }
+    queue->stored = true;
+    list_remove(&queue->changed);
 }
 
 /* A queue leaves the list of changed ones only when all of it has been collected; what was collected twice after a
  * failure in the middle is written twice, with the same content. */
 static int checkpoint_collect_queue(struct machine_checkpoint *checkpoint, struct queue *queue, struct row *row)
 {
-    uint64_t from = queue->collected > queue->messages.base ? queue->collected : queue->messages.base;
-    for (uint64_t position = from; position < queue->tail; position++) {
-        int err = checkpoint_add_message(checkpoint, queue, position);
+    for (unsigned number = 0; number <= queue->options.max_priority; number++) {
+        const struct lane *lane = queue_lane(queue, number);
+        int err = lane != NULL ? checkpoint_collect_lane(checkpoint, queue, lane) : 0;
         if (err != 0) {
             return err;
         }
@@ -126,10 +151,7 @@ static int checkpoint_collect_queue(struct machine_checkpoint *checkpoint, struc
         err = checkpoint_add_purged(checkpoint, queue);
     }
     if (err == 0) {
-        err = checkpoint_add_tail(checkpoint, queue);
-    }
-    if (err == 0) {
-        err = queue_row(queue, row);
+        err = queue_row(checkpoint->machine, queue, row);
     }
     if (err == 0) {
         err = checkpoint_add_row(checkpoint, row);
@@ -138,9 +160,7 @@ static int checkpoint_collect_queue(struct machine_checkpoint *checkpoint, struc
         err = gone_merge(&queue->leaving, &queue->gone);
     }
     if (err == 0) {
-        queue->collected = queue->tail;
-        queue->stored = true;
-        list_remove(&queue->changed);
+        queue_is_collected(queue);
     }
     return err;
 }
@@ -163,7 +183,7 @@ static int checkpoint_collect_returns(struct machine_checkpoint *checkpoint, str
     struct list_node *node;
     while ((node = list_first(&machine->unstored_returns)) != NULL) {
         struct returned *returned = container_of(node, struct returned, unstored);
-        int err = returned_row(returned, &machine->row);
+        int err = returned_row(machine, returned, &machine->row);
         if (err == 0) {
             err = checkpoint_add_row(checkpoint, &machine->row);
         }
@@ -199,7 +219,7 @@ static int checkpoint_collect_sessions(struct machine_checkpoint *checkpoint, st
     struct list_node *node;
     while ((node = list_first(&machine->changed_sessions)) != NULL) {
         struct session *session = container_of(node, struct session, changed);
-        int err = session_row(session, &machine->row);
+        int err = session_row(machine, session, &machine->row);
         if (err == 0) {
             err = checkpoint_add_row(checkpoint, &machine->row);
         }
@@ -217,7 +237,7 @@ static int checkpoint_collect_consumers(struct machine_checkpoint *checkpoint, s
     struct list_node *node;
     while ((node = list_first(&machine->changed_consumers)) != NULL) {
         struct consumer *consumer = container_of(node, struct consumer, changed);
-        int err = consumer_row(consumer, &machine->row);
+        int err = consumer_row(machine, consumer, &machine->row);
         if (err == 0) {
             err = checkpoint_add_row(checkpoint, &machine->row);
         }
@@ -235,7 +255,7 @@ static int checkpoint_collect_producers(struct machine_checkpoint *checkpoint, s
     struct list_node *node;
     while ((node = list_first(&machine->producers.changed)) != NULL) {
         struct producer *producer = container_of(node, struct producer, state);
-        int err = producer_row(producer, &machine->row);
+        int err = producer_row(machine, producer, &machine->row);
         if (err == 0) {
             err = checkpoint_add_row(checkpoint, &machine->row);
         }
@@ -289,6 +309,9 @@ static int checkpoint_collect(struct machine_checkpoint *checkpoint, struct mach
         err = checkpoint_collect_producers(checkpoint, machine);
     }
     if (err == 0) {
+        err = table_collect(machine, checkpoint);
+    }
+    if (err == 0) {
         err = state_row(machine, consensus, &machine->row);
     }
     if (err == 0) {
@@ -325,9 +348,10 @@ int machine_checkpoint(struct machine *machine, struct slice consensus, struct m
 static void checkpoint_let_go(struct machine *machine, const struct machine_checkpoint *checkpoint)
 {
     for (size_t i = 0; i < checkpoint->tails_len; i++) {
+        uint64_t position = checkpoint->tails[i].position;
         struct queue *queue = queue_by_id(machine, checkpoint->tails[i].queue);
         if (queue != NULL) {
-            machine->overlay_bytes -= messages_forget(&queue->messages, checkpoint->tails[i].position);
+            machine->overlay_bytes -= messages_forget(&queue_lane(queue, lane_of(position))->messages, position);
             gone_clear(&queue->leaving);
         }
     }
@@ -339,7 +363,9 @@ void machine_checkpoint_done(struct machine_checkpoint *checkpoint, int err)
     CHECK(machine->checkpoint == checkpoint);
     machine->checkpoint = NULL;
     producers_settle(&machine->producers, err == 0);
+    table_settle(machine, err == 0);
     if (err != 0) {
+        checkpoint_table_clear(&checkpoint->table);
         machine->failed = checkpoint;
         return;
     }
@@ -355,8 +381,9 @@ void checkpoint_free(struct machine_checkpoint *checkpoint)
         return;
     }
     for (size_t i = 0; i < checkpoint->messages_len; i++) {
-        blob_unref(checkpoint->messages[i].message.blob);
+        message_unref(&checkpoint->messages[i].message);
     }
+    checkpoint_table_clear(&checkpoint->table);
     free(checkpoint->forgotten);
     free(checkpoint->messages);
     free(checkpoint->settled);

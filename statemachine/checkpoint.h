@@ -8,6 +8,7 @@
 #define HOLDFAST_STATEMACHINE_CHECKPOINT_H
 
 #include "statemachine/state.h"
+#include "statemachine/table_checkpoint.h"
 
 struct checkpoint_message {
     uint64_t queue;
@@ -50,7 +51,8 @@ struct machine_checkpoint {
     size_t rows_len;
     size_t rows_cap;
     struct bytes bytes;
-    struct checkpoint_position *tails; /* Per queue: messages below that position are in here or were before. */
+    struct checkpoint_table table;
+    struct checkpoint_position *tails; /* Per lane: messages below that position are in here or were before. */
     size_t tails_len;
     size_t tails_cap;
 };

@@ -8,7 +8,8 @@
 static bool renew_keeps(struct machine *machine, const struct checkpoint_message *item)
 {
     const struct queue *queue = queue_by_id(machine, item->queue);
-    const struct message *message = queue != NULL ? messages_at(&queue->messages, item->position) : NULL;
+    const struct lane *lane = queue != NULL ? queue_lane(queue, lane_of(item->position)) : NULL;
+    const struct message *message = lane != NULL ? messages_at(&lane->messages, item->position) : NULL;
     return message != NULL && !message->settled;
 }
 
@@ -20,7 +21,7 @@ static void renew_messages(struct machine_checkpoint *checkpoint)
         if (renew_keeps(checkpoint->machine, item)) {
             checkpoint->messages[kept++] = *item;
         } else {
-            blob_unref(item->message.blob);
+            message_unref(&item->message);
         }
     }
     checkpoint->messages_len = kept;
@@ -61,8 +62,8 @@ static void renew_one(struct machine *machine, enum row_kind kind, uint64_t id)
     }
 }
 
-/* What is not there any more has been noted for deletion. Producers were marked when the checkpoint failed, and the globals
- * go with every one. */
+/* What is not there any more has been noted for deletion. Producers were marked, and the table took its changes back, when
+ * the checkpoint failed; and the globals go with every one. */
 static void renew_row(struct machine *machine, const uint8_t *key)
 {
     switch ((enum row_kind)key[0]) {
@@ -71,9 +72,7 @@ static void renew_row(struct machine *machine, const uint8_t *key)
     case ROW_PRESENCE: renew_one(machine, (enum row_kind)key[0], get_be64(key + 1)); break;
     case ROW_RETURNED: renew_returned(machine, get_be64(key + 1), get_be64(key + 9)); break;
     case ROW_CONSUMER: renew_consumer(machine, get_be64(key + 1), get_be64(key + 9)); break;
-    case ROW_GLOBALS:
-    case ROW_PRODUCER:
-    case ROW_MESSAGE: break;
+    default: break;
     }
 }
 

@@ -20,7 +20,7 @@ struct changes {
 static size_t checkpoint_changes_max(const struct machine_checkpoint *checkpoint)
 {
     return CHANGES_PER_FORGOTTEN * checkpoint->forgotten_len + checkpoint->messages_len + checkpoint->settled_len +
-           checkpoint->purged_len + checkpoint->rows_len;
+           checkpoint->purged_len + checkpoint->rows_len + checkpoint->table.len;
 }
 
 static int changes_add_key(struct changes *changes, const struct row_key *key, struct slice *ret_key)
@@ -75,6 +75,10 @@ static int changes_add_forgotten(struct changes *changes, const struct forgotten
     if (forgotten->kind == ROW_SESSION || forgotten->kind == ROW_PRESENCE) {
         return changes_add_delete(changes, row_key_one(forgotten->kind, forgotten->a));
     }
+    if (forgotten->kind == ROW_PRODUCER) { /* All of a virtual host. */
+        struct row_key first = row_key_host(ROW_PRODUCER, forgotten->a);
+        return changes_add_delete_range(changes, first, row_key_after(&first));
+    }
     if (forgotten->kind != ROW_QUEUE) {
         return changes_add_delete(changes, row_key_pair(forgotten->kind, forgotten->a, forgotten->b));
     }
@@ -93,15 +97,16 @@ static int changes_add_message(struct changes *changes, const struct checkpoint_
     if (err != 0) {
         return err;
     }
-    uint8_t *head = arena_alloc(&changes->arena, MESSAGE_ROW_LEN);
+    const struct message *message = &item->message;
+    size_t len = message_row_len(message);
+    uint8_t *head = arena_alloc(&changes->arena, len);
     if (head == NULL) {
         return ERR_NOMEM;
     }
-    message_row_encode(&key, &item->message, head);
-    changes_add(changes, (struct store_change){.kind = STORE_PUT,
-                                               .key = name,
-                                               .value = {.data = head, .len = MESSAGE_ROW_LEN},
-                                               .value2 = {.data = item->message.data, .len = item->message.len}});
+    message_row_encode(&key, message, head);
+    struct slice content = {.data = message->data, .len = message->shared_body == 0 ? message_len(message) : 0};
+    changes_add(changes, (struct store_change){
+                             .kind = STORE_PUT, .key = name, .value = {.data = head, .len = len}, .value2 = content});
     return 0;
 }
 
@@ -111,6 +116,13 @@ static void changes_add_row(struct changes *changes, const struct bytes *bytes, 
     changes_add(changes, (struct store_change){.kind = STORE_PUT,
                                                .key = {.data = key, .len = row->key_len},
                                                .value = {.data = key + row->key_len, .len = row->value_len}});
+}
+
+static void changes_add_table(struct changes *changes, const struct checkpoint_table *part)
+{
+    CHECK(part->len <= changes->cap - changes->len);
+    checkpoint_table_list(part, changes->items + changes->len);
+    changes->len += part->len;
 }
 
 /* Deletions come before rows that may bear the same key again. */
@@ -134,6 +146,9 @@ static int changes_add_checkpoint(struct changes *changes, const struct machine_
     }
     for (size_t i = 0; err == 0 && i < checkpoint->rows_len; i++) {
         changes_add_row(changes, &checkpoint->bytes, &checkpoint->rows[i]);
+    }
+    if (err == 0) {
+        changes_add_table(changes, &checkpoint->table);
     }
     return err;
 }

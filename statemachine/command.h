@@ -18,13 +18,38 @@ int command_node_present(struct machine *machine, const Holdfast__NodePresent *p
 int command_node_lost(struct machine *machine, const Holdfast__NodeLost *lost, struct reply *reply) NODISCARD;
 int command_raise_version(struct machine *machine, const Holdfast__RaiseVersion *raise, struct reply *reply) NODISCARD;
 
-int command_declare_queue(struct machine *machine, const Holdfast__DeclareQueue *declare,
+int command_declare_queue(struct machine *machine, struct session *session, const Holdfast__DeclareQueue *declare,
                           struct reply *reply) NODISCARD;
-int command_delete_queue(struct machine *machine, const Holdfast__DeleteQueue *delete, struct reply *reply) NODISCARD;
-int command_purge_queue(struct machine *machine, const Holdfast__PurgeQueue *purge, struct reply *reply) NODISCARD;
+int command_change_queue(struct machine *machine, struct session *session, const Holdfast__ChangeQueue *change,
+                         struct reply *reply) NODISCARD;
+int command_delete_queue(struct machine *machine, struct session *session, const Holdfast__DeleteQueue *delete,
+                         struct reply *reply) NODISCARD;
+int command_purge_queue(struct machine *machine, struct session *session, const Holdfast__PurgeQueue *purge,
+                        struct reply *reply) NODISCARD;
 
-int command_publish(struct machine *machine, const Holdfast__Publish *publish, struct slice bodies,
-                    struct reply *reply) NODISCARD;
+int command_declare_exchange(struct machine *machine, struct session *session, const Holdfast__DeclareExchange *declare,
+                             struct reply *reply) NODISCARD;
+int command_delete_exchange(struct machine *machine, struct session *session, const Holdfast__DeleteExchange *delete,
+                            struct reply *reply) NODISCARD;
+int command_bind(struct machine *machine, struct session *session, const Holdfast__Bind *bind,
+                 struct reply *reply) NODISCARD;
+int command_unbind(struct machine *machine, struct session *session, const Holdfast__Unbind *unbind,
+                   struct reply *reply) NODISCARD;
+
+int command_publish(struct machine *machine, struct session *session, const Holdfast__Publish *publish,
+                    struct slice bodies, struct reply *reply) NODISCARD;
+int command_transact(struct machine *machine, struct session *session, const Holdfast__Transact *transact,
+                     struct slice bodies, struct reply *reply) NODISCARD;
+int command_open_producer(struct machine *machine, struct session *session, const Holdfast__OpenProducer *open,
+                          struct reply *reply) NODISCARD;
+int command_resolve_prepared(struct machine *machine, struct session *session,
+                             const Holdfast__ResolvePrepared *resolve, struct reply *reply) NODISCARD;
+
+int command_create_virtual_host(struct machine *machine, const Holdfast__CreateVirtualHost *create,
+                                struct reply *reply) NODISCARD;
+int command_delete_virtual_host(struct machine *machine, struct session *session,
+                                const Holdfast__DeleteVirtualHost *delete, struct reply *reply) NODISCARD;
+int command_set_limits(struct machine *machine, const Holdfast__SetLimits *set, struct reply *reply) NODISCARD;
 
 int command_subscribe(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
                       struct reply *reply) NODISCARD;
@@ -34,6 +59,13 @@ int command_set_credit(struct machine *machine, struct session *session, const H
                        struct reply *reply) NODISCARD;
 
 int command_settle(struct machine *machine, struct session *session, const Holdfast__Settle *settle,
+                   struct reply *reply) NODISCARD;
+
+int command_extend(struct machine *machine, struct session *session, const Holdfast__Extend *extend,
+                   struct reply *reply) NODISCARD;
+int command_redrive(struct machine *machine, struct session *session, const Holdfast__Redrive *redrive,
+                    struct reply *reply) NODISCARD;
+int command_replay(struct machine *machine, struct session *session, const Holdfast__Replay *replay,
                    struct reply *reply) NODISCARD;
 
 #endif

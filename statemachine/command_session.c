@@ -23,10 +23,36 @@ static bool client_name_fits(const char *client)
     return len == 0 || name_check(client, len) == 0;
 }
 
-static bool attach_check(const struct machine *machine, const Holdfast__AttachSession *attach,
-                         const struct session *session, struct reply *reply)
+/* The virtual host that a client names; NULL: there is none of that name. Under version 1 there is but one. */
+static struct virtual_host *attach_host(const struct machine *machine, const Holdfast__AttachSession *attach)
 {
-    if (strcmp(attach->virtual_host, "") != 0 && strcmp(attach->virtual_host, "/") != 0) {
+    const char *name = attach->virtual_host;
+    bool is_root = name[0] == 0 || strcmp(name, "/") == 0;
+    return machine->version >= 2 || is_root ? virtual_host_by_name(machine, name) : NULL;
+}
+
+/* Who is asking, and whether there may be one session more. */
+static bool attach_check_host(struct machine *machine, const Holdfast__AttachSession *attach,
+                              const struct virtual_host *host, const struct session *session, struct reply *reply)
+{
+    size_t user_len = strlen(attach->user);
+    const struct user *user = user_by_name(machine, attach->user);
+    if (user_len > 0 && name_check(attach->user, user_len) != 0) {
+        reply_fail(reply, ERR_NAME, DETAIL_USER_NAME);
+    } else if (session != NULL && session->virtual_host_id != host->id) {
+        reply_fail(reply, ERR_EXISTS, DETAIL_SESSION_VHOST);
+    } else if (session == NULL && !virtual_host_has_room(machine, host->id, LIMIT_SESSIONS)) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+    } else if ((session == NULL || session->user != user) && !user_has_room(user, LIMIT_SESSIONS)) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER);
+    }
+    return reply->error == 0;
+}
+
+static bool attach_check(struct machine *machine, const Holdfast__AttachSession *attach,
+                         const struct virtual_host *host, const struct session *session, struct reply *reply)
+{
+    if (host == NULL) {
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_VHOST);
     } else if (!client_name_fits(attach->client)) {
         reply_fail(reply, ERR_NAME, DETAIL_CLIENT_NAME);
@@ -34,6 +60,8 @@ static bool attach_check(const struct machine *machine, const Holdfast__AttachSe
         reply_fail(reply, ERR_SESSION_EXPIRED, DETAIL_SESSION);
     } else if (session == NULL && HASH_CNT(by_id, machine->sessions) >= machine->sessions_max) {
         reply_fail(reply, ERR_LIMIT, DETAIL_SESSIONS);
+    } else if (machine->version >= 2) {
+        attach_check_host(machine, attach, host, session, reply);
     }
     return reply->error == 0;
 }
@@ -46,7 +74,10 @@ static bool origin_is_same(const struct origin *origin, const Holdfast__Origin *
 static int attach_carry_out(struct machine *machine, const Holdfast__AttachSession *attach, struct presence *place,
                             struct session *session)
 {
-    int err = session_set_names(session, "/", attach->client);
+    int err = session_set_client(session, attach->client);
+    if (err == 0 && machine->version >= 2) {
+        err = session_set_user(machine, session, attach->user);
+    }
     if (err != 0) {
         return err;
     }
@@ -91,7 +122,8 @@ int command_attach_session(struct machine *machine, const Holdfast__AttachSessio
         return 0;
     }
     struct session *session = session_by_key(machine, attach->key.data);
-    if (!attach_check(machine, attach, session, reply)) {
+    const struct virtual_host *host = attach_host(machine, attach);
+    if (!attach_check(machine, attach, host, session, reply)) {
         return 0;
     }
     if (session == NULL) {
@@ -100,6 +132,7 @@ int command_attach_session(struct machine *machine, const Holdfast__AttachSessio
             return err;
         }
         machine->next_session++;
+        session_set_virtual_host(machine, session, host->id);
     }
     return attach_apply(machine, attach, place, session, reply);
 }

@@ -2,6 +2,8 @@
 
 #include "proto/base/fault.h"
 #include "statemachine/command.h"
+#include "statemachine/settle.h"
+#include "statemachine/settle_check.h"
 
 static bool settle_check(const Holdfast__Settle *settle, const struct consumer *consumer, struct reply *reply)
 {
@@ -27,14 +29,19 @@ static bool settle_check(const Holdfast__Settle *settle, const struct consumer *
     return true;
 }
 
-static int settle_one(struct machine *machine, struct consumer *consumer, struct delivery *delivery, bool release)
+/* What version 1 does not know is without meaning under it. */
+static int settle_check_new(struct machine *machine, struct session *session, const Holdfast__Settle *settle,
+                            const struct consumer *consumer, struct reply *reply)
 {
-    deliveries_drop(&consumer->deliveries, delivery);
-    delivery->released = release;
-    if (release) {
-        return queue_return(machine, consumer->queue, delivery->position, delivery->count);
+    Holdfast__Settle *all = (Holdfast__Settle *)settle;
+    if (!settle_check(settle, consumer, reply) || machine->version < 2) {
+        return 0;
     }
-    return queue_settle(machine, consumer->queue, delivery->position);
+    if (settle->has_delay && settle->delay_ms > QUEUE_TIME_MS_MAX) {
+        reply_fail(reply, ERR_INVALID, DETAIL_DELAY);
+        return 0;
+    }
+    return settle->all ? settle_check_all(machine, session, &all, 1, reply) : 0;
 }
 
 /* Takes a message away from whoever holds it now. */
@@ -67,7 +74,7 @@ static int settle_stale(struct machine *machine, struct consumer *consumer, uint
         }
         delivery->released = false;
         if (queue_take_returned(machine, queue, delivery->position) || steal(machine, queue, delivery->position)) {
-            int err = queue_settle(machine, queue, delivery->position);
+            int err = queue_settle(machine, queue, delivery);
             if (err != 0) {
                 return err;
             }
@@ -77,13 +84,13 @@ static int settle_stale(struct machine *machine, struct consumer *consumer, uint
     return 0;
 }
 
-static int settle_range(struct machine *machine, struct consumer *consumer, uint64_t first, uint64_t last, bool release,
-                        uint64_t *settled)
+static int settle_range(struct machine *machine, struct consumer *consumer, const Holdfast__Settle *settle,
+                        uint64_t first, uint64_t last, uint64_t *settled)
 {
     struct deliveries *deliveries = &consumer->deliveries;
     struct delivery *delivery = deliveries_find(deliveries, first, last);
     while (delivery != NULL) {
-        int err = settle_one(machine, consumer, delivery, release);
+        int err = settle_delivery(machine, consumer, delivery, settle);
         if (err != 0) {
             return err;
         }
@@ -91,6 +98,7 @@ static int settle_range(struct machine *machine, struct consumer *consumer, uint
         delivery = deliveries_next(deliveries, delivery, last);
     }
     if (fault_fires(FAULT_SKIP_TOKEN_CHECK)) {
+        bool release = settle->outcome == HOLDFAST__SETTLE__OUTCOME__RELEASE;
         return release ? 0 : settle_stale(machine, consumer, first, last, settled);
     }
     deliveries_tidy(deliveries);
@@ -110,13 +118,13 @@ int command_settle(struct machine *machine, struct session *session, const Holdf
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
         return 0;
     }
-    if (!settle_check(settle, consumer, reply)) {
-        return 0;
+    int err = settle_check_new(machine, session, settle, consumer, reply);
+    if (err != 0 || reply->error != 0) {
+        return err;
     }
-    bool release = settle->outcome == HOLDFAST__SETTLE__OUTCOME__RELEASE;
     for (size_t i = 0; i < settle->n_first; i++) {
         uint64_t settled = 0;
-        int err = settle_range(machine, consumer, settle->first[i], settle->last[i], release, &settled);
+        err = settle_range(machine, consumer, settle, settle->first[i], settle->last[i], &settled);
         if (err != 0) {
             return err;
         }
@@ -124,6 +132,5 @@ int command_settle(struct machine *machine, struct session *session, const Holdf
         reply->count += settled;
         reply->repeated_count = add_saturating(reply->repeated_count, size - settled);
     }
-    consumer_update_turn(machine, consumer);
-    return 0;
+    return consumer_settled(machine, consumer);
 }

@@ -3,11 +3,17 @@
 #include "statemachine/consumer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
+#include "statemachine/effect_list.h"
+#include "statemachine/life.h"
+#include "statemachine/lock.h"
 #include "statemachine/session.h"
+#include "statemachine/settle.h"
 #include "statemachine/state.h"
+#include "statemachine/virtual_host.h"
 
 static int consumer_compare(const struct consumer *a, const struct consumer *b)
 {
@@ -22,66 +28,276 @@ static int consumer_compare_ids(const struct consumer *a, const struct consumer 
     return (a->id > b->id) - (a->id < b->id);
 }
 
+/* Higher priorities first, and of one priority whoever has the lower turn. */
+static int consumer_compare_turns(const struct consumer *a, const struct consumer *b)
+{
+    if (a->priority != b->priority) {
+        return a->priority < b->priority ? 1 : -1;
+    }
+    return (a->turn > b->turn) - (a->turn < b->turn);
+}
+
 RB_GENERATE(queue_consumers, consumer, by_queue, consumer_compare)
+RB_GENERATE(queue_waiting, consumer, by_turn, consumer_compare_turns)
 RB_GENERATE(session_consumers, consumer, by_id, consumer_compare_ids)
 
+/* For the limits of its virtual host and user. */
+static void consumer_count(struct machine *machine, const struct session *session, int by)
+{
+    virtual_host_count(machine, session->virtual_host_id, LIMIT_CONSUMERS, by);
+    if (session->user != NULL) {
+        session->user->counts[LIMIT_CONSUMERS] += (uint64_t)(int64_t)by;
+    }
+}
+
+/* NULL for an empty one. */
+static int tag_copy(const char *tag, char **ret_tag)
+{
+    size_t len = tag != NULL ? strlen(tag) : 0;
+    *ret_tag = len > 0 ? malloc(len + 1) : NULL;
+    if (len > 0 && *ret_tag != NULL) {
+        memcpy(*ret_tag, tag, len + 1);
+    }
+    return len > 0 && *ret_tag == NULL ? ERR_NOMEM : 0;
+}
+
 int consumer_new(struct machine *machine, struct session *session, struct queue *queue, uint64_t id,
-                 struct consumer **ret_consumer)
+                 const struct consumer_options *options, struct consumer **ret_consumer)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
-    if (consumer == NULL) {
+    char *tag = NULL;
+    if (consumer == NULL || tag_copy(options->tag, &tag) != 0) {
+        free(consumer);
         return ERR_NOMEM;
     }
     consumer->id = id;
     consumer->session_id = session->id;
     consumer->session = session;
     consumer->queue = queue;
-    list_init(&consumer->waiting);
+    consumer->credit = options->credit;
+    consumer->priority = options->priority;
+    consumer->exclusive = options->exclusive;
+    consumer->auto_accept = options->auto_accept;
+    consumer->fetch = options->fetch;
+    consumer->lock_ms = options->lock_ms;
+    consumer->tag = tag;
     list_init(&consumer->changed);
     CHECK(RB_INSERT(queue_consumers, &queue->consumers, consumer) == NULL);
     queue->consumers_len++;
+    queue->fetches_len += consumer->fetch;
+    queue->exclusive_len += consumer->exclusive;
     CHECK(RB_INSERT(session_consumers, &session->consumers, consumer) == NULL);
     session->consumers_len++;
     machine->consumers_len++;
+    consumer_count(machine, session, 1);
     *ret_consumer = consumer;
     return 0;
 }
 
+/* ---- Turns ---- */
+
+static void consumer_leave_row(struct consumer *consumer)
+{
+    if (consumer->in_waiting) {
+        RB_REMOVE(queue_waiting, &consumer->queue->waiting, consumer);
+    }
+    if (consumer->in_standby) {
+        RB_REMOVE(queue_waiting, &consumer->queue->standby, consumer);
+    }
+    consumer->in_waiting = consumer->in_standby = false;
+    consumer->turn = 0;
+}
+
+/* Each enters it where its turn says; false: another is there. */
+static bool consumer_enter_waiting(struct consumer *consumer)
+{
+    consumer->in_waiting = RB_INSERT(queue_waiting, &consumer->queue->waiting, consumer) == NULL;
+    return consumer->in_waiting;
+}
+
+static bool consumer_enter_standby(struct consumer *consumer)
+{
+    consumer->in_standby = RB_INSERT(queue_waiting, &consumer->queue->standby, consumer) == NULL;
+    return consumer->in_standby;
+}
+
+bool consumer_is_active(const struct consumer *consumer)
+{
+    const struct queue *queue = consumer->queue;
+    return !queue->options.single_active ||
+           (queue->active_session == consumer->session_id && queue->active_consumer == consumer->id);
+}
+
+static bool consumer_has_credit(const struct consumer *consumer)
+{
+    return consumer->deliveries.held < consumer->credit + fault_fires(FAULT_SKIP_CREDIT);
+}
+
+/* Whether it may be given something. */
+static bool consumer_takes(const struct consumer *consumer)
+{
+    return consumer_has_credit(consumer) && consumer->session->place != NULL && !consumer->fetch &&
+           consumer_is_active(consumer);
+}
+
+/* To the end of the row of those of its priority who wait. */
+static void consumer_queue_up(struct machine *machine, struct consumer *consumer)
+{
+    consumer->turn = ++consumer->queue->turns;
+    CHECK(consumer_enter_waiting(consumer));
+    queue_changed(machine, consumer->queue);
+}
+
+void consumer_update_turn(struct machine *machine, struct consumer *consumer)
+{
+    consumer_changed(machine, consumer);
+    if (consumer->in_standby) {
+        return;
+    }
+    if (!consumer_takes(consumer)) {
+        consumer_leave_row(consumer);
+    } else if (!consumer->in_waiting) {
+        consumer_queue_up(machine, consumer);
+        queue_due(machine, consumer->queue);
+    }
+}
+
+static void consumer_activate(struct machine *machine, struct consumer *consumer)
+{
+    consumer_leave_row(consumer);
+    consumer->queue->active_session = consumer->session_id;
+    consumer->queue->active_consumer = consumer->id;
+    queue_changed(machine, consumer->queue);
+    consumer_update_turn(machine, consumer);
+}
+
+void consumer_begin(struct machine *machine, struct consumer *consumer)
+{
+    struct queue *queue = consumer->queue;
+    consumer_changed(machine, consumer);
+    if (!consumer->fetch) {
+        queue->had_consumer = true;
+        queue_changed(machine, queue);
+    }
+    if (consumer->fetch || !queue->options.single_active) {
+        consumer_update_turn(machine, consumer);
+    } else if (queue->active_session == 0) {
+        consumer_activate(machine, consumer);
+    } else {
+        consumer->turn = ++queue->turns;
+        CHECK(consumer_enter_standby(consumer));
+    }
+}
+
+int consumer_load_turn(struct consumer *consumer, uint64_t turn)
+{
+    bool stands_by = !consumer->fetch && !consumer_is_active(consumer);
+    if ((turn != 0) != (stands_by || consumer_takes(consumer))) {
+        return ERR_CORRUPT;
+    }
+    consumer->turn = turn;
+    if (stands_by) {
+        return consumer_enter_standby(consumer) ? 0 : ERR_CORRUPT;
+    }
+    return turn == 0 || consumer_enter_waiting(consumer) ? 0 : ERR_CORRUPT;
+}
+
+/* The active consumer has ended: the first of those who stand by takes its place. */
+static void queue_activate_next(struct machine *machine, struct queue *queue)
+{
+    struct consumer *next = RB_MIN(queue_waiting, &queue->standby);
+    queue->active_session = queue->active_consumer = 0;
+    queue_changed(machine, queue);
+    if (next != NULL) {
+        consumer_activate(machine, next);
+    }
+}
+
+/* ---- Ending ---- */
+
 void consumer_discard(struct consumer *consumer)
 {
+    consumer_leave_row(consumer);
     RB_REMOVE(session_consumers, &consumer->session->consumers, consumer);
     consumer->session->consumers_len--;
     RB_REMOVE(queue_consumers, &consumer->queue->consumers, consumer);
     consumer->queue->consumers_len--;
-    list_remove(&consumer->waiting);
+    consumer->queue->fetches_len -= consumer->fetch;
+    consumer->queue->exclusive_len -= consumer->exclusive;
     list_remove(&consumer->changed);
     deliveries_done(&consumer->deliveries);
+    free(consumer->tag);
     free(consumer);
+}
+
+/* What it holds goes back, or vanishes. */
+static int consumer_let_go(struct machine *machine, struct consumer *consumer, enum consumer_end end)
+{
+    struct queue *queue = consumer->queue;
+    struct delivery *delivery = deliveries_find(&consumer->deliveries, 0, UINT64_MAX);
+    while (delivery != NULL) {
+        int err = lock_clear(machine, consumer, delivery);
+        if (err == 0 && end == CONSUMER_END_RETURN) {
+            err = life_note_step(machine, queue, delivery->position, LIFE_HOLDER_ENDED, consumer->session_id,
+                                 consumer->id);
+        }
+        if (err == 0 && end == CONSUMER_END_RETURN) {
+            err = queue_return(machine, queue, delivery, RETURN_HOLDER_ENDED, UINT64_MAX);
+        }
+        if (err != 0) {
+            return err;
+        }
+        queue->unsettled -= end == CONSUMER_END_DROP;
+        struct delivery *next = deliveries_next(&consumer->deliveries, delivery, UINT64_MAX);
+        deliveries_drop(&consumer->deliveries, delivery);
+        delivery = next;
+    }
+    return 0;
 }
 
 int consumer_free(struct machine *machine, struct consumer *consumer, enum consumer_end end)
 {
     struct queue *queue = consumer->queue;
-    struct delivery *delivery = deliveries_find(&consumer->deliveries, 0, UINT64_MAX);
-    while (delivery != NULL) {
-        if (end == CONSUMER_END_RETURN) {
-            int err = queue_return(machine, queue, delivery->position, delivery->count);
-            if (err != 0) {
-                return err;
-            }
-        } else {
-            queue->unsettled--;
-        }
-        struct delivery *next = deliveries_next(&consumer->deliveries, delivery, UINT64_MAX);
-        deliveries_drop(&consumer->deliveries, delivery);
-        delivery = next;
+    bool active = queue->options.single_active && consumer_is_active(consumer);
+    int err = consumer_let_go(machine, consumer, end);
+    if (err != 0) {
+        return err;
     }
     if (consumer->stored) {
         state_forget_row(machine, ROW_CONSUMER, consumer->session_id, consumer->id);
     }
+    consumer_count(machine, consumer->session, -1);
     consumer_discard(consumer);
     machine->consumers_len--;
+    if (active) {
+        queue_activate_next(machine, queue);
+    }
     return 0;
+}
+
+int consumer_end(struct machine *machine, struct consumer *consumer)
+{
+    struct queue *queue = consumer->queue;
+    bool fetch = consumer->fetch;
+    int err = consumer_free(machine, consumer, CONSUMER_END_RETURN);
+    if (err != 0) {
+        return err;
+    }
+    if (queue->options.auto_delete && !fetch && queue->consumers_len == queue->fetches_len) {
+        return queue_delete(machine, queue);
+    }
+    return queue_used(machine, queue);
+}
+
+int consumer_settled(struct machine *machine, struct consumer *consumer)
+{
+    if (!consumer->fetch || consumer->deliveries.held > 0) {
+        consumer_update_turn(machine, consumer);
+        return 0;
+    }
+    int err =
+        effect_list_consumer_ended(&machine->effects, consumer->session_id, consumer->id, CONSUMER_ENDED_FETCH_DONE);
+    return err != 0 ? err : consumer_end(machine, consumer);
 }
 
 struct consumer *consumer_find(struct session *session, uint64_t id)
@@ -100,157 +316,78 @@ void consumer_changed(struct machine *machine, struct consumer *consumer)
     }
 }
 
-static bool consumer_has_credit(const struct consumer *consumer)
+/* ---- Delivering ---- */
+
+/* Settled as it is delivered: whoever sends it may look at it until the next entry. */
+static int consumer_accept(struct machine *machine, struct consumer *consumer, const struct delivery *delivery)
 {
-    return consumer->deliveries.held < consumer->credit + fault_fires(FAULT_SKIP_CREDIT);
+    struct queue *queue = consumer->queue;
+    struct parting parting = {.queue = queue->id, .position = delivery->position};
+    const struct message *message =
+        messages_at(&queue_lane(queue, lane_of(delivery->position))->messages, delivery->position);
+    parting.stored = message == NULL;
+    if (message != NULL) {
+        parting.message = *message;
+        message_ref(message);
+    }
+    int err = partings_add(&machine->partings, &parting);
+    if (err != 0) {
+        message_unref(&parting.message);
+        return err;
+    }
+    return settle_accept(machine, consumer, delivery);
 }
 
-/* Whether it may be given something. */
-static bool consumer_takes(const struct consumer *consumer)
-{
-    return consumer_has_credit(consumer) && consumer->session->place != NULL;
-}
-
-/* To the end of the row of those who wait. */
-static void consumer_queue_up(struct machine *machine, struct consumer *consumer)
-{
-    list_push_back(&consumer->queue->waiting, &consumer->waiting);
-    consumer->turn = ++consumer->queue->turns;
-    queue_changed(machine, consumer->queue);
-}
-
-void consumer_update_turn(struct machine *machine, struct consumer *consumer)
+/* Its turn is over: with credit left it goes to the end of the row. */
+static void consumer_pass_turn(struct machine *machine, struct consumer *consumer)
 {
     consumer_changed(machine, consumer);
-    if (!consumer_takes(consumer)) {
-        list_remove(&consumer->waiting);
-        consumer->turn = 0;
-    } else if (!list_linked(&consumer->waiting)) {
+    if (consumer->in_waiting) {
+        consumer_leave_row(consumer);
+    }
+    if (!consumer->fetch && consumer_has_credit(consumer)) {
         consumer_queue_up(machine, consumer);
-        queue_due(machine, consumer->queue);
     }
 }
 
-int consumer_deliver(struct machine *machine, struct consumer *consumer, uint64_t position, uint32_t count)
+static void delivery_take(struct delivery *delivery, const struct taken *taken)
 {
-    int err = deliveries_push(&consumer->deliveries, consumer->last_number + 1, position, count);
+    delivery->expires_ms = taken->expires_ms;
+    delivery->group = taken->group;
+    delivery->count = taken->count;
+}
+
+/* It holds the message from now on. */
+static int consumer_hold(struct machine *machine, struct consumer *consumer, const struct taken *taken)
+{
+    struct delivery *delivery;
+    int err = deliveries_add(&consumer->deliveries, consumer->last_number + 1, taken->position, &delivery);
+    if (err != 0) {
+        return err;
+    }
+    delivery_take(delivery, taken);
+    return lock_set(machine, consumer, delivery);
+}
+
+int consumer_deliver(struct machine *machine, struct consumer *consumer, const struct taken *taken)
+{
+    int err;
+    if (consumer->auto_accept) {
+        struct delivery delivery = {.number = consumer->last_number + 1, .position = taken->position};
+        delivery_take(&delivery, taken);
+        err = consumer_accept(machine, consumer->queue, &delivery);
+    } else {
+        err = consumer_hold(machine, consumer, taken);
+    }
     if (err != 0) {
         return err;
     }
     consumer->last_number++;
-    list_remove(&consumer->waiting);
-    consumer->turn = 0;
-    if (consumer_has_credit(consumer)) {
-        consumer_queue_up(machine, consumer);
-    }
-    consumer_changed(machine, consumer);
-    return 0;
-}
-
-int consumer_row(const struct consumer *consumer, struct row *row)
-{
-    const struct deliveries *deliveries = &consumer->deliveries;
-    row_begin(row, row_key_pair(ROW_CONSUMER, consumer->session_id, consumer->id));
-    row_put_u64(row, consumer->queue->id);
-    row_put_u32(row, consumer->credit);
-    row_put_u64(row, consumer->last_number);
-    row_put_u64(row, consumer->turn);
-    row_put_u32(row, (uint32_t)deliveries->held);
-    for (size_t i = deliveries->first; i < deliveries->last; i++) {
-        const struct delivery *delivery = &deliveries->items[i];
-        if (delivery->held) {
-            uint8_t data[20];
-            put_u64(data, delivery->number);
-            put_u64(data + 8, delivery->position);
-            put_u32(data + 16, delivery->count);
-            row_put_bytes(row, data, sizeof data);
-        }
-    }
-    return row_seal(row);
-}
-
-static int consumer_load_deliveries(struct consumer *consumer, struct row_reader *reader, uint32_t len)
-{
-    uint64_t number_before = 0;
-    for (uint32_t i = 0; i < len; i++) {
-        uint64_t number = row_get_u64(reader);
-        uint64_t position = row_get_u64(reader);
-        uint32_t count = row_get_u32(reader);
-        if (reader->overrun || number <= number_before || number > consumer->last_number || position == 0 ||
-            position >= consumer->queue->head) {
-            return ERR_CORRUPT;
-        }
-        int err = deliveries_push(&consumer->deliveries, number, position, count);
-        if (err != 0) {
-            return err;
-        }
-        number_before = number;
-        consumer->queue->unsettled++;
-    }
-    return 0;
-}
-
-int consumer_load(struct machine *machine, const struct row_key *key, struct slice value)
-{
-    struct row_reader reader;
-    int err = row_open(&reader, key, value);
-    if (err != 0) {
-        return err;
-    }
-    if (key->len != ROW_KEY_PAIR_LEN) {
-        return ERR_CORRUPT;
-    }
-    struct session *session = session_by_id(machine, get_be64(key->data + 1));
-    struct queue *queue = queue_by_id(machine, row_get_u64(&reader));
-    if (session == NULL || queue == NULL) {
-        return ERR_CORRUPT;
-    }
-    struct consumer *consumer;
-    err = consumer_new(machine, session, queue, get_be64(key->data + 9), &consumer);
-    if (err != 0) {
-        return err;
-    }
-    consumer->stored = true;
-    consumer->credit = row_get_u32(&reader);
-    consumer->last_number = row_get_u64(&reader);
-    consumer->turn = row_get_u64(&reader);
-    err = consumer_load_deliveries(consumer, &reader, row_get_u32(&reader));
-    if (err != 0) {
-        return err;
-    }
-    if (row_end(&reader) != 0 || consumer->turn > queue->turns || (consumer->turn != 0) != consumer_takes(consumer)) {
-        return ERR_CORRUPT;
-    }
-    return 0;
-}
-
-static int consumer_compare_turns(const void *a, const void *b)
-{
-    const struct consumer *const *x = a;
-    const struct consumer *const *y = b;
-    return ((*x)->turn > (*y)->turn) - ((*x)->turn < (*y)->turn);
-}
-
-int consumers_load_turns(struct queue *queue)
-{
-    if (queue->consumers_len == 0) {
-        return 0;
-    }
-    struct consumer **waiting = calloc(queue->consumers_len, sizeof(struct consumer *));
-    if (waiting == NULL) {
-        return ERR_NOMEM;
-    }
-    size_t len = 0;
-    struct consumer *consumer;
-    RB_FOREACH (consumer, queue_consumers, &queue->consumers) {
-        if (consumer->turn != 0) {
-            waiting[len++] = consumer;
-        }
-    }
-    qsort(waiting, len, sizeof(struct consumer *), consumer_compare_turns);
-    for (size_t i = 0; i < len; i++) {
-        list_push_back(&queue->waiting, &waiting[i]->waiting);
-    }
-    free(waiting);
-    return 0;
+    consumer_pass_turn(machine, consumer);
+    struct effect_delivery effect = {.queue = consumer->queue->id,
+                                     .position = taken->position,
+                                     .delivery_count = taken->count,
+                                     .consumer = consumer->id,
+                                     .number = consumer->last_number};
+    return effect_list_delivery(&machine->effects, consumer->session_id, &effect);
 }

@@ -1,7 +1,7 @@
 /* Delivery: at the end of an entry, every queue that has ready messages and consumers with free credit hands them out,
- * lowest position first, consumers taking turns.
+ * lowest position first, consumers of the highest priority taking turns.
  *
- * No message is read for it: what a delivery says of its message is asked for by who sends it. What one entry may
+ * Of a plain queue no message is read for it: what a delivery says of its message is asked for by who sends it. What one entry may
  * deliver is bounded. Queues take turns, a few messages at a time, so that a long one does not keep the others waiting;
  * what does not fit comes with the next entry, which begins with the queue whose turn it was. Only queues that can
  * deliver count: which others are looked at differs after a restart, and must show in nothing. */
@@ -13,36 +13,36 @@
 #define DELIVERIES_PER_ENTRY_MAX 16384u
 #define DELIVERIES_PER_TURN_MAX 64u
 
-static int deliver_one(struct machine *machine, struct queue *queue)
+/* Delivers one message, if there is one that may be: on the way to it others may be parked, which counts, too. */
+static int deliver_one(struct machine *machine, struct queue *queue, unsigned *budget)
 {
-    struct effect_delivery delivery = {.queue = queue->id};
-    queue_take(machine, queue, &delivery.position, &delivery.delivery_count);
-    struct consumer *consumer = container_of(list_first(&queue->waiting), struct consumer, waiting);
-    int err = consumer_deliver(machine, consumer, delivery.position, delivery.delivery_count);
-    if (err != 0) {
+    struct taken taken;
+    bool found;
+    int err = queue_take(machine, queue, budget, &taken, &found);
+    if (err != 0 || !found) {
         return err;
     }
-    delivery.consumer = consumer->id;
-    delivery.number = consumer->last_number;
-    return effect_list_delivery(&machine->effects, consumer->session_id, &delivery);
+    --*budget;
+    return consumer_deliver(machine, RB_MIN(queue_waiting, &queue->waiting), &taken);
 }
 
-static bool queue_can_deliver(struct queue *queue)
+static bool queue_can_deliver(const struct queue *queue)
 {
-    return !list_empty(&queue->waiting) && queue_ready(queue) > 0;
+    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && !queue->options.paused;
 }
 
 /* One turn of a queue. */
 static int deliver_queue(struct machine *machine, struct queue *queue, unsigned *budget)
 {
     unsigned turn = *budget < DELIVERIES_PER_TURN_MAX ? *budget : DELIVERIES_PER_TURN_MAX;
-    for (; turn > 0 && queue_can_deliver(queue); turn--) {
-        int err = deliver_one(machine, queue);
+    unsigned left = turn;
+    while (left > 0 && queue_can_deliver(queue)) {
+        int err = deliver_one(machine, queue, &left);
         if (err != 0) {
             return err;
         }
-        --*budget;
     }
+    *budget -= turn - left;
     return 0;
 }
 

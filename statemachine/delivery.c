@@ -40,7 +40,7 @@ static int deliveries_make_room(struct deliveries *deliveries)
     return 0;
 }
 
-int deliveries_push(struct deliveries *deliveries, uint64_t number, uint64_t position, uint32_t count)
+int deliveries_add(struct deliveries *deliveries, uint64_t number, uint64_t position, struct delivery **ret_delivery)
 {
     if (deliveries->first == deliveries->last) {
         deliveries->first = deliveries->last = 0;
@@ -52,10 +52,23 @@ int deliveries_push(struct deliveries *deliveries, uint64_t number, uint64_t pos
         }
     }
     CHECK(deliveries->last == deliveries->first || deliveries->items[deliveries->last - 1].number < number);
-    deliveries->items[deliveries->last++] =
-        (struct delivery){.number = number, .position = position, .count = count, .held = true};
+    struct delivery *item = &deliveries->items[deliveries->last++];
+    *item = (struct delivery){.number = number, .position = position, .held = true};
     deliveries->held++;
+    *ret_delivery = item;
     return 0;
+}
+
+int deliveries_push(struct deliveries *deliveries, const struct delivery *delivery)
+{
+    struct delivery *item;
+    int err = deliveries_add(deliveries, delivery->number, delivery->position, &item);
+    if (err == 0) {
+        *item = *delivery;
+        item->held = true;
+        item->released = false;
+    }
+    return err;
 }
 
 /* Index of the first item with a number of at least `number`. Numbers rise by at least one from item to item, so it is

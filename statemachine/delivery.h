@@ -16,10 +16,15 @@
 struct delivery {
     uint64_t number;
     uint64_t position;
-    uint32_t count; /* Earlier deliveries of the message. */
-    bool held;      /* False: a hole. */
-    bool released;  /* A hole whose message went back to the queue: only a fault hook asks. */
+    uint64_t expires_ms; /* Of the message: as struct message has them. */
+    uint64_t group;
+    uint64_t lock_until_ms; /* Log time at which it goes back; 0: when it is settled. */
+    uint32_t count;         /* Earlier deliveries of the message. */
+    bool held;              /* False: a hole. */
+    bool released;          /* A hole whose message went back to the queue: only a fault hook asks. */
 };
+
+_Static_assert(sizeof(struct delivery) <= 48, "there are many of them");
 
 struct deliveries {
     struct delivery *items; /* [first, last) is in use, sorted by number. */
@@ -30,8 +35,12 @@ struct deliveries {
     size_t holes_stepped; /* Since they were last squeezed out. */
 };
 
-/* Appends; the number must be above all before. ERR_NOMEM. */
-int deliveries_push(struct deliveries *deliveries, uint64_t number, uint64_t position, uint32_t count) NODISCARD;
+/* Appends a delivery, which is held; its number must be above all before. ERR_NOMEM. */
+int deliveries_push(struct deliveries *deliveries, const struct delivery *delivery) NODISCARD;
+
+/* Likewise, of a number and a position; the rest is 0, and is the caller's to set before the next call. */
+int deliveries_add(struct deliveries *deliveries, uint64_t number, uint64_t position,
+                   struct delivery **ret_delivery) NODISCARD;
 
 /* The first held delivery with a number from `first` to `last`; NULL when there is none. */
 struct delivery *deliveries_find(struct deliveries *deliveries, uint64_t first, uint64_t last);

@@ -22,7 +22,8 @@
 /* In a step, and never more than digest_weight(). */
 static uint64_t digest_weight_min(const struct machine *machine)
 {
-    return HASH_CNT(by_id, machine->queues) + HASH_CNT(by_id, machine->sessions) + machine->consumers_len;
+    return HASH_CNT(by_id, machine->queues) + HASH_CNT(by_id, machine->sessions) + machine->consumers_len +
+           exchanges_weight(machine);
 }
 
 static uint64_t digest_weight(const struct machine *machine)
@@ -69,22 +70,22 @@ static int digest_add(uint64_t *digest, const struct row *row, int err)
     return err;
 }
 
-static int digest_queue(uint64_t *digest, struct queue *queue, struct row *row)
+static int digest_queue(uint64_t *digest, const struct machine *machine, struct queue *queue, struct row *row)
 {
-    int err = digest_add(digest, row, queue_row(queue, row));
+    int err = digest_add(digest, row, queue_row(machine, queue, row));
     struct returned *returned;
     RB_FOREACH (returned, returned_tree, &queue->returned) {
-        err = err != 0 ? err : digest_add(digest, row, returned_row(returned, row));
+        err = err != 0 ? err : digest_add(digest, row, returned_row(machine, returned, row));
     }
     return err;
 }
 
-static int digest_session(uint64_t *digest, struct session *session, struct row *row)
+static int digest_session(uint64_t *digest, const struct machine *machine, struct session *session, struct row *row)
 {
-    int err = digest_add(digest, row, session_row(session, row));
+    int err = digest_add(digest, row, session_row(machine, session, row));
     struct consumer *consumer;
     RB_FOREACH (consumer, session_consumers, &session->consumers) {
-        err = err != 0 ? err : digest_add(digest, row, consumer_row(consumer, row));
+        err = err != 0 ? err : digest_add(digest, row, consumer_row(machine, consumer, row));
     }
     return err;
 }
@@ -109,10 +110,13 @@ int machine_memory_digest(struct machine *machine, uint64_t *ret_digest)
         err = digest_presences(&digest, machine, row);
     }
     for (struct queue *queue = machine->queues; err == 0 && queue != NULL; queue = queue->by_id.next) {
-        err = digest_queue(&digest, queue, row);
+        err = digest_queue(&digest, machine, queue, row);
     }
     for (struct session *session = machine->sessions; err == 0 && session != NULL; session = session->by_id.next) {
-        err = digest_session(&digest, session, row);
+        err = digest_session(&digest, machine, session, row);
+    }
+    if (err == 0) {
+        err = exchanges_memory_digest(machine, &digest);
     }
     if (err == 0) {
         *ret_digest = digest;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/base/arena.h"
 #include "proto/base/err.h"
 #include "proto/wire/entry.h"
 #include "statemachine/machine.h"
@@ -15,7 +16,10 @@ struct effect_list {
     struct effect *items;
     size_t len;
     size_t cap;
+    struct arena bits; /* Of replies. */
 };
+
+void effect_list_init(struct effect_list *list);
 
 /* Starts over; keeps the memory unless it was much. */
 void effect_list_reset(struct effect_list *list);
@@ -26,9 +30,13 @@ void effect_list_done(struct effect_list *list);
 int effect_list_reply(struct effect_list *list, const struct entry_command *from, uint32_t at,
                       const struct reply *reply) NODISCARD;
 int effect_list_delivery(struct effect_list *list, uint64_t session, const struct effect_delivery *delivery) NODISCARD;
-int effect_list_session_ended(struct effect_list *list, uint64_t session, bool expired) NODISCARD;
+int effect_list_session_ended(struct effect_list *list, uint64_t session, enum session_end end) NODISCARD;
 int effect_list_node_lost(struct effect_list *list, uint64_t node, uint64_t run) NODISCARD;
-int effect_list_consumer_ended(struct effect_list *list, uint64_t session, uint64_t consumer) NODISCARD;
+int effect_list_consumer_ended(struct effect_list *list, uint64_t session, uint64_t consumer,
+                               enum consumer_ended_reason reason) NODISCARD;
+int effect_list_lock_ended(struct effect_list *list, uint64_t session, uint64_t consumer, uint64_t number) NODISCARD;
+/* The id is copied. */
+int effect_list_prepared_ask(struct effect_list *list, uint64_t session, const char *id, size_t id_len) NODISCARD;
 
 /* Folds the effects into a digest. */
 uint64_t effect_list_digest(const struct effect_list *list, uint64_t digest);

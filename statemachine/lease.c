@@ -58,7 +58,7 @@ int leases_expire(struct machine *machine)
         if (session == NULL || session->expires_ms > machine->time_ms) {
             return 0;
         }
-        int err = state_end_session(machine, session, true);
+        int err = state_end_session(machine, session, SESSION_END_EXPIRED);
         if (err != 0) {
             return err;
         }

@@ -44,31 +44,98 @@ uint64_t machine_running_digest(const struct machine *machine)
 
 uint64_t machine_due_ms(const struct machine *machine)
 {
-    uint64_t due_ms = leases_due_ms(machine);
+    uint64_t lease_ms = leases_due_ms(machine);
+    uint64_t due_ms = lease_ms < machine->timers.next_ms ? lease_ms : machine->timers.next_ms;
     bool at_once = machine->due_cursor != 0 || (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
     return at_once ? 0 : due_ms;
 }
 
-int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, struct slice *ret_body)
+/* One that was settled as it was delivered, by the last entry. */
+static int parting_message(struct machine *machine, uint64_t queue_id, uint64_t position, struct message *ret_message)
 {
-    struct queue *queue = queue_by_id(machine, queue_id);
-    if (queue == NULL) {
+    const struct parting *parting = partings_find(&machine->partings, queue_id, position);
+    if (parting == NULL) {
         return ERR_NOT_FOUND;
     }
+    if (parting->stored) {
+        return state_read_message(machine, queue_id, position, ret_message);
+    }
+    *ret_message = parting->message;
+    message_ref(ret_message);
+    return 0;
+}
+
+static int message_anywhere(struct machine *machine, uint64_t queue_id, uint64_t position, struct message *ret_message)
+{
+    struct queue *queue = queue_by_id(machine, queue_id);
+    int err = queue != NULL ? state_message(machine, queue, position, ret_message) : ERR_NOT_FOUND;
+    return err == ERR_NOT_FOUND ? parting_message(machine, queue_id, position, ret_message) : err;
+}
+
+/* Memory is not to be trusted for ever, either. */
+static int message_check(struct machine *machine, uint64_t queue_id, uint64_t position, const struct message *message)
+{
+    if (XXH3_64bits(message->data, message_len(message)) == message->hash) {
+        return 0;
+    }
+    struct row_key key = row_key_pair(ROW_MESSAGE, queue_id, position);
+    const struct queue *queue = queue_by_id(machine, queue_id);
+    const struct lane *lane = queue != NULL ? queue_lane(queue, lane_of(position)) : NULL;
+    bool in_memory = lane != NULL && position >= lane->messages.base;
+    return state_blame(machine, &key, ERR_CHECKSUM,
+                       in_memory ? "the body is damaged in memory" : "the body is damaged");
+}
+
+int machine_content(struct machine *machine, uint64_t queue_id, uint64_t position, struct machine_content *ret_content)
+{
     struct message message;
-    int err = state_message(machine, queue, position, &message);
+    int err = message_anywhere(machine, queue_id, position, &message);
     if (err != 0) {
         return err;
     }
-    if (XXH3_64bits(message.data, message.len) != message.hash) { /* Memory is not to be trusted for ever, either. */
-        struct row_key key = row_key_pair(ROW_MESSAGE, queue_id, position);
-        bool in_memory = position >= queue->messages.base;
-        blob_unref(message.blob);
-        return state_blame(machine, &key, ERR_CHECKSUM,
-                           in_memory ? "the body is damaged in memory" : "the body is damaged");
+    err = message_check(machine, queue_id, position, &message);
+    if (err != 0) {
+        message_unref(&message);
+        return err;
     }
-    *ret_body = (struct slice){.blob = message.blob, .data = message.data, .len = message.len};
+    struct blob *trail_blob = message.trail_blob != NULL ? message.trail_blob : message.blob;
+    struct slice content = {.blob = message.blob, .data = message.data, .len = message_len(&message)};
+    *ret_content = (struct machine_content){
+        .content = content,
+        .head = slice_part(content, 0, message.head_len),
+        .body = slice_part(content, message.head_len, message.body_len),
+        .trail = {.blob = message.trail_len > 0 ? trail_blob : NULL, .data = message.trail, .len = message.trail_len},
+        .enqueued_ms = message.enqueued_ms,
+        .expires_ms = message.expires_ms,
+        .hash = message.hash,
+    };
+    slice_ref(ret_content->head);
+    slice_ref(ret_content->body);
+    slice_ref(ret_content->trail);
+    if (content.blob != NULL) {
+        blob_ref(content.blob);
+    }
+    message_unref(&message);
     return 0;
+}
+
+void machine_content_done(struct machine_content *content)
+{
+    slice_unref(&content->content);
+    slice_unref(&content->head);
+    slice_unref(&content->body);
+    slice_unref(&content->trail);
+}
+
+int machine_body(struct machine *machine, uint64_t queue_id, uint64_t position, struct slice *ret_body)
+{
+    struct machine_content content;
+    int err = machine_content(machine, queue_id, position, &content);
+    if (err == 0) {
+        *ret_body = slice_ref(content.body);
+        machine_content_done(&content);
+    }
+    return err;
 }
 
 static int delivery_describe(struct machine *machine, const struct consumer *consumer, const struct delivery *delivery,
@@ -79,7 +146,6 @@ static int delivery_describe(struct machine *machine, const struct consumer *con
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
-    blob_unref(message.blob);
     *ret_delivery = (struct machine_delivery){
         .consumer = consumer->id,
         .number = delivery->number,
@@ -87,9 +153,14 @@ static int delivery_describe(struct machine *machine, const struct consumer *con
         .position = delivery->position,
         .enqueued_ms = message.enqueued_ms,
         .body_hash = message.hash,
-        .body_len = message.len,
+        .lock_until_ms = delivery->lock_until_ms,
+        .expires_ms = message.expires_ms,
+        .body_len = message.body_len,
+        .head_len = message.head_len,
+        .trail_len = message.trail_len,
         .delivery_count = delivery->count,
     };
+    message_unref(&message);
     return 0;
 }
 
@@ -180,86 +251,5 @@ int machine_node(const struct machine *machine, uint64_t node, struct machine_no
         return ERR_NOT_FOUND;
     }
     *ret_node = presence_describe(presence);
-    return 0;
-}
-
-static struct machine_queue queue_describe(const struct queue *queue)
-{
-    return (struct machine_queue){
-        .name = queue->name,
-        .id = queue->id,
-        .ready = queue_ready(queue),
-        .unsettled = queue->unsettled,
-        .consumers = queue->consumers_len,
-        .enqueued = queue->tail - 1,
-        .delivered = queue->delivered,
-        .settled = queue->settled,
-        .released = queue->released,
-    };
-}
-
-int machine_queue(struct machine *machine, const char *name, struct machine_queue *ret_queue)
-{
-    const struct queue *queue = queue_by_name(machine, name);
-    if (queue == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    *ret_queue = queue_describe(queue);
-    return 0;
-}
-
-int machine_queue_oldest(struct machine *machine, uint64_t queue_id, uint64_t *ret_enqueued_ms)
-{
-    struct queue *queue = queue_by_id(machine, queue_id);
-    if (queue == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    uint64_t position;
-    uint32_t count;
-    if (!queue_peek(queue, &position, &count)) {
-        *ret_enqueued_ms = 0;
-        return 0;
-    }
-    if (position != queue->oldest_position) {
-        /* Reading the head of a large message in the store reads all of it; who watches queues asks again and again. */
-        struct message_head head;
-        int err = state_message_head(machine, queue, position, &head);
-        if (err != 0) {
-            return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
-        }
-        queue->oldest_position = position;
-        queue->oldest_ms = head.enqueued_ms;
-    }
-    *ret_enqueued_ms = queue->oldest_ms;
-    return 0;
-}
-
-/* The first queue whose name sorts after `name`; NULL when there is none. */
-static struct queue *queue_after(struct machine *machine, const char *name)
-{
-    struct queue *found = NULL;
-    struct queue *queue = RB_ROOT(&machine->queue_names);
-    while (queue != NULL) {
-        if (strcmp(queue->name, name) > 0) {
-            found = queue;
-            queue = RB_LEFT(queue, by_name);
-        } else {
-            queue = RB_RIGHT(queue, by_name);
-        }
-    }
-    return found;
-}
-
-int machine_queues(struct machine *machine, const char *after,
-                   int (*each)(void *arg, const struct machine_queue *queue), void *arg)
-{
-    for (struct queue *queue = queue_after(machine, after); queue != NULL;
-         queue = RB_NEXT(queue_names, &machine->queue_names, queue)) {
-        struct machine_queue described = queue_describe(queue);
-        int err = each(arg, &described);
-        if (err != 0) {
-            return err;
-        }
-    }
     return 0;
 }

@@ -24,14 +24,24 @@
 struct machine;
 
 /* The newest version of the rules that this build knows. */
-#define MACHINE_VERSION_MAX 1u
+#define MACHINE_VERSION_MAX 2u
 
 enum effect_kind {
     EFFECT_REPLY,          /* Answer a command: of a session, or of a node's process (session 0, with its origin). */
     EFFECT_DELIVER,        /* Send a delivery to the session. */
     EFFECT_SESSION_ENDED,  /* The session is gone (closed or expired). */
-    EFFECT_CONSUMER_ENDED, /* A subscription ended because its queue was deleted. */
+    EFFECT_CONSUMER_ENDED, /* A subscription ended by itself. */
     EFFECT_NODE_LOST,      /* A process of a node is over: what was attached there is not any more. */
+    EFFECT_PREPARED_ASK,   /* The session is to say what becomes of prepared messages: see ResolvePrepared. */
+    EFFECT_LOCK_ENDED,     /* A delivery has been held for too long, and has gone back. */
+};
+
+/* Why a session ended. */
+enum session_end { SESSION_END_CLOSED = 0, SESSION_END_EXPIRED = 1, SESSION_END_HOST_DELETED = 2 };
+
+enum consumer_ended_reason {
+    CONSUMER_ENDED_QUEUE_DELETED = 0,
+    CONSUMER_ENDED_FETCH_DONE = 1, /* What it was given is settled, or has gone back; or there was nothing. */
 };
 
 struct effect {
@@ -54,6 +64,12 @@ struct effect {
             uint64_t attach_session;
             uint64_t attach_attachment;
             uint64_t last_number;
+            /* Publish, since version 2: bits of messages, of the first in the lowest of the first byte, up to the last byte that
+             * is not zero. Mandatory ones that reached no queue, and refused ones. Valid until the next apply. */
+            const uint8_t *unrouted;
+            const uint8_t *refused;
+            uint32_t unrouted_len;
+            uint32_t refused_len;
         } reply;
         struct effect_delivery {
             uint64_t consumer;
@@ -64,14 +80,24 @@ struct effect {
         } delivery;
         struct {
             uint64_t consumer;
+            enum consumer_ended_reason reason;
         } consumer_ended;
         struct {
-            bool expired; /* Otherwise it was closed. */
+            bool expired; /* Otherwise it was closed, or its virtual host deleted. */
+            enum session_end end;
         } session_ended;
         struct {
             uint64_t node;
             uint64_t run;
         } node_lost;
+        struct {
+            const char *id; /* Valid until the next apply. */
+            size_t id_len;
+        } prepared_ask;
+        struct {
+            uint64_t consumer;
+            uint64_t number;
+        } lock_ended;
     };
 };
 
@@ -112,10 +138,25 @@ uint32_t machine_version(const struct machine *machine);
  * commands when it has nothing else to propose. UINT64_MAX: nothing is due. */
 uint64_t machine_due_ms(const struct machine *machine);
 
-/* The body of a message that is in a queue. The caller owns a reference. ERR_NOT_FOUND: settled since, or the queue is
- * gone. ERR_CHECKSUM: damaged, on disk or in memory: it is not what its publisher's library took the hash of, and must not
- * be delivered; replaying the log may bring it back. ERR_IO. */
+/* The body of a message that is in a queue, or was settled by the last entry as it was delivered (auto_accept). The caller owns a
+ * reference. ERR_NOT_FOUND: settled since, or the queue is gone. ERR_CHECKSUM: damaged, on disk or in memory: it is not what
+ * its publisher's library took the hash of, and must not be delivered; replaying the log may bring it back. ERR_IO. */
 int machine_body(struct machine *machine, uint64_t queue, uint64_t position, struct slice *ret_body) NODISCARD;
+
+/* Likewise with all that goes with it: the encoded MessageHead and Trail (empty: it has none). The caller owns a reference to the
+ * blob of each, and drops them with machine_content_done(). `content` is head and body together, as the hash is of both. */
+struct machine_content {
+    struct slice content;
+    struct slice head;
+    struct slice body;
+    struct slice trail;
+    uint64_t enqueued_ms;
+    uint64_t expires_ms; /* Log time; 0: never. */
+    uint64_t hash;
+};
+int machine_content(struct machine *machine, uint64_t queue, uint64_t position,
+                    struct machine_content *ret_content) NODISCARD;
+void machine_content_done(struct machine_content *content);
 
 /* An unsettled delivery with what is known of its message: applying an entry does not read it, since a follower and a
  * restart have no use for it. */
@@ -125,8 +166,12 @@ struct machine_delivery {
     uint64_t queue; /* The queue's id: with the position, what machine_body() takes. */
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash;
+    uint64_t body_hash;      /* Of the head and the body. */
+    uint64_t lock_until_ms;  /* Log time at which it goes back; 0: never. */
+    uint64_t expires_ms;     /* Of the message; 0: never. */
     uint32_t body_len;
+    uint32_t head_len;
+    uint32_t trail_len;
     uint32_t delivery_count; /* Earlier deliveries. */
 };
 
@@ -161,23 +206,61 @@ unsigned machine_nodes(const struct machine *machine, struct machine_node ret_no
 /* ERR_NOT_FOUND: it is not present. */
 int machine_node(const struct machine *machine, uint64_t node, struct machine_node *ret_node) NODISCARD;
 
-/* Calls `each` for the queues whose name sorts after `after` (as bytes; "" for all), in order, until it returns
- * non-zero. The counters count since the queue was declared. */
+/* Calls `each` for the queues of a virtual host whose name sorts after `after` (as bytes; "" for all), in order, until it returns
+ * non-zero. What is given is valid during the call. */
+struct queue_options;
+struct queue_counters;
 struct machine_queue {
     const char *name;
     uint64_t id;
-    uint64_t ready;
+    uint64_t virtual_host;
+    uint64_t ready; /* Parked ones included. */
+    uint64_t parked;
+    uint64_t waiting; /* To come back. */
     uint64_t unsettled;
     uint32_t consumers;
     uint64_t enqueued;
     uint64_t delivered; /* Again and again included. */
     uint64_t settled;   /* Accepted, rejected or purged. */
     uint64_t released;  /* Deliveries that went back. */
+    const struct queue_options *options;
+    const struct queue_counters *counters; /* The rest of them. */
+    uint64_t owner;                        /* The session that an exclusive queue belongs to; else 0. */
+    uint64_t active_session;               /* The active consumer of a single-active queue; 0: none. */
+    uint64_t active_consumer;
+    uint64_t last_used_ms;
 };
+#define MACHINE_VIRTUAL_HOST_ROOT 1u
+int machine_queues_in(struct machine *machine, uint64_t virtual_host, const char *after,
+                      int (*each)(void *arg, const struct machine_queue *queue), void *arg) NODISCARD;
+/* ERR_NOT_FOUND. */
+int machine_queue_in(struct machine *machine, uint64_t virtual_host, const char *name,
+                     struct machine_queue *ret_queue) NODISCARD;
+/* Likewise in "/". */
 int machine_queues(struct machine *machine, const char *after,
                    int (*each)(void *arg, const struct machine_queue *queue), void *arg) NODISCARD;
-/* ERR_NOT_FOUND. */
 int machine_queue(struct machine *machine, const char *name, struct machine_queue *ret_queue) NODISCARD;
+/* The bytes of its ready messages, as far as they count: those that came in since version 2, and of those that came back the ones
+ * that did while it had a limit. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+int machine_queue_bytes(struct machine *machine, uint64_t queue, uint64_t *ret_bytes) NODISCARD;
+
+/* Calls `each` for the consumers of a queue, by session and number, until it returns non-zero. ERR_NOT_FOUND. */
+struct machine_consumer {
+    uint64_t session;
+    uint64_t consumer;
+    uint64_t lock_ms;
+    uint64_t delivered; /* Number of its last delivery. */
+    uint32_t credit;
+    uint32_t unsettled;
+    int32_t priority;
+    bool exclusive;
+    bool auto_accept;
+    bool fetch;
+    bool active; /* It may be given messages: false while another is the active one. */
+    const char *tag;
+};
+int machine_consumers(struct machine *machine, uint64_t queue,
+                      int (*each)(void *arg, const struct machine_consumer *consumer), void *arg) NODISCARD;
 /* Log time at which the oldest ready message of the queue was enqueued; 0: none is ready. ERR_NOT_FOUND, ERR_IO,
  * ERR_CORRUPT. */
 int machine_queue_oldest(struct machine *machine, uint64_t queue, uint64_t *ret_enqueued_ms) NODISCARD;
@@ -185,13 +268,23 @@ int machine_queue_oldest(struct machine *machine, uint64_t queue, uint64_t *ret_
 /* Calls `each` for the messages of a queue from `position` on, ready or not, in order, until it returns non-zero. Returns
  * 0, or what `each` returned. `each` must not call the machine: collect, then read bodies with machine_body().
  * ERR_NOT_FOUND: no such queue. ERR_IO, ERR_CORRUPT. */
+enum machine_message_state {
+    MESSAGE_READY,
+    MESSAGE_LOCKED, /* Out with a consumer. */
+    MESSAGE_WAITING,
+    MESSAGE_PARKED,
+};
 struct machine_message {
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash;
+    uint64_t expires_ms; /* 0: never. */
+    uint64_t body_hash;  /* Of the head and the body. */
     uint32_t body_len;
+    uint32_t head_len;
+    uint32_t trail_len;
     uint32_t delivery_count; /* So far: of a locked one at least 1. */
-    bool locked;             /* Out with a consumer. */
+    enum machine_message_state state;
+    bool locked;
 };
 int machine_browse(struct machine *machine, uint64_t queue, uint64_t position,
                    int (*each)(void *arg, const struct machine_message *message), void *arg) NODISCARD;

@@ -23,17 +23,27 @@ static struct machine *machine_new(struct store *store)
     machine->consumers_max = CONSUMERS_MAX;
     machine->next_session = 1;
     machine->next_queue = 1;
+    machine->next_body = 1;
     RB_INIT(&machine->queue_names);
     RB_INIT(&machine->due_queues);
     RB_INIT(&machine->leases);
     list_init(&machine->presences);
     producers_init(&machine->producers);
+    table_init(&machine->table);
+    timers_init(&machine->timers);
     list_init(&machine->changed_queues);
     list_init(&machine->changed_presences);
     list_init(&machine->changed_sessions);
     list_init(&machine->changed_consumers);
     list_init(&machine->unstored_returns);
+    effect_list_init(&machine->effects);
+    publishing_init(&machine->publishing);
+    machine->next_pending = 1;
     arena_init(&machine->arena, DECODED_LEN_MAX);
+    if (virtual_hosts_init(&machine->virtual_hosts) != 0) {
+        free(machine);
+        return NULL;
+    }
     return machine;
 }
 
@@ -49,18 +59,24 @@ static void machine_free(struct machine *machine)
     while ((presence = list_first(&machine->presences)) != NULL) {
         presence_discard(container_of(presence, struct presence, by_node));
     }
+    exchanges_done(machine);
     struct queue *queue;
     struct queue *next_queue;
     HASH_ITER (by_id, machine->queues, queue, next_queue) {
         queue_free(machine, queue);
     }
     checkpoint_free(machine->failed);
+    virtual_hosts_done(&machine->virtual_hosts);
+    publishing_done(&machine->publishing);
     producers_done(&machine->producers);
+    table_done(&machine->table);
     free(machine->forgotten);
     effect_list_done(&machine->effects);
     arena_done(&machine->arena);
     row_done(&machine->row);
     body_cache_done(&machine->bodies);
+    partings_done(&machine->partings);
+    expiries_done(&machine->undelivered);
     free(machine);
 }
 
@@ -91,6 +107,12 @@ static int machine_load_globals(struct machine *machine, struct slice value, str
     machine->next_queue = row_get_u64(&reader);
     machine->due_cursor = row_get_u64(&reader);
     machine->running_digest = row_get_u64(&reader);
+    if (reader.version >= ROW_VERSION_NEW) {
+        machine->timers.next_ms = row_get_u64(&reader);
+        machine->next_body = row_get_u64(&reader);
+        machine->virtual_hosts.next_id = row_get_u64(&reader);
+        machine->next_pending = row_get_u64(&reader);
+    }
     size_t len = row_get_u32(&reader);
     const uint8_t *consensus = row_get_bytes(&reader, len);
     err = row_end(&reader);
@@ -131,17 +153,7 @@ static int load_consumer(struct load *load, const struct row_key *key, struct sl
 
 static int load_returned(struct load *load, const struct row_key *key, struct slice value)
 {
-    struct row_reader reader;
-    int err = row_open(&reader, key, value);
-    if (err != 0) {
-        return err;
-    }
-    uint32_t count = row_get_u32(&reader);
-    if (key->len != ROW_KEY_PAIR_LEN || row_end(&reader) != 0) {
-        return ERR_CORRUPT;
-    }
-    struct queue *queue = queue_by_id(load->machine, get_be64(key->data + 1));
-    return queue == NULL ? ERR_CORRUPT : queue_load_returned(queue, get_be64(key->data + 9), count);
+    return returned_load(load->machine, key, value);
 }
 
 static int load_each(void *arg, struct slice key, struct slice value)
@@ -183,7 +195,21 @@ static int machine_load_rows(struct machine *machine, const char **ret_what)
     return 0;
 }
 
-/* Ids given out must be below the next ones, consumers wait in their order, and every queue looks for something to
+/* An exclusive queue belongs to a session that is there. */
+static int queue_load_owner(struct machine *machine, struct queue *queue)
+{
+    if (queue->owner == 0) {
+        return 0;
+    }
+    struct session *session = session_by_id(machine, queue->owner);
+    if (session == NULL) {
+        return ERR_CORRUPT;
+    }
+    list_push_back(&session->queues, &queue->owned);
+    return 0;
+}
+
+/* Ids given out must be below the next ones, and every queue looks for something to
  * deliver. */
 static int machine_load_finish(struct machine *machine)
 {
@@ -191,7 +217,7 @@ static int machine_load_finish(struct machine *machine)
         if (queue->id == 0 || queue->id >= machine->next_queue) {
             return ERR_CORRUPT;
         }
-        int err = consumers_load_turns(queue);
+        int err = queue_load_owner(machine, queue);
         if (err != 0) {
             return err;
         }
@@ -219,10 +245,22 @@ static int machine_load(struct machine *machine, struct slice *ret_consensus, co
         err = 0;
     }
     if (err == 0) {
+        *ret_what = "virtual hosts";
+        err = virtual_hosts_load(machine);
+    }
+    if (err == 0) {
         err = machine_load_rows(machine, ret_what);
     }
     if (err == 0) {
         err = machine_load_finish(machine);
+    }
+    if (err == 0) {
+        *ret_what = "exchanges";
+        err = exchanges_load(machine);
+    }
+    if (err == 0) {
+        *ret_what = "timers";
+        err = timers_load(machine);
     }
     if (err == 0) {
         *ret_what = "consensus state";

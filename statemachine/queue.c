@@ -1,4 +1,4 @@
-/* A queue: ranges of positions, the messages that came back, and who consumes it. */
+/* A queue: names and ids, its lanes, and what it counts. */
 
 #include "statemachine/queue.h"
 
@@ -7,7 +7,9 @@
 
 #include "proto/base/check.h"
 #include "statemachine/consumer.h"
+#include "statemachine/queue_private.h"
 #include "statemachine/state.h"
+#include "statemachine/virtual_host.h"
 
 static int returned_compare(const struct returned *a, const struct returned *b)
 {
@@ -16,6 +18,9 @@ static int returned_compare(const struct returned *a, const struct returned *b)
 
 static int queue_compare_names(const struct queue *a, const struct queue *b)
 {
+    if (a->virtual_host != b->virtual_host) {
+        return a->virtual_host > b->virtual_host ? 1 : -1;
+    }
     return strcmp(a->name, b->name);
 }
 
@@ -28,66 +33,114 @@ RB_GENERATE(returned_tree, returned, by_position, returned_compare)
 RB_GENERATE(queue_names, queue, by_name, queue_compare_names)
 RB_GENERATE(queue_dues, queue, by_due, queue_compare_ids)
 
-int queue_new(struct machine *machine, uint64_t id, const char *name, size_t name_len, struct queue **ret_queue)
+static void queue_init(struct queue *queue)
+{
+    lane_init(&queue->lane, 0);
+    RB_INIT(&queue->returned);
+    RB_INIT(&queue->consumers);
+    RB_INIT(&queue->waiting);
+    RB_INIT(&queue->standby);
+    list_init(&queue->owned);
+    list_init(&queue->changed);
+    list_init(&queue->recount);
+}
+
+/* The table of its lanes, if there can be more than one. */
+static int queue_init_lanes(struct queue *queue, const struct queue_options *options)
+{
+    if (options->max_priority == 0) {
+        return 0;
+    }
+    queue->lanes = calloc((size_t)options->max_priority + 1, sizeof *queue->lanes);
+    if (queue->lanes == NULL) {
+        return ERR_NOMEM;
+    }
+    queue->lanes[0] = &queue->lane;
+    return 0;
+}
+
+int queue_new(struct machine *machine, uint64_t id, uint64_t virtual_host, const char *name, size_t name_len,
+              struct queue_options *options, struct queue **ret_queue)
 {
     CHECK(name_len <= NAME_LEN_MAX);
     if (queue_by_id(machine, id) != NULL) {
         return ERR_EXISTS;
     }
     struct queue *queue = calloc(1, sizeof *queue + name_len + 1);
-    if (queue == NULL) {
+    if (queue == NULL || queue_init_lanes(queue, options) != 0) {
+        free(queue);
         return ERR_NOMEM;
     }
     queue->id = id;
+    queue->virtual_host = virtual_host;
     memcpy(queue->name, name, name_len);
     queue->name_len = name_len;
-    queue->head = queue->tail = queue->collected = 1;
-    messages_init(&queue->messages, 1);
-    RB_INIT(&queue->returned);
-    RB_INIT(&queue->consumers);
-    list_init(&queue->waiting);
-    list_init(&queue->changed);
+    queue_init(queue);
     if (RB_INSERT(queue_names, &machine->queue_names, queue) != NULL) {
+        free(queue->lanes);
         free(queue);
         return ERR_EXISTS;
     }
+    queue->options = *options;
+    queue_options_init(options);
     HASH_ADD(by_id, machine->queues, id, sizeof queue->id, queue);
+    virtual_host_queue_came(machine, queue);
     *ret_queue = queue;
     return 0;
 }
 
-static void returned_free(struct queue *queue, struct returned *returned)
+void returned_free(struct queue *queue, struct returned *returned)
 {
     RB_REMOVE(returned_tree, &queue->returned, returned);
     queue->returned_len--;
+    queue->returned_bytes -= returned->bytes;
     list_remove(&returned->unstored);
     free(returned);
+}
+
+static void queue_free_lanes(struct machine *machine, struct queue *queue)
+{
+    for (unsigned number = 0; number <= queue->options.max_priority; number++) {
+        struct lane *lane = queue_lane(queue, number);
+        if (lane != NULL) {
+            machine->overlay_bytes -= messages_done(&lane->messages);
+        }
+        if (number > 0) {
+            free(lane);
+        }
+    }
+    free(queue->lanes);
 }
 
 void queue_free(struct machine *machine, struct queue *queue)
 {
     CHECK(RB_EMPTY(&queue->consumers));
+    virtual_host_queue_goes(machine, queue);
     struct returned *returned;
     while ((returned = RB_ROOT(&queue->returned)) != NULL) {
         returned_free(queue, returned);
     }
-    machine->overlay_bytes -= messages_done(&queue->messages);
+    queue_free_lanes(machine, queue);
     gone_clear(&queue->gone);
     gone_clear(&queue->leaving);
+    list_remove(&queue->owned);
     list_remove(&queue->changed);
     if (queue->due) {
         RB_REMOVE(queue_dues, &machine->due_queues, queue);
     }
     RB_REMOVE(queue_names, &machine->queue_names, queue);
     HASH_DELETE(by_id, machine->queues, queue);
+    queue_options_done(&queue->options);
     free(queue);
 }
 
-struct queue *queue_by_name(struct machine *machine, const char *name)
+struct queue *queue_by_name(struct machine *machine, uint64_t virtual_host, const char *name)
 {
     struct queue *queue = RB_ROOT(&machine->queue_names);
     while (queue != NULL) {
-        int order = strcmp(name, queue->name);
+        int order = virtual_host == queue->virtual_host  ? strcmp(name, queue->name)
+                    : virtual_host < queue->virtual_host ? -1
+                                                         : 1;
         if (order == 0) {
             return queue;
         }
@@ -103,10 +156,18 @@ struct queue *queue_by_id(struct machine *machine, uint64_t id)
     return queue;
 }
 
+bool queue_usable_by(const struct queue *queue, const struct session *session)
+{
+    return queue->owner == 0 || (session != NULL && queue->owner == session->id);
+}
+
 void queue_changed(struct machine *machine, struct queue *queue)
 {
     if (!list_linked(&queue->changed)) {
         list_push_back(&machine->changed_queues, &queue->changed);
+    }
+    if (!list_linked(&queue->recount)) {
+        virtual_host_queue_changed(machine, queue);
     }
 }
 
@@ -120,223 +181,87 @@ void queue_due(struct machine *machine, struct queue *queue)
 
 uint64_t queue_ready(const struct queue *queue)
 {
-    return queue->tail - queue->head + queue->returned_len;
+    return queue->fresh + queue->returned_len + queue->parked;
 }
 
-void queue_push(struct machine *machine, struct queue *queue, struct message message)
+uint64_t queue_enqueued(const struct queue *queue)
 {
-    machine->overlay_bytes += message.len + MESSAGE_COST;
-    messages_push(&queue->messages, message);
-    queue->tail++;
+    uint64_t enqueued = 0;
+    for (unsigned number = 0; number <= queue->options.max_priority; number++) {
+        const struct lane *lane = queue_lane(queue, number);
+        enqueued += lane != NULL ? lane_enqueued(lane) : 0;
+    }
+    return enqueued;
 }
 
-static int queue_insert_returned(struct queue *queue, uint64_t position, uint32_t count, struct returned **ret_returned)
+struct lane *queue_lane(const struct queue *queue, unsigned number)
 {
-    struct returned *returned = calloc(1, sizeof *returned);
-    if (returned == NULL) {
-        return ERR_NOMEM;
+    if (number > queue->options.max_priority) {
+        return NULL;
     }
-    returned->queue = queue->id;
-    returned->position = position;
-    returned->count = count;
-    list_init(&returned->unstored);
-    if (RB_INSERT(returned_tree, &queue->returned, returned) != NULL) {
-        free(returned);
-        return ERR_CORRUPT;
-    }
-    queue->returned_len++;
-    *ret_returned = returned;
-    return 0;
+    return queue->lanes != NULL ? queue->lanes[number] : (struct lane *)&queue->lane;
 }
 
-int queue_return(struct machine *machine, struct queue *queue, uint64_t position, uint32_t count)
+int queue_make_lane(struct queue *queue, unsigned number, struct lane **ret_lane)
 {
-    CHECK(queue->unsettled > 0);
-    struct returned *returned;
-    int err = queue_insert_returned(queue, position, count < UINT32_MAX ? count + 1 : count, &returned);
-    if (err != 0) {
-        return err;
-    }
-    list_push_back(&machine->unstored_returns, &returned->unstored);
-    queue->unsettled--;
-    queue->released++;
-    queue_changed(machine, queue);
-    queue_due(machine, queue);
-    return 0;
-}
-
-int queue_load_returned(struct queue *queue, uint64_t position, uint32_t count)
-{
-    if (position == 0 || position >= queue->head) {
-        return ERR_CORRUPT;
-    }
-    struct returned *returned;
-    int err = queue_insert_returned(queue, position, count, &returned);
-    if (err == 0) {
-        returned->stored = true;
-    }
-    return err;
-}
-
-bool queue_peek(struct queue *queue, uint64_t *ret_position, uint32_t *ret_count)
-{
-    if (queue->returned_len > 0) {
-        struct returned *returned = RB_MIN(returned_tree, &queue->returned);
-        *ret_position = returned->position;
-        *ret_count = returned->count;
-        return true;
-    }
-    if (queue->head == queue->tail) {
-        return false;
-    }
-    *ret_position = queue->head;
-    *ret_count = 0;
-    return true;
-}
-
-bool queue_take_returned(struct machine *machine, struct queue *queue, uint64_t position)
-{
-    struct returned like = {.position = position};
-    struct returned *returned = RB_FIND(returned_tree, &queue->returned, &like);
-    if (returned == NULL) {
-        return false;
-    }
-    if (returned->stored) {
-        state_forget_row(machine, ROW_RETURNED, queue->id, position);
-    }
-    returned_free(queue, returned);
-    queue->unsettled++;
-    queue_changed(machine, queue);
-    return true;
-}
-
-void queue_take(struct machine *machine, struct queue *queue, uint64_t *ret_position, uint32_t *ret_count)
-{
-    CHECK(queue_peek(queue, ret_position, ret_count));
-    queue->delivered++;
-    if (queue->returned_len == 0) {
-        queue->head++;
-        queue->unsettled++;
-        queue_changed(machine, queue);
-        return;
-    }
-    bool taken = queue_take_returned(machine, queue, *ret_position);
-    CHECK(taken);
-}
-
-/* A message is gone: from memory, or, when its row may be in the store, with the next checkpoint. */
-static int queue_drop(struct machine *machine, struct queue *queue, uint64_t position)
-{
-    machine->overlay_bytes -= messages_settle(&queue->messages, position);
-    return position < queue->collected ? gone_add(&queue->gone, position) : 0;
-}
-
-int queue_settle(struct machine *machine, struct queue *queue, uint64_t position)
-{
-    CHECK(queue->unsettled > 0);
-    queue->unsettled--;
-    queue->settled++;
-    queue_changed(machine, queue);
-    return queue_drop(machine, queue, position);
-}
-
-static int queue_purge_returned(struct machine *machine, struct queue *queue)
-{
-    struct returned *returned;
-    while ((returned = RB_ROOT(&queue->returned)) != NULL) {
-        int err = queue_drop(machine, queue, returned->position);
-        if (err != 0) {
-            return err;
+    struct lane *lane = queue_lane(queue, number);
+    if (lane == NULL) {
+        lane = malloc(sizeof *lane);
+        if (lane == NULL) {
+            return ERR_NOMEM;
         }
-        if (returned->stored) {
-            state_forget_row(machine, ROW_RETURNED, queue->id, returned->position);
-        }
-        returned_free(queue, returned);
+        lane_init(lane, number);
+        queue->lanes[number] = lane;
     }
+    *ret_lane = lane;
     return 0;
 }
 
-/* What has never been delivered goes as a range, without a look at what is in the store. */
-int queue_purge(struct machine *machine, struct queue *queue)
+void queue_lane_changed(struct queue *queue, const struct lane *lane)
 {
-    queue->settled += queue_ready(queue);
-    queue_changed(machine, queue);
-    int err = queue_purge_returned(machine, queue);
-    if (err == 0 && queue->head < queue->collected) {
-        err = gone_add_range(&queue->gone, queue->head, queue->collected);
+    if (queue->lanes != NULL) {
+        unsigned number = lane_of(lane->head);
+        uint64_t bit = UINT64_C(1) << (number % 64);
+        uint64_t *word = &queue->ready_lanes[number / 64];
+        *word = lane_has_ready(lane) ? *word | bit : *word & ~bit;
     }
-    if (err != 0) {
-        return err;
+}
+
+struct lane *queue_first_ready_lane(const struct queue *queue)
+{
+    if (queue->lanes == NULL) {
+        return lane_has_ready(&queue->lane) ? (struct lane *)&queue->lane : NULL;
     }
-    machine->overlay_bytes -= messages_settle_from(&queue->messages, queue->head);
-    queue->head = queue->tail;
-    return 0;
+    for (unsigned word = 0; word < ARRAY_LEN(queue->ready_lanes); word++) {
+        if (queue->ready_lanes[word] != 0) {
+            return queue->lanes[word * 64 + (unsigned)__builtin_ctzll(queue->ready_lanes[word])];
+        }
+    }
+    return NULL;
+}
+
+struct lane *queue_last_ready_lane(const struct queue *queue)
+{
+    if (queue->lanes == NULL) {
+        return queue_first_ready_lane(queue);
+    }
+    for (unsigned word = ARRAY_LEN(queue->ready_lanes); word > 0; word--) {
+        if (queue->ready_lanes[word - 1] != 0) {
+            return queue->lanes[word * 64 - 1 - (unsigned)__builtin_clzll(queue->ready_lanes[word - 1])];
+        }
+    }
+    return NULL;
 }
 
 bool queue_may_have(const struct queue *queue, uint64_t position)
 {
-    if (position == 0 || position >= queue->tail) {
+    const struct lane *lane = queue_lane(queue, lane_of(position));
+    if (lane == NULL || position <= lane_start(lane_of(position)) || position >= lane->tail) {
         return false;
     }
-    struct message *message = messages_at(&queue->messages, position);
+    const struct message *message = messages_at(&lane->messages, position);
     if (message != NULL) {
         return !message->settled;
     }
     return !gone_has(&queue->gone, position) && !gone_has(&queue->leaving, position);
-}
-
-int queue_row(const struct queue *queue, struct row *row)
-{
-    row_begin(row, row_key_one(ROW_QUEUE, queue->id));
-    row_put_u64(row, queue->head);
-    row_put_u64(row, queue->tail);
-    row_put_u64(row, queue->turns);
-    row_put_u64(row, queue->delivered);
-    row_put_u64(row, queue->settled);
-    row_put_u64(row, queue->released);
-    row_put_u8(row, (uint8_t)queue->name_len);
-    row_put_bytes(row, queue->name, queue->name_len);
-    return row_seal(row);
-}
-
-int returned_row(const struct returned *returned, struct row *row)
-{
-    row_begin(row, row_key_pair(ROW_RETURNED, returned->queue, returned->position));
-    row_put_u32(row, returned->count);
-    return row_seal(row);
-}
-
-int queue_load(struct machine *machine, const struct row_key *key, struct slice value)
-{
-    struct row_reader reader;
-    int err = row_open(&reader, key, value);
-    if (err != 0) {
-        return err;
-    }
-    uint64_t head = row_get_u64(&reader);
-    uint64_t tail = row_get_u64(&reader);
-    uint64_t turns = row_get_u64(&reader);
-    uint64_t delivered = row_get_u64(&reader);
-    uint64_t settled = row_get_u64(&reader);
-    uint64_t released = row_get_u64(&reader);
-    size_t name_len = row_get_u8(&reader);
-    const uint8_t *name = row_get_bytes(&reader, name_len);
-    if (key->len != ROW_KEY_ONE_LEN || row_end(&reader) != 0 || name_check(name, name_len) != 0 || head == 0 ||
-        head > tail) {
-        return ERR_CORRUPT;
-    }
-    struct queue *queue;
-    err = queue_new(machine, get_be64(key->data + 1), (const char *)name, name_len, &queue);
-    if (err != 0) {
-        return err == ERR_EXISTS ? ERR_CORRUPT : err;
-    }
-    queue->head = head;
-    queue->tail = queue->collected = tail;
-    queue->turns = turns;
-    queue->delivered = delivered;
-    queue->settled = settled;
-    queue->released = released;
-    queue->stored = true;
-    messages_init(&queue->messages, tail);
-    return 0;
 }

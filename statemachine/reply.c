@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
@@ -38,9 +39,13 @@ static bool error_is_known(uint32_t error)
     }
 }
 
-void reply_refuse(struct reply *reply, uint32_t error)
+/* The last error that there was in version 1. */
+#define ERROR_MAX_1 ((uint32_t) - (ERR_SYSTEM))
+
+void reply_refuse(struct reply *reply, uint32_t error, uint32_t version)
 {
-    int err = error_is_known(error) ? -(int)error : ERR_INVALID;
+    bool known = error_is_known(error) && (version >= 2 || error <= ERROR_MAX_1);
+    int err = known ? -(int)error : ERR_INVALID;
     reply_fail(reply, err, err == ERR_NO_SPACE ? DETAIL_NO_SPACE : DETAIL_NOT_TAKEN);
 }
 
@@ -61,10 +66,54 @@ static int replies_grow(struct replies *replies)
     return 0;
 }
 
+static int replies_push_bits(struct replies *replies, const struct reply *reply)
+{
+    size_t len = reply->unrouted.len + reply->refused.len;
+    if (len == 0) {
+        return 0;
+    }
+    CHECK(reply->unrouted.len <= REPLY_BITS_LEN_MAX && reply->refused.len <= REPLY_BITS_LEN_MAX);
+    struct reply_kept_bits *bits = malloc(sizeof *bits + len);
+    if (bits == NULL) {
+        return ERR_NOMEM;
+    }
+    bits->next = NULL;
+    bits->number = replies->last + 1;
+    bits->unrouted_len = (uint16_t)reply->unrouted.len;
+    bits->refused_len = (uint16_t)reply->refused.len;
+    if (reply->unrouted.len > 0) {
+        memcpy(bits->data, reply->unrouted.data, reply->unrouted.len);
+    }
+    if (reply->refused.len > 0) {
+        memcpy(bits->data + reply->unrouted.len, reply->refused.data, reply->refused.len);
+    }
+    if (replies->bits == NULL) {
+        replies->bits = bits;
+    } else {
+        replies->bits_last->next = bits;
+    }
+    replies->bits_last = bits;
+    return 0;
+}
+
+/* Those of replies that are not remembered any more. */
+static void replies_trim_bits(struct replies *replies)
+{
+    while (replies->bits != NULL && replies->last - replies->bits->number >= replies->len) {
+        struct reply_kept_bits *bits = replies->bits;
+        replies->bits = bits->next;
+        free(bits);
+    }
+}
+
 int replies_push(struct replies *replies, const struct reply *reply)
 {
+    int err = replies_push_bits(replies, reply);
+    if (err != 0) {
+        return err;
+    }
     if (replies->len == replies->cap && replies->cap < SESSION_WINDOW_MAX) {
-        int err = replies_grow(replies);
+        err = replies_grow(replies);
         if (err != 0) {
             return err;
         }
@@ -79,6 +128,7 @@ int replies_push(struct replies *replies, const struct reply *reply)
     if (replies->len < replies->cap) {
         replies->len++;
     }
+    replies_trim_bits(replies);
     return 0;
 }
 
@@ -87,6 +137,19 @@ void replies_forget(struct replies *replies, uint64_t number)
     uint64_t keep = number < replies->last ? replies->last - number : 0;
     if (keep < replies->len) {
         replies->len = (size_t)keep;
+        replies_trim_bits(replies);
+    }
+}
+
+static void replies_get_bits(const struct replies *replies, uint64_t number, struct reply *reply)
+{
+    const struct reply_kept_bits *bits = replies->bits;
+    while (bits != NULL && bits->number < number) {
+        bits = bits->next;
+    }
+    if (bits != NULL && bits->number == number) {
+        reply->unrouted = (struct reply_bits){.data = bits->data, .len = bits->unrouted_len};
+        reply->refused = (struct reply_bits){.data = bits->data + bits->unrouted_len, .len = bits->refused_len};
     }
 }
 
@@ -102,11 +165,14 @@ int replies_get(const struct replies *replies, uint64_t number, struct reply *re
         .count = kept->count,
         .repeated_count = kept->repeated_count,
     };
+    replies_get_bits(replies, number, ret_reply);
     return 0;
 }
 
 void replies_done(struct replies *replies)
 {
+    replies->len = 0;
+    replies_trim_bits(replies);
     free(replies->items);
     *replies = (struct replies){0};
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "proto/base/err.h"
+#include "proto/base/limits.h"
 
 /* X(name, number, text): numbers are stored, so they are never reused. */
 /* clang-format off */
@@ -53,7 +54,64 @@
     X(NO_SPACE, 39, "new messages are refused: the cluster is short of disk or memory")                                \
     X(NOT_TAKEN, 40, "the leader did not take the command")                                                            \
     X(BEHIND_FAILED, 41, "a publish before it failed, and its client did not know yet")                                \
-    X(CONSUMERS_OF_ALL, 42, "too many consumers in all sessions together")
+    X(CONSUMERS_OF_ALL, 42, "too many consumers in all sessions together")                                             \
+    X(HEADS, 43, "a publish has as many heads as messages, or none")                                                   \
+    X(HEAD, 44, "a message's head is malformed")                                                                       \
+    X(HEAD_LEN, 45, "a message's head is too long")                                                                    \
+    X(DELAY, 46, "a message is delayed for more than ten years")                                                       \
+    X(TARGETS, 47, "the messages of the command would go to too many queues")                                          \
+    X(FENCED, 48, "the producer's name has been taken by another since")                                               \
+    X(GAP, 49, "a sequence of the producer was skipped")                                                               \
+    X(READY_MESSAGES, 50, "the virtual host has as many ready messages as it may")                                     \
+    X(QUEUE_FULL, 51, "the queue is full")                                                                             \
+    X(QUEUE_EXCLUSIVE, 52, "the queue belongs to another session")                                                     \
+    X(PREPARED_ID, 53, "not a name for prepared messages")                                                             \
+    X(PREPARED_EXISTS, 54, "messages have been prepared under that id already")                                        \
+    X(PREPARED, 55, "no messages are prepared under that id")                                                          \
+    X(PREPARED_OTHERWISE, 56, "what was prepared has been resolved in the other way")                                  \
+    X(PREPARED_TIMES, 57, "a time is above ten years")                                                                 \
+    X(TRANSACTION, 59, "a transaction has 1 to 4096 messages and ranges, in at most 256 publishes and settlements")    \
+    X(TRANSACTION_PUBLISH, 60, "a publish in a transaction is all or nothing, and not prepared")                       \
+    X(NOT_HELD, 61, "a delivery is not held any more")                                                                 \
+    X(VHOST_NAME, 62, "not a name for a virtual host")                                                                 \
+    X(VHOSTS, 63, "too many virtual hosts")                                                                            \
+    X(VHOST_ROOT, 64, "this virtual host is always there")                                                             \
+    X(VHOST_SESSIONS, 65, "there are sessions in the virtual host")                                                    \
+    X(USER_NAME, 66, "not a name for a user")                                                                          \
+    X(USERS, 67, "too many users with limits")                                                                         \
+    X(LIMITS, 68, "limits are of a virtual host or of a user, and of known kinds")                                     \
+    X(LIMIT_VHOST, 69, "the virtual host has as many of these as it may")                                              \
+    X(LIMIT_USER, 70, "the user has as many of these as it may")                                                       \
+    X(NOTE, 71, "a note is too long or not UTF-8")                                                                     \
+    X(PUBLISH_EXCHANGE, 72, "no such exchange to publish to")                                                          \
+    X(PUBLISH_INTERNAL, 73, "the exchange is internal")                                                                \
+    X(SESSION_VHOST, 74, "the session is in another virtual host")                                                     \
+    X(QUEUE_OPTIONS, 80, "the queue is there with other options")                                                      \
+    X(QUEUE_OPTIONS_RANGE, 81, "an option of the queue is out of range")                                               \
+    X(QUEUE_PROTECTED, 82, "the queue is protected")                                                                   \
+    X(QUEUE_USED, 83, "the queue has consumers")                                                                       \
+    X(CONSUMER_OPTIONS, 84, "an option of the consumer is out of range")                                               \
+    X(CONSUMER_EXCLUSIVE, 85, "the queue has a consumer, and one of the two is exclusive")                             \
+    X(CONSUMER_ACTIVE, 86, "the queue has an active consumer of another session")                                      \
+    X(QUEUE_LENGTH, 87, "queues of this virtual host may not be that long")                                            \
+    X(EXCHANGE, 100, "no such exchange")                                                                               \
+    X(EXCHANGE_NAME, 101, "not a name for an exchange")                                                                \
+    X(EXCHANGE_RESERVED, 102, "names that begin with amq. are not given")                                              \
+    X(EXCHANGE_DEFAULT, 103, "this cannot be done with the default exchange")                                          \
+    X(EXCHANGE_BUILT_IN, 104, "this exchange is always there")                                                         \
+    X(EXCHANGE_TYPE, 105, "no such type of exchange")                                                                  \
+    X(EXCHANGE_ALTERNATE, 106, "not a name for an alternate exchange")                                                 \
+    X(EXCHANGE_PROPERTIES, 107, "the exchange is there with other properties")                                         \
+    X(EXCHANGE_PROTECTED, 108, "the exchange is protected")                                                            \
+    X(EXCHANGE_USED, 109, "there are bindings from the exchange")                                                      \
+    X(EXCHANGES, 110, "too many exchanges")                                                                            \
+    X(BINDINGS, 111, "too many bindings")                                                                              \
+    X(ROUTING_KEY, 112, "a routing key is too long or not UTF-8")                                                      \
+    X(ARGUMENTS, 113, "arguments are malformed, or too many, too long or too deep")                                    \
+    X(X_MATCH, 114, "x-match is all, any, all-with-x or any-with-x")                                                   \
+    X(LOCK, 120, "a delivery is held for ten years at most")                                                           \
+    X(MOVE_MAX, 121, "at most 1024 messages are moved at a time")                                                      \
+    X(MOVE_RANGE, 122, "positions go from the first to the last")
 /* clang-format on */
 
 enum detail {
@@ -72,11 +130,20 @@ struct origin {
     uint64_t tag;
 };
 
+/* Bits of a reply, of the command's first message in the lowest of the first byte; bytes of zeros at the end are left out. */
+struct reply_bits {
+    const uint8_t *data; /* Borrowed. */
+    size_t len;          /* Bytes; 0: none is set. */
+};
+#define REPLY_BITS_LEN_MAX (PUBLISH_MESSAGES_MAX / 8u)
+
 struct reply {
     uint32_t error; /* Positive error number, or 0. */
     enum detail detail;
     uint64_t count;
     uint64_t repeated_count;
+    struct reply_bits unrouted;
+    struct reply_bits refused;
     /* Not remembered: attach and detach only. */
     struct origin origin;
     uint64_t attach_session;
@@ -84,11 +151,21 @@ struct reply {
     uint64_t last_number;
 };
 
-/* Makes the reply to a command that the leader did not let in; any other number than that of an error is malformed. */
-void reply_refuse(struct reply *reply, uint32_t error);
+/* Makes the reply to a command that the leader did not let in; any other number than that of an error which the rules of that
+ * version know is malformed. */
+void reply_refuse(struct reply *reply, uint32_t error, uint32_t version);
 
 /* Makes an error reply of it. */
 void reply_fail(struct reply *reply, int err, enum detail detail);
+
+/* The bits of a remembered reply that has some. */
+struct reply_kept_bits {
+    struct reply_kept_bits *next;
+    uint64_t number;
+    uint16_t unrouted_len;
+    uint16_t refused_len;
+    uint8_t data[]; /* Of the first, then of the second. */
+};
 
 /* The last replies of a session: those to numbers (last - len, last]. */
 struct replies {
@@ -101,13 +178,15 @@ struct replies {
     size_t cap;
     size_t len;
     uint64_t last;
+    struct reply_kept_bits *bits; /* In order of number. */
+    struct reply_kept_bits *bits_last;
 };
 
 /* Remembers the reply to number last + 1; past SESSION_WINDOW_MAX the oldest is forgotten. ERR_NOMEM. */
 int replies_push(struct replies *replies, const struct reply *reply) NODISCARD;
 /* Forgets those up to a number. */
 void replies_forget(struct replies *replies, uint64_t number);
-/* ERR_NOT_FOUND: forgotten. */
+/* ERR_NOT_FOUND: forgotten. The bits are borrowed from the remembered ones. */
 int replies_get(const struct replies *replies, uint64_t number, struct reply *ret_reply) NODISCARD;
 void replies_done(struct replies *replies);
 

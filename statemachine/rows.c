@@ -31,6 +31,22 @@ struct row_key row_key_pair(enum row_kind kind, uint64_t a, uint64_t b)
     return key;
 }
 
+struct row_key row_key_triple(enum row_kind kind, uint64_t a, uint64_t b, uint64_t c)
+{
+    return row_key_numbers(kind, (const uint64_t[]){a, b, c}, 3);
+}
+
+struct row_key row_key_numbers(enum row_kind kind, const uint64_t *numbers, size_t count)
+{
+    CHECK(ROW_KEY_LEN(count) <= ROW_KEY_LEN_MAX);
+    struct row_key key = row_key_plain(kind);
+    for (size_t i = 0; i < count; i++) {
+        put_be64(key.data + ROW_KEY_LEN(i), numbers[i]);
+    }
+    key.len = ROW_KEY_LEN(count);
+    return key;
+}
+
 struct row_key row_key_name(enum row_kind kind, const char *name, size_t name_len)
 {
     CHECK(name_len <= NAME_LEN_MAX);
@@ -38,6 +54,52 @@ struct row_key row_key_name(enum row_kind kind, const char *name, size_t name_le
     memcpy(key.data + 1, name, name_len);
     key.len = 1 + name_len;
     return key;
+}
+
+struct row_key row_key_host(enum row_kind kind, uint64_t virtual_host)
+{
+    struct row_key key = row_key_plain(kind);
+    key.data[key.len++] = 0;
+    put_be64(key.data + key.len, virtual_host);
+    key.len += 8;
+    return key;
+}
+
+struct row_key row_key_host_name(enum row_kind kind, uint64_t virtual_host, const char *name, size_t name_len)
+{
+    CHECK(name_len <= NAME_LEN_MAX);
+    if (virtual_host == 1) {
+        return row_key_name(kind, name, name_len);
+    }
+    struct row_key key = row_key_host(kind, virtual_host);
+    memcpy(key.data + key.len, name, name_len);
+    key.len += name_len;
+    return key;
+}
+
+/* No kind is 0xff, so that there is always one. */
+struct row_key row_key_after(const struct row_key *prefix)
+{
+    struct row_key key = *prefix;
+    while (key.len > 1 && key.data[key.len - 1] == 0xff) {
+        key.len--;
+    }
+    key.data[key.len - 1]++;
+    return key;
+}
+
+struct row_key row_key_next(const struct row_key *key)
+{
+    struct row_key next = *key;
+    CHECK(next.len <= ROW_KEY_LEN_MAX);
+    next.data[next.len++] = 0;
+    return next;
+}
+
+int row_key_compare(struct slice a, struct slice b)
+{
+    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
 struct slice row_key_slice(const struct row_key *key)
@@ -50,12 +112,22 @@ uint64_t row_checksum(const struct row_key *key, const uint8_t *value, size_t le
     return XXH3_64bits_withSeed(value, len, XXH3_64bits(key->data, key->len));
 }
 
-void row_begin(struct row *row, struct row_key key)
+static void row_begin_as(struct row *row, struct row_key key, uint8_t version)
 {
     row->key = key;
     row->value.len = 0;
     row->err = 0;
-    row_put_u8(row, ROW_VERSION);
+    row_put_u8(row, version);
+}
+
+void row_begin(struct row *row, struct row_key key)
+{
+    row_begin_as(row, key, ROW_VERSION);
+}
+
+void row_begin_new(struct row *row, struct row_key key)
+{
+    row_begin_as(row, key, ROW_VERSION_NEW);
 }
 
 void row_put_bytes(struct row *row, const void *data, size_t len)
@@ -112,10 +184,10 @@ int row_open(struct row_reader *reader, const struct row_key *key, struct slice 
     if (get_u64(value.data + len) != row_checksum(key, value.data, len) && !fault_fires(FAULT_SKIP_ROW_CHECKSUM)) {
         return ERR_CORRUPT;
     }
-    if (value.data[0] != ROW_VERSION) {
+    if (value.data[0] != ROW_VERSION && value.data[0] != ROW_VERSION_NEW) {
         return ERR_VERSION;
     }
-    *reader = (struct row_reader){.at = value.data + 1, .left = len - 1};
+    *reader = (struct row_reader){.at = value.data + 1, .left = len - 1, .version = value.data[0]};
     return 0;
 }
 

@@ -9,7 +9,7 @@
 
 #include "statemachine/store.h"
 
-/* Checks a row by itself: its key, its checksum, the body of a message. ERR_CORRUPT, ERR_VERSION: `detail` gets one line that
+/* Checks a row by itself: its key, its checksum, the body of a message, the content of a row of the table. ERR_CORRUPT, ERR_VERSION: `detail` gets one line that
  * names the row. */
 int scrub_row(struct slice key, struct slice value, char *detail, size_t detail_len) NODISCARD;
 

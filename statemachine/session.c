@@ -19,6 +19,9 @@ int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_
     memcpy(session->key, key, SESSION_KEY_LEN);
     list_init(&session->changed);
     list_init(&session->at_place);
+    list_init(&session->queues);
+    session->virtual_host_id = VIRTUAL_HOST_ROOT;
+    virtual_host_count(machine, session->virtual_host_id, LIMIT_SESSIONS, 1);
     RB_INIT(&session->consumers);
     session->expires_ms = LEASE_NEVER;
     HASH_ADD(by_id, machine->sessions, id, sizeof session->id, session);
@@ -44,15 +47,28 @@ static void session_leave(struct session *session)
     }
 }
 
+static void session_leave_user(struct machine *machine, struct session *session)
+{
+    struct user *user = session->user;
+    if (user != NULL) {
+        user->counts[LIMIT_SESSIONS]--;
+        user->counts[LIMIT_CONSUMERS] -= session->consumers_len;
+        session->user = NULL;
+        user_let_go(machine, user);
+    }
+}
+
 static void session_remove(struct machine *machine, struct session *session)
 {
     session_leave(session);
     lease_stop(machine, session);
+    list_remove(&session->queues);
     HASH_DELETE(by_id, machine->sessions, session);
     HASH_DELETE(by_key, machine->session_keys, session);
     list_remove(&session->changed);
     replies_done(&session->replies);
-    free(session->virtual_host);
+    virtual_host_count(machine, session->virtual_host_id, LIMIT_SESSIONS, -1);
+    session_leave_user(machine, session);
     free(session->client);
     free(session);
 }
@@ -62,7 +78,14 @@ int session_free(struct machine *machine, struct session *session)
     enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
     struct consumer *consumer;
     while ((consumer = RB_ROOT(&session->consumers)) != NULL) {
-        int err = consumer_free(machine, consumer, end);
+        int err = end == CONSUMER_END_DROP ? consumer_free(machine, consumer, end) : consumer_end(machine, consumer);
+        if (err != 0) {
+            return err;
+        }
+    }
+    struct list_node *owned;
+    while ((owned = list_first(&session->queues)) != NULL) {
+        int err = queue_delete(machine, container_of(owned, struct queue, owned));
         if (err != 0) {
             return err;
         }
@@ -97,10 +120,33 @@ static int text_set(char **text, const void *value, size_t len)
     return 0;
 }
 
-int session_set_names(struct session *session, const char *virtual_host, const char *client)
+int session_set_client(struct session *session, const char *client)
 {
-    int err = text_set(&session->virtual_host, virtual_host, strlen(virtual_host));
-    return err != 0 ? err : text_set(&session->client, client, strlen(client));
+    return text_set(&session->client, client, strlen(client));
+}
+
+void session_set_virtual_host(struct machine *machine, struct session *session, uint64_t virtual_host)
+{
+    CHECK(session->consumers_len == 0);
+    virtual_host_count(machine, session->virtual_host_id, LIMIT_SESSIONS, -1);
+    session->virtual_host_id = virtual_host;
+    virtual_host_count(machine, session->virtual_host_id, LIMIT_SESSIONS, 1);
+}
+
+int session_set_user(struct machine *machine, struct session *session, const char *name)
+{
+    struct user *user = NULL;
+    int err = name[0] != 0 ? user_ensure(machine, name, &user) : 0;
+    if (err != 0 || user == session->user) {
+        return err;
+    }
+    session_leave_user(machine, session);
+    session->user = user;
+    if (user != NULL) {
+        user->counts[LIMIT_SESSIONS]++;
+        user->counts[LIMIT_CONSUMERS] += session->consumers_len;
+    }
+    return 0;
 }
 
 /* In order of id, which is the same on every node. */
@@ -167,10 +213,39 @@ static void row_put_short(struct row *row, const char *text)
     row_put_bytes(row, text, len);
 }
 
-int session_row(const struct session *session, struct row *row)
+static void row_put_bits(struct row *row, struct reply_bits bits)
 {
-    const struct replies *replies = &session->replies;
-    row_begin(row, row_key_one(ROW_SESSION, session->id));
+    row_put_u16(row, (uint16_t)bits.len);
+    row_put_bytes(row, bits.data, bits.len);
+}
+
+static void session_put_replies(const struct replies *replies, struct row *row, bool with_bits)
+{
+    row_put_u64(row, replies->last);
+    row_put_u32(row, (uint32_t)replies->len);
+    for (size_t i = replies->len; i > 0; i--) {
+        struct reply reply;
+        CHECK(replies_get(replies, replies->last - i + 1, &reply) == 0);
+        row_put_u64(row, reply.count);
+        row_put_u64(row, reply.repeated_count);
+        row_put_u16(row, (uint16_t)reply.error);
+        row_put_u16(row, (uint16_t)reply.detail);
+        if (with_bits) {
+            row_put_bits(row, reply.unrouted);
+            row_put_bits(row, reply.refused);
+        }
+    }
+}
+
+int session_row(const struct machine *machine, const struct session *session, struct row *row)
+{
+    bool is_new = machine->version >= 2;
+    struct row_key key = row_key_one(ROW_SESSION, session->id);
+    if (is_new) {
+        row_begin_new(row, key);
+    } else {
+        row_begin(row, key);
+    }
     row_put_bytes(row, session->key, SESSION_KEY_LEN);
     row_put_u64(row, session->attachment);
     row_put_u64(row, session->attempt);
@@ -180,17 +255,15 @@ int session_row(const struct session *session, struct row *row)
     row_put_u64(row, session->expires_ms);
     row_put_u32(row, session->lease_ms);
     row_put_u64(row, session->failed_publish);
-    row_put_short(row, session->virtual_host);
-    row_put_short(row, session->client);
-    row_put_u64(row, replies->last);
-    row_put_u32(row, (uint32_t)replies->len);
-    for (size_t i = replies->len; i > 0; i--) {
-        const struct reply_kept *kept = &replies->items[(replies->last - i + 1) & (replies->cap - 1)];
-        row_put_u64(row, kept->count);
-        row_put_u64(row, kept->repeated_count);
-        row_put_u16(row, kept->error);
-        row_put_u16(row, kept->detail);
+    if (is_new) {
+        row_put_u64(row, session->virtual_host_id);
+        row_put_short(row, session->client);
+        row_put_short(row, session->user != NULL ? session->user->name : "");
+    } else {
+        row_put_short(row, "/");
+        row_put_short(row, session->client);
     }
+    session_put_replies(&session->replies, row, is_new);
     return row_seal(row);
 }
 
@@ -229,6 +302,17 @@ static int session_load_attachment(struct machine *machine, struct session *sess
     return session_load_place(machine, session, expires_ms);
 }
 
+static struct reply_bits row_get_bits(struct row_reader *reader)
+{
+    size_t len = row_get_u16(reader);
+    const uint8_t *data = len <= REPLY_BITS_LEN_MAX ? row_get_bytes(reader, len) : NULL;
+    if (data == NULL) {
+        reader->overrun = true;
+        len = 0;
+    }
+    return (struct reply_bits){.data = data, .len = len};
+}
+
 static int session_load_replies(struct session *session, struct row_reader *reader)
 {
     uint64_t last = row_get_u64(reader);
@@ -242,12 +326,41 @@ static int session_load_replies(struct session *session, struct row_reader *read
         reply.repeated_count = row_get_u64(reader);
         reply.error = row_get_u16(reader);
         reply.detail = (enum detail)row_get_u16(reader);
+        if (reader->version >= ROW_VERSION_NEW) {
+            reply.unrouted = row_get_bits(reader);
+            reply.refused = row_get_bits(reader);
+        }
         int err = replies_push(&session->replies, &reply);
         if (err != 0) {
             return err;
         }
     }
     return 0;
+}
+
+static int session_load_names(struct machine *machine, struct session *session, struct row_reader *reader)
+{
+    char *text = NULL;
+    int err;
+    if (reader->version < ROW_VERSION_NEW) { /* The name of the virtual host: there was but one. */
+        err = session_load_short(reader, &text);
+        free(text);
+        return err != 0 ? err : session_load_short(reader, &session->client);
+    }
+    uint64_t virtual_host = row_get_u64(reader);
+    if (virtual_host_by_id(machine, virtual_host) == NULL) {
+        return ERR_CORRUPT;
+    }
+    session_set_virtual_host(machine, session, virtual_host);
+    err = session_load_short(reader, &session->client);
+    if (err == 0) {
+        err = session_load_short(reader, &text);
+    }
+    if (err == 0) {
+        err = session_set_user(machine, session, text);
+    }
+    free(text);
+    return err;
 }
 
 int session_load(struct machine *machine, const struct row_key *key, struct slice value)
@@ -269,10 +382,7 @@ int session_load(struct machine *machine, const struct row_key *key, struct slic
     session->stored = true;
     err = session_load_attachment(machine, session, &reader);
     if (err == 0) {
-        err = session_load_short(&reader, &session->virtual_host);
-    }
-    if (err == 0) {
-        err = session_load_short(&reader, &session->client);
+        err = session_load_names(machine, session, &reader);
     }
     if (err == 0) {
         err = session_load_replies(session, &reader);

@@ -2,10 +2,12 @@
  *
  * It is attached at a process of a node that is present, or its lease runs: nothing is between the two.
  *
- * Row 'S' session: 16 bytes key, u64 attachment, u64 highest attempt, u64 node, u64 run and u64 tag of the attachment's
+ * Row 'S' session, ROW_VERSION: 16 bytes key, u64 attachment, u64 highest attempt, u64 node, u64 run and u64 tag of the attachment's
  * origin, u64 expires_ms, u32 lease_ms, u64 number of the last failed publish, u8 length of the virtual host, virtual
  * host, u8 length of the client's name, client's name, u64 last number, u32 replies, then each, up to the last number:
- * u64 count, u64 repeated count, u16 error, u16 detail. */
+ * u64 count, u64 repeated count, u16 error, u16 detail.
+ * ROW_VERSION_NEW: the same, but u64 virtual host instead of its name; behind the client's name u8 length of the user's name,
+ * user's name; and behind each reply u16 length of its unrouted bits, these, u16 length of its refused bits, these. */
 
 #ifndef HOLDFAST_STATEMACHINE_SESSION_H
 #define HOLDFAST_STATEMACHINE_SESSION_H
@@ -32,8 +34,10 @@ struct session {
     struct origin origin; /* Of the attachment. */
     uint32_t lease_ms;
     bool stored;                        /* A row for it is in the store or in a checkpoint. */
-    char *virtual_host;                 /* Owned, like the client's name. */
-    char *client;                       /* For people. */
+    uint64_t virtual_host_id;           /* VIRTUAL_HOST_ROOT for "/". */
+    struct list_node queues;            /* Exclusive ones of its own. */
+    char *client;                       /* For people; owned. */
+    struct user *user;                  /* Who it is; NULL: nobody in particular. */
     uint64_t failed_publish;            /* Number of the last command that may have been one and failed; 0: none. */
     struct replies replies;             /* replies.last is the number of the last command carried out. */
     struct session_consumers consumers; /* By id. */
@@ -56,7 +60,11 @@ int session_free(struct machine *machine, struct session *session) NODISCARD;
 void session_discard(struct machine *machine, struct session *session);
 
 /* Sets what a client says of itself. ERR_NOMEM. */
-int session_set_names(struct session *session, const char *virtual_host, const char *client) NODISCARD;
+int session_set_client(struct session *session, const char *client) NODISCARD;
+/* Which virtual host it is in: before it has anything there. */
+void session_set_virtual_host(struct machine *machine, struct session *session, uint64_t virtual_host);
+/* Who it is; "" for nobody in particular. ERR_NOMEM. */
+int session_set_user(struct machine *machine, struct session *session, const char *user) NODISCARD;
 
 /* Attaches it, wherever it was before: its consumers are given deliveries (again). */
 void session_attach(struct machine *machine, struct session *session, struct presence *place);
@@ -69,7 +77,8 @@ struct session *session_by_key(struct machine *machine, const uint8_t key[SESSIO
 
 void session_changed(struct machine *machine, struct session *session);
 
-int session_row(const struct session *session, struct row *row) NODISCARD;
+/* In the format of the machine's version. ERR_NOMEM. */
+int session_row(const struct machine *machine, const struct session *session, struct row *row) NODISCARD;
 /* Enters the session of a row. ERR_CORRUPT, ERR_VERSION, ERR_NOMEM. */
 int session_load(struct machine *machine, const struct row_key *key, struct slice value) NODISCARD;
 

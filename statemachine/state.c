@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/base/check.h"
+#include "statemachine/body.h"
 #include "statemachine/scrub.h"
 
 #define FORGOTTEN_CAP_MIN 256u
@@ -35,7 +36,11 @@ int state_blame(struct machine *machine, const struct row_key *key, int err, con
 int state_row(const struct machine *machine, struct slice consensus, struct row *row)
 {
     CHECK(consensus.len <= UINT32_MAX);
-    row_begin(row, row_key_plain(ROW_GLOBALS));
+    if (machine->version >= 2) {
+        row_begin_new(row, row_key_plain(ROW_GLOBALS));
+    } else {
+        row_begin(row, row_key_plain(ROW_GLOBALS));
+    }
     row_put_u64(row, machine->applied_index);
     row_put_u64(row, machine->time_ms);
     row_put_u32(row, machine->version);
@@ -43,12 +48,18 @@ int state_row(const struct machine *machine, struct slice consensus, struct row 
     row_put_u64(row, machine->next_queue);
     row_put_u64(row, machine->due_cursor);
     row_put_u64(row, machine->running_digest);
+    if (machine->version >= 2) {
+        row_put_u64(row, machine->timers.next_ms);
+        row_put_u64(row, machine->next_body);
+        row_put_u64(row, machine->virtual_hosts.next_id);
+        row_put_u64(row, machine->next_pending);
+    }
     row_put_u32(row, (uint32_t)consensus.len);
     row_put_bytes(row, consensus.data, consensus.len);
     return row_seal(row);
 }
 
-static int state_read_message(struct machine *machine, uint64_t queue, uint64_t position, struct message *ret_message)
+int state_read_message(struct machine *machine, uint64_t queue, uint64_t position, struct message *ret_message)
 {
     struct row_key key = row_key_pair(ROW_MESSAGE, queue, position);
     struct slice value;
@@ -61,6 +72,9 @@ static int state_read_message(struct machine *machine, uint64_t queue, uint64_t 
         slice_unref(&value);
         return state_blame(machine, &key, err, err_text(err));
     }
+    if (ret_message->shared_body != 0) {
+        return body_read(machine, ret_message);
+    }
     body_cache_put(&machine->bodies, queue, position, ret_message);
     return 0;
 }
@@ -70,18 +84,32 @@ int state_message(struct machine *machine, struct queue *queue, uint64_t positio
     if (!queue_may_have(queue, position)) {
         return ERR_NOT_FOUND;
     }
-    const struct message *message = messages_at(&queue->messages, position);
+    const struct message *message = messages_at(&queue_lane(queue, lane_of(position))->messages, position);
     if (message != NULL) {
         *ret_message = *message;
-        if (message->blob != NULL) {
-            blob_ref(message->blob);
-        }
+        message_ref(message);
         return 0;
     }
     if (body_cache_get(&machine->bodies, queue->id, position, ret_message)) {
         return 0;
     }
     return state_read_message(machine, queue->id, position, ret_message);
+}
+
+struct message_head state_head_of(const struct message *message)
+{
+    return (struct message_head){
+        .enqueued_ms = message->enqueued_ms,
+        .hash = message->hash,
+        .expires_ms = message->expires_ms,
+        .group = message->group,
+        .shared_body = message->shared_body,
+        .bytes_before = message->bytes_before,
+        .head_len = message->head_len,
+        .body_len = message->body_len,
+        .trail_len = message->trail_len,
+        .counted_len = message_counted_len(message),
+    };
 }
 
 struct head_scan {
@@ -98,8 +126,7 @@ static int head_found(void *arg, struct slice key, struct slice value)
     (void)key;
     int err = message_row_decode(scan->key, value, &message);
     if (err == 0) {
-        scan->head =
-            (struct message_head){.enqueued_ms = message.enqueued_ms, .hash = message.hash, .len = message.len};
+        scan->head = state_head_of(&message);
         scan->found = true;
     }
     scan->err = err;
@@ -131,17 +158,17 @@ int state_message_head(struct machine *machine, struct queue *queue, uint64_t po
     if (!queue_may_have(queue, position)) {
         return ERR_NOT_FOUND;
     }
-    const struct message *message = messages_at(&queue->messages, position);
+    const struct message *message = messages_at(&queue_lane(queue, lane_of(position))->messages, position);
     if (message == NULL) {
         return state_read_head(machine, queue->id, position, ret_head);
     }
-    *ret_head = (struct message_head){.enqueued_ms = message->enqueued_ms, .hash = message->hash, .len = message->len};
+    *ret_head = state_head_of(message);
     return 0;
 }
 
-int state_end_session(struct machine *machine, struct session *session, bool expired)
+int state_end_session(struct machine *machine, struct session *session, enum session_end end)
 {
     uint64_t id = session->id;
     int err = session_free(machine, session);
-    return err != 0 ? err : effect_list_session_ended(&machine->effects, id, expired);
+    return err != 0 ? err : effect_list_session_ended(&machine->effects, id, end);
 }

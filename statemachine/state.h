@@ -1,7 +1,8 @@
 /* The state behind struct machine; for the files of this room only.
  *
  * Row 'G': u64 applied index, u64 time_ms, u32 machine version, u64 next session, u64 next queue, u64 due cursor,
- * u64 running digest, u32 length of the consensus bytes, consensus bytes. */
+ * u64 running digest, (since ROW_VERSION_NEW: u64 time of the first timer, u64 next virtual host, u64 next pending message), u32 length of the consensus bytes, consensus
+ * bytes. */
 
 #ifndef HOLDFAST_STATEMACHINE_STATE_H
 #define HOLDFAST_STATEMACHINE_STATE_H
@@ -13,13 +14,20 @@
 #include "proto/base/list.h"
 #include "statemachine/body_cache.h"
 #include "statemachine/effect_list.h"
+#include "statemachine/exchange.h"
+#include "statemachine/expiry.h"
 #include "statemachine/lease.h"
 #include "statemachine/machine.h"
+#include "statemachine/parting.h"
 #include "statemachine/presence.h"
 #include "statemachine/producer.h"
+#include "statemachine/publish.h"
 #include "statemachine/queue.h"
 #include "statemachine/rows.h"
 #include "statemachine/session.h"
+#include "statemachine/table.h"
+#include "statemachine/timer.h"
+#include "statemachine/virtual_host.h"
 
 /* Limits of the state as a whole: part of the rules, so they change only with the machine's version. */
 #define QUEUES_MAX 65536u
@@ -37,10 +45,12 @@ struct forgotten_row {
 struct machine {
     struct store *store;
     uint64_t applied_index;
+    uint64_t applying_index; /* Of the entry that is being applied. */
     uint64_t time_ms;
     uint32_t version;
     uint64_t next_session;
     uint64_t next_queue;
+    uint64_t next_body; /* The next id of a shared body. */
     uint64_t due_cursor; /* The queue whose turn is next when not all deliveries fitted the last entry; 0: all did. */
     uint64_t running_digest;
 
@@ -56,6 +66,12 @@ struct machine {
     struct list_node presences; /* Nodes that are present, in order of node. */
     unsigned presences_len;
     struct producers producers;
+    struct virtual_hosts virtual_hosts;
+    uint64_t next_pending; /* Id of the next message, or messages, that are kept aside (pending.h, prepared.h). */
+    struct publishing publishing; /* Scratch of publish.h. */
+    struct table table;
+    struct timers timers;
+    struct exchanges exchanges;
 
     /* What the next checkpoint has to write. */
     struct list_node changed_queues;
@@ -75,6 +91,8 @@ struct machine {
     struct arena arena;
     struct row row;
     struct body_cache bodies;
+    struct partings partings;
+    struct expiries undelivered;
     int err;        /* The first failure in a place that cannot return one; ends the apply. */
     char said[320]; /* Which row was found damaged, and how; empty: none was. */
 };
@@ -88,24 +106,35 @@ void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, u
 /* The globals' row. ERR_NOMEM. */
 int state_row(const struct machine *machine, struct slice consensus, struct row *row) NODISCARD;
 
-/* A message that is in the queue: its slot, or its row read from the store. The caller owns a reference to
- * ret_message's blob. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. The body's hash is not checked. */
+/* A message that is in the queue: its slot, or its row read from the store, with its content. The caller owns the references in
+ * ret_message: message_unref(). ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO, ERR_NOMEM. The content's hash is not checked. */
 int state_message(struct machine *machine, struct queue *queue, uint64_t position,
                   struct message *ret_message) NODISCARD;
 
-/* What is known of a message without its body. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
+/* Likewise, from its row in the store, whether it is in the queue still or not. */
+int state_read_message(struct machine *machine, uint64_t queue, uint64_t position, struct message *ret_message) NODISCARD;
+
+/* What is known of a message without its content. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 struct message_head {
     uint64_t enqueued_ms;
     uint64_t hash;
-    uint32_t len;
+    uint64_t expires_ms;
+    uint64_t group;
+    uint64_t shared_body;
+    uint64_t bytes_before;
+    uint32_t head_len;
+    uint32_t body_len;
+    uint32_t trail_len;
+    uint32_t counted_len; /* message_counted_len(). */
 };
 int state_message_head(struct machine *machine, struct queue *queue, uint64_t position,
                        struct message_head *ret_head) NODISCARD;
+struct message_head state_head_of(const struct message *message);
 
 /* Hands ready messages to waiting consumers, queues taking turns, as far as one entry may. */
 int deliver_due(struct machine *machine) NODISCARD;
 
 /* Ends the session with its effect. */
-int state_end_session(struct machine *machine, struct session *session, bool expired) NODISCARD;
+int state_end_session(struct machine *machine, struct session *session, enum session_end end) NODISCARD;
 
 #endif

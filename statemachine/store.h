@@ -51,9 +51,13 @@ struct store_ops {
     int (*get)(struct store *store, const void *key, size_t key_len, struct slice *ret_value);
 
     /* Calls `each` for the rows with first <= key < end, in order, until it returns non-zero, which is then returned.
-     * For opening; the bytes are borrowed for the call. */
+     * The bytes are borrowed for the call. */
     int (*scan)(struct store *store, struct slice first, struct slice end,
                 int (*each)(void *arg, struct slice key, struct slice value), void *arg);
+
+    /* Likewise from the last row to the first. */
+    int (*scan_back)(struct store *store, struct slice first, struct slice end,
+                     int (*each)(void *arg, struct slice key, struct slice value), void *arg);
 
     /* Makes a copy of all rows as the last write left them, as files of a new directory of that name beside the store's own;
      * the store takes no notice of it later. Where the file system allows it the files are the same ones (hard links).

@@ -259,21 +259,32 @@ static int store_rocksdb_get(struct store *base, const void *key, size_t key_len
     return err;
 }
 
-static int store_rocksdb_each(struct store_rocksdb *store, rocksdb_iterator_t *iterator, struct slice end,
+static struct slice store_rocksdb_key(const rocksdb_iterator_t *iterator)
+{
+    size_t len;
+    const char *key = rocksdb_iter_key(iterator, &len);
+    return (struct slice){.data = (const uint8_t *)key, .len = len};
+}
+
+static bool key_is_before(struct slice key, struct slice other)
+{
+    int order = memcmp(key.data, other.data, key.len < other.len ? key.len : other.len);
+    return order < 0 || (order == 0 && key.len < other.len);
+}
+
+/* From where the iterator is to the end of the range, forwards or back. */
+static int store_rocksdb_each(struct store_rocksdb *store, rocksdb_iterator_t *iterator, struct slice first,
+                              struct slice end, void (*step)(rocksdb_iterator_t *iterator),
                               int (*each)(void *arg, struct slice key, struct slice value), void *arg)
 {
-    for (; rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
-        size_t key_len;
-        size_t value_len;
-        const char *key = rocksdb_iter_key(iterator, &key_len);
-        size_t common = key_len < end.len ? key_len : end.len;
-        int order = memcmp(key, end.data, common);
-        if (order > 0 || (order == 0 && key_len >= end.len)) {
+    for (; rocksdb_iter_valid(iterator); step(iterator)) {
+        struct slice key = store_rocksdb_key(iterator);
+        if (key_is_before(key, first) || !key_is_before(key, end)) {
             return 0;
         }
+        size_t value_len;
         const char *value = rocksdb_iter_value(iterator, &value_len);
-        int err = each(arg, (struct slice){.data = (const uint8_t *)key, .len = key_len},
-                       (struct slice){.data = (const uint8_t *)value, .len = value_len});
+        int err = each(arg, key, (struct slice){.data = (const uint8_t *)value, .len = value_len});
         if (err != 0) {
             return err;
         }
@@ -290,7 +301,24 @@ static int store_rocksdb_scan(struct store *base, struct slice first, struct sli
     pthread_rwlock_rdlock(&store->lock);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->read_options);
     rocksdb_iter_seek(iterator, (const char *)first.data, first.len);
-    int err = store_rocksdb_each(store, iterator, end, each, arg);
+    int err = store_rocksdb_each(store, iterator, first, end, rocksdb_iter_next, each, arg);
+    rocksdb_iter_destroy(iterator);
+    pthread_rwlock_unlock(&store->lock);
+    return err;
+}
+
+/* RocksDB goes to the last row at or before a key, and the end is not in the range. */
+static int store_rocksdb_scan_back(struct store *base, struct slice first, struct slice end,
+                                   int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct store_rocksdb *store = store_rocksdb_of(base);
+    pthread_rwlock_rdlock(&store->lock);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, store->read_options);
+    rocksdb_iter_seek_for_prev(iterator, (const char *)end.data, end.len);
+    if (rocksdb_iter_valid(iterator) && !key_is_before(store_rocksdb_key(iterator), end)) {
+        rocksdb_iter_prev(iterator);
+    }
+    int err = store_rocksdb_each(store, iterator, first, end, rocksdb_iter_prev, each, arg);
     rocksdb_iter_destroy(iterator);
     pthread_rwlock_unlock(&store->lock);
     return err;
@@ -359,6 +387,7 @@ static const struct store_ops store_rocksdb_ops = {
     .write = store_rocksdb_write,
     .get = store_rocksdb_get,
     .scan = store_rocksdb_scan,
+    .scan_back = store_rocksdb_scan_back,
     .copy = store_rocksdb_copy,
     .scrub = store_rocksdb_scrub,
     .explain = store_rocksdb_explain,

@@ -3,11 +3,12 @@
  *
  * For all state but what has a faster home of its own (messages, queues, sessions, consumers, producers): timers, what
  * waits for a time or for an outcome, ids that were seen, histories. A noun that keeps its rows here needs no code for
- * checkpoints, restarts, failed checkpoints or digests: its header says what its rows look like, and table_kinds[] in
- * table.c names their kind.
+ * checkpoints, restarts, failed checkpoints or digests: its header says what its rows look like, and table_kind.c names their
+ * kind.
  *
- * A row is sealed (rows.h) and may be followed by content (a message's head and body) that is referred to, not copied, and
- * has a hash of its own in the row. */
+ * A row is sealed (rows.h). Those of a kind with content (a message's head and body) end with `u64 hash, u32 length` of it,
+ * just before the checksum, also when it is empty: XXH3-64 as for bodies. Content is referred to, not copied. In the store
+ * such a row is `u32 length of the row, row, content`; one of any other kind is itself. */
 
 #ifndef HOLDFAST_STATEMACHINE_TABLE_H
 #define HOLDFAST_STATEMACHINE_TABLE_H
@@ -23,14 +24,19 @@
 struct machine;
 struct machine_checkpoint;
 struct table_entry;
+struct table_windows;
 
 RB_HEAD(table_tree, table_entry);
 
+/* Every entry is in one of the trees, by key, and in one of the lists. Those that are removed hide rows of the store; they
+ * have a tree of their own so that a search for rows does not walk over them. */
 struct table {
-    struct table_tree changes;   /* Rows put and removed since the last checkpoint, and in the one in flight; by key. */
-    struct list_node changed;    /* Of these: not in a checkpoint yet. */
-    struct list_node collected;  /* In the checkpoint in flight, and not changed since. */
-    struct table_window *windows; /* Rows read ahead from the store: valid until a checkpoint is done. No state. */
+    struct table_tree rows;        /* Put since the last checkpoint, or in the one in flight. */
+    struct table_tree removed;     /* Keys whose row the store may have. */
+    struct table_tree ranges;      /* Prefixes: of no row with that beginning what the store has counts. */
+    struct list_node changed;      /* Not in a checkpoint yet. */
+    struct list_node collected;    /* In the checkpoint in flight, and not changed since. */
+    struct table_windows *windows; /* Rows read ahead from the store. No state. */
 };
 
 /* What is found. `value` is the sealed row (for row_open()), `content` what follows it. The caller owns a reference to
@@ -49,23 +55,29 @@ void table_done(struct table *table);
  * ERR_NOMEM. */
 int table_put(struct machine *machine, const struct row *row, struct slice content) NODISCARD;
 
+/* As table_put(), of a row under a key that has none: an id or a position that has just been given out. When it is removed
+ * again before a checkpoint the store never hears of it. ERR_NOMEM. */
+int table_put_first(struct machine *machine, const struct row *row, struct slice content) NODISCARD;
+
 /* Removes the row, if there is one. ERR_NOMEM. */
 int table_remove(struct machine *machine, const struct row_key *key) NODISCARD;
 
-/* ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+/* The content's hash is not checked, here as in the others: whoever uses content does. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT,
+ * ERR_VERSION, ERR_NOMEM. */
 int table_get(struct machine *machine, const struct row_key *key, struct table_row *ret_row) NODISCARD;
 
-/* The first row with from <= key < end. In a loop that goes on from where it was, the store is read ahead, so that a row
- * costs little more than its copying. ERR_NOT_FOUND: there is none. ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+/* The first row with from <= key < end, within a kind: the end is a key of the same kind, or row_key_after() one. In a loop that goes on from where it was, or that removes what it has found, the
+ * store is read ahead, so that a row costs little more than its copying. ERR_NOT_FOUND: there is none. ERR_IO, ERR_CORRUPT,
+ * ERR_VERSION, ERR_NOMEM. */
 int table_seek(struct machine *machine, const struct row_key *from, const struct row_key *end,
                struct table_row *ret_row) NODISCARD;
 
-/* The last row with from <= key < end: for a look at the neighbour before. As table_seek(). */
+/* The last row with from <= key < end: for a look at the neighbour before. As table_seek(), but nothing is read ahead. */
 int table_seek_last(struct machine *machine, const struct row_key *from, const struct row_key *end,
                     struct table_row *ret_row) NODISCARD;
 
 /* Removes all rows whose key begins with `prefix` (a kind, and at least its first number): those in memory one by one,
- * those in the store as one range, without a look at them. ERR_NOMEM. */
+ * those in the store as one range, without a look at them. Rows may be put under it again at once. ERR_NOMEM. */
 int table_remove_all(struct machine *machine, const struct row_key *prefix) NODISCARD;
 
 /* The checkpoint's part: gives it all changes (rows to write, keys and ranges to delete). ERR_NOMEM: some may have been

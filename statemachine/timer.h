@@ -9,6 +9,7 @@
 #ifndef HOLDFAST_STATEMACHINE_TIMER_H
 #define HOLDFAST_STATEMACHINE_TIMER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/base/err.h"
@@ -36,23 +37,41 @@ struct timer {
     uint64_t c;
 };
 
+/* At the end of time nothing happens any more: a timer for then is not kept. */
+#define TIMER_NEVER UINT64_MAX
+
 /* In struct machine. */
 struct timers {
-    uint64_t from_ms; /* No timer is set for an earlier time: where to begin to look. In the globals' row. */
-    uint64_t next_ms; /* The first may be due then, not before; UINT64_MAX: none is set. No state. */
+    uint64_t next_ms; /* The time of the first one, or TIMER_NEVER; within an entry an earlier one, when `stale`. In the
+                         globals' row. */
+    bool stale;
 };
 
 /* Timers that one entry lets go off at most; the rest is due at once. */
 #define TIMERS_PER_ENTRY_MAX 4096u
 
+void timers_init(struct timers *timers);
+
 /* ERR_NOMEM. */
 int timer_set(struct machine *machine, const struct timer *timer) NODISCARD;
+/* As timer_set(), of one that was never set before: when it is cleared again before a checkpoint the store never hears of it.
+ * ERR_NOMEM. */
+int timer_set_first(struct machine *machine, const struct timer *timer) NODISCARD;
+/* ERR_NOMEM. */
 int timer_clear(struct machine *machine, const struct timer *timer) NODISCARD;
 
-/* Lets those go off whose time has come, in order of time, kind and numbers: each is removed, then timer_fired() is called. */
+/* At the beginning of an entry: lets those go off whose time has come, in order of time, kind and numbers: each is removed,
+ * then timer_fired() is called. ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_VERSION, and what timer_fired() returned. */
 int timers_fire(struct machine *machine) NODISCARD;
 
-/* After opening: finds the first one. */
+/* At the end of an entry: finds out which one is the first now. As timers_fire(). */
+int timers_look(struct machine *machine) NODISCARD;
+
+/* After opening: the first one must be where the globals say. ERR_CORRUPT and as timers_fire(). */
 int timers_load(struct machine *machine) NODISCARD;
+
+/* timer_fired.c: does what is to happen then, as far as it still holds. The timer is not set any more. Failures of memory and
+ * of the store. */
+int timer_fired(struct machine *machine, const struct timer *timer) NODISCARD;
 
 #endif

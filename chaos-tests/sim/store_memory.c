@@ -200,6 +200,28 @@ static int store_memory_scan(struct store *base, struct slice first, struct slic
     return 0;
 }
 
+/* The last row before a key. */
+static struct memory_row *disk_last_before(struct store_memory_disk *disk, struct slice key)
+{
+    struct memory_row *row = disk_first_from(disk, key);
+    return row != NULL ? RB_PREV(store_memory_rows, &disk->rows, row) : RB_MAX(store_memory_rows, &disk->rows);
+}
+
+static int store_memory_scan_back(struct store *base, struct slice first, struct slice end,
+                                  int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
+    for (struct memory_row *row = disk_last_before(disk, end); row != NULL && !row_is_before(row, first);
+         row = RB_PREV(store_memory_rows, &disk->rows, row)) {
+        int err = each(arg, (struct slice){.data = row->key, .len = row->key_len},
+                       (struct slice){.data = row->value, .len = row->value_len});
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
 static int store_memory_copy(struct store *base, const char *name)
 {
     struct store_memory_disk *disk = container_of(base, struct store_memory, store)->disk;
@@ -259,6 +281,7 @@ static const struct store_ops store_memory_ops = {
     .write = store_memory_write,
     .get = store_memory_get,
     .scan = store_memory_scan,
+    .scan_back = store_memory_scan_back,
     .copy = store_memory_copy,
     .scrub = store_memory_scrub,
     .close = store_memory_close,

@@ -82,6 +82,7 @@ struct gateway_core_options {
     unsigned isolation_timeout_ms;
     unsigned disk_stall_ms;
     unsigned clock_skew_ms; /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
+    uint32_t machine_version; /* The newest rules of the machine that this node says to know. */
     const char *zone;       /* Where this node stands, a name as in zone.h; NULL or "": not said. */
     bool preferred;         /* It is to lead, when it can. */
     void *arg;              /* For the callbacks, which are those of shard_options. */
@@ -120,6 +121,7 @@ struct gateway_core {
     bool in_turn;  /* Callbacks are being made: links are freed at the end of the turn. */
     bool more;     /* Something is left to be done in the next turn at once. */
     bool tick;     /* As leader: an entry is wanted, be there commands or not. */
+    bool raising;  /* As leader: a newer version of the machine's rules is under way into the log. */
     bool stalled;  /* The disk does not answer, or takes nothing. */
     uint64_t leader;
     uint64_t term;
@@ -232,6 +234,7 @@ void gateway_farewell_fill(struct gateway_core *core, struct outgoing_command *c
 /* As leader, into the batch. ERR_NOMEM, ERR_LIMIT. */
 int gateway_push_node_present(struct gateway_core *core, uint64_t node, uint64_t run) NODISCARD;
 int gateway_push_node_lost(struct gateway_core *core, uint64_t node, uint64_t run) NODISCARD;
+int gateway_push_raise_version(struct gateway_core *core, uint32_t version) NODISCARD;
 /* What stands for a command that is refused for want of space. Static memory. */
 struct slice gateway_refused_header(void);
 
@@ -282,6 +285,9 @@ uint64_t gateway_presence_deadline_ms(const struct gateway_core *core);
 /* As leader: that process of the node was heard of, or the log says that it is over. */
 void gateway_presence_heard(struct gateway_core *core, uint64_t node, uint64_t run);
 void gateway_presence_ended(struct gateway_core *core, uint64_t node);
+
+/* gateway_version.c: as leader: raises the version of the machine's rules to what all members know. */
+void gateway_version_turn(struct gateway_core *core);
 
 /* gateway_room.c: disk and memory. As leader: refuses new messages, and hands leadership over. */
 void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);

@@ -123,6 +123,16 @@ int gateway_push_node_present(struct gateway_core *core, uint64_t node, uint64_t
     return gateway_push(core, &message);
 }
 
+int gateway_push_raise_version(struct gateway_core *core, uint32_t version)
+{
+    Holdfast__RaiseVersion body = HOLDFAST__RAISE_VERSION__INIT;
+    body.version = version;
+    Holdfast__Command message = HOLDFAST__COMMAND__INIT;
+    message.kind_case = HOLDFAST__COMMAND__KIND_RAISE_VERSION;
+    message.raise_version = &body;
+    return gateway_push(core, &message);
+}
+
 int gateway_push_node_lost(struct gateway_core *core, uint64_t node, uint64_t run)
 {
     Holdfast__NodeLost body = HOLDFAST__NODE_LOST__INIT;

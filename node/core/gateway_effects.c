@@ -203,6 +203,8 @@ void gateway_core_applied(struct gateway_core *core, uint64_t index, const struc
         case EFFECT_SESSION_ENDED: gateway_session_ended(core, effect); break;
         case EFFECT_CONSUMER_ENDED: gateway_queue_deleted(core, effect); break;
         case EFFECT_NODE_LOST: gateway_node_lost(core, effect); break;
+        case EFFECT_PREPARED_ASK:
+        case EFFECT_LOCK_ENDED: break;
         }
     }
 }

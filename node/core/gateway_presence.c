@@ -184,6 +184,7 @@ static void presence_tell(struct gateway_core *core)
     char alarm[ROSTER_ALARM_LEN];
     gateway_own_alarm(core, alarm);
     presence.alarm = alarm;
+    presence.machine_version = core->options.machine_version;
     (void)gateway_send(core, core->leader, &message, (struct slice){0});
 }
 

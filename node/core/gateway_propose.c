@@ -38,6 +38,7 @@ void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t
         roster_begin(&core->roster);
         core->proposed_index = 0;
         core->hand_over_ms = 0;
+        core->raising = false;
     }
     if (!same) {
         gateway_begin_again(core);

@@ -74,6 +74,7 @@ static void gateway_bury(struct gateway_core *core)
 void gateway_core_turn(struct gateway_core *core)
 {
     gateway_presence_turn(core);
+    gateway_version_turn(core);
     gateway_digests_turn(core);
     gateway_clocks_turn(core);
     gateway_members_turn(core);

@@ -20,6 +20,8 @@ struct roster_node {
     bool disk_low;        /* Or its disk does not answer. */
     bool memory_low;
     bool wants_vote;              /* It voted once, was repaired, and is to vote again. */
+    uint32_t version;             /* The newest rules of the machine that it knows; 0: it has not said. */
+    uint64_t version_run;         /* The process that said so. */
     char alarm[ROSTER_ALARM_LEN]; /* One line of UTF-8; "": nothing is wrong. */
     uint64_t repair_ms;           /* When it was last told that its data is not to be relied on; 0: never. */
     uint64_t follows_ms; /* When its log was last seen to move, or to hold all that was committed the time before. */

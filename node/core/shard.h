@@ -54,6 +54,7 @@ struct shard_options {
     bool fresh;                    /* The state is such a copy: the log is made to follow it (state_dir.h). */
     bool discard;                  /* With `fresh`: as in driver_options. */
     bool wants_vote;               /* This node voted once, was repaired, and is to vote again. */
+    uint32_t machine_version;      /* The newest rules of the machine that it says to know; 0: all that it does. */
     const char *alarm;             /* What operators should know of this node, one line; NULL: nothing. */
     uint64_t scrub_rate;           /* Bytes a second at which what is stored is read and checked; 0: 16 MiB. */
     uint64_t scrub_interval_ms;    /* From one beginning of that to the next; 0: never. */

@@ -49,6 +49,14 @@ static int counting_scan(struct store *store, struct slice first, struct slice e
     return counting.inner->ops->scan(counting.inner, first, end, counting_each, &scan);
 }
 
+static int counting_scan_back(struct store *store, struct slice first, struct slice end,
+                              int (*each)(void *arg, struct slice key, struct slice value), void *arg)
+{
+    struct counting_scan scan = {.each = each, .arg = arg};
+    (void)store;
+    return counting.inner->ops->scan_back(counting.inner, first, end, counting_each, &scan);
+}
+
 static void counting_close(struct store *store)
 {
     (void)store;
@@ -59,6 +67,7 @@ static const struct store_ops counting_ops = {
     .write = counting_write,
     .get = counting_get,
     .scan = counting_scan,
+    .scan_back = counting_scan_back,
     .close = counting_close,
 };
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define DEPTH_MAX 8
+#define DEPTH_MAX 32
 
 /* Wire types (protobuf encoding, "Message Structure"). */
 enum { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_DELIMITED = 2, WIRE_32BIT = 5 };

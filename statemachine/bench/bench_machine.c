@@ -7,6 +7,7 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "bench_table.h"
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
 #include "proto/wire/entry.h"
@@ -308,5 +309,6 @@ int main(void)
 {
     bench_cycles();
     bench_memory();
+    bench_table();
     return 0;
 }

@@ -7,7 +7,8 @@
 static void push(struct deliveries *deliveries, uint64_t first, uint64_t last)
 {
     for (uint64_t number = first; number <= last; number++) {
-        cr_assert_eq(deliveries_push(deliveries, number, 1000 + number, 0), 0);
+        struct delivery delivery = {.number = number, .position = 1000 + number};
+        cr_assert_eq(deliveries_push(deliveries, &delivery), 0);
     }
 }
 

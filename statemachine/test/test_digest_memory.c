@@ -66,14 +66,14 @@ Test(digest_memory, shows_a_flipped_bit_in_anything_that_is_state)
     cr_assert_eq(client_subscribe(&f, &a, "q", 1, 3).error, 0);
     cr_assert_eq(client_set_credit(&f, &a, 1, 1).error, 0);
     cr_assert_eq(client_settle(&f, &a, 1, HOLDFAST__SETTLE__OUTCOME__RELEASE, 1, 1).error, 0);
-    struct queue *queue = queue_by_name(f.machine, "q");
+    struct queue *queue = queue_by_name(f.machine, VIRTUAL_HOST_ROOT, "q");
     struct session *session = session_by_id(f.machine, a.session);
     struct consumer *consumer = consumer_find(session, 1);
     struct returned *returned = RB_MIN(returned_tree, &queue->returned);
     struct presence *presence = container_of(list_first(&f.machine->presences), struct presence, by_node);
     cr_assert(returned != NULL && consumer->deliveries.held > 0);
     cr_assert(shows(&f.machine->next_queue));
-    cr_assert(shows(&queue->tail) && shows(&queue->settled));
+    cr_assert(shows(&queue->lane.tail) && shows(&queue->counters.settled));
     cr_assert(shows(&returned->position));
     cr_assert(shows(&session->attempt) && shows(&session->replies.items[1].count));
     cr_assert(shows(&consumer->last_number));
@@ -100,7 +100,7 @@ Test(digest_memory, is_due_at_the_first_entry_at_or_after_a_multiple)
 /* What is counted is made up here: a machine that is so large takes long to make. */
 Test(digest_memory, is_due_less_often_the_more_there_is)
 {
-    struct queue *queue = queue_by_name(f.machine, "q");
+    struct queue *queue = queue_by_name(f.machine, VIRTUAL_HOST_ROOT, "q");
     f.machine->consumers_len = 5000;
     cr_assert_not(due(1023, 1024));
     cr_assert_not(due(4095, 4096));

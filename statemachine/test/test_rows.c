@@ -47,7 +47,7 @@ Test(rows, round_trip_and_damage)
         cr_assert_eq(row_open(&reader, &row.key, value), ERR_CORRUPT);
         row.value.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
-    row.value.data[0] = ROW_VERSION + 1;
+    row.value.data[0] = ROW_VERSION_NEW + 1;
     size_t len = row.value.len - ROW_CHECKSUM_LEN;
     put_u64(row.value.data + len, row_checksum(&row.key, row.value.data, len));
     cr_assert_eq(row_open(&reader, &row.key, value), ERR_VERSION);

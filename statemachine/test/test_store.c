@@ -91,12 +91,32 @@ static void check_scan(struct place *place)
     cr_assert_str_eq(found, "s1 s1a s2 t tail ");
 }
 
+/* Of the rows of check_scan(). */
+static void check_scan_back(struct place *place)
+{
+    static const struct {
+        const char *first;
+        const char *end;
+        const char *found;
+    } cases[] = {
+        {"s", "t", "s2 s1a s1 s "}, {"s0", "s2", "s1a s1 "}, {"s1", "s1a1", "s1a s1 "}, {"s", "s", ""},
+        {"t", "zz", "tail "},       {"u", "zz", ""},         {"s2", "s2x", "s2 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char found[64] = "";
+        int err = place->store->ops->scan_back(place->store, text(cases[i].first), text(cases[i].end), collect, found);
+        cr_assert_eq(err, strcmp(cases[i].found, "tail ") == 0 ? 44 : 0);
+        cr_assert_str_eq(found, cases[i].found, "%s", found);
+    }
+}
+
 Test(store, rocksdb)
 {
     struct place place;
     place_init(&place, false);
     check_writes(&place);
     check_scan(&place);
+    check_scan_back(&place);
     place_done(&place);
 }
 
@@ -106,6 +126,7 @@ Test(store, memory)
     place_init(&place, true);
     check_writes(&place);
     check_scan(&place);
+    check_scan_back(&place);
     place_done(&place);
 }
 

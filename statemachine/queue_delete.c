@@ -1,0 +1,103 @@
+/* The end of a queue: deleted by a command, or by itself when nobody uses it. */
+
+#include "proto/base/check.h"
+#include "statemachine/body.h"
+#include "statemachine/consumer.h"
+#include "statemachine/effect_list.h"
+#include "statemachine/exchange.h"
+#include "statemachine/session.h"
+#include "statemachine/state.h"
+#include "statemachine/timer.h"
+
+static int queue_end_consumers(struct machine *machine, struct queue *queue)
+{
+    struct consumer *consumer;
+    while ((consumer = RB_MIN(queue_consumers, &queue->consumers)) != NULL) {
+        int err = effect_list_consumer_ended(&machine->effects, consumer->session_id, consumer->id,
+                                             CONSUMER_ENDED_QUEUE_DELETED);
+        if (err == 0) {
+            err = consumer_free(machine, consumer, CONSUMER_END_DROP);
+        }
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* The kinds of rows in the table that belong to a queue. */
+static const enum row_kind queue_table_kinds[] = {ROW_HOLES,   ROW_WAITING, ROW_PARKED, ROW_GROUP,
+                                                  ROW_ID_SEEN, ROW_KEPT,    ROW_LIFE};
+
+static int queue_forget_table(struct machine *machine, const struct queue *queue)
+{
+    for (size_t i = 0; i < ARRAY_LEN(queue_table_kinds); i++) {
+        struct row_key prefix = row_key_one(queue_table_kinds[i], queue->id);
+        int err = table_remove_all(machine, &prefix);
+        if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+int queue_delete(struct machine *machine, struct queue *queue)
+{
+    int err = queue_end_consumers(machine, queue);
+    if (err == 0 && machine->version >= 2) {
+        err = exchanges_queue_gone(machine, queue);
+    }
+    if (err == 0 && queue->had_shared) { /* Of messages in whatever state: none has been dropped yet. */
+        err = body_leave_queue(machine, queue);
+    }
+    if (err == 0 && machine->version >= 2) {
+        err = queue_forget_table(machine, queue);
+    }
+    if (err != 0) {
+        return err;
+    }
+    if (queue->stored) {
+        state_forget_row(machine, ROW_QUEUE, queue->id, 0);
+    }
+    queue_free(machine, queue);
+    return 0;
+}
+
+/* ---- Queues that go when nobody uses them ---- */
+
+static struct timer queue_expiry_timer(const struct queue *queue)
+{
+    return (struct timer){
+        .at_ms = queue->last_used_ms + queue->options.expires_ms, .kind = TIMER_QUEUE_EXPIRES, .a = queue->id};
+}
+
+static int queue_expiry_set(struct machine *machine, const struct queue *queue)
+{
+    struct timer timer = queue_expiry_timer(queue);
+    return timer_set(machine, &timer);
+}
+
+/* A queue has one timer, however often it is used. */
+int queue_used(struct machine *machine, struct queue *queue)
+{
+    if (queue->options.expires_ms == 0) {
+        return 0;
+    }
+    struct timer before = queue_expiry_timer(queue);
+    int err = queue->last_used_ms != 0 ? timer_clear(machine, &before) : 0;
+    queue->last_used_ms = machine->time_ms;
+    queue_changed(machine, queue);
+    return err != 0 ? err : queue_expiry_set(machine, queue);
+}
+
+int queue_expiry_fired(struct machine *machine, uint64_t queue_id)
+{
+    struct queue *queue = queue_by_id(machine, queue_id);
+    if (queue == NULL || queue->options.expires_ms == 0 || queue->consumers_len > queue->fetches_len) {
+        return 0;
+    }
+    if (machine->time_ms - queue->last_used_ms < queue->options.expires_ms) {
+        return queue_expiry_set(machine, queue);
+    }
+    return queue_delete(machine, queue);
+}
