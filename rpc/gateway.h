@@ -14,6 +14,7 @@
 #include "proto/base/err.h"
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
+#include "proto/wire/command.pb-c.h"
 
 struct gateway;
 struct gateway_link; /* One attached connection, on the gateway's side. */
@@ -24,6 +25,8 @@ struct gateway_reply {
     const char *detail;
     uint64_t count;
     uint64_t repeated_count;
+    struct slice unrouted; /* Bits, as in Reply. Borrowed; empty: none is set. */
+    struct slice refused;
 };
 
 struct gateway_delivery {
@@ -31,9 +34,13 @@ struct gateway_delivery {
     uint64_t number;
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash;
+    uint64_t body_hash;     /* Of the head and the body behind it. */
+    uint64_t lock_until_ms; /* Log time at which it goes back; 0: never. */
+    uint64_t expires_ms;    /* Of the message, in log time; 0: never. */
     uint32_t delivery_count;
-    struct slice body; /* Borrowed; slice_ref() to keep it. */
+    struct slice body;  /* Borrowed, as the others; slice_ref() to keep it. */
+    struct slice head;  /* An encoded MessageHead; empty: none. Where there is one, `body` follows it in memory. */
+    struct slice trail; /* An encoded Trail; empty: none. */
 };
 
 /* Who leads, as this node knows. */
@@ -49,13 +56,18 @@ struct gateway_sink {
     /* Exactly one for each command taken, in the order in which they were carried out, unless the link ends before. */
     void (*reply)(void *arg, const struct gateway_reply *reply);
     void (*delivery)(void *arg, const struct gateway_delivery *delivery);
-    /* Asked before each delivery, with the length of its body. False: not now; pause(true) has been called from within, and
+    /* Asked before each delivery, with the length of its body, head and trail. False: not now; pause(true) has been called from within, and
      * pause(false) follows. May be NULL: always. */
     bool (*takes)(void *arg, size_t body_len);
-    /* A subscription is over although nobody asked: NOT_FOUND, its queue was deleted. Deliveries of it that came before
+    /* A subscription is over although nobody asked: NOT_FOUND, its queue was deleted; or (0) because it was a fetch, and all that
+     * it was given is settled or has gone back. Deliveries of it that came before
      * stand; none follows. Also after an attachment, for a consumer named in it that the session does not have (any
      * more): then a Subscribe that the client has still to send again may yet make it. */
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
+    /* A delivery was held for too long, and has gone back. May be NULL. */
+    void (*lock_ended)(void *arg, uint64_t consumer, uint64_t number);
+    /* The client is to say what becomes of prepared messages: ResolvePrepared. May be NULL. */
+    void (*prepared_ask)(void *arg, const char *id);
     /* The link is over and is freed when this returns: no further callback, no further call. UNAVAILABLE: this node cannot
      * serve (it has no leader, is stopping, or was taken for lost); the session lives on for its lease, and another node
      * may serve it. SESSION_EXPIRED, DISPLACED, CLOSED (the session was closed as asked), or what refused the attachment. */
@@ -71,6 +83,7 @@ struct gateway_attach {
     bool resume;
     const char *virtual_host;
     const char *client;
+    const char *user; /* Who it is, as the protocol has found out; NULL or "": nobody in particular. */
     uint32_t lease_ms;
     uint64_t attempt;          /* Counted by the client, higher each time; 0: not counted. */
     const uint64_t *consumers; /* With `seen`: deliveries above these numbers are sent again. Copied. */
@@ -88,16 +101,59 @@ struct gateway_queue {
     uint64_t delivered;
     uint64_t settled;
     uint64_t released;
+    uint64_t expired;
+    uint64_t dropped;
+    uint64_t dead_lettered;
+    uint64_t redriven;
+    uint64_t lock_ended;
+    uint64_t parked;    /* Of the ready ones. */
+    uint64_t waiting;   /* Came back, and wait before they are ready again. */
+    uint64_t bytes;     /* Of ready messages, as far as they are counted; 0 in a list. */
     uint64_t oldest_ms; /* Log time at which the oldest ready message was enqueued; 0: none is ready, or in a list. */
+    bool owned;         /* It is exclusive, and its session is there. */
+    uint64_t active_session; /* Of a single-active queue; 0: none. */
+    uint64_t active_consumer;
+    const Holdfast__QueueOptions *options; /* Never NULL, but in tests. Valid until the next call, as `name`. */
+};
+
+struct gateway_exchange {
+    const Holdfast__DeclareExchange *declared;
+    uint64_t bindings; /* From it. */
+};
+
+struct gateway_binding {
+    uint64_t id;
+    const Holdfast__Bind *bind;
+};
+
+struct gateway_virtual_host {
+    const char *name;
+    uint64_t id;
+    const char *note;
 };
 
 struct gateway_browsed {
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash;
+    uint64_t expires_ms; /* Log time; 0: never. */
+    uint64_t left_ms;    /* Of a kept one: when it left its queue. */
+    uint64_t body_hash;  /* Of the head and the body behind it. */
     uint32_t delivery_count;
     bool locked;       /* Out with a consumer. */
-    struct slice body; /* Borrowed; slice_ref() to keep it. */
+    const char *state; /* A word. */
+    struct slice body; /* As in struct gateway_delivery. */
+    struct slice head;
+    struct slice trail;
+};
+
+/* A step of a message's life. */
+struct gateway_step {
+    const char *what; /* A word. */
+    uint64_t index;   /* Of the log. */
+    uint64_t time_ms;
+    uint64_t session;
+    uint64_t consumer;
+    const char *text; /* How it came in, or where it went; "". */
 };
 
 /* A read that must be current. The caller's struct, which must live until done() or read_cancel(). */
@@ -194,17 +250,33 @@ struct gateway_ops {
     /* No done() any more. Harmless after it. */
     void (*read_cancel)(struct gateway *gateway, struct gateway_read *read);
 
-    /* Looks at this node's replica, which is current within a read's done(). */
+    /* The rules of the machine that are in force here: what needs newer ones is answered with VERSION. NULL: all. */
+    uint32_t (*machine_version)(struct gateway *gateway);
 
-    /* The queues whose names sort after `after`, at most `max`; sets *ret_more when there are others. */
-    int (*queues)(struct gateway *gateway, const char *after, size_t max, void *arg,
-                  void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
+    /* Looks at this node's replica, which is current within a read's done(). `virtual_host` "" means "/"; ERR_NOT_FOUND: there is no
+     * such one. `each` is given one after the other until it says false, for one that it did not take: then *ret_more is set. */
+
+    /* The queues whose names sort after `after`. */
+    int (*queues)(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                  bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
     /* ERR_NOT_FOUND. */
-    int (*queue)(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue);
-    /* Messages of a queue from `position` on, in order, until `each` says false; sets *ret_more when there are others.
-     * ERR_NOT_FOUND, and what reading a body may say. */
-    int (*browse)(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                  bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+    int (*queue)(struct gateway *gateway, const char *virtual_host, const char *name, struct gateway_queue *ret_queue);
+    /* Messages of a queue from `position` on, in order, until `each` says false (this one was taken); sets *ret_more when there
+     * are others. With `kept`, those that have left it and are kept. ERR_NOT_FOUND, and what reading a body may say. */
+    int (*browse)(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position, bool kept,
+                  void *arg, bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+    /* The exchanges whose names sort after `after` (NULL: all; the first is ""). */
+    int (*exchanges)(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                     bool (*each)(void *arg, const struct gateway_exchange *exchange), bool *ret_more);
+    /* The bindings with an id above `after`; with `from`, those from the exchange of that name. ERR_NOT_FOUND. */
+    int (*bindings)(struct gateway *gateway, const char *virtual_host, const char *from, uint64_t after, void *arg,
+                    bool (*each)(void *arg, const struct gateway_binding *binding), bool *ret_more);
+    /* The virtual hosts whose names sort after `after`. */
+    int (*virtual_hosts)(struct gateway *gateway, const char *after, void *arg,
+                         bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more);
+    /* What became of the message at a position of a queue, in order. ERR_NOT_FOUND: no such queue. */
+    int (*life)(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
+                bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);
 
     /* Asks for leadership to be handed to `node`, or to whoever is most advanced (0). ERR_NOT_FOUND: no such member.
      * ERR_UNAVAILABLE: no leader is known. 0: asked for; status() shows what comes of it. */

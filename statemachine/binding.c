@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/state.h"
 
 /* Places in the fields. */
@@ -181,7 +182,7 @@ int binding_delete(struct machine *machine, struct binding *binding)
         return err;
     }
     binding_discard(machine, binding);
-    if (source->properties.auto_delete && source->bindings_len == 0) {
+    if (source->properties.auto_delete && source->bindings_len == 0 && !fault_fires(FAULT_SKIP_EXCHANGE_END)) {
         exchange_goes(machine, source);
     }
     return 0;

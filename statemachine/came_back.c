@@ -2,6 +2,7 @@
 
 #include "statemachine/came_back.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/dead_letter.h"
 #include "statemachine/life.h"
 #include "statemachine/state.h"
@@ -11,7 +12,7 @@
 static bool too_often(const struct queue *queue, uint32_t count, enum return_reason reason)
 {
     uint64_t most = queue->options.max_deliveries;
-    return most != 0 && count >= most && reason != RETURN_NOT_COUNTED;
+    return most != 0 && count >= most && reason != RETURN_NOT_COUNTED && !fault_fires(FAULT_SKIP_DELIVERY_LIMIT);
 }
 
 /* As the queue says: doubled with each delivery, unless there is no longest delay. */
@@ -23,7 +24,7 @@ static uint64_t queue_delay_ms(const struct queue *queue, uint32_t count)
         return delay_ms;
     }
     for (uint32_t i = 1; i < count && delay_ms > 0 && delay_ms < longest_ms; i++) {
-        delay_ms *= 2;
+        delay_ms *= fault_fires(FAULT_SKIP_DELAY_DOUBLING) ? 1 : 2;
     }
     return delay_ms < longest_ms ? delay_ms : longest_ms;
 }
@@ -42,7 +43,8 @@ int came_back(struct machine *machine, struct queue *queue, const struct deliver
     if (too_often(queue, count, reason)) {
         return dead_letter_out(machine, queue, delivery->position, delivery->group, DEATH_DELIVERY_LIMIT);
     }
-    if (delivery->expires_ms != 0 && delivery->expires_ms <= machine->time_ms) {
+    if (delivery->expires_ms != 0 && delivery->expires_ms <= machine->time_ms &&
+        !fault_fires(FAULT_SKIP_RETURN_EXPIRY)) {
         queue->counters.expired++;
         return dead_letter_out(machine, queue, delivery->position, delivery->group, DEATH_EXPIRED);
     }

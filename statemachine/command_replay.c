@@ -8,10 +8,29 @@ struct replay {
     struct machine *machine;
     struct queue *queue;
     struct queue *to;
-    uint64_t position; /* The next one to be looked at. */
-    uint64_t last;
+    uint64_t positions[MOVE_MAX + 1]; /* Of those that are kept now: what is pushed out by a copy is not copied, too. */
+    size_t positions_len;
     uint64_t bytes; /* Replayed so far. */
 };
+
+/* Lists at most `most` that are kept, from position `first` to `last`. */
+static int replay_list(struct replay *replay, uint64_t first, uint64_t last, size_t most)
+{
+    struct row_key from = row_key_pair(ROW_KEPT, replay->queue->id, first);
+    struct row_key last_key = row_key_pair(ROW_KEPT, replay->queue->id, last);
+    struct row_key end = row_key_after(&last_key);
+    while (replay->positions_len < most) {
+        struct table_row row;
+        int err = table_seek(replay->machine, &from, &end, &row);
+        if (err != 0) {
+            return err == ERR_NOT_FOUND ? 0 : err;
+        }
+        replay->positions[replay->positions_len++] = get_be64(row.key.data + ROW_KEY_LEN(1));
+        from = row_key_next(&row.key);
+        table_row_done(&row);
+    }
+    return 0;
+}
 
 /* Enqueues a copy of the message of a row. */
 static int replay_row(struct replay *replay, const struct table_row *row)
@@ -29,42 +48,38 @@ static int replay_row(struct replay *replay, const struct table_row *row)
     return move_message(replay->machine, replay->to, &message, ENQUEUE_REPLAYED);
 }
 
-/* The next one that is kept; ERR_NOT_FOUND: that was all. */
-static int replay_find(struct replay *replay, struct table_row *ret_row)
+static int replay_one(struct replay *replay, uint64_t position)
 {
-    struct row_key from = row_key_pair(ROW_KEPT, replay->queue->id, replay->position);
-    struct row_key last = row_key_pair(ROW_KEPT, replay->queue->id, replay->last);
-    struct row_key end = row_key_after(&last);
-    return table_seek(replay->machine, &from, &end, ret_row);
+    struct row_key key = row_key_pair(ROW_KEPT, replay->queue->id, position);
+    struct table_row row;
+    int err = table_get(replay->machine, &key, &row);
+    if (err != 0) {
+        return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+    }
+    err = replay_row(replay, &row);
+    table_row_done(&row);
+    return err;
 }
 
-/* As many as may be: `*ret_next` is where to go on from; 0: that was all. */
-static int replay_all(struct replay *replay, uint32_t max, uint64_t *ret_count, uint64_t *ret_next)
+/* As many as may be: the reply says where to go on from. */
+static int replay_all(struct replay *replay, size_t max, struct reply *reply)
 {
-    struct table_row row;
-    int err;
-    while ((err = replay_find(replay, &row)) == 0) {
-        uint64_t position = get_be64(row.key.data + ROW_KEY_LEN(1));
-        if (*ret_count == max || replay->bytes >= MOVE_BYTES_MAX) {
-            *ret_next = position;
-            table_row_done(&row);
-            return 0;
-        }
-        err = replay_row(replay, &row);
-        table_row_done(&row);
-        ++*ret_count;
-        replay->position = position + 1;
-        if (err != 0 || position == replay->last) {
+    size_t i = 0;
+    for (; i < replay->positions_len && i < max && replay->bytes < MOVE_BYTES_MAX; i++) {
+        int err = replay_one(replay, replay->positions[i]);
+        if (err != 0) {
             return err;
         }
     }
-    return err == ERR_NOT_FOUND ? 0 : err;
+    reply->count = i;
+    reply->repeated_count = i < replay->positions_len ? replay->positions[i] : 0;
+    return 0;
 }
 
 int command_replay(struct machine *machine, struct session *session, const Holdfast__Replay *replay,
                    struct reply *reply)
 {
-    struct replay work = {.machine = machine, .position = replay->first, .last = replay->last};
+    struct replay work = {.machine = machine};
     if (replay->max > MOVE_MAX) {
         reply_fail(reply, ERR_INVALID, DETAIL_MOVE_MAX);
         return 0;
@@ -80,5 +95,7 @@ int command_replay(struct machine *machine, struct session *session, const Holdf
     if (reply->error != 0) {
         return 0;
     }
-    return replay_all(&work, replay->max != 0 ? replay->max : MOVE_MAX, &reply->count, &reply->repeated_count);
+    size_t max = replay->max != 0 ? replay->max : MOVE_MAX;
+    int err = replay_list(&work, replay->first, replay->last, max + 1);
+    return err != 0 ? err : replay_all(&work, max, reply);
 }

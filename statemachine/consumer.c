@@ -31,7 +31,7 @@ static int consumer_compare_ids(const struct consumer *a, const struct consumer 
 /* Higher priorities first, and of one priority whoever has the lower turn. */
 static int consumer_compare_turns(const struct consumer *a, const struct consumer *b)
 {
-    if (a->priority != b->priority) {
+    if (a->priority != b->priority && !fault_fires(FAULT_SKIP_CONSUMER_PRIORITY)) {
         return a->priority < b->priority ? 1 : -1;
     }
     return (a->turn > b->turn) - (a->turn < b->turn);
@@ -371,11 +371,15 @@ static int consumer_hold(struct machine *machine, struct consumer *consumer, con
 
 int consumer_deliver(struct machine *machine, struct consumer *consumer, const struct taken *taken)
 {
-    int err;
+    int err =
+        life_note_step(machine, consumer->queue, taken->position, LIFE_DELIVERED, consumer->session_id, consumer->id);
+    if (err != 0) {
+        return err;
+    }
     if (consumer->auto_accept) {
         struct delivery delivery = {.number = consumer->last_number + 1, .position = taken->position};
         delivery_take(&delivery, taken);
-        err = consumer_accept(machine, consumer->queue, &delivery);
+        err = consumer_accept(machine, consumer, &delivery);
     } else {
         err = consumer_hold(machine, consumer, taken);
     }
@@ -388,6 +392,7 @@ int consumer_deliver(struct machine *machine, struct consumer *consumer, const s
                                      .position = taken->position,
                                      .delivery_count = taken->count,
                                      .consumer = consumer->id,
-                                     .number = consumer->last_number};
+                                     .number = consumer->last_number,
+                                     .settled = consumer->auto_accept};
     return effect_list_delivery(&machine->effects, consumer->session_id, &effect);
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "proto/wire/fields.h"
 #include "statemachine/kept.h"
 #include "statemachine/life.h"
@@ -103,7 +104,7 @@ static int message_add_death(const struct machine *machine, const struct queue *
     }
     int err = trail_add(trail, death, &scratch);
     if (err == 0) {
-        trail->no_ttl = trail->no_ttl || death->reason == DEATH_EXPIRED;
+        trail->no_ttl = trail->no_ttl || (death->reason == DEATH_EXPIRED && !fault_fires(FAULT_SKIP_NO_TTL));
         trail_set_address(trail, queue, address);
         err = trail_write(trail, &encoded);
     }
@@ -291,5 +292,5 @@ bool dead_letter_may_enter(struct machine *machine, const struct message *messag
     struct trail trail;
     (void)machine;
     return trail_read(message->trail, message->trail_len, &trail) != 0 ||
-           !trail_closes_circle(&trail, text_slice(queue->name));
+           !trail_closes_circle(&trail, text_slice(queue->name)) || fault_fires(FAULT_SKIP_CIRCLE);
 }

@@ -3,6 +3,7 @@
 #include "statemachine/group.h"
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/queue_private.h"
 #include "statemachine/state.h"
 
@@ -149,7 +150,7 @@ int group_take(struct machine *machine, struct queue *queue, const struct taken 
     if (err != 0) {
         return err;
     }
-    bool behind = active.position != 0 && active.position != taken->position;
+    bool behind = active.position != 0 && active.position != taken->position && !fault_fires(FAULT_SKIP_GROUP);
     *ret_may = !behind || (!active.out && taken->position < active.position);
     if (!*ret_may) {
         return parked_put(machine, queue, taken, bytes);

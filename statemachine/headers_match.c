@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/wire/fields.h"
 
 /* In MessageHead. */
@@ -101,7 +102,8 @@ int headers_match_new(const uint8_t *data, size_t data_len, struct headers_match
         struct argument argument;
         err = argument_next(&data, end, &argument);
         CHECK(err == 0);
-        if (!argument_is_x_match(&argument) && (mode.with_x || !argument_is_x(&argument))) {
+        if (!argument_is_x_match(&argument) &&
+            (mode.with_x || !argument_is_x(&argument) || fault_fires(FAULT_SKIP_HEADERS_X))) {
             match->tests[match->len++] = argument;
         }
     }

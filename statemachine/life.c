@@ -49,11 +49,11 @@ static int life_note(struct machine *machine, const struct queue *queue, const s
     return err != 0 ? err : table_put_first(machine, row, (struct slice){0});
 }
 
-int life_note_step(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,
+int life_note_kept(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,
                    uint64_t session, uint64_t consumer)
 {
     struct machine_life life = {.position = position, .kind = kind, .session = session, .consumer = consumer};
-    return queue_keeps_lives(queue) && position != 0 ? life_note(machine, queue, &life) : 0;
+    return position != 0 ? life_note(machine, queue, &life) : 0;
 }
 
 int life_note_text(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,

@@ -9,10 +9,21 @@
 #include "statemachine/machine_looking.h"
 #include "statemachine/queue.h"
 
-/* A step of the life of a message. In a queue that does not keep lives nothing is done. ERR_NOMEM, ERR_IO, ERR_CORRUPT, as all
- * here. */
-int life_note_step(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,
+/* Whether lives are kept. */
+static inline bool queue_keeps_lives(const struct queue *queue)
+{
+    return queue->options.keep_life_ms > 0;
+}
+
+/* A step of the life of a message, in a queue that keeps lives. ERR_NOMEM, ERR_IO, ERR_CORRUPT, as all here. */
+int life_note_kept(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,
                    uint64_t session, uint64_t consumer) NODISCARD;
+/* Likewise; in a queue that does not keep lives nothing is done, and it costs nothing. */
+NODISCARD static inline int life_note_step(struct machine *machine, const struct queue *queue, uint64_t position,
+                                           enum machine_life_kind kind, uint64_t session, uint64_t consumer)
+{
+    return queue_keeps_lives(queue) ? life_note_kept(machine, queue, position, kind, session, consumer) : 0;
+}
 /* Likewise with a text, of at most NAME_LEN_MAX bytes; NULL: none. */
 int life_note_text(struct machine *machine, const struct queue *queue, uint64_t position, enum machine_life_kind kind,
                    const char *text) NODISCARD;
@@ -30,11 +41,5 @@ int life_changed(struct machine *machine, const struct queue *queue, uint64_t be
 /* TIMER_LIFE_ENDS. */
 struct timer;
 int life_fired(struct machine *machine, const struct timer *timer) NODISCARD;
-
-/* Whether lives are kept: to be asked before life_note_step() where it must cost nothing. */
-static inline bool queue_keeps_lives(const struct queue *queue)
-{
-    return queue->options.keep_life_ms > 0;
-}
 
 #endif

@@ -77,6 +77,7 @@ struct effect {
             uint64_t queue; /* The queue's id. */
             uint64_t position;
             uint32_t delivery_count; /* Earlier deliveries. */
+            bool settled;            /* As it was delivered (auto_accept): machine_content() has it until the next apply. */
         } delivery;
         struct {
             uint64_t consumer;

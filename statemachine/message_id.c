@@ -2,6 +2,7 @@
 
 #include "statemachine/message_id.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/state.h"
 
 /* Up to when the id is remembered; 0: it is not. */
@@ -33,11 +34,11 @@ static int message_id_until(struct machine *machine, const struct row_key *key, 
 int message_id_seen(struct machine *machine, const struct queue *queue, struct id_hash id, bool *ret_seen)
 {
     *ret_seen = false;
-    if (queue->options.id_window_ms == 0 || id_hash_is_none(id)) {
+    if (queue->options.id_window_ms == 0 || id_hash_is_none(id) || fault_fires(FAULT_SKIP_ID_CHECK)) {
         return 0;
     }
     struct row_key key = row_key_triple(ROW_ID_SEEN, queue->id, id.high, id.low);
-    uint64_t until_ms;
+    uint64_t until_ms = 0;
     int err = message_id_until(machine, &key, &until_ms);
     if (err == 0) {
         *ret_seen = until_ms > machine->time_ms; /* Its timer may be late. */
@@ -68,7 +69,7 @@ int message_id_note(struct machine *machine, const struct queue *queue, struct i
 int message_id_fired(struct machine *machine, const struct timer *timer)
 {
     struct row_key key = row_key_triple(ROW_ID_SEEN, timer->a, timer->b, timer->c);
-    uint64_t until_ms;
+    uint64_t until_ms = 0;
     int err = message_id_until(machine, &key, &until_ms);
     return err == 0 && until_ms != 0 && until_ms <= machine->time_ms ? table_remove(machine, &key) : err;
 }

@@ -95,7 +95,7 @@ int producer_get(struct machine *machine, uint64_t virtual_host, const char *hos
         *ret_producer = producer;
         return 0;
     }
-    struct producer_fields fields;
+    struct producer_fields fields = {0};
     int err = producer_read(machine, &key, &fields);
     if (err != 0) {
         return err;
@@ -207,7 +207,7 @@ int producer_row(const struct machine *machine, const struct producer *producer,
 
 int producer_row_again(const struct machine *machine, const struct row_key *key, struct slice value, struct row *row)
 {
-    struct producer_fields fields;
+    struct producer_fields fields = {0};
     bool is_of_host = key->len >= ROW_KEY_HOST_LEN && key->data[1] == 0;
     if (is_of_host && virtual_host_by_id(machine, get_be64(key->data + 2)) == NULL) {
         return ERR_NOT_FOUND;

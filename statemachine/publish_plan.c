@@ -161,9 +161,10 @@ static size_t plan_count_repeated(const Holdfast__Publish *publish, uint64_t las
 static bool plan_check_epoch(const Holdfast__Publish *publish, const struct planned_producer *producer,
                              struct reply *reply)
 {
-    if (publish->producer_epoch != 0 && publish->producer_epoch < producer->epoch) {
+    if (publish->producer_epoch != 0 && publish->producer_epoch < producer->epoch &&
+        !fault_fires(FAULT_SKIP_EPOCH_CHECK)) {
         reply_fail(reply, ERR_FENCED, DETAIL_FENCED);
-    } else if (publish->no_gaps && publish->first_sequence - 1 > producer->last) {
+    } else if (publish->no_gaps && publish->first_sequence - 1 > producer->last && !fault_fires(FAULT_SKIP_GAP_CHECK)) {
         reply_fail(reply, ERR_OUT_OF_ORDER, DETAIL_GAP);
     }
     return reply->error == 0;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command.h"
 #include "statemachine/message_id.h"
 
@@ -147,7 +148,7 @@ static int planned_count(struct machine *machine, const struct planned *planned)
         struct queue *queue = publishing->targets[planned->targets + i].queue;
         if (queue_refuses(queue)) {
             queue_begin_tally(machine, queue);
-            queue->plan_messages++;
+            queue->plan_messages += !fault_fires(FAULT_SKIP_TALLY);
             queue->plan_bytes += (uint64_t)planned->head_len + planned->body_len;
         }
         if (queue->options.id_window_ms > 0 && !id_hash_is_none(planned->facts.id)) {

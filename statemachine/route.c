@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/binding.h"
 #include "statemachine/state.h"
 
@@ -170,7 +171,7 @@ static bool match(struct walk *walk, struct exchange *exchange)
 
 static void visit(struct walk *walk, struct exchange *exchange)
 {
-    if (match(walk, exchange) || !exchange->properties.has_alternate) {
+    if (match(walk, exchange) || !exchange->properties.has_alternate || fault_fires(FAULT_SKIP_ALTERNATE)) {
         return;
     }
     struct slice name = exchange->properties.alternate;

@@ -77,7 +77,7 @@ int session_free(struct machine *machine, struct session *session)
 {
     enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
     struct consumer *consumer;
-    while ((consumer = RB_ROOT(&session->consumers)) != NULL) {
+    while ((consumer = RB_MIN(session_consumers, &session->consumers)) != NULL) { /* The order shows. */
         int err = end == CONSUMER_END_DROP ? consumer_free(machine, consumer, end) : consumer_end(machine, consumer);
         if (err != 0) {
             return err;

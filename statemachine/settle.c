@@ -27,18 +27,27 @@ static int settle_keep(struct machine *machine, struct queue *queue, const struc
     return err;
 }
 
-int settle_accept(struct machine *machine, struct consumer *consumer, const struct delivery *delivery)
+/* In a queue that keeps something of what was settled. */
+static int settle_accept_kept(struct machine *machine, struct consumer *consumer, const struct delivery *delivery)
 {
     struct queue *queue = consumer->queue;
     int err = queue_keeps_settled(queue) ? settle_keep(machine, queue, delivery) : 0;
     if (err == 0) {
         err = queue_settle(machine, queue, delivery);
     }
-    if (err == 0 && queue_keeps_lives(queue)) {
+    if (err == 0) {
         err = settle_note(machine, consumer, delivery->position, LIFE_ACCEPTED);
-        err = err != 0 ? err : life_end(machine, queue, delivery->position);
     }
-    return err;
+    return err != 0 ? err : life_end(machine, queue, delivery->position);
+}
+
+int settle_accept(struct machine *machine, struct consumer *consumer, const struct delivery *delivery)
+{
+    struct queue *queue = consumer->queue;
+    if (queue_keeps_settled(queue) || queue_keeps_lives(queue)) {
+        return settle_accept_kept(machine, consumer, delivery);
+    }
+    return queue_settle(machine, queue, delivery);
 }
 
 static int settle_reject(struct machine *machine, struct consumer *consumer, const struct delivery *delivery)
@@ -67,7 +76,7 @@ int settle_delivery(struct machine *machine, struct consumer *consumer, struct d
 {
     deliveries_drop(&consumer->deliveries, delivery);
     delivery->released = settle->outcome == HOLDFAST__SETTLE__OUTCOME__RELEASE;
-    int err = lock_clear(machine, consumer, delivery);
+    int err = delivery->lock_until_ms != 0 ? lock_clear(machine, consumer, delivery) : 0;
     if (err != 0) {
         return err;
     }

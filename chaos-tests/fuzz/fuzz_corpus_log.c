@@ -137,6 +137,70 @@ static void append_life_of_a_queue(struct bytes *bytes)
     append_entry(bytes, 1, 4, &command, "");
 }
 
+/* What most commands of version 2 need: a node, three sessions, the version, queues with few options, an exchange. */
+static void append_beginning(struct bytes *bytes)
+{
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__NodePresent present = HOLDFAST__NODE_PRESENT__INIT;
+    Holdfast__RaiseVersion raise = HOLDFAST__RAISE_VERSION__INIT;
+    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
+    present.node = present.run = origin.node = origin.run = 1;
+    command.kind_case = HOLDFAST__COMMAND__KIND_NODE_PRESENT;
+    command.node_present = &present;
+    append_entry(bytes, 0, 0, &command, "");
+    raise.version = 2;
+    command.kind_case = HOLDFAST__COMMAND__KIND_RAISE_VERSION;
+    command.raise_version = &raise;
+    append_entry(bytes, 0, 0, &command, "");
+    for (uint8_t i = 1; i <= 3; i++) {
+        uint8_t key[16] = {i};
+        Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
+        attach.key.data = key;
+        attach.key.len = sizeof key;
+        attach.origin = &origin;
+        origin.tag = i;
+        command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
+        command.attach_session = &attach;
+        append_entry(bytes, 0, 0, &command, "");
+    }
+}
+
+static void append_declared(struct bytes *bytes, const char *name, Holdfast__QueueOptions *options)
+{
+    char text[8];
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__DeclareQueue declare = HOLDFAST__DECLARE_QUEUE__INIT;
+    (void)snprintf(text, sizeof text, "%s", name);
+    declare.queue = text;
+    declare.options = options;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
+    command.declare_queue = &declare;
+    append_entry(bytes, 1, 1, &command, "");
+}
+
+/* Each with options that have much to do with one another. */
+static void append_queues(struct bytes *bytes, bool lanes)
+{
+    char dead[] = "d";
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    options.has_dead_letter = options.has_dead_letter_key = true;
+    options.dead_letter_key = dead;
+    options.max_priority = lanes ? 3 : 0;
+    options.groups = !lanes;
+    options.has_max_length = lanes;
+    options.max_length = 3;
+    options.max_deliveries = 2;
+    options.keep_settled_ms = options.keep_life_ms = 100;
+    append_declared(bytes, "q", &options);
+    Holdfast__QueueOptions timed = HOLDFAST__QUEUE_OPTIONS__INIT;
+    timed.has_ttl = true;
+    timed.ttl_ms = timed.lock_ms = 10;
+    timed.redelivery_delay_ms = 5;
+    timed.id_window_ms = 50;
+    append_declared(bytes, "r", &timed);
+    append_declared(bytes, "d", NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2 || chdir(argv[1]) != 0) {
@@ -148,6 +212,12 @@ int main(int argc, char **argv)
     seed("peer_raft/messages", &bytes);
     append_life_of_a_queue(&bytes);
     seed("entry/life_of_a_queue", &bytes);
+    append_beginning(&bytes);
+    append_queues(&bytes, true);
+    seed("entry/lanes", &bytes);
+    append_beginning(&bytes);
+    append_queues(&bytes, false);
+    seed("entry/groups", &bytes);
     bytes_done(&bytes);
     return 0;
 }

@@ -44,6 +44,9 @@
 #define OUTGOING_COMMANDS_MAX 32768u
 #define OUTGOING_BYTES_MAX (64 * MIB)
 
+/* Bytes of messages that were settled as they were delivered, for a link that takes nothing, before it is given up. */
+#define LINK_FORCED_BYTES_MAX (16 * MIB)
+
 /* How long a link waits with its next messages after one was refused for want of space. */
 #define LINK_SLOW_MS 100u
 
@@ -81,11 +84,11 @@ struct gateway_core_options {
     unsigned presence_timeout_ms;
     unsigned isolation_timeout_ms;
     unsigned disk_stall_ms;
-    unsigned clock_skew_ms; /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
+    unsigned clock_skew_ms;   /* How far from the majority's wall clocks ours may be; 0: they are not compared. */
     uint32_t machine_version; /* The newest rules of the machine that this node says to know. */
-    const char *zone;       /* Where this node stands, a name as in zone.h; NULL or "": not said. */
-    bool preferred;         /* It is to lead, when it can. */
-    void *arg;              /* For the callbacks, which are those of shard_options. */
+    const char *zone;         /* Where this node stands, a name as in zone.h; NULL or "": not said. */
+    bool preferred;           /* It is to lead, when it can. */
+    void *arg;                /* For the callbacks, which are those of shard_options. */
     bool (*send)(void *arg, uint64_t node, struct frame_out *frame);
     void (*fatal)(void *arg, int err, const char *what);
     uint64_t (*memory_used)(void *arg);
@@ -167,6 +170,7 @@ struct gateway_core {
     struct list_node behind;
     struct list_node busy;
     struct list_node ending;
+    Holdfast__QueueOptions queue_options;               /* That gateway_queue() gives out. */
     struct driver_status status;                        /* Holds the addresses that status() gives out. */
     char refusing[256];                                 /* Why new messages are refused. */
     char alarms[GATEWAY_ALARMS_MAX][GATEWAY_ALARM_LEN]; /* Those that status() gives out. */
@@ -266,6 +270,8 @@ void gateway_consumer_behind(struct gateway_core *core, struct link *link, struc
 
 /* gateway_effects.c: the session has no such consumer any more, its queue was deleted: forgets it, tells the protocol. */
 void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64_t id);
+/* gateway_deliver.c: sends at once what was settled as it was delivered. */
+void gateway_deliver_settled(struct gateway_core *core, struct link *link, const struct effect_delivery *effect);
 /* gateway_deliver.c: sends what links that are behind can take now. */
 void gateway_deliver(struct gateway_core *core);
 
@@ -350,12 +356,26 @@ void gateway_read(struct gateway *gateway, struct gateway_read *read);
 void gateway_read_cancel(struct gateway *gateway, struct gateway_read *read);
 void gateway_reads_turn(struct gateway_core *core);
 
-/* gateway_look.c, gateway_status.c: what operators ask. */
-int gateway_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
-                   void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
-int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue);
-int gateway_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                   bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+/* gateway_look.c, gateway_look_messages.c, gateway_look_exchanges.c, gateway_status.c: what operators ask. */
+uint32_t gateway_machine_version(struct gateway *gateway);
+int gateway_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                   bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
+int gateway_queue(struct gateway *gateway, const char *virtual_host, const char *name, struct gateway_queue *ret_queue);
+int gateway_browse(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position, bool kept,
+                   void *arg, bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more);
+int gateway_exchanges(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                      bool (*each)(void *arg, const struct gateway_exchange *exchange), bool *ret_more);
+int gateway_bindings(struct gateway *gateway, const char *virtual_host, const char *from, uint64_t after, void *arg,
+                     bool (*each)(void *arg, const struct gateway_binding *binding), bool *ret_more);
+int gateway_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
+                          bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more);
+int gateway_life(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
+                 bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);
+/* The queue of that name in that virtual host. ERR_NOT_FOUND. */
+int gateway_find_queue(struct gateway_core *core, const char *virtual_host, const char *name,
+                       struct machine_queue *ret_queue) NODISCARD;
+/* A look changes nothing, but what it finds may not stay so. */
+void gateway_note_damage(struct gateway_core *core, int err, const char *what);
 int gateway_transfer(struct gateway *gateway, uint64_t node);
 void gateway_fill_status(struct gateway *gateway, struct gateway_status *ret_status);
 /* Everything that is wrong with this node, in one line; "" for nothing. */

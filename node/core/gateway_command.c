@@ -47,6 +47,7 @@ int gateway_attach_command(struct gateway_core *core, const struct gateway_attac
     body.resume = attach->resume;
     body.virtual_host = (char *)(uintptr_t)(attach->virtual_host == NULL ? "" : attach->virtual_host);
     body.client = (char *)(uintptr_t)(attach->client == NULL ? "" : attach->client);
+    body.user = (char *)(uintptr_t)(attach->user == NULL ? "" : attach->user);
     body.lease_ms = attach->lease_ms;
     body.attempt = attach->attempt;
     body.origin = &origin;

@@ -18,7 +18,7 @@ static int chunk_add(void *arg, const struct machine_delivery *delivery)
 {
     struct chunk *chunk = arg;
     chunk->items[chunk->len++] = *delivery;
-    chunk->bytes += delivery->body_len;
+    chunk->bytes += delivery->body_len + delivery->head_len + delivery->trail_len;
     return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
 }
 
@@ -33,15 +33,25 @@ static bool link_takes(const struct link *link, const struct allowance *allowanc
     return link->state == LINK_ATTACHED && !link->paused && allowance->bytes > 0 && allowance->deliveries > 0;
 }
 
+/* Of a message that is in its queue, or was settled in this very entry. `whole`: it may have a head or a trail. */
+static int gateway_content(struct gateway_core *core, uint64_t queue, uint64_t position, bool whole,
+                           struct machine_content *ret_content)
+{
+    return whole ? machine_content(core->machine, queue, position, ret_content)
+                 : machine_body(core->machine, queue, position, &ret_content->body);
+}
+
 /* ERR_BUSY: try again in the next turn, or when the link takes deliveries again. */
 static int gateway_send_delivery(struct gateway_core *core, struct link *link, struct link_consumer *consumer,
                                  const struct machine_delivery *delivery, struct allowance *allowance)
 {
-    if (link->sink.takes != NULL && !link->sink.takes(link->sink.arg, delivery->body_len)) {
+    size_t len = (size_t)delivery->trail_len + delivery->head_len + delivery->body_len;
+    if (link->sink.takes != NULL && !link->sink.takes(link->sink.arg, len)) {
         return ERR_BUSY; /* It has paused the link. */
     }
-    struct slice body;
-    int err = machine_body(core->machine, delivery->queue, delivery->position, &body);
+    struct machine_content content = {0};
+    int err = gateway_content(core, delivery->queue, delivery->position, delivery->head_len + delivery->trail_len > 0,
+                              &content);
     if (err == ERR_NOMEM) {
         return ERR_BUSY;
     }
@@ -56,16 +66,58 @@ static int gateway_send_delivery(struct gateway_core *core, struct link *link, s
         .position = delivery->position,
         .enqueued_ms = delivery->enqueued_ms,
         .body_hash = delivery->body_hash,
+        .lock_until_ms = delivery->lock_until_ms,
+        .expires_ms = delivery->expires_ms,
         .delivery_count = delivery->delivery_count,
-        .body = body,
+        .body = content.body,
+        .head = content.head,
+        .trail = content.trail,
     };
     consumer->sent = delivery->number;
     allowance->deliveries--;
-    allowance->bytes -= body.len < allowance->bytes ? body.len : allowance->bytes;
+    allowance->bytes -= len < allowance->bytes ? len : allowance->bytes;
     link->sink.delivery(link->sink.arg, &out);
     gateway_link_touch(core, link);
-    slice_unref(&body);
+    machine_content_done(&content);
     return 0;
+}
+
+/* What was settled as it was delivered is to be had now or never: it is handed on although the link may not take anything, but not
+ * without end. */
+void gateway_deliver_settled(struct gateway_core *core, struct link *link, const struct effect_delivery *effect)
+{
+    struct machine_content content = {0};
+    int err = gateway_content(core, effect->queue, effect->position, true, &content);
+    if (err == ERR_NOMEM) {
+        gateway_link_doom(core, link, ERR_NOMEM, "out of memory");
+        return;
+    }
+    if (err != 0) {
+        gateway_machine_failed(core, err, "a message cannot be read as it is delivered");
+        return;
+    }
+    struct gateway_delivery out = {
+        .consumer = effect->consumer,
+        .number = effect->number,
+        .position = effect->position,
+        .enqueued_ms = content.enqueued_ms,
+        .body_hash = content.hash,
+        .expires_ms = content.expires_ms,
+        .delivery_count = effect->delivery_count,
+        .body = content.body,
+        .head = content.head,
+        .trail = content.trail,
+    };
+    size_t len = content.content.len + content.trail.len;
+    bool takes = link->sink.takes == NULL || link->sink.takes(link->sink.arg, len);
+    link->forced_bytes = takes && !link->paused ? 0 : link->forced_bytes + len;
+    if (link->forced_bytes > LINK_FORCED_BYTES_MAX) {
+        gateway_link_doom(core, link, ERR_LIMIT, "the client does not keep up with what is settled as it is delivered");
+    } else if (link->state == LINK_ATTACHED) {
+        link->sink.delivery(link->sink.arg, &out);
+        gateway_link_touch(core, link);
+    }
+    machine_content_done(&content);
 }
 
 /* The machine has no such consumer. A client that named it when it attached may have missed its end, which is told once

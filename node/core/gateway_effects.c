@@ -2,6 +2,7 @@
  * is committed: a majority has it on disk, and this node has applied it. */
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "node/core/gateway.h"
 #include "proto/base/fault.h"
@@ -113,6 +114,8 @@ static void gateway_reply(struct gateway_core *core, const struct effect *effect
         .detail = reply->detail == NULL ? "" : reply->detail,
         .count = reply->count,
         .repeated_count = reply->repeated_count,
+        .unrouted = {.data = reply->unrouted, .len = reply->unrouted_len},
+        .refused = {.data = reply->refused, .len = reply->refused_len},
     };
     link->sink.reply(link->sink.arg, &answer);
     gateway_link_touch(core, link);
@@ -134,6 +137,11 @@ static void gateway_delivered(struct gateway_core *core, const struct effect *ef
         /* Numbers begin anew: the consumer is another one, subscribed under the same id. */
         consumer->sent = effect->delivery.number - 1;
     }
+    if (effect->delivery.settled) {
+        consumer->sent = effect->delivery.number;
+        gateway_deliver_settled(core, link, &effect->delivery);
+        return;
+    }
     gateway_consumer_behind(core, link, consumer);
 }
 
@@ -142,6 +150,8 @@ static void gateway_session_ended(struct gateway_core *core, const struct effect
     struct link *link = links_find_session(&core->links, effect->session);
     if (link != NULL && effect->session_ended.expired) {
         gateway_link_doom(core, link, ERR_SESSION_EXPIRED, "the session's lease has ended");
+    } else if (link != NULL && effect->session_ended.end == SESSION_END_HOST_DELETED) {
+        gateway_link_doom(core, link, ERR_SESSION_EXPIRED, "the session's virtual host has been deleted");
     } else if (link != NULL) {
         gateway_link_doom(core, link, ERR_CLOSED, "the session has been closed");
     }
@@ -176,11 +186,48 @@ void gateway_consumer_ended(struct gateway_core *core, struct link *link, uint64
     }
 }
 
-static void gateway_queue_deleted(struct gateway_core *core, const struct effect *effect)
+/* What it was given and has not been sent: it is settled (or was, as it was delivered), or has gone back. */
+static void gateway_fetch_done(struct gateway_core *core, struct link *link, uint64_t id)
+{
+    struct link_consumer *consumer = link_consumer_find(link, id);
+    if (consumer != NULL) {
+        link_consumer_drop(link, consumer);
+    }
+    if (link->state == LINK_ATTACHED) {
+        link->sink.consumer_ended(link->sink.arg, id, 0, "");
+        gateway_link_touch(core, link);
+    }
+}
+
+static void gateway_subscription_over(struct gateway_core *core, const struct effect *effect)
 {
     struct link *link = links_find_session(&core->links, effect->session);
-    if (link != NULL) {
+    if (link != NULL && effect->consumer_ended.reason == CONSUMER_ENDED_FETCH_DONE) {
+        gateway_fetch_done(core, link, effect->consumer_ended.consumer);
+    } else if (link != NULL) {
         gateway_consumer_ended(core, link, effect->consumer_ended.consumer);
+    }
+}
+
+static void gateway_lock_ended(struct gateway_core *core, const struct effect *effect)
+{
+    struct link *link = links_find_session(&core->links, effect->session);
+    if (link != NULL && link->state == LINK_ATTACHED && link->sink.lock_ended != NULL) {
+        link->sink.lock_ended(link->sink.arg, effect->lock_ended.consumer, effect->lock_ended.number);
+        gateway_link_touch(core, link);
+    }
+}
+
+static void gateway_prepared_ask(struct gateway_core *core, const struct effect *effect)
+{
+    struct link *link = links_find_session(&core->links, effect->session);
+    char id[NAME_LEN_MAX + 1];
+    if (link != NULL && link->state == LINK_ATTACHED && link->sink.prepared_ask != NULL &&
+        effect->prepared_ask.id_len < sizeof id) {
+        memcpy(id, effect->prepared_ask.id, effect->prepared_ask.id_len);
+        id[effect->prepared_ask.id_len] = '\0';
+        link->sink.prepared_ask(link->sink.arg, id);
+        gateway_link_touch(core, link);
     }
 }
 
@@ -201,10 +248,10 @@ void gateway_core_applied(struct gateway_core *core, uint64_t index, const struc
             break;
         case EFFECT_DELIVER: gateway_delivered(core, effect); break;
         case EFFECT_SESSION_ENDED: gateway_session_ended(core, effect); break;
-        case EFFECT_CONSUMER_ENDED: gateway_queue_deleted(core, effect); break;
+        case EFFECT_CONSUMER_ENDED: gateway_subscription_over(core, effect); break;
         case EFFECT_NODE_LOST: gateway_node_lost(core, effect); break;
-        case EFFECT_PREPARED_ASK:
-        case EFFECT_LOCK_ENDED: break;
+        case EFFECT_PREPARED_ASK: gateway_prepared_ask(core, effect); break;
+        case EFFECT_LOCK_ENDED: gateway_lock_ended(core, effect); break;
         }
     }
 }

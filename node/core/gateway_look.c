@@ -1,23 +1,65 @@
-/* Looking at this node's replica: queues and their messages. */
+/* Looking at this node's replica: queues. */
 
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
+#include "statemachine/machine_virtual_hosts.h"
+#include "statemachine/queue.h"
+#include "statemachine/queue_options.h"
 
-/* Messages looked up before their bodies are read: the machine is not called from within its own iteration. Looking at one
- * that is in the store may read all of it: so a chunk ends early when messages are large. */
-#define CHUNK_LEN 64u
-#define CHUNK_BYTES (1 * MIB)
+uint32_t gateway_machine_version(struct gateway *gateway)
+{
+    return machine_version(gateway_core_of(gateway)->machine);
+}
 
 struct queue_listing {
+    struct gateway_core *core;
     void *arg;
-    void (*each)(void *arg, const struct gateway_queue *queue);
-    size_t left;
-    bool more;
+    bool (*each)(void *arg, const struct gateway_queue *queue);
 };
 
-/* What is told of a queue. Its oldest message is looked up apart, for one queue at a time: that reads the store. */
-static struct gateway_queue queue_of(const struct machine_queue *queue)
+/* protobuf-c does not write to what it packs; its type has no const. */
+static char *text(const char *string)
 {
+    return (char *)(uintptr_t)string;
+}
+
+static Holdfast__QueueOptions options_of(const struct queue_options *from)
+{
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    options.exclusive = from->exclusive;
+    options.auto_delete = from->auto_delete;
+    options.max_priority = from->max_priority;
+    options.groups = from->groups;
+    options.single_active = from->single_active;
+    options.expires_ms = from->expires_ms;
+    options.ttl_ms = from->ttl_ms;
+    options.has_ttl = from->has_ttl;
+    options.max_length = from->max_length;
+    options.has_max_length = from->has_max_length;
+    options.max_bytes = from->max_bytes;
+    options.has_max_bytes = from->has_max_bytes;
+    options.overflow = (Holdfast__QueueOptions__Overflow)from->overflow;
+    options.has_dead_letter = from->has_dead_letter;
+    options.dead_letter_exchange = text(from->dead_letter_exchange);
+    options.dead_letter_key = text(from->dead_letter_key);
+    options.has_dead_letter_key = from->has_dead_letter_key;
+    options.max_deliveries = from->max_deliveries;
+    options.redelivery_delay_ms = from->redelivery_delay_ms;
+    options.redelivery_delay_max_ms = from->redelivery_delay_max_ms;
+    options.lock_ms = from->lock_ms;
+    options.keep_settled_ms = from->keep_settled_ms;
+    options.keep_life_ms = from->keep_life_ms;
+    options.id_window_ms = from->id_window_ms;
+    options.paused = from->paused;
+    options.protected_ = from->protected;
+    options.note = text(from->note);
+    return options;
+}
+
+/* What is told of a queue. What has to be looked for in the store is added for one queue at a time. */
+static struct gateway_queue queue_of(struct gateway_core *core, const struct machine_queue *queue)
+{
+    core->queue_options = options_of(queue->options);
     return (struct gateway_queue){
         .name = queue->name,
         .ready = queue->ready,
@@ -27,116 +69,75 @@ static struct gateway_queue queue_of(const struct machine_queue *queue)
         .delivered = queue->delivered,
         .settled = queue->settled,
         .released = queue->released,
+        .expired = queue->counters->expired,
+        .dropped = queue->counters->dropped,
+        .dead_lettered = queue->counters->dead_lettered,
+        .redriven = queue->counters->redriven,
+        .lock_ended = queue->counters->lock_ended,
+        .parked = queue->parked,
+        .waiting = queue->waiting,
+        .owned = queue->owner != 0,
+        .active_session = queue->active_session,
+        .active_consumer = queue->active_consumer,
+        .options = &core->queue_options,
     };
 }
 
 static int list_queue(void *arg, const struct machine_queue *queue)
 {
     struct queue_listing *listing = arg;
-    if (listing->left == 0) {
-        listing->more = true;
-        return 1;
-    }
-    listing->left--;
-    struct gateway_queue told = queue_of(queue);
-    listing->each(listing->arg, &told);
-    return 0;
+    struct gateway_queue told = queue_of(listing->core, queue);
+    return listing->each(listing->arg, &told) ? 0 : 1;
 }
 
-int gateway_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
-                   void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
+int gateway_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                   bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
 {
     struct gateway_core *core = gateway_core_of(gateway);
-    struct queue_listing listing = {.arg = arg, .each = each, .left = max};
-    int err = machine_queues(core->machine, after, list_queue, &listing);
+    struct queue_listing listing = {.core = core, .arg = arg, .each = each};
+    uint64_t host;
+    int err = machine_virtual_host(core->machine, virtual_host, &host);
+    if (err == 0) {
+        err = machine_queues_in(core->machine, host, after, list_queue, &listing);
+    }
     if (err < 0) {
         return err;
     }
-    *ret_more = listing.more;
+    *ret_more = err > 0;
     return 0;
 }
 
-/* A look changes nothing, but what it finds may not stay so. */
-static void gateway_note_damage(struct gateway_core *core, int err, const char *what)
+void gateway_note_damage(struct gateway_core *core, int err, const char *what)
 {
     if (err == ERR_CORRUPT || err == ERR_CHECKSUM) {
         gateway_machine_failed(core, err, what);
     }
 }
 
-int gateway_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue)
+int gateway_find_queue(struct gateway_core *core, const char *virtual_host, const char *name,
+                       struct machine_queue *ret_queue)
+{
+    uint64_t host;
+    int err = machine_virtual_host(core->machine, virtual_host, &host);
+    return err != 0 ? err : machine_queue_in(core->machine, host, name, ret_queue);
+}
+
+int gateway_queue(struct gateway *gateway, const char *virtual_host, const char *name, struct gateway_queue *ret_queue)
 {
     struct gateway_core *core = gateway_core_of(gateway);
     struct machine_queue queue;
-    int err = machine_queue(core->machine, name, &queue);
+    int err = gateway_find_queue(core, virtual_host, name, &queue);
     if (err != 0) {
         return err;
     }
-    struct gateway_queue told = queue_of(&queue);
+    struct gateway_queue told = queue_of(core, &queue);
     err = machine_queue_oldest(core->machine, queue.id, &told.oldest_ms);
+    if (err == 0) {
+        err = machine_queue_bytes(core->machine, queue.id, &told.bytes);
+    }
     if (err == 0) {
         *ret_queue = told;
     }
     gateway_note_damage(core, err, "the oldest message of a queue cannot be read");
-    return err;
-}
-
-struct chunk {
-    struct machine_message items[CHUNK_LEN];
-    unsigned len;
-    uint64_t bytes;
-};
-
-static int chunk_add(void *arg, const struct machine_message *message)
-{
-    struct chunk *chunk = arg;
-    chunk->items[chunk->len++] = *message;
-    chunk->bytes += message->body_len;
-    return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
-}
-
-/* Whether `each` wants more. ERR_... */
-static int browse_one(struct gateway_core *core, uint64_t queue, const struct machine_message *message, void *arg,
-                      bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
-{
-    struct gateway_browsed told = {
-        .position = message->position,
-        .enqueued_ms = message->enqueued_ms,
-        .body_hash = message->body_hash,
-        .delivery_count = message->delivery_count,
-        .locked = message->locked,
-    };
-    int err = machine_body(core->machine, queue, message->position, &told.body);
-    if (err == 0) {
-        *ret_more = each(arg, &told);
-        slice_unref(&told.body);
-    }
-    return err;
-}
-
-int gateway_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                   bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
-{
-    struct gateway_core *core = gateway_core_of(gateway);
-    struct machine_queue queue;
-    int err = machine_queue(core->machine, name, &queue);
-    bool wanted = true;
-    bool left = true;
-    struct chunk chunk;
-    while (err == 0 && wanted && left) {
-        chunk.len = 0;
-        chunk.bytes = 0;
-        err = machine_browse(core->machine, queue.id, position, chunk_add, &chunk);
-        left = err > 0;
-        err = left ? 0 : err;
-        for (unsigned i = 0; err == 0 && wanted && i < chunk.len; i++) {
-            err = browse_one(core, queue.id, &chunk.items[i], arg, each, &wanted);
-            position = chunk.items[i].position + 1;
-        }
-    }
-    if (err == 0) {
-        *ret_more = !wanted;
-    }
-    gateway_note_damage(core, err, "a message that was to be shown cannot be read");
     return err;
 }

@@ -303,6 +303,7 @@ void shard_init_gateway(struct shard *shard)
         .isolation_timeout_ms = or_default(options->isolation_timeout_ms, presence_ms),
         .disk_stall_ms = or_default(options->disk_stall_ms, DISK_STALL_MS_DEFAULT),
         .clock_skew_ms = options->clock_skew_ms,
+        .machine_version = or_default(options->machine_version, MACHINE_VERSION_MAX),
         .zone = options->zone,
         .preferred = options->preferred,
         .arg = shard,

@@ -60,7 +60,27 @@
     X(SKIP_COPY_SYNC, "rebuild: fetched files are not synced before they count")                       \
     X(SKIP_SWITCH_SYNC, "rebuild: which directory holds the state is not synced")                      \
     X(SKIP_ADMIT_VOTER, "members: a patient is given a copy in which it votes")                        \
-    X(SKIP_PROMOTE, "members: a node that was repaired does not get its vote back")
+    X(SKIP_PROMOTE, "members: a node that was repaired does not get its vote back") \
+    X(SKIP_DELIVERY_LIMIT, "machine: a message goes back as often as it likes") \
+    X(SKIP_RETURN_EXPIRY, "machine: what comes back after its time is ready again") \
+    X(SKIP_EXPIRY, "machine: a message does not expire") \
+    X(SKIP_LOCK_END, "machine: a lock does not end") \
+    X(SKIP_CIRCLE, "machine: dead letters go round in circles") \
+    X(SKIP_NO_TTL, "machine: a dead letter that expired keeps its time to live") \
+    X(SKIP_ID_CHECK, "machine: an id is taken a second time") \
+    X(SKIP_EPOCH_CHECK, "machine: a producer that was fenced off goes on") \
+    X(SKIP_GAP_CHECK, "machine: a gap in the sequences of a producer is let pass") \
+    X(SKIP_TALLY, "machine: messages of the same command do not fill a queue") \
+    X(SKIP_GROUP, "machine: messages of a group are delivered side by side") \
+    X(SKIP_CONSUMER_PRIORITY, "machine: consumers are alike") \
+    X(SKIP_EXCLUSIVE_CHECK, "machine: an exclusive queue is for everybody") \
+    X(SKIP_ALTERNATE, "machine: what matches nothing does not go to the alternate exchange") \
+    X(SKIP_HEADERS_X, "machine: arguments that begin with x- count always") \
+    X(SKIP_ALL_HELD, "machine: a settlement of all or nothing leaves stale ones out") \
+    X(SKIP_DELAY, "machine: a delayed message is not") \
+    X(SKIP_MANDATORY, "machine: nobody is told of a message that reached no queue") \
+    X(SKIP_EXCHANGE_END, "machine: an exchange stays after its last binding") \
+    X(SKIP_DELAY_DOUBLING, "machine: the delay of a message that comes back is not doubled")
 /* clang-format on */
 
 enum fault {

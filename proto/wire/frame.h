@@ -41,6 +41,7 @@ enum frame_type {
     FRAME_PONG = 37,
     FRAME_GOODBYE = 38,
     FRAME_CONSUMERS_ENDED = 39,
+    FRAME_NOTICES = 40,
     /* Node to node. */
     FRAME_PEER_HELLO = 64,
     FRAME_PEER_RAFT = 65,

@@ -129,6 +129,30 @@ Test(came_back, does_not_count_when_it_was_not_looked_at)
     fixture_done(&f);
 }
 
+Test(came_back, what_does_not_count_is_not_the_last_delivery_either)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__Settle settle = release;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__ChangeQueue change = HOLDFAST__CHANGE_QUEUE__INIT;
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    out(&f, &a, &options);
+    cr_assert_eq(leaving_settle(&f, &a, &release, 1, 1, 1).count, 1u);
+    options.max_deliveries = 1;
+    change.queue = "q";
+    change.options = &options;
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_QUEUE;
+    command.change_queue = &change;
+    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, 0u);
+    settle.not_counted = true;
+    cr_assert_eq(leaving_settle(&f, &a, &settle, 1, 2, 2).count, 1u);
+    cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 1u);
+    cr_assert_eq(leaving_settle(&f, &a, &release, 1, 3, 3).count, 1u);
+    cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 0u);
+    fixture_done(&f);
+}
+
 Test(came_back, is_a_dead_letter_after_so_many_deliveries_whatever_way_they_ended)
 {
     struct fixture f;

@@ -163,6 +163,8 @@ Test(kept, can_be_replayed_in_its_own_queue)
     cr_assert_eq(leaving_replay(&f, &a, "q", "", 1, 1, 0).count, 1u);
     cr_assert_str_eq(body_at(&f, "q", 5), "accepted");
     cr_assert_eq(leaving_replay(&f, &a, "q", "", 1, UINT64_MAX, 0).count, 4u);
+    cr_assert_eq(look(&f, "q", 5).len, 4u, "each pushed out by the next");
+    cr_assert_eq(ready(&f, "q"), 1u);
     cr_assert_eq(leaving_replay(&f, &a, "q", "", 2, 1, 0).error, E(INVALID));
     cr_assert_eq(leaving_replay(&f, &a, "q", "", 1, 2, 1025).error, E(INVALID));
     cr_assert_eq(leaving_replay(&f, &a, "no", "", 1, 2, 0).error, E(NOT_FOUND));

@@ -119,23 +119,25 @@ Test(life, of_what_was_purged_goes_without_a_walk_over_the_queue)
         for (unsigned i = 0; i < 600; i++) {
             leaving_publish(&f, &a, "q", "body", UINT64_MAX);
         }
-        cr_assert_eq(client_subscribe(&f, &a, "q", 1, 1).error, 0u);
-        cr_assert_eq(leaving_extend(&f, &a, 1, 1, 1, 100000).count, 1u);
+        cr_assert_eq(client_subscribe(&f, &a, "q", 1, 300).error, 0u);
+        cr_assert_eq(leaving_extend(&f, &a, 1, 1, 300, 100000).count, 300u);
         leaving_disturb(&f, disturb);
-        cr_assert_eq(client_purge(&f, &a, "q").count, 599u);
+        cr_assert_eq(client_purge(&f, &a, "q").count, 300u);
         uint64_t purged_ms = machine_time_ms(f.machine);
+        cr_assert_eq(client_set_credit(&f, &a, 1, 0).error, 0u);
         leaving_publish(&f, &a, "q", "after", UINT64_MAX);
         leaving_disturb(&f, disturb);
         IS(&f, 0, LIFE_PURGED);
-        cr_assert_eq(look(&f, 300).len, 1u);
+        cr_assert_eq(look(&f, 600).len, 1u);
         for (uint64_t ms = 1000; ms < 1004; ms++) {
             fixture_tick(&f, purged_ms + ms);
-            cr_assert_eq(look(&f, 256).len, 0u);
+            cr_assert_eq(look(&f, 301).len, ms < 1001, "%lu", (unsigned long)ms);
             cr_assert_eq(look(&f, 600).len, ms < 1002, "%lu", (unsigned long)ms);
             leaving_disturb(&f, disturb);
         }
         cr_assert_eq(look(&f, 0).len, 0u);
-        IS(&f, 1, LIFE_ENQUEUED, LIFE_DELIVERED);
+        cr_assert_eq(machine_due_ms(f.machine), purged_ms - 1 + 100000);
+        IS(&f, 300, LIFE_ENQUEUED, LIFE_DELIVERED);
         IS(&f, 601, LIFE_ENQUEUED);
         fixture_done(&f);
     }

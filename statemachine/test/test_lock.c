@@ -116,6 +116,16 @@ Test(lock, is_extended)
     }
 }
 
+Test(lock, that_was_extended_has_one_end)
+{
+    struct fixture f;
+    struct client a;
+    out(&f, &a, 1);
+    cr_assert_eq(leaving_extend(&f, &a, 1, 1, 1, 500).count, 1u);
+    cr_assert_eq(machine_due_ms(f.machine), machine_time_ms(f.machine) + 500);
+    fixture_done(&f);
+}
+
 Test(lock, an_extension_counts_what_is_not_held_and_checks_what_it_says)
 {
     struct fixture f;

@@ -30,6 +30,23 @@ Test(model, the_machine_does_as_the_model_under_version_1_with_other_seeds)
     run(1, 100001, 150);
 }
 
+#if MACHINE_VERSION_MAX >= 2
+Test(model, the_machine_does_as_the_model_under_version_2)
+{
+    run(2, 1, 150);
+}
+
+Test(model, the_machine_does_as_the_model_under_version_2_with_other_seeds)
+{
+    run(2, 200001, 150);
+}
+
+Test(model, the_machine_does_as_the_model_when_it_is_raised_to_version_2)
+{
+    run(RULES_UPGRADE, 1, 150);
+}
+#endif
+
 /* Steps are printed so that they can be read again. */
 Test(model, steps_are_text)
 {

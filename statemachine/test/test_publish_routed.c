@@ -110,6 +110,9 @@ Test(publish_routed, mandatory_ones_without_a_way_are_told_and_told_again)
     posts = posts_new("q");
     posts_add(posts, NULL, "m");
     cr_assert_eq(posts_send_once(&f, &a, posts).unrouted_len, 0u);
+    posts = posts_new(NULL);
+    posts_add_to(posts, "", "q", "m");
+    cr_assert_eq(posts_send_once(&f, &a, posts).unrouted_len, 0u);
     fixture_done(&f);
 }
 

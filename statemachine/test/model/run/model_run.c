@@ -46,7 +46,7 @@ static void child(const struct options *options, const struct history *history, 
     if (quiet && freopen("/dev/null", "w", stderr) == NULL) {
         _exit(2);
     }
-    (void)alarm(20);
+    (void)alarm(5);
     bool same = world_run(history, &shared->coverage, shared->said, options->trace && !quiet ? stdout : NULL);
     _exit(same ? 0 : 1);
 }
