@@ -27,6 +27,9 @@ static int server_decode(const uint8_t *data, size_t len, size_t *at, struct raf
         return ERR_INVALID;
     }
     int role = (uint8_t)address[address_len + 1];
+    if (id == 0 || (role != RAFT_VOTER && role != RAFT_STANDBY)) {
+        return ERR_INVALID; /* No node makes such a member. The engine only asserts that there is none with id 0. */
+    }
     int rv = raft_configuration_add(configuration, id, address, role);
     if (rv != 0) {
         return rv == RAFT_NOMEM ? ERR_NOMEM : ERR_INVALID;

@@ -87,11 +87,12 @@ static int data_dir_lock(struct data_dir *dir, char *detail, size_t detail_len)
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_IO : err;
     }
-    /* The pid is for people; the lock holds without it. */
+    /* The pid is for people; the lock holds without it. It is written over the one before, whose space it has. */
     int len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(dir->lock_fd, 0) != 0 || pwrite(dir->lock_fd, pid, (size_t)len, 0) != len) {
-        return data_dir_explain(detail, detail_len, errno == ENOSPC ? ERR_NO_SPACE : ERR_IO, "%s/lock: %s", dir->path,
-                                strerror(errno));
+    ssize_t written = pwrite(dir->lock_fd, pid, (size_t)len, 0);
+    bool full = written < 0 && (errno == ENOSPC || errno == EDQUOT);
+    if ((!full && written != len) || ftruncate(dir->lock_fd, full ? 0 : len) != 0) {
+        return data_dir_explain(detail, detail_len, ERR_IO, "%s/lock: %s", dir->path, strerror(errno));
     }
     return 0;
 }
@@ -194,6 +195,14 @@ static int data_dir_enter(struct data_dir *dir, char *detail, size_t detail_len)
                             dir->path, strerror(errno));
 }
 
+/* Without its name, and without what it knows of the others, a node is not repaired by itself. */
+static void explain_no_repair(char *detail, size_t detail_len)
+{
+    size_t len = strlen(detail);
+    (void)snprintf(detail + len, detail_len - len,
+                   "; a node cannot be repaired without that: where there are others, holdfast cluster replace");
+}
+
 int data_dir_open(const char *path, const char *cluster, uint64_t node, struct clock *clock, struct data_dir **ret_dir,
                   char *detail, size_t detail_len)
 {
@@ -228,6 +237,9 @@ int data_dir_open(const char *path, const char *cluster, uint64_t node, struct c
     }
     if (err == 0) {
         err = data_dir_starts_count(dir, clock, detail, detail_len);
+    }
+    if (err == ERR_CORRUPT) {
+        explain_no_repair(detail, detail_len);
     }
     if (err != 0) {
         data_dir_close(dir);

@@ -102,6 +102,17 @@ int data_dir_members_read(const struct data_dir *dir, struct data_dir_member ret
  * long as the file `removed` is there. The first text stays. ERR_IO, ERR_NO_SPACE. */
 int data_dir_removed_write(const struct data_dir *dir, const char *text, char *detail, size_t detail_len) NODISCARD;
 
+/* Whether the node takes part in its cluster. */
+enum data_dir_part {
+    DATA_DIR_PART_NONE,    /* Not yet. */
+    DATA_DIR_PART_FOUNDED, /* It may: all nodes of the new cluster know each other. */
+    DATA_DIR_PART_TAKEN,   /* It does, and may have promised something: a log that is missing is lost. */
+};
+/* Damaged is TAKEN. */
+enum data_dir_part data_dir_part(const struct data_dir *dir);
+/* Never back. ERR_IO, ERR_NO_SPACE, ERR_NOMEM. */
+int data_dir_set_part(const struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len) NODISCARD;
+
 /* A forced recovery is noted before it begins and after it is done; in between the directory can only be visited. `text` is cut
  * to a line. */
 int data_dir_recovery_begin(struct data_dir *dir, const char *text, char *detail, size_t detail_len) NODISCARD;

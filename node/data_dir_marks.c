@@ -1,6 +1,7 @@
-/* What keeps a data directory from being used: its node was removed, or a recovery is not finished; and what was recovered.
+/* What keeps a data directory from being used: its node was removed, or a recovery is not finished; what was recovered; and
+ * whether its node takes part in a cluster.
  *
- * DATA/removed has a line "why TEXT". DATA/recoveries has the lines "begun TEXT" and "done TEXT", in turn; a recovery that was
+ * DATA/removed has a line "why TEXT", DATA/part "state founded" or "state taken". DATA/recoveries has the lines "begun TEXT" and "done TEXT", in turn; a recovery that was
  * begun again after a crash has more than one of the first. */
 
 #include <errno.h>
@@ -66,6 +67,42 @@ int data_dir_removed_write(const struct data_dir *dir, const char *text, char *d
         err = data_dir_text_write(dir, "removed", file, at, detail, detail_len);
     }
     free(file);
+    return err;
+}
+
+enum data_dir_part data_dir_part(const struct data_dir *dir)
+{
+    char detail[512];
+    char state[32] = "";
+    char *text;
+    int err = data_dir_text_read(dir, "part", "part", &text, detail, sizeof detail);
+    if (err == ERR_NOT_FOUND) {
+        return DATA_DIR_PART_NONE;
+    }
+    if (err != 0) {
+        return DATA_DIR_PART_TAKEN;
+    }
+    bool founded = data_dir_text_value(text, "\nstate ", state, sizeof state) != NULL && strcmp(state, "founded") == 0;
+    free(text);
+    return founded ? DATA_DIR_PART_FOUNDED : DATA_DIR_PART_TAKEN;
+}
+
+int data_dir_set_part(const struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len)
+{
+    if (data_dir_part(dir) >= part) {
+        return 0;
+    }
+    char *text = malloc(DATA_DIR_TEXT_LEN_MAX);
+    if (text == NULL) {
+        return data_dir_explain(detail, detail_len, ERR_NOMEM, "out of memory");
+    }
+    size_t at = 0;
+    int err = data_dir_text_add(text, &at, "holdfast-part %u\nstate %s\n", DATA_DIR_VERSION,
+                                part == DATA_DIR_PART_FOUNDED ? "founded" : "taken");
+    if (err == 0) {
+        err = data_dir_text_write(dir, "part", text, at, detail, detail_len);
+    }
+    free(text);
     return err;
 }
 

@@ -218,11 +218,12 @@ int data_dir_peer(struct data_dir *dir, uint64_t node, uint64_t incarnation, con
         return peers_add(dir, node, incarnation, &starts, detail, detail_len);
     }
     if (peer->incarnation != incarnation) {
-        return data_dir_explain(detail, detail_len, ERR_FOREIGN,
-                                "node %" PRIu64 " has another data directory than before (incarnation %016" PRIx64
-                                ", known is %016" PRIx64
-                                "): it has lost what it promised and is refused; it must join anew, under a new id",
-                                node, incarnation, peer->incarnation);
+        return data_dir_explain(
+            detail, detail_len, ERR_FOREIGN,
+            "node %" PRIu64 " has another data directory than before (incarnation %016" PRIx64 ", known is %016" PRIx64
+            "): it has lost what it promised and is refused; a new node, with a new id, takes its place (holdfast "
+            "cluster replace)",
+            node, incarnation, peer->incarnation);
     }
     if (starts.count == 0) {
         return 0;

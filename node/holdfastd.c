@@ -21,6 +21,9 @@
 #define EXIT_USAGE 2
 #define DEV_DATA_DIR "holdfast-dev"
 
+/* A node that begins anew, and for which the disk has no room, tries again after so many seconds. */
+#define NO_SPACE_PAUSE_S 5u
+
 /* Descriptors that are not for clients: RocksDB's (256), the log's, the nodes', the loop's. */
 #define OWN_FILES_MAX 512u
 
@@ -32,7 +35,7 @@ static const char usage[] =
     "\n"
     "Runs one node of a Holdfast cluster in the foreground; its journal goes to standard error.\n"
     "\n"
-    "  --config FILE    what this node is: see the comments in the example configuration\n"
+    "  --config FILE    what this node is: see \"Configuration\" in README.md\n"
     "  --check-config   read the configuration, say what is wrong with it, and exit\n"
     "  --dev            a cluster of one on 127.0.0.1, ports 7470 (clients) and 7471 (nodes)\n"
     "  --data DIR       with --dev: where its data is kept (default: ./" DEV_DATA_DIR ")\n"
@@ -223,10 +226,23 @@ static int run_once(const struct config *config, struct journal *journal, char *
     return err;
 }
 
+/* Nobody has asked a node to stop that begins anew with a copy of the state: it must not end because the disk is full at that
+ * moment. Whether to try again. A signal ends the process. */
+static bool wait_for_space(struct journal *journal, int err)
+{
+    if (err != ERR_NO_SPACE) {
+        return false;
+    }
+    journal_warning(journal, "node", "this is tried again in %u s: make room", NO_SPACE_PAUSE_S);
+    (void)sleep(NO_SPACE_PAUSE_S);
+    return true;
+}
+
 static int run(const struct config *config, char **argv)
 {
     struct text_journal journal;
     bool again = false;
+    bool begun = false;
     int err;
     text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
     raise_limits(&journal.base, config);
@@ -235,7 +251,9 @@ static int run(const struct config *config, char **argv)
                  (unsigned long long)config->node, config->cluster);
     do {
         err = run_once(config, &journal.base, argv, &again);
-    } while (err == 0 && again);
+        begun = begun || err == 0;
+        again = err == 0 ? again : begun && wait_for_space(&journal.base, err);
+    } while (again);
     if (err == 0) {
         journal_info(&journal.base, "node", "stopped");
     }

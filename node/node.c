@@ -59,6 +59,29 @@ static uint64_t node_deadline_ms(const struct node *node)
                : earlier(patient_deadline_ms(node->patient), patient_gateway_deadline_ms(&node->patient_gateway));
 }
 
+/* Whether each of the others has accepted this node, in the time of this process. */
+static bool node_is_accepted(const struct node *node)
+{
+    const struct config *config = node->config;
+    for (unsigned i = 0; i < config->members_len; i++) {
+        if (config->members[i].id != config->node && !node->accepted[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Noted before anything is begun, so that no start that follows waits again for all. */
+static void node_found(struct node *node)
+{
+    char detail[512];
+    if (data_dir_set_part(node->data_dir, DATA_DIR_PART_FOUNDED, detail, sizeof detail) != 0) {
+        node_fatal(node, ERR_IO, detail);
+    }
+    journal_info(node->journal, "node", "all nodes of the cluster have met: it begins");
+    node->founded = true;
+}
+
 static void node_turn(struct node *node)
 {
     if (!node_is_up(node)) {
@@ -67,12 +90,16 @@ static void node_turn(struct node *node)
     if (node->shard != NULL) {
         shard_step(node->shard);
         node_members_step(node);
+        node_peers_step(node);
     } else {
         patient_step(node->patient);
         patient_gateway_turn(&node->patient_gateway);
     }
     peer_links_flush(node->peers);
-    if (node->copy[0] != '\0' || node->damaged || (node->stopping && node_has_stopped(node))) {
+    if (node->founding && !node->founded && node_is_accepted(node)) {
+        node_found(node);
+    }
+    if (node->founded || node->copy[0] != '\0' || node->damaged || (node->stopping && node_has_stopped(node))) {
         node_close(node);
     }
 }
@@ -116,7 +143,7 @@ static void node_free(struct node *node)
 {
     void (*stopped)(void *arg, bool again) = node->stopped;
     void *arg = node->arg;
-    bool again = (node->copy[0] != '\0' || node->damaged) && !node->stopping;
+    bool again = (node->copy[0] != '\0' || node->damaged || node->founded) && !node->stopping;
     free(node);
     if (stopped != NULL) {
         stopped(arg, again);
@@ -260,28 +287,68 @@ static int node_listen_clients(struct node *node, char *detail, size_t detail_le
     return native_server_start(&options, &node->server, detail, detail_len);
 }
 
-/* What this start has to do is found out first; if what is there turns out to be damaged, that is to have it repaired. */
+static void look_for_anything(void *arg, const char *name)
+{
+    bool *empty = arg;
+    *empty = *empty && repair_is_aside(name);
+}
+
+static int node_look_for_state(struct node *node, bool *ret_empty, char *detail, size_t detail_len)
+{
+    struct disk *disk = posix_disk_base(node->disk);
+    *ret_empty = true;
+    int err = disk->ops->make_dir(disk, SHARD_DIR);
+    if (err == 0) {
+        err = disk->ops->list(disk, SHARD_DIR, look_for_anything, ret_empty);
+    }
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", node->config->data_dir, err_text(err));
+    }
+    return err;
+}
+
+/* A node that took part had a log, with its term and vote. One that began anew without them would vote twice, and two of three
+ * would make an empty cluster beside what the third has. */
+static int node_note_loss(struct node *node, char *detail, size_t detail_len)
+{
+    (void)snprintf(detail, detail_len,
+                   SHARD_DIR " is empty, though this node has taken part: log, term and state are lost");
+    return node_note_damage(node, detail) ? 0 : ERR_CORRUPT;
+}
+
+/* The files of the shard are there before it is noted that they must be, and that is noted before anything is promised. */
+static int node_open_shard(struct node *node, char *detail, size_t detail_len)
+{
+    int err = node_shard_open(node, detail, detail_len);
+    if (err != 0 && node->shard == NULL) {
+        return node_start_failed(node, err, detail, detail_len);
+    }
+    return err == 0 ? data_dir_set_part(node->data_dir, DATA_DIR_PART_TAKEN, detail, detail_len) : err;
+}
+
+/* What this start has to do is found out first; if what is there turns out to be damaged, that is to have it repaired.
+ *
+ * A cluster begins when each of its nodes has met all the others, once: when two of three have lost their directories, the third,
+ * or its absence, keeps them from making an empty cluster of their own, since it knows them as who they were. */
 static int node_open_state(struct node *node, char *detail, size_t detail_len)
 {
     struct disk *disk = posix_disk_base(node->disk);
-    const char *data = node->config->data_dir;
-    int err = disk->ops->make_dir(disk, SHARD_DIR);
-    if (err != 0) {
-        (void)snprintf(detail, detail_len, "%s/" SHARD_DIR ": %s", data, err_text(err));
-        return err;
+    bool empty;
+    int err = node_look_for_state(node, &empty, detail, detail_len);
+    enum data_dir_part part = data_dir_part(node->data_dir);
+    if (err == 0 && empty && part == DATA_DIR_PART_TAKEN) {
+        err = node_note_loss(node, detail, detail_len);
     }
-    err = repair_begin(disk, SHARD_DIR, node->config->join, &node->state, &node->mark, &node->plan, detail, detail_len);
-    if (err != 0) {
-        return err;
+    node->founding =
+        empty && part == DATA_DIR_PART_NONE && !node->config->join && !node_is_accepted(node); /* One alone is. */
+    if (err == 0) {
+        err = repair_begin(disk, SHARD_DIR, node->config->join, &node->state, &node->mark, &node->plan, detail,
+                           detail_len);
     }
-    if (!node->plan.patient) {
-        err = node_shard_open(node, detail, detail_len);
-        if (err == 0 || node->shard != NULL) {
-            return err;
-        }
-        err = node_start_failed(node, err, detail, detail_len);
+    if (err == 0 && !node->plan.patient && !node->founding) {
+        err = node_open_shard(node, detail, detail_len);
     }
-    return err == 0 ? node_patient_open(node, detail, detail_len) : err;
+    return err == 0 && node->shard == NULL ? node_patient_open(node, detail, detail_len) : err;
 }
 
 int node_start(const struct node_options *options, struct node **ret_node, char *detail, size_t detail_len)

@@ -99,6 +99,18 @@ static void end_leaving(struct node *node, uint64_t now_ms)
     }
 }
 
+/* Those who have left and are still being told so have places among the links. In the largest cluster there is none for whoever
+ * comes after them: then they have had their time. */
+static int add_link(struct node *node, const struct data_dir_member *member)
+{
+    int err = peer_links_add(node->peers, member->id, member->address);
+    if (err == ERR_LIMIT) {
+        end_leaving(node, UINT64_MAX);
+        err = peer_links_add(node->peers, member->id, member->address);
+    }
+    return err == ERR_EXISTS ? peer_links_set_address(node->peers, member->id, member->address) : err;
+}
+
 /* Those who left, then those who came, as `before` was. */
 static void change_links(struct node *node, const struct data_dir_member *before, unsigned before_len, uint64_t now_ms)
 {
@@ -110,15 +122,35 @@ static void change_links(struct node *node, const struct data_dir_member *before
     }
     for (unsigned i = 0; i < node->members_len; i++) {
         const struct data_dir_member *member = &node->members[i];
-        int err = member->id == own ? 0 : peer_links_add(node->peers, member->id, member->address);
-        if (err == ERR_EXISTS) {
-            err = peer_links_set_address(node->peers, member->id, member->address);
-        }
+        int err = member->id == own ? 0 : add_link(node, member);
         if (err != 0) {
             journal_error(node->journal, "members", "node %" PRIu64 " at %s cannot be dialled: %s", member->id,
                           member->address, err_text(err));
         }
     }
+}
+
+/* Noted for the next start, too. A leader votes. */
+bool node_members_reach(struct node *node, uint64_t id, const char *address)
+{
+    char detail[512];
+    if (node_member(node, id) != NULL || node->members_len == MEMBERS_MAX) {
+        return node_member(node, id) != NULL;
+    }
+    struct data_dir_member member = {.id = id, .voter = true};
+    (void)snprintf(member.address, sizeof member.address, "%s", address);
+    int err = add_link(node, &member);
+    if (err != 0) {
+        journal_warning(node->journal, "members", "node %" PRIu64 " at %s cannot be dialled: %s", id, address,
+                        err_text(err));
+        return false;
+    }
+    add_member(node, id, address, true);
+    err = data_dir_members_write(node->data_dir, node->members, node->members_len, detail, sizeof detail);
+    if (err != 0) {
+        journal_warning(node->journal, "members", "%s", detail); /* It is told again. */
+    }
+    return true;
 }
 
 void node_members_step(struct node *node)

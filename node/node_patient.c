@@ -95,6 +95,17 @@ static void know_members(struct node *node)
     }
 }
 
+static bool patient_reach(void *arg, uint64_t id, const char *address)
+{
+    struct node *node = arg;
+    bool reached = node_members_reach(node, id, address);
+    know_members(node);
+    patient_gateway_set_members(&node->patient_gateway, node->known_members, node->members_len);
+    return reached;
+}
+
+#define FOUNDING_REASON "this cluster has not begun: it does when each of its nodes has met all the others"
+
 int node_patient_open(struct node *node, char *detail, size_t detail_len)
 {
     const struct config *config = node->config;
@@ -104,7 +115,8 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
     }
     const struct patient_options options = {
         .node = config->node,
-        .reason = node->mark.reason,
+        .reason = node->founding ? FOUNDING_REASON : node->mark.reason,
+        .founding = node->founding,
         .members = members,
         .members_len = node->members_len,
         .disk = posix_disk_base(node->disk),
@@ -117,6 +129,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
         .bulk_send = node_bulk_send,
         .bulk_hang_up = node_bulk_hang_up,
         .open_copy = node_open_copy,
+        .reach = patient_reach,
         .replaced = node_replaced,
         .wake = patient_wake,
         .fatal = patient_fatal,

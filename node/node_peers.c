@@ -2,12 +2,19 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "node/node_private.h"
 #include "proto/base/check.h"
 
 /* Between two complaints about peers with a directory that is not theirs: each is one connection of a stranger. */
 #define STRANGER_PAUSE_MS 1000u
+
+/* For how long status shows who was refused: one that is started again and again is shown all the time. */
+#define STRANGER_SHOWN_MS 300000u
+
+/* As peers begin what they were refused with (peer_goodbye_decode()). */
+#define REFUSED_US "it refused us: "
 
 /* What the peers' links tell. */
 
@@ -56,6 +63,9 @@ static void node_peer_changed(void *arg, uint64_t peer, bool connected, const ch
 {
     struct node *node = arg;
     journal_info(node->journal, "peer", "node %" PRIu64 " is %s", peer, connected ? "connected" : "disconnected");
+    for (unsigned i = 0; i < node->config->members_len; i++) {
+        node->accepted[i] = node->accepted[i] || (connected && node->config->members[i].id == peer);
+    }
     const char *known = client_address != NULL && client_address[0] != '\0' ? client_address : NULL;
     if (node->shard != NULL) {
         shard_peer_changed(node->shard, peer, connected, known);
@@ -64,12 +74,42 @@ static void node_peer_changed(void *arg, uint64_t peer, bool connected, const ch
     }
 }
 
+void node_alarm_compose(struct node *node)
+{
+    bool both = node->waiting[0] != '\0' && node->stranger[0] != '\0';
+    (void)snprintf(node->alarm, sizeof node->alarm, "%s%s%s", node->waiting, both ? "; " : "", node->stranger);
+}
+
+static void stranger_show(struct node *node, const char *detail)
+{
+    (void)snprintf(node->stranger, sizeof node->stranger, "%s", detail);
+    node->stranger_until_ms = uv_now(node->loop) + STRANGER_SHOWN_MS;
+    node_alarm_compose(node);
+}
+
+void node_peers_step(struct node *node)
+{
+    if (node->stranger[0] != '\0' && uv_now(node->loop) >= node->stranger_until_ms) {
+        node->stranger[0] = '\0';
+        node_alarm_compose(node);
+    }
+}
+
+static void node_peer_doubled(void *arg, uint64_t peer, const char *detail)
+{
+    (void)peer;
+    stranger_show(arg, detail);
+}
+
 static int node_peer_known(void *arg, const struct peer_identity *identity, char *detail, size_t detail_len)
 {
     struct node *node = arg;
     int err = data_dir_peer(node->data_dir, identity->node, identity->incarnation, identity->history.data,
                             identity->history.len, detail, detail_len);
     uint64_t now_ms = uv_now(node->loop);
+    if (err == ERR_FOREIGN) {
+        stranger_show(node, detail); /* Of an older copy (ERR_STALE) the node itself says so, and is repaired. */
+    }
     if (err != 0 && now_ms >= node->stranger_said_ms + STRANGER_PAUSE_MS) {
         node->stranger_said_ms = now_ms;
         journal_error(node->journal, "peer", "%s", detail);
@@ -83,13 +123,20 @@ static int node_peer_barred(void *arg, uint64_t peer, char *detail, size_t detai
     return data_dir_barred(node->data_dir, peer, detail, detail_len);
 }
 
+/* What another node has refused us with, and which one. */
+static void refusal_text(char *text, size_t text_len, uint64_t peer, const char *detail)
+{
+    bool known = strncmp(detail, REFUSED_US, strlen(REFUSED_US)) == 0;
+    (void)snprintf(text, text_len, "node %" PRIu64 " says: %s", peer, known ? detail + strlen(REFUSED_US) : detail);
+}
+
 /* A member says that this node was given up in a recovery: what is left of the old cluster must not go on, since the others of it
  * that come back would be a majority beside the recovered one. */
 static void node_give_up(struct node *node, uint64_t peer, const char *detail)
 {
     char text[DATA_DIR_LINE_LEN_MAX];
     char why[512];
-    (void)snprintf(text, sizeof text, "node %" PRIu64 " says: %s", peer, detail);
+    refusal_text(text, sizeof text, peer, detail);
     int err = data_dir_removed_write(node->data_dir, text, why, sizeof why);
     if (err != 0) {
         journal_error(node->journal, "peer", "%s", why); /* It is told again at its next start. */
@@ -100,15 +147,17 @@ static void node_give_up(struct node *node, uint64_t peer, const char *detail)
 static void node_peer_refused(void *arg, uint64_t peer, int err, const char *detail)
 {
     struct node *node = arg;
+    char text[DATA_DIR_LINE_LEN_MAX];
+    refusal_text(text, sizeof text, peer, detail);
     if (err == ERR_REFUSED) {
         node_give_up(node, peer, detail);
     }
     if (err == ERR_LOCKED) {
         node_fatal(node, err,
-                   detail); /* A copy of this directory is in use too: what either promises, the other may not know. */
+                   text); /* A copy of this directory is in use too: what either promises, the other may not know. */
     }
     if (err == ERR_STALE && node->shard != NULL) {
-        node_damaged(node, detail);
+        node_damaged(node, text);
     }
 }
 
@@ -141,6 +190,7 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
         .known = node_peer_known,
         .barred = node_peer_barred,
         .refused = node_peer_refused,
+        .doubled = node_peer_doubled,
     };
     return peer_links_start(&options, &node->peers, detail, detail_len);
 }

@@ -23,6 +23,9 @@
 
 #define SHARD_DIR "shard-0"
 
+/* A line about somebody who was refused, with its end. */
+#define STRANGER_LEN 256u
+
 struct node {
     uv_loop_t *loop;
     const struct config *config;
@@ -52,9 +55,15 @@ struct node {
     struct repair_plan plan;                     /* and what follows from both. */
     struct data_dir_member members[MEMBERS_MAX]; /* As last known. */
     unsigned members_len;
-    bool members_due;                       /* They have changed, or could not be noted. */
-    uint64_t members_ms;                    /* When that is tried again. */
-    char alarm[REPAIR_REASON_LEN_MAX + 64]; /* For status. */
+    bool founding;                            /* Its cluster has not begun: it waits until it has met all the others, */
+    bool founded;                             /* and now it has: it is to start anew. */
+    bool accepted[MEMBERS_MAX];               /* By each of the configured ones, once. */
+    bool members_due;                         /* They have changed, or could not be noted. */
+    uint64_t members_ms;                      /* When that is tried again. */
+    char waiting[REPAIR_REASON_LEN_MAX + 64]; /* That it waits for its vote; "": it does not. */
+    char stranger[STRANGER_LEN]; /* Who was refused under the name of another node, for a while; "": nobody. */
+    uint64_t stranger_until_ms;
+    char alarm[REPAIR_REASON_LEN_MAX + 64 + STRANGER_LEN + 2]; /* Both, for status. */
     struct node_leaving {
         uint64_t id; /* 0: free. */
         uint64_t until_ms;
@@ -94,6 +103,8 @@ bool node_note_damage(struct node *node, const char *what);
 
 /* node_members.c: who is a member, as last known: at the start from the directory or the configuration, later from the log. */
 int node_members_load(struct node *node, char *detail, size_t detail_len) NODISCARD;
+/* A patient has been told of a member that it did not know: it is dialled from now on. Whether that can be done. */
+bool node_members_reach(struct node *node, uint64_t id, const char *address) NODISCARD;
 /* As of the shard's log: for the links, for whoever looks, and for the next start. When something is due. */
 void node_members_step(struct node *node);
 uint64_t node_members_deadline_ms(const struct node *node);
@@ -103,5 +114,9 @@ void node_removed(void *arg);
 
 /* node_peers.c: listens, and begins to dial. `detail` gets one line on error. */
 int node_peers_listen(struct node *node, char *detail, size_t detail_len) NODISCARD;
+/* Who was refused long ago is not shown any more. */
+void node_peers_step(struct node *node);
+/* What status shows of this node follows from node->waiting and node->stranger. */
+void node_alarm_compose(struct node *node);
 
 #endif

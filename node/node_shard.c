@@ -90,7 +90,8 @@ static void node_voting(void *arg)
                         node->config->data_dir, err_text(err));
         return; /* After the next start it says that it wants to vote, and is told that it does. */
     }
-    node->alarm[0] = '\0';
+    node->waiting[0] = '\0';
+    node_alarm_compose(node);
     journal_info(node->journal, "node", "repaired: this node votes again");
 }
 
@@ -230,7 +231,9 @@ int node_shard_open(struct node *node, char *detail, size_t detail_len)
     options.discard = node->plan.discard;
     options.wants_vote = node->plan.discard ? node->mark.voter : node->plan.wants_vote;
     if (options.wants_vote) {
-        (void)snprintf(node->alarm, sizeof node->alarm, "waits for its vote; it was repaired: %s", node->mark.reason);
+        (void)snprintf(node->waiting, sizeof node->waiting, "waits for its vote; it was repaired: %s",
+                       node->mark.reason);
+        node_alarm_compose(node);
     }
     err = shard_open(&options, &node->shard, detail, detail_len);
     if (err == 0) {

@@ -301,6 +301,9 @@ static int decide(struct recovery *recovery)
     int err = perform(recovery, text, &index);
     if (err != 0) {
         (void)fail(recovery, err);
+        if (err == ERR_NO_SPACE && !data_dir_recovery_unfinished(recovery->dir)) {
+            return say(EXIT_REFUSED, "nothing was changed");
+        }
         return say(EXIT_REFUSED, "it is not finished, and the node does not start before it is: run this again");
     }
     (void)printf("done: entry %" PRIu64 " makes node %" PRIu64

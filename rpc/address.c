@@ -2,6 +2,7 @@
 
 #include "rpc/address.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,17 @@ static int port_parse(const char *text, uint16_t *ret_port)
     return 0;
 }
 
+/* Names and numbers have none of these, and whoever shows or stores an address counts on that. */
+static bool has_blanks_or_controls(const char *host, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)host[i] <= 0x20 || host[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int address_parse(const char *text, struct address *ret_address)
 {
     const char *colon = strrchr(text, ':');
@@ -36,7 +48,7 @@ int address_parse(const char *text, struct address *ret_address)
     } else if (memchr(host, ':', host_len) != NULL) {
         return ERR_INVALID; /* IPv6 without brackets: where the port begins would be a guess. */
     }
-    if (host_len == 0 || host_len > ADDRESS_LEN_MAX) {
+    if (host_len == 0 || host_len > ADDRESS_LEN_MAX || has_blanks_or_controls(host, host_len)) {
         return ERR_INVALID;
     }
     struct address address;

@@ -4,6 +4,7 @@ again soon, by itself, while the others go on. Nothing that was confirmed is mis
 import glob
 import os
 import random
+import shutil
 import sys
 import time
 
@@ -163,6 +164,75 @@ class Damage(harness.ClusterTest):
                          lambda: "begin anew after entry" in self.cluster.log(self.victim)[said:], 60.0)
         self.wait_repaired(said)
         self.check_it_counts()
+
+    def test_two_of_three_that_have_lost_everything_do_not_begin_anew(self):
+        """While the third is down they would be a majority: of an empty cluster, whose state it would be given."""
+        self.begin()
+        count = self.cluster.holdfast("queue", "list").stdout
+        for node in (1, 2, 3):
+            self.cluster.ops("kill", str(node))
+        for node in (2, 3):
+            shutil.rmtree(self.cluster.node_path(node, "data", "shard-0"))
+        os.makedirs(self.cluster.node_path(3, "data", "shard-0"))
+        with open(self.cluster.node_path(3, "data", "shard-0", "repair.new"), "wb") as f:
+            f.write(bytes(272))  # Space that is kept is nothing to count on.
+        for node in (2, 3):
+            self.cluster.ops("start", str(node), "nowait")
+        for node in (2, 3):
+            harness.wait_for("the node to say so", lambda n=node: "shard-0 is empty" in self.cluster.log(n), 20.0)
+        self.cluster.ops("start", "1", "nowait")
+        time.sleep(3)  # Long enough for elections and copies, if there were any.
+        self.assertNotEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode, 0)
+        # The third is enough.
+        self.cluster.ops("kill", "1")
+        self.cluster.ops("stop", "2")
+        self.cluster.ops("stop", "3")
+        self.cluster.holdfast("cluster", "recover", "--accept-loss", "--yes", "local", "--data",
+                              self.cluster.node_path(1, "data"))
+        self.cluster.ops("start", "1")
+        self.assertEqual(self.cluster.holdfast("queue", "list").stdout, count)
+
+    def test_two_new_directories_do_not_begin_a_cluster_beside_the_third(self):
+        """They know nothing of the cluster that was. A new one begins only when all three have met, and the third knows better."""
+        self.begin()
+        before = self.cluster.holdfast("queue", "list").stdout
+        for node in (1, 2, 3):
+            self.cluster.ops("kill", str(node))
+        said = {}
+        for node in (2, 3):
+            shutil.rmtree(self.cluster.node_path(node, "data"))
+            os.mkdir(self.cluster.node_path(node, "data"))
+            said[node] = len(self.cluster.log(node))
+            self.cluster.ops("start", str(node), "nowait")
+        for node in (2, 3):
+            harness.wait_for("the node to say so",
+                             lambda n=node: "has not begun" in self.cluster.log(n)[said[n]:], 20.0)
+        time.sleep(3)  # Long enough for elections, if there were any.
+        self.assertNotEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode, 0)
+        status = self.cluster.holdfast("--timeout", "5", "cluster", "status", servers=self.cluster.address(2), check=False)
+        self.assertIn("founding", status.stdout)
+        self.cluster.ops("start", "1", "nowait")
+        time.sleep(3)
+        self.assertNotEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode, 0)
+        for node in (2, 3):
+            self.assertNotIn("role", self.cluster.log(node)[said[node]:])
+            self.cluster.ops("stop", str(node))
+        self.cluster.ops("kill", "1")
+        self.cluster.holdfast("cluster", "recover", "--accept-loss", "--yes", "local", "--data",
+                              self.cluster.node_path(1, "data"))
+        self.cluster.ops("start", "1")
+        self.assertEqual(self.cluster.holdfast("queue", "list").stdout, before)
+
+    def test_a_new_cluster_begins_with_its_last_node(self):
+        cluster = self.start_cluster(start=False)
+        cluster.ops("up", "3")
+        self.assertEqual(cluster.log(1).count("all nodes of the cluster have met"), 1)
+        cluster.holdfast("queue", "declare", "orders")
+        for node in (1, 2, 3):
+            cluster.ops("kill", str(node))
+        for node in (1, 2):  # Later a majority is enough.
+            cluster.ops("start", str(node), "nowait")
+        harness.wait_for("a leader", lambda: cluster.ready("orders") == 0)
 
     def test_two_of_three_damaged_wait_and_lose_nothing(self):
         """Nobody can say what is right: both wait, say so, and throw nothing away. With one's file whole again, and its mark

@@ -174,6 +174,19 @@ class FullDisk(nodes.NodesTest):
         self.check_alive()
         self.empty_some(publisher, consumer, *self.followers)
 
+    def test_repair_on_a_full_disk(self):
+        """A node that may not count on its data notes that even so, waits for room, and goes on by itself when there is some."""
+        node = self.followers[0]
+        self.fill(node)
+        self.cluster.holdfast("cluster", "repair", str(node))
+        harness.wait_for("it to say that there is no room", lambda: b"there is no room for a copy" in
+                         self.cluster.holdfast("cluster", "status", check=False).stdout)
+        self.check_alive()
+        self.unfill(node)
+        harness.wait_for("its vote", lambda: "this node votes again" in self.cluster.log(node), SECONDS)
+        harness.wait_for("all of it", lambda: self.caught_up(node), SECONDS)
+        self.check_alive()
+
     def filler_hash(self):
         """XXH3 of the filler, as the cluster says it."""
         self.cluster.holdfast("publish", QUEUE.decode(), stdin=bytes(FILLER_LEN))

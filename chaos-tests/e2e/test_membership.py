@@ -237,6 +237,15 @@ class Membership(nodes.NodesTest):
         self.moves(publisher)
         self.finish_load(publisher, consumer)
 
+    def test_the_largest_cluster_takes_a_new_node_for_an_old_one(self):
+        """The one that goes is still being told so when the one that comes is to be dialled."""
+        cluster = self.start_growing(9, 1)
+        old = 9 if cluster.leader() != 9 else 8
+        cluster.change("remove", str(old))
+        cluster.gone(old)
+        cluster.add(10)
+        harness.wait_for("the new node to follow", lambda: cluster.roles().get(10) == "learner", 30.0)
+
     def test_a_removed_node_ends_and_stays_away(self):
         cluster = self.start_growing(3, 1)
         publisher, consumer = self.start_load()

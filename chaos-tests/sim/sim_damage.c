@@ -302,11 +302,20 @@ bool sim_damage_unseen(const struct sim_world *world)
     return false;
 }
 
-static bool others_are_up(const struct sim_node *node)
+/* Whether the others can tell who is right: one that needs a copy of the state itself could not. */
+static bool others_can_tell(const struct sim_node *node)
 {
+    struct sim_node *leader = sim_world_leader(node->world);
+    if (leader == NULL) {
+        return false;
+    }
+    uint64_t first = log_first_index(driver_log(shard_driver(leader->shard)));
     for (unsigned i = 0; i < node->world->nodes_len; i++) {
         const struct sim_node *other = &node->world->nodes[i];
-        if (other != node && !other->gone && other->shard == NULL) {
+        if (other == node || other->gone) {
+            continue;
+        }
+        if (other->shard == NULL || log_stored_index(driver_log(shard_driver(other->shard))) + 1 < first) {
             return false;
         }
     }
@@ -320,7 +329,7 @@ static void diverge(struct sim_event *event)
     struct sim_node *node = event->object;
     struct sim_world *world = node->world;
     if (node->shard == NULL || node->damage[0] != '\0' || world->phase != SIM_WORK || node->gone ||
-        !others_are_up(node)) {
+        !others_can_tell(node)) {
         return;
     }
     node->struck = true;

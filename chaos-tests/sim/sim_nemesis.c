@@ -40,12 +40,13 @@ static uint64_t nemesis_node_has(const struct sim_node *node, const struct sim_n
     return has;
 }
 
-/* Whether a node is so far behind that the log it needs might soon be gone: most worlds are spared rebuilds. */
+/* Whether a node is so far behind that the log it needs might soon be gone: most worlds are spared rebuilds, and all while a
+ * node has another state than the others, which nobody could tell from theirs if one of three had none. */
 static bool nemesis_overdone(struct sim_world *world)
 {
     struct sim_node *leader = sim_world_leader(world);
     struct driver_status status;
-    if (leader == NULL || world->rebuilds) {
+    if (leader == NULL || (world->rebuilds && !sim_damage_unseen(world))) {
         return false;
     }
     driver_status(shard_driver(leader->shard), &status);
@@ -138,7 +139,7 @@ static void nemesis_exile(struct sim_event *event)
         return;
     }
     struct sim_node *node = &world->nodes[sim_random_between(&nemesis->random, 0, world->nodes_len - 1)];
-    if (node->shard != NULL && sim_damage_left(world) - 1 > world->nodes_first / 2) {
+    if (node->shard != NULL && sim_damage_left(world) - 1 > world->nodes_first / 2 && !sim_damage_unseen(world)) {
         sim_node_crash(node, EXILE_US);
         sim_queue_push(&world->queue, (struct sim_event){.at_us = sim_world_now(world) + RECALL_US,
                                                          .fire = nemesis_recall,

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "sim_node_private.h"
@@ -150,6 +151,12 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
     return shard_open(&options, &node->shard, detail, detail_len);
 }
 
+static bool node_reach(void *arg, uint64_t id, const char *address)
+{
+    const struct sim_node *node = arg;
+    return id >= 1 && id <= node->world->nodes_len && strcmp(address, members[id - 1].address) == 0;
+}
+
 int sim_node_open_patient(struct sim_node *node, const char *reason, char *detail, size_t detail_len)
 {
     uint64_t ids[SIM_NODES_MAX];
@@ -169,6 +176,7 @@ int sim_node_open_patient(struct sim_node *node, const char *reason, char *detai
                                             .bulk_send = node_bulk_send,
                                             .bulk_hang_up = node_bulk_hang_up,
                                             .open_copy = node_open_copy,
+                                            .reach = node_reach,
                                             .replaced = node_replaced,
                                             .wake = node_wake,
                                             .fatal = node_fatal};

@@ -252,11 +252,29 @@ static void client_look(struct sim_client *client, struct sim_node *leader)
     conn->good_index = status.log_last;
 }
 
+/* Without a majority it waits in the log that a node was lost, and is so when there is one again, whatever is with the node then. */
+#define COMMIT_US_MAX 500000u
+
+static bool leader_commits(struct sim_world *world, const struct sim_node *leader)
+{
+    struct sim_sessions *sessions = &world->sessions;
+    struct driver_status status;
+    if (leader == NULL) {
+        return false;
+    }
+    driver_status(shard_driver(leader->shard), &status);
+    if (status.commit_index == status.log_last || status.commit_index > sessions->commit_index) {
+        sessions->commit_index = status.commit_index;
+        sessions->commit_us = sim_world_now(world);
+    }
+    return sim_world_now(world) - sessions->commit_us <= COMMIT_US_MAX;
+}
+
 /* A slow disk lets a node fall behind, which counts as well; so does waiting for a copy of the state, while others get one. */
-static void node_look(struct sim_node *node, const struct sim_node *leader)
+static void node_look(struct sim_node *node, const struct sim_node *leader, bool commits)
 {
     struct sim_presence *present = &node->world->sessions.present[node->index];
-    bool good = leader != NULL && node_runs(node) && nodes_talk(node->world, node->index, leader->index) &&
+    bool good = leader != NULL && commits && node_runs(node) && nodes_talk(node->world, node->index, leader->index) &&
                 !node->leaving && !node->stalled && !node->log_short && node->disk_mean_us < 20000 &&
                 !shard_rebuilding(node->shard);
     if (!good) {
@@ -274,8 +292,9 @@ void sim_sessions_look(struct sim_world *world)
     }
     world->sessions.look_us = sim_world_now(world) + LOOK_US;
     struct sim_node *leader = sessions_leader(world);
+    bool commits = leader_commits(world, leader);
     for (unsigned i = 0; i < world->nodes_len; i++) {
-        node_look(&world->nodes[i], leader);
+        node_look(&world->nodes[i], leader, commits);
     }
     for (unsigned i = 0; i < world->clients_len; i++) {
         client_look(&world->clients[i], leader);

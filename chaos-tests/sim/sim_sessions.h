@@ -50,6 +50,8 @@ struct sim_sessions {
     struct sim_presence present[SIM_NODES_MAX];
     struct sim_session_queue queues[SIM_QUEUES_MAX];
     uint64_t look_us;
+    uint64_t commit_index; /* The leader's, and since when it has waited there with more in its log. */
+    uint64_t commit_us;
 };
 
 void sim_sessions_done(struct sim_sessions *sessions);

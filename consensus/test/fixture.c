@@ -231,6 +231,19 @@ struct log_entry fixture_change(uint64_t term, const uint64_t *voters, unsigned 
     return entry;
 }
 
+struct slice fixture_position(uint64_t index, uint64_t term, uint64_t members_index, const uint64_t *voters,
+                              unsigned voters_len, uint64_t standby)
+{
+    struct log_entry change = fixture_change(1, voters, voters_len, standby);
+    struct driver_position position = {.index = index, .term = term, .configuration_index = members_index};
+    struct slice bytes;
+    cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &position.configuration), 0);
+    cr_assert_eq(driver_position_encode(&position, &bytes), 0);
+    raft_configuration_close(&position.configuration);
+    slice_unref(&change.payload);
+    return bytes;
+}
+
 /* Turns an outgoing frame into an incoming one and gives it to the driver. */
 static int deliver(struct fixture *f, uint64_t from, struct frame_out *out)
 {

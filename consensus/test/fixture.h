@@ -69,6 +69,10 @@ const struct raft_message *fixture_last(const struct fixture *fixture, uint64_t 
 struct log_entry fixture_entry(uint64_t term, const char *text);
 struct log_entry fixture_change(uint64_t term, const uint64_t *voters, unsigned voters_len, uint64_t standby);
 
+/* Of a checkpoint there: what a driver keeps with it, with the members of the entry `members_index`. */
+struct slice fixture_position(uint64_t index, uint64_t term, uint64_t members_index, const uint64_t *voters,
+                              unsigned voters_len, uint64_t standby);
+
 /* A peer says so; the result is driver_receive()'s. The entries' references are dropped. */
 int fixture_append(struct fixture *fixture, uint64_t from, uint64_t term, uint64_t prev_index, uint64_t prev_term,
                    uint64_t commit, struct log_entry *entries, unsigned entries_len);

@@ -60,6 +60,11 @@ Test(configuration, counts_duplicates_and_roles_that_cannot_be)
     memcpy(copy, bytes.data, bytes.len);
     copy[9 + 8 + strlen("10.0.0.1:7471") + 1] = 77;
     cr_assert_eq(configuration_decode(copy, bytes.len, &configuration), ERR_INVALID, "a role that does not exist");
+    copy[9 + 8 + strlen("10.0.0.1:7471") + 1] = RAFT_SPARE;
+    cr_assert_eq(configuration_decode(copy, bytes.len, &configuration), ERR_INVALID, "a role that nobody gives");
+    memcpy(copy, bytes.data, bytes.len);
+    put_u64(copy + 9, 0);
+    cr_assert_eq(configuration_decode(copy, bytes.len, &configuration), ERR_INVALID, "no id");
     copy[0] = 2;
     cr_assert_eq(configuration_decode(copy, bytes.len, &configuration), ERR_INVALID, "another format");
     slice_unref(&bytes);

@@ -24,20 +24,6 @@ static uint64_t random_next(void *arg)
     return *state >> 33;
 }
 
-/* The position of a copy with these members, `standby` among them. */
-static struct slice position_of(uint64_t index, uint64_t term, const uint64_t *voters, unsigned voters_len,
-                                uint64_t standby)
-{
-    struct log_entry change = fixture_change(1, voters, voters_len, standby);
-    struct driver_position position = {.index = index, .term = term, .configuration_index = 7};
-    struct slice bytes;
-    cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &position.configuration), 0);
-    cr_assert_eq(driver_position_encode(&position, &bytes), 0);
-    raft_configuration_close(&position.configuration);
-    slice_unref(&change.payload);
-    return bytes;
-}
-
 /* A follower with a log of some segments and a vote, closed; and what it is to begin anew with, in which it has none. */
 static struct driver_options set(struct fixture *f)
 {
@@ -61,7 +47,7 @@ static struct driver_options set(struct fixture *f)
     driver_close(f->driver);
     f->driver = NULL;
     f->sent_len = 0;
-    f->position = position_of(COPY_INDEX, COPY_TERM, (uint64_t[]){2, 3}, 2, 1);
+    f->position = fixture_position(COPY_INDEX, COPY_TERM, 7, (uint64_t[]){2, 3}, 2, 1);
     options.applied_index = COPY_INDEX;
     options.checkpoint = f->position;
     options.discard = true;
@@ -128,8 +114,8 @@ Test(driver_discard, a_node_that_votes_in_the_copy_is_refused)
     struct fixture f;
     char detail[512];
     struct driver_options options = set(&f);
-    struct slice voter = position_of(COPY_INDEX, COPY_TERM, (uint64_t[]){1, 2, 3}, 3, 0);
-    struct slice stranger = position_of(COPY_INDEX, COPY_TERM, (uint64_t[]){2, 3}, 2, 4);
+    struct slice voter = fixture_position(COPY_INDEX, COPY_TERM, 7, (uint64_t[]){1, 2, 3}, 3, 0);
+    struct slice stranger = fixture_position(COPY_INDEX, COPY_TERM, 7, (uint64_t[]){2, 3}, 2, 4);
     options.checkpoint = voter;
     cr_assert_eq(driver_rejoin(&options, detail, sizeof detail), ERR_REFUSED);
     cr_assert_not_null(strstr(detail, "had a vote"), "%s", detail);

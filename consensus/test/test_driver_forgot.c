@@ -55,6 +55,20 @@ Test(driver_forgot, an_answer_to_a_question_tells)
     fixture_done(&f);
 }
 
+Test(driver_forgot, one_entry_less_is_enough)
+{
+    struct fixture f;
+    uint64_t had = lead(&f);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), had, had - 1), 0);
+    driver_step(f.driver);
+    cr_assert_neq(question(&f), 0u);
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f) - 1, question(&f), had - 1), 0);
+    cr_assert_eq(f.forgot, 0u, "it may have followed somebody else since");
+    cr_assert_eq(fixture_result(&f, 2, term_of(&f), question(&f), had - 1), 0);
+    cr_assert_eq(f.forgot, 1u);
+    fixture_done(&f);
+}
+
 Test(driver_forgot, a_refusal_that_comes_late_is_none)
 {
     struct fixture f;

@@ -29,12 +29,7 @@ static void set(struct fixture *f, struct driver_options *ret_options)
 static int open_with(struct fixture *f, struct driver_options *options, uint64_t index, uint64_t term, char *detail,
                      size_t detail_len)
 {
-    struct log_entry change = fixture_change(1, (uint64_t[]){1, 2, 3}, 3, 0);
-    struct driver_position position = {.index = index, .term = term, .configuration_index = 1};
-    cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &position.configuration), 0);
-    cr_assert_eq(driver_position_encode(&position, &f->position), 0);
-    raft_configuration_close(&position.configuration);
-    slice_unref(&change.payload);
+    f->position = fixture_position(index, term, 1, (uint64_t[]){1, 2, 3}, 3, 0);
     options->applied_index = index;
     options->checkpoint = f->position;
     return driver_open(options, &f->driver, detail, detail_len);

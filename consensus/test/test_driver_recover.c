@@ -66,13 +66,8 @@ static void done_closed(struct fixture *f)
 /* As if a checkpoint had been made there. */
 static void set_checkpoint(struct fixture *f, uint64_t index, uint64_t term)
 {
-    struct log_entry change = fixture_change(1, (uint64_t[]){1, 2, 3}, 3, 0);
-    struct driver_position position = {.index = index, .term = term, .configuration_index = 1};
-    cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &position.configuration), 0);
     slice_unref(&f->position);
-    cr_assert_eq(driver_position_encode(&position, &f->position), 0);
-    raft_configuration_close(&position.configuration);
-    slice_unref(&change.payload);
+    f->position = fixture_position(index, term, 1, (uint64_t[]){1, 2, 3}, 3, 0);
     f->applied_start = index;
 }
 
@@ -321,6 +316,42 @@ Test(driver_recover, what_is_damaged_is_not_recovered_from)
     cr_assert_eq(sim_disk_corrupt(f.disk, "shard-0/meta", 532, 0xff), 0);
     cr_assert_eq(driver_recover(&options, TEXT, &index, detail, sizeof detail), ERR_CORRUPT);
     cr_assert_not_null(strstr(detail, "shard-0/meta"), "%s", detail);
+    done_closed(&f);
+}
+
+/* Somebody else is the only voter, and gone: this one has not been recovered. */
+Test(driver_recover, a_learner_beside_the_only_voter_is_not_alone_yet)
+{
+    struct fixture f;
+    struct driver_recover_report report;
+    char detail[512];
+    set(&f);
+    append_one(&f, LAST + 1, OWN_TERM, ENTRY_TERM, fixture_change(OWN_TERM, (uint64_t[]){2}, 1, 1));
+    close_driver(&f);
+    struct driver_options options = options_of(&f);
+    cr_assert_eq(driver_recover_look(&options, &report, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(report.members_len, 2u);
+    cr_assert_not(report.alone);
+    done_closed(&f);
+}
+
+/* The term that is there is none that the log can have come from: whom it has voted for is not known. */
+Test(driver_recover, a_term_before_that_of_the_log_is_refused)
+{
+    struct fixture f;
+    struct driver_recover_report report;
+    struct meta *meta;
+    struct meta_value value;
+    char detail[512];
+    set(&f);
+    close_driver(&f);
+    struct driver_options options = options_of(&f);
+    cr_assert_eq(options.disk->ops->remove(options.disk, "shard-0/meta"), 0);
+    cr_assert_eq(meta_open(options.disk, "shard-0", &meta, &value, detail, sizeof detail), 0);
+    cr_assert_eq(meta_save(meta, &(struct meta_value){.term = ENTRY_TERM - 1}), 0);
+    meta_close(meta);
+    cr_assert_eq(driver_recover_look(&options, &report, detail, sizeof detail), ERR_CORRUPT);
+    cr_assert_not_null(strstr(detail, "term and vote are lost"), "%s", detail);
     done_closed(&f);
 }
 

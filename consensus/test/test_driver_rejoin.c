@@ -43,18 +43,6 @@ static void set(struct fixture *f)
     fixture_disk(f);
 }
 
-static struct slice position_of(uint64_t index, uint64_t term)
-{
-    struct log_entry change = fixture_change(1, (uint64_t[]){1, 2, 3}, 3, 0);
-    struct driver_position position = {.index = index, .term = term, .configuration_index = 1};
-    struct slice bytes;
-    cr_assert_eq(configuration_decode(change.payload.data, change.payload.len, &position.configuration), 0);
-    cr_assert_eq(driver_position_encode(&position, &bytes), 0);
-    raft_configuration_close(&position.configuration);
-    slice_unref(&change.payload);
-    return bytes;
-}
-
 static void close_driver(struct fixture *f)
 {
     sim_disk_kill(f->disk);
@@ -66,7 +54,7 @@ static struct driver_options copy_options(struct fixture *f, uint64_t index, uin
 {
     struct driver_options options = f->driver->options;
     slice_unref(&f->position);
-    f->position = position_of(index, term);
+    f->position = fixture_position(index, term, 1, (uint64_t[]){1, 2, 3}, 3, 0);
     f->applied_start = index;
     options.applied_index = index;
     options.checkpoint = f->position;
@@ -204,7 +192,7 @@ Test(driver_rejoin, a_copy_older_than_what_the_log_begins_with_is_refused)
     rejoin(&f, 100, 4);
     struct driver_options options = {.id = 1, .disk = sim_disk_ops(f.disk), .journal = &f.journal, .dir = "shard-0"};
     slice_unref(&f.position);
-    f.position = position_of(40, 4);
+    f.position = fixture_position(40, 4, 1, (uint64_t[]){1, 2, 3}, 3, 0);
     options.applied_index = 40;
     options.checkpoint = f.position;
     cr_assert_eq(driver_rejoin(&options, detail, sizeof detail), ERR_REFUSED);

@@ -208,6 +208,23 @@ Test(meta, damage_in_one_slot_costs_nothing_and_in_both_is_corruption)
     scene_done(&s);
 }
 
+/* A crash tears one slot at most; damage that comes later must not look like that, and bring back an older vote. */
+Test(meta, either_slot_alone_has_what_was_saved_last)
+{
+    for (uint64_t slot = 0; slot < 2; slot++) {
+        struct scene s;
+        scene_init(&s);
+        save(&s, 4, 1);
+        save(&s, 5, 2);
+        scene_close(&s);
+        cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, slot * 512 + 16, 4), 0);
+        cr_assert_eq(scene_open(&s), 0, "%s", s.detail);
+        cr_assert_eq(s.value.term, 5, "slot %d", (int)slot);
+        cr_assert_eq(s.value.voted_for, 2);
+        scene_done(&s);
+    }
+}
+
 Test(meta, a_newer_version_is_refused)
 {
     struct scene s;
@@ -306,6 +323,24 @@ Test(meta, a_slot_that_cannot_be_read_or_was_not_written_is_mended)
     save(&s, 8, 1);
     cr_assert_eq(sim_disk_overwrite(s.sim, META_PATH, 0, before, sizeof before), 0); /* As it was long ago. */
     cr_assert_eq(scrub(&s, &mended), ERR_CORRUPT);
+    scene_done(&s);
+}
+
+Test(meta, what_is_mended_is_on_disk_and_so_is_what_reads_as_zeroes)
+{
+    static const uint8_t zeroes[512];
+    struct scene s;
+    bool mended;
+    scene_init(&s);
+    save(&s, 5, 1);
+    save(&s, 6, 2);
+    cr_assert_eq(sim_disk_overwrite(s.sim, META_PATH, 0, zeroes, sizeof zeroes), 0); /* The older one. */
+    cr_assert(scrub(&s, &mended) == 0 && mended);
+    sim_disk_crash_losing_all(s.sim);
+    scene_close(&s);
+    cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, 512 + 16, 4), 0);
+    cr_assert_eq(scene_open(&s), 0, "%s", s.detail);
+    cr_assert(s.value.term == 6 && s.value.voted_for == 2);
     scene_done(&s);
 }
 

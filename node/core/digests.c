@@ -182,18 +182,6 @@ void digests_heard_latest(struct digests *digests, uint64_t id, uint64_t index, 
     }
 }
 
-bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len)
-{
-    bool doubted = false;
-    for (unsigned i = 0; i < members_len; i++) {
-        for (unsigned at = 0; at < digests->others_len; at++) {
-            const struct digests_node *node = &digests->others[at];
-            doubted = doubted || (members[i].voter && node->id == members[i].id && node->doubted_at != 0);
-        }
-    }
-    return doubted;
-}
-
 bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
                     uint64_t index)
 {
@@ -210,6 +198,21 @@ bool digests_proven(const struct digests *digests, const struct digests_member *
         votes += members[i].voter && proven_at >= index;
     }
     return !digests_unsure(digests) && votes > voters / 2;
+}
+
+/* A doubt at an entry up to which a majority is known to have what we have is about the other's state, not about ours. */
+bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len)
+{
+    for (unsigned i = 0; i < members_len; i++) {
+        for (unsigned at = 0; at < digests->others_len; at++) {
+            const struct digests_node *node = &digests->others[at];
+            if (members[i].voter && node->id == members[i].id && node->doubted_at != 0 &&
+                !digests_proven(digests, members, members_len, node->doubted_at)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 /* ---- Judging ---- */

@@ -108,7 +108,8 @@ void digests_heard_latest(struct digests *digests, uint64_t node, uint64_t index
 bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
                     uint64_t index);
 
-/* Whether one of the voters among these was last seen to have something else than we, whoever is right. */
+/* Whether one of the voters among these was last seen to have something else than we, where it is not known that a majority
+ * has what we have. */
 bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len);
 
 /* When the log stands still, notes where. */

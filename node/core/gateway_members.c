@@ -7,6 +7,7 @@
 
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
+#include "rpc/address.h"
 
 /* A little longer than the leader takes to answer whatever comes of it. */
 #define CHANGE_TIMEOUT_MS (MEMBERS_WAIT_MS + 2000u)
@@ -202,9 +203,17 @@ void gateway_members_take_result(struct gateway_core *core, uint64_t from, const
 /* What is wrong with a request, or NULL. */
 static const char *change_fault(const Holdfast__ChangeMember *change)
 {
-    return change->node == 0                           ? "which node?"
-           : strlen(change->address) > ADDRESS_LEN_MAX ? "the address is too long"
-                                                       : NULL;
+    struct address address;
+    bool adds = change->kind == HOLDFAST__CHANGE_MEMBER__KIND__ADD;
+    if (change->node == 0) {
+        return "which node?";
+    }
+    if (strlen(change->address) > ADDRESS_LEN_MAX) {
+        return "the address is too long";
+    }
+    return adds && (address_parse(change->address, &address) != 0 || address.port_number == 0)
+               ? "the address is not host:port"
+               : NULL;
 }
 
 bool gateway_knows_member(struct gateway_core *core, uint64_t node)

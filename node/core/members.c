@@ -173,10 +173,27 @@ static int members_propose_own(struct members *members, enum driver_change_kind 
     return err;
 }
 
-/* A leader does not take itself out: it hands over, and the next leader does. */
+static unsigned members_voters(struct members *members)
+{
+    struct driver_status status;
+    unsigned voters = 0;
+    driver_status(members->options.driver, &status);
+    for (unsigned i = 0; i < status.members_len; i++) {
+        voters += status.members[i].voter;
+    }
+    return voters;
+}
+
+/* A leader does not take itself out: it hands over, and the next leader does. Not for what that would refuse. */
 static void members_step_aside(struct members *members, struct members_request *request)
 {
     char text[MEMBERS_TEXT_LEN];
+    unsigned voters = members_voters(members);
+    if (voters <= 2) {
+        request_end(members, request, ERR_REFUSED,
+                    voters == 1 ? "it is the only voter" : "fewer than two voters would remain");
+        return;
+    }
     int err = driver_transfer(members->options.driver, 0);
     (void)snprintf(text, sizeof text,
                    err == 0 || err == ERR_BUSY ? "node %" PRIu64 " leads: leadership is being handed over; ask again"

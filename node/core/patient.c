@@ -111,6 +111,19 @@ static void sink_ready(void *arg, const char *name, uint64_t index, uint64_t ter
     patient->options.replaced(patient->options.arg, name);
 }
 
+/* Where there is no place for one more, the one that named it has to do: it stays, and is asked again. */
+static void sink_leader_at(void *arg, uint64_t leader, const char *address)
+{
+    struct patient *patient = arg;
+    const struct patient_options *options = &patient->options;
+    if (options->reach != NULL && leader != options->node && !is_member(patient, leader) &&
+        patient->members_len < MEMBERS_MAX && options->reach(options->arg, leader, address)) {
+        journal_info(options->journal, "repair", "node %" PRIu64 " at %s has become a member, and leads", leader,
+                     address);
+        patient->members[patient->members_len++] = leader;
+    }
+}
+
 /* Somebody who leads, or knows who does, has answered; the others have not, or cannot. */
 static bool knows(int err)
 {
@@ -239,6 +252,11 @@ bool patient_is_new(const struct patient *patient)
     return patient->reason[0] == '\0';
 }
 
+bool patient_is_founding(const struct patient *patient)
+{
+    return patient->options.founding;
+}
+
 static uint64_t mib_up(uint64_t bytes)
 {
     return (bytes + MIB - 1) / MIB;
@@ -249,6 +267,9 @@ const char *patient_text(struct patient *patient)
     struct rebuild_sink_status status;
     char *out = patient->text;
     size_t size = sizeof patient->text;
+    if (patient->options.founding) {
+        return patient->reason;
+    }
     rebuild_sink_status(patient->sink, &status);
     int len = snprintf(out, size, "%s%s", patient->reason, patient_is_new(patient) ? "" : "; ");
     size_t at = len > 0 && (size_t)len < size ? (size_t)len : 0;
@@ -298,6 +319,7 @@ static int open_sink(struct patient *patient)
         .hang_up = sink_hang_up,
         .ready = sink_ready,
         .refused = sink_refused,
+        .leader_at = sink_leader_at,
         .wake = sink_wake,
         .fatal = sink_fatal,
     };
@@ -319,11 +341,12 @@ int patient_open(const struct patient_options *options, struct patient **ret_pat
         patient_close(patient);
         return err;
     }
-    members_take(patient, options->members, options->members_len);
+    members_take(patient, options->members, options->founding ? 0 : options->members_len);
     if (patient->members_len > 0) {
         patient->target = patient->members[options->clock->random(options->clock) % patient->members_len];
     }
-    journal_warning(options->journal, "repair", "this node takes no part until it has a copy of the state: %s",
+    journal_warning(options->journal, "repair", "this node takes no part %s: %s",
+                    options->founding ? "yet" : "until it has a copy of the state",
                     patient_is_new(patient) ? "it is new" : patient->reason);
     *ret_patient = patient;
     return 0;

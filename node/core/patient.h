@@ -27,6 +27,7 @@ struct patient;
 struct patient_options {
     uint64_t node;      /* This one. */
     const char *reason; /* What is wrong, one line (repair_mark.h); "": nothing, it is new. Copied. */
+    bool founding;      /* It asks nobody: its cluster has not begun, which `reason` says. */
     const uint64_t
         *members; /* Whom it may ask; itself, if it is there, is left out. Copied. At most MEMBERS_MAX count. */
     unsigned members_len;
@@ -41,6 +42,9 @@ struct patient_options {
     bool (*bulk_send)(void *arg, uint64_t node, bool asking, struct frame_out *frame);
     void (*bulk_hang_up)(void *arg, uint64_t node);
     int (*open_copy)(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len);
+    /* A member that is not among `members` leads, and is reached at this address: one that became a member while this node took no
+     * part. Whether bulk_send() may be called for it from now on. NULL: no. */
+    bool (*reach)(void *arg, uint64_t node, const char *address);
     /* The copy is here, durably, in the directory `name` of the shard: nothing may be given to the patient any more; it is to be
      * closed, then repair_switch() called, then the node opened anew. Called from within patient_step(), once. */
     void (*replaced)(void *arg, const char *name);
@@ -74,6 +78,7 @@ bool patient_idle(const struct patient *patient);
 
 /* Nothing is wrong with it: it is new. */
 bool patient_is_new(const struct patient *patient);
+bool patient_is_founding(const struct patient *patient);
 /* For people: what is wrong, what it waits for, how far it has come. Valid until the next call. */
 const char *patient_text(struct patient *patient);
 

@@ -175,6 +175,11 @@ static int patient_repair(struct gateway *gateway, uint64_t node)
 
 /* ---- How it is ---- */
 
+static const char *role(const struct patient *patient)
+{
+    return patient_is_founding(patient) ? "founding" : patient_is_new(patient) ? "joining" : "repairing";
+}
+
 static struct gateway_status_member own_row(const struct patient_gateway *self)
 {
     const struct patient_gateway_options *options = &self->options;
@@ -182,7 +187,7 @@ static struct gateway_status_member own_row(const struct patient_gateway *self)
         .id = options->node,
         .peer_address = "",
         .client_address = peers_client_address(options->peers, options->node),
-        .role = patient_is_new(options->patient) ? "joining" : "repairing",
+        .role = role(options->patient),
         .connected = true,
         .detail = patient_text(options->patient),
         .zone = "",

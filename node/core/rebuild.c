@@ -74,6 +74,14 @@ static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t 
                : admission->admits(admission->arg, node, reason, ret_min_index, ret_leader, detail, detail_len);
 }
 
+static void source_address(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1])
+{
+    struct rebuild *rebuild = arg;
+    if (rebuild->admission.address != NULL) {
+        rebuild->admission.address(rebuild->admission.arg, node, address);
+    }
+}
+
 static void confirm_done(struct gateway_read *read, int err)
 {
     struct rebuild *rebuild = container_of(read, struct rebuild, read);
@@ -129,6 +137,7 @@ static int source_open(struct rebuild *rebuild)
         .arg = rebuild,
         .send = source_send,
         .admits = source_admits,
+        .address = source_address,
         .gives = source_gives,
         .confirm = source_confirm,
         .store_soon = source_store_soon,

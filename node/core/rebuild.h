@@ -19,6 +19,7 @@ struct rebuild_admission {
     void *arg;
     int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
                   char *detail, size_t detail_len);
+    void (*address)(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1]); /* May be NULL. */
     /* A copy that was given was found damaged: the state should be looked at (scrub.h). May be NULL. */
     void (*suspected)(void *arg, const char *what);
     bool (*gives)(void *arg, uint64_t index, bool patient);

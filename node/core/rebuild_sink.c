@@ -101,6 +101,11 @@ static void take_refused(struct rebuild_sink *sink, const Holdfast__RebuildRefus
         journal_info(sink->options.journal, "rebuild", "node %" PRIu64 " gives no copy of its state now: %s%s%s",
                      sink->source, err_text(err), say ? ": " : "", say ? refused->detail : "");
     }
+    size_t address_len = strlen(refused->leader_address);
+    if (sink->options.leader_at != NULL && refused->leader != 0 && address_len <= ADDRESS_LEN_MAX &&
+        name_check(refused->leader_address, address_len) == 0) {
+        sink->options.leader_at(sink->options.arg, refused->leader, refused->leader_address);
+    }
     sink_refused(sink, err, say ? refused->detail : "", refused->leader, REBUILD_SINK_RETRY_MS);
 }
 

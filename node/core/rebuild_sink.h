@@ -62,6 +62,8 @@ struct rebuild_sink_options {
      * then the leader last named by rebuild_sink_want(), which may be called from within, is asked. NULL: the sink goes on by
      * itself. */
     uint64_t (*refused)(void *arg, uint64_t source, int err, const char *detail, uint64_t leader);
+    /* Before refused(), when the source said where the leader that it names is reached. May be NULL. */
+    void (*leader_at)(void *arg, uint64_t leader, const char *address);
     /* Something happened off the loop's own calls that makes a step due. May be NULL. */
     void (*wake)(void *arg);
     /* The disk failed. Nothing more is done. */

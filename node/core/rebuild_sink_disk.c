@@ -109,6 +109,7 @@ int sink_disk_find(struct rebuild_sink *sink)
     struct look look = {.sink = sink, .current = current.name};
     int err = state_dir_read(disk, sink->options.dir, &current, detail, sizeof detail);
     if (err == 0) {
+        memcpy(sink->state, current.name, sizeof sink->state);
         err = disk->ops->list(disk, sink->options.dir, find_incoming, &look);
     }
     if (err == 0) {

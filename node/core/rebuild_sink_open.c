@@ -42,7 +42,7 @@ void sink_open_step(struct rebuild_sink *sink, uint64_t now_ms)
     }
 }
 
-/* Takes over the files. */
+/* Takes over the files. ERR_BROKEN: it would come where our own state is, which would go file by file. ERR_NOMEM, ERR_TOO_BIG. */
 static int sink_begin_copy(struct rebuild_sink *sink, const Holdfast__RebuildOpened *opened,
                            struct rebuild_files *files)
 {
@@ -50,6 +50,9 @@ static int sink_begin_copy(struct rebuild_sink *sink, const Holdfast__RebuildOpe
     char path[REBUILD_PATH_LEN_MAX];
     int len = snprintf(name, sizeof name, REBUILD_INCOMING "%" PRIu64 "-%016" PRIx64, sink->source, opened->copy);
     CHECK(len > 0 && len < (int)sizeof name);
+    if (strcmp(name, sink->state) == 0) {
+        return ERR_BROKEN;
+    }
     int err = rebuild_path(path, sink->options.dir, name, "");
     if (err != 0) {
         return err;
@@ -105,9 +108,10 @@ int sink_open_take(struct rebuild_sink *sink, const Holdfast__RebuildOpened *ope
         sink->send_ms = same ? sink->progress_ms : sink->send_ms;
         return same ? 0 : ERR_BROKEN;
     }
-    if (sink_begin_copy(sink, opened, &files) != 0) {
+    err = sink_begin_copy(sink, opened, &files);
+    if (err != 0) {
         rebuild_files_done(&files);
-        return 0;
+        return err == ERR_BROKEN ? err : 0;
     }
     sink->progress_ms = sink_now_ms(sink);
     sink->send_ms = sink->progress_ms;

@@ -68,6 +68,7 @@ struct rebuild_sink {
     uint64_t term;
     char name[STATE_DIR_NAME_LEN_MAX];
     char path[REBUILD_PATH_LEN_MAX];
+    char state[STATE_DIR_NAME_LEN_MAX]; /* The directory of this node's own state: it may be a copy of before. */
     struct rebuild_files files;
     uint64_t bytes_here;
     bool prepared; /* The directory is ready for this copy. */

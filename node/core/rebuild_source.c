@@ -53,6 +53,11 @@ void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, co
     refused.error = (uint32_t)-err;
     refused.detail = (char *)(uintptr_t)detail;
     refused.leader = leader;
+    char address[ADDRESS_LEN_MAX + 1] = "";
+    if (leader != 0 && source->options.address != NULL) {
+        source->options.address(source->options.arg, leader, address);
+    }
+    refused.leader_address = address;
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
     message.refused = &refused;
     source_answer(source, node, &message, (struct slice){0});

@@ -61,6 +61,8 @@ struct rebuild_source_options {
      * who leads, 0 if that is not known. NULL: nobody may. */
     int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
                   char *detail, size_t detail_len);
+    /* Where peers reach a member, in `address`; "" if that is not known. May be NULL. */
+    void (*address)(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1]);
     /* Whether a copy of the state that this node had at the entry may be given to one that is behind, or to a patient. One that has
      * diverged, and does not know it yet, would make others like it. NULL: always. */
     bool (*gives)(void *arg, uint64_t index, bool patient);

@@ -29,10 +29,26 @@ struct repair_plan repair_plan(const struct repair_facts *facts, const struct re
 /* ---- A start ---- */
 
 /* The mark of a new node may have been lost in the writing. */
+bool repair_is_aside(const char *name)
+{
+    return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0;
+}
+
 static void look_for_data(void *arg, const char *name)
 {
     bool *empty = arg;
-    *empty = *empty && strcmp(name, "repair.new") == 0;
+    *empty = *empty && repair_is_aside(name);
+}
+
+/* A disk that is full when damage is found must not keep the node from becoming a patient, nor a patient from taking over its
+ * copy: what each start may have to note has its space before anything else is asked for. Where there is none it goes without. */
+static int begin_reserve(struct disk *disk, const char *dir)
+{
+    int err = repair_mark_reserve(disk, dir);
+    if (err == 0) {
+        err = state_dir_reserve(disk, dir);
+    }
+    return err == ERR_NO_SPACE ? 0 : err;
 }
 
 static int begin_look(struct disk *disk, const char *dir, struct repair_facts *facts, struct state_dir *current,
@@ -95,6 +111,9 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
     if (err == 0) {
         plan = repair_plan(&facts, &mark);
         err = begin_write(disk, dir, &facts, &plan, &current, &mark);
+    }
+    if (err == 0) {
+        err = begin_reserve(disk, dir);
     }
     if (err != 0) {
         (void)snprintf(detail, detail_len, "%s: what a repair has noted (current, repair): %s", dir, err_text(err));

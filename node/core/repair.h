@@ -47,10 +47,15 @@ struct repair_plan {
     bool begins;     /* Only now: the mark has to be written before anything else. */
 };
 
+/* Whether a file of that name, in the directory of the shard, is only space kept for another: a directory that has nothing else is
+ * empty. */
+bool repair_is_aside(const char *name);
+
 struct repair_plan repair_plan(const struct repair_facts *facts, const struct repair_mark *mark);
 
-/* All of a start: reads mark and `current`, writes the mark and mends `current` where that is needed. `dir` is that of the shard,
- * which exists. Errors of the disk; `detail` gets one line. */
+/* All of a start: reads mark and `current`, writes the mark and mends `current` where that is needed, and has the disk keep the
+ * space in which either can be replaced once more. `dir` is that of the shard, which exists. Errors of the disk; `detail` gets
+ * one line. */
 int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir *ret_current,
                  struct repair_mark *ret_mark, struct repair_plan *ret_plan, char *detail, size_t detail_len) NODISCARD;
 

@@ -102,6 +102,11 @@ int repair_mark_write(struct disk *disk, const char *dir, const struct repair_ma
     return small_file_replace(disk, dir, MARK_NAME, bytes, sizeof bytes);
 }
 
+int repair_mark_reserve(struct disk *disk, const char *dir)
+{
+    return small_file_reserve(disk, dir, MARK_NAME, MARK_LEN);
+}
+
 int repair_mark_clear(struct disk *disk, const char *dir)
 {
     return small_file_remove(disk, dir, MARK_NAME);

@@ -39,4 +39,7 @@ int repair_mark_read(struct disk *disk, const char *dir, struct repair_mark *ret
 int repair_mark_write(struct disk *disk, const char *dir, const struct repair_mark *mark) NODISCARD;
 int repair_mark_clear(struct disk *disk, const char *dir) NODISCARD;
 
+/* Makes sure that the next mark can be written though the disk is full. Errors of the disk. */
+int repair_mark_reserve(struct disk *disk, const char *dir) NODISCARD;
+
 #endif

@@ -156,6 +156,18 @@ static int shard_admits(void *arg, uint64_t node, const char *reason, uint64_t *
     return gateway_core_admits(&shard->gateway, node, reason, ret_min_index, ret_leader, detail, detail_len);
 }
 
+static void shard_address(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1])
+{
+    const struct shard *shard = arg;
+    struct driver_status status;
+    driver_status(shard->driver, &status);
+    for (unsigned i = 0; i < status.members_len; i++) {
+        if (status.members[i].id == node) {
+            (void)snprintf(address, ADDRESS_LEN_MAX + 1, "%s", status.members[i].address);
+        }
+    }
+}
+
 static bool shard_gives(void *arg, uint64_t index, bool patient)
 {
     struct shard *shard = arg;
@@ -247,6 +259,7 @@ int shard_open_rebuild(struct shard *shard)
     const struct rebuild_admission admission = {
         .arg = shard,
         .admits = shard_admits,
+        .address = shard_address,
         .gives = shard_gives,
         .suspected = shard_suspected,
         .gateway = &shard->gateway.base,

@@ -1,4 +1,5 @@
-/* Written aside, synced, renamed; then the directory is synced. */
+/* Written aside, synced, renamed; then the directory is synced. What is there aside already is written over, so that its space
+ * counts: on a full disk that is all there is. */
 
 #include "node/core/small_file.h"
 
@@ -41,13 +42,29 @@ static int file_write(struct disk *disk, const char *path, const void *bytes, si
     if (err != 0) {
         return err;
     }
-    err = disk->ops->truncate(file, 0);
+    err = disk->ops->write(file, 0, bytes, len);
     if (err == 0) {
-        err = disk->ops->write(file, 0, bytes, len);
+        err = disk->ops->truncate(file, len);
     }
     if (err == 0) {
         err = disk->ops->sync(file);
     }
+    disk->ops->close(file);
+    return err;
+}
+
+int small_file_reserve(struct disk *disk, const char *dir, const char *name, size_t len)
+{
+    char aside[REBUILD_PATH_LEN_MAX];
+    struct disk_file *file;
+    int err = rebuild_path(aside, dir, name, ".new");
+    if (err == 0) {
+        err = disk->ops->open(disk, aside, DISK_CREATE, &file);
+    }
+    if (err != 0) {
+        return err;
+    }
+    err = disk->ops->allocate(file, len);
     disk->ops->close(file);
     return err;
 }

@@ -14,6 +14,10 @@
 int small_file_read(struct disk *disk, const char *dir, const char *name, void *out, size_t size,
                     size_t *ret_len) NODISCARD;
 
+/* Has the disk give the space now for what is to replace the file: at most `len` bytes, once, even if the disk is full then.
+ * Leaves the file `name.new` there. A crash may undo it. */
+int small_file_reserve(struct disk *disk, const char *dir, const char *name, size_t len) NODISCARD;
+
 /* Durable when it returns 0. After an error the old content is there, or the new one. */
 int small_file_replace(struct disk *disk, const char *dir, const char *name, const void *bytes, size_t len) NODISCARD;
 

@@ -103,6 +103,11 @@ static int current_replace(struct disk *disk, const char *dir, const struct stat
     return small_file_replace(disk, dir, "current", bytes, sizeof bytes);
 }
 
+int state_dir_reserve(struct disk *disk, const char *dir)
+{
+    return small_file_reserve(disk, dir, "current", CURRENT_LEN);
+}
+
 int state_dir_read(struct disk *disk, const char *dir, struct state_dir *ret_current, char *detail, size_t detail_len)
 {
     int err = current_load(disk, dir, ret_current);

@@ -25,6 +25,9 @@ struct state_dir {
 int state_dir_read(struct disk *disk, const char *dir, struct state_dir *ret_current, char *detail,
                    size_t detail_len) NODISCARD;
 
+/* Makes sure that the file can be replaced once though the disk is full. */
+int state_dir_reserve(struct disk *disk, const char *dir) NODISCARD;
+
 /* From now on, durably, the state is in the directory `name`, which is complete and synced, and fresh. */
 int state_dir_switch(struct disk *disk, const char *dir, const char *name) NODISCARD;
 

@@ -52,6 +52,12 @@ void make_change(struct three *three, struct three_node *at, enum gateway_change
     cr_assert_fail("not within 2.5 s: %s", asked.detail);
 }
 
+int ask_copy(struct three_node *at, uint64_t node, uint64_t *index, uint64_t *leader, char detail[256])
+{
+    detail[0] = '\0';
+    return gateway_core_admits(core_of(at), node, "its log is damaged", index, leader, detail, 256);
+}
+
 /* "voter", "learner", or "" for none, as the node has it. */
 const char *standing_of(struct three_node *at, uint64_t node)
 {

@@ -27,6 +27,9 @@ void expect_answer(const struct asked *asked, int err, const char *part);
 /* Asks until it is done: what must be first passes. */
 void make_change(struct three *three, struct three_node *at, enum gateway_change_kind kind, uint64_t node);
 
+/* A node asks for a copy of the state, since its log is damaged: what the other says to that. */
+int ask_copy(struct three_node *at, uint64_t node, uint64_t *index, uint64_t *leader, char detail[256]);
+
 /* "voter", "learner", or "" for none, as the node has it. */
 const char *standing_of(struct three_node *at, uint64_t node);
 /* The same at all nodes that run. */

@@ -87,6 +87,8 @@ static bool ask_other(struct pair *pair, uint64_t node, struct frame_out *frame)
     }
     refused.error = (uint32_t)-ERR_NOT_LEADER;
     refused.leader = pair->members.other_leader;
+    refused.leader_address =
+        (char *)(uintptr_t)(pair->members.leader_address != NULL ? pair->members.leader_address : "");
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
     message.refused = &refused;
     cr_assert_eq(rebuild_message_encode(&message, (struct slice){0}, &out), 0);
@@ -268,6 +270,15 @@ static void patient_open_again(struct pair *pair)
     cr_assert_eq(patient_open(&pair->patient_options, &pair->patient, detail, sizeof detail), 0, "%s", detail);
 }
 
+static bool patient_reach(void *arg, uint64_t node, const char *address)
+{
+    struct pair *pair = arg;
+    cr_assert_eq(node, PAIR_SOURCE);
+    cr_assert_str_eq(address, pair->members.leader_address);
+    pair->members.reached++;
+    return true;
+}
+
 void pair_open_patient(struct pair *pair, const char *reason)
 {
     static const uint64_t members[] = {PAIR_SOURCE, PAIR_SINK, PAIR_OTHER};
@@ -286,6 +297,7 @@ void pair_open_patient(struct pair *pair, const char *reason)
         .bulk_send = patient_send,
         .open_copy = pair_open_check,
         .bulk_hang_up = sink_hang_up,
+        .reach = patient_reach,
         .replaced = patient_replaced,
         .fatal = sink_fatal,
     };

@@ -36,9 +36,11 @@ struct pair_members {
     bool silent;     /* Nobody tells the source whether it leads. */
     int confirm_err; /* Or this. */
     bool confirming;
-    bool other_apart;      /* The other member cannot be reached. */
-    uint64_t other_leader; /* Whom it names. */
-    uint64_t other_lost;   /* Its connection has failed, and the patient has not heard of it. */
+    bool other_apart;           /* The other member cannot be reached. */
+    uint64_t other_leader;      /* Whom it names, */
+    const char *leader_address; /* and where that is; NULL: it does not say. */
+    unsigned reached;           /* Members that the patient did not know. */
+    uint64_t other_lost;        /* Its connection has failed, and the patient has not heard of it. */
     unsigned admissions;
     unsigned confirms;
     unsigned asked_other;

@@ -88,6 +88,12 @@ static int stopping_sync(struct disk_file *file)
     return goes_on(file->disk) ? inner->disk->ops->sync(inner) : ERR_IO;
 }
 
+static int stopping_allocate(struct disk_file *file, uint64_t size)
+{
+    struct disk_file *inner = inner_of(file);
+    return goes_on(file->disk) ? inner->disk->ops->allocate(inner, size) : ERR_IO;
+}
+
 static int stopping_truncate(struct disk_file *file, uint64_t size)
 {
     struct disk_file *inner = inner_of(file);
@@ -139,6 +145,7 @@ static const struct disk_ops stopping_ops = {
     .read = stopping_read,
     .write = stopping_write,
     .sync = stopping_sync,
+    .allocate = stopping_allocate,
     .truncate = stopping_truncate,
     .rename = stopping_rename,
     .remove = stopping_remove,

@@ -144,6 +144,27 @@ Test(data_dir, a_log_without_an_identity_is_not_adopted)
     cr_assert_not_null(strstr(detail, "identity is missing"), "%s", detail);
 }
 
+Test(data_dir, knows_for_ever_that_its_node_takes_part)
+{
+    struct data_dir *opened;
+    char file[256];
+    cr_assert_eq(open_as("orders", 2, &opened), 0);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_NONE);
+    cr_assert_eq(data_dir_set_part(opened, DATA_DIR_PART_FOUNDED, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_FOUNDED);
+    cr_assert_eq(data_dir_set_part(opened, DATA_DIR_PART_TAKEN, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_set_part(opened, DATA_DIR_PART_FOUNDED, detail, sizeof detail), 0);
+    data_dir_close(opened);
+    cr_assert_eq(open_as("orders", 2, &opened), 0);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN);
+    write_file("part", "holdfast-part 1\nstate founded\nchecksum 0000000000000000\n");
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "damaged");
+    snprintf(file, sizeof file, "%s/part", path);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_NONE);
+    data_dir_close(opened);
+}
+
 Test(data_dir, a_peer_with_another_directory_is_refused_also_after_a_restart)
 {
     struct data_dir *opened;

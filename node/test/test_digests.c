@@ -133,8 +133,10 @@ Test(digests, what_differs_or_cannot_be_compared_proves_nothing)
     cr_assert_not(proven(1), "we are no witness of ourselves");
     digests_heard_latest(&digests, 2, 101, right(101));
     cr_assert(proven(101));
-    cr_assert(digests_doubted(&digests, three, sizeof three / sizeof *three), "by 3");
-    digests_heard_latest(&digests, 3, 101, right(101));
+    cr_assert_not(digests_doubted(&digests, three, sizeof three / sizeof *three), "3 is wrong, not we");
+    digests_heard_latest(&digests, 3, 102, wrong(102));
+    cr_assert(digests_doubted(&digests, three, sizeof three / sizeof *three), "2 says nothing of that entry");
+    digests_heard_latest(&digests, 3, 103, right(103));
     cr_assert_not(digests_doubted(&digests, three, sizeof three / sizeof *three));
     digests_heard(&digests, 2, DIGESTS_EVERY, wrong(DIGESTS_EVERY));
     digests_heard(&digests, 3, DIGESTS_EVERY, wrong(DIGESTS_EVERY));

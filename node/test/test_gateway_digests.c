@@ -253,6 +253,72 @@ Test(gateway_digests, a_restart_changes_nothing)
     }
 }
 
+/* ---- Who gets a copy of this state ---- */
+
+/* What has been applied last, and what nobody can have proven. */
+#define NOT_YET 1000000u
+
+TestSuite(gateway_digests_give, .init = setup, .fini = teardown);
+
+Test(gateway_digests_give, a_patient_gets_what_a_majority_is_known_to_share)
+{
+    struct gateway_core *core = core_of(three.leader);
+    publish(10);
+    three_wait(&three, 3000);
+    uint64_t shared = core->applied_index;
+    cr_assert(gateway_digests_give(core, shared, true));
+    cr_assert(gateway_digests_give(core, shared, false));
+    cr_assert_not(gateway_digests_give(core, NOT_YET, true));
+    three_wait(&three, 60000);
+    cr_assert_not(gateway_digests_give(core, NOT_YET, true), "however long it waits");
+}
+
+Test(gateway_digests_give, one_that_is_behind_gets_what_nobody_doubts_after_a_while)
+{
+    struct gateway_core *core = core_of(three.leader);
+    publish(10);
+    three_crash(three.a);
+    three_restart(three.a);
+    core = core_of(three.a); /* It has just begun. */
+    uint64_t began_ms = three.a->clock.now_ms;
+    cr_assert_not(gateway_digests_give(core, NOT_YET, false), "others may be there soon that can tell");
+    three_wait(&three, 4990 - (three.a->clock.now_ms - began_ms));
+    cr_assert_not(gateway_digests_give(core, NOT_YET, false));
+    three_wait(&three, 10);
+    cr_assert(gateway_digests_give(core, NOT_YET, false));
+}
+
+Test(gateway_digests_give, nobody_gets_a_state_that_a_voter_contradicts)
+{
+    publish(10);
+    three_wait(&three, 6000);
+    struct gateway_core *core = core_of(three.leader);
+    uint64_t shared = core->applied_index;
+    digests_heard_latest(&core->digests, three.a->id, shared, core->digests.applied_running);
+    digests_heard_latest(&core->digests, three.b->id, shared, core->digests.applied_running);
+    cr_assert(gateway_digests_give(core, shared, true));
+    publish(1);
+    digests_heard_latest(&core->digests, three.b->id, core->applied_index, core->digests.applied_running + 1);
+    cr_assert(digests_proven(&core->digests, (struct digests_member[]){{1, true}, {2, true}, {3, true}}, 3, shared));
+    cr_assert_not(gateway_digests_give(core, shared, true));
+    cr_assert_not(gateway_digests_give(core, shared, false));
+}
+
+Test(gateway_digests_give, nobody_gets_a_state_that_may_be_wrong)
+{
+    publish(10);
+    three_wait(&three, 6000);
+    struct gateway_core *core = core_of(three.leader);
+    uint64_t shared = core->applied_index;
+    cr_assert(gateway_digests_give(core, shared, true));
+    core->states.divided = true;
+    cr_assert_not(gateway_digests_give(core, shared, true));
+    cr_assert_not(gateway_digests_give(core, shared, false));
+    core->states.divided = false;
+    core->states.diverged_at = shared;
+    cr_assert_not(gateway_digests_give(core, shared, true));
+}
+
 /* As from a node that is not upgraded yet, or already. */
 Test(gateway_digests, states_in_another_format_are_not_compared)
 {

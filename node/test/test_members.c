@@ -319,6 +319,23 @@ Test(members, a_leader_hands_over_before_it_is_taken_out)
     cr_assert_str_eq(standing_of(old, old->id), "learner");
 }
 
+Test(members, a_leader_does_not_hand_over_for_what_would_be_refused)
+{
+    struct asked asked;
+    struct three_node *leader = three.leader;
+    struct three_node *follower = leader == three.a ? three.b : three.a;
+    make_change(&three, leader, GATEWAY_DEMOTE, follower->id);
+    for (unsigned i = 0; i < 2; i++) {
+        ask_change(follower, &asked, i == 0 ? GATEWAY_DEMOTE : GATEWAY_REMOVE, leader->id);
+        three_settle(&three);
+        expect_answer(&asked, ERR_REFUSED, "fewer than two voters");
+    }
+    three_wait(&three, 300);
+    three_find_leader(&three);
+    cr_assert_eq(three.leader, leader);
+    expect_standing(&three, leader->id, "voter");
+}
+
 Test(members, a_promotion_is_done_when_the_new_voter_has_it)
 {
     struct asked asked;

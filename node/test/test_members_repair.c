@@ -23,30 +23,24 @@ TestSuite(members_repair, .init = setup, .fini = teardown);
 
 /* ---- Nodes that begin anew ---- */
 
-static int admits(struct three_node *at, uint64_t node, uint64_t *index, uint64_t *leader, char detail[256])
-{
-    detail[0] = '\0';
-    return gateway_core_admits(core_of(at), node, "its log is damaged", index, leader, detail, 256);
-}
-
 Test(members_repair, a_dead_voter_may_have_a_copy_when_it_votes_no_more)
 {
     uint64_t index = 0;
     uint64_t leader = 0;
     char detail[256];
     struct three_node *b = three.b;
-    cr_assert_eq(admits(three.a, b->id, &index, &leader, detail), ERR_NOT_LEADER);
+    cr_assert_eq(ask_copy(three.a, b->id, &index, &leader, detail), ERR_NOT_LEADER);
     cr_assert_eq(leader, three.leader->id);
-    cr_assert_eq(admits(three.leader, 7, &index, &leader, detail), ERR_NOT_FOUND);
+    cr_assert_eq(ask_copy(three.leader, 7, &index, &leader, detail), ERR_NOT_FOUND);
     cr_assert_not_null(strstr(detail, "node 7 is no member of this cluster: holdfast cluster add 7"), "%s", detail);
     three_crash(b);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     cr_assert_not_null(strstr(detail, "taken out of the votes"), "%s", detail);
     cr_assert_eq(index, 0u);
     uint64_t before = three_status(three.leader).log_last;
     three_settle(&three);
     expect_standing(&three, b->id, "learner");
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
     cr_assert_gt(index, before);
     cr_assert_leq(index, three_status(three.leader).applied_index);
     /* What the leader knows of it as of before does not make it a voter again. */
@@ -62,15 +56,15 @@ Test(members_repair, a_voter_is_not_admitted_while_its_demotion_is_not_applied)
     char detail[256];
     struct three_node *b = three.b;
     three_crash(b);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     three_hold(three.a, three.leader, true);
     three_settle(&three);
     cr_assert_str_eq(standing_of(three.leader, b->id), "learner", "in the log");
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     cr_assert_not_null(strstr(detail, "being committed"), "%s", detail);
     three_hold(three.a, three.leader, false);
     three_settle(&three);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
 }
 
 Test(members_repair, a_demotion_that_cannot_be_made_now_is_made_later)
@@ -85,13 +79,13 @@ Test(members_repair, a_demotion_that_cannot_be_made_now_is_made_later)
     ask_change(three.leader, &asked, GATEWAY_ADD, 4);
     three_settle(&three);
     cr_assert_eq(asked.calls, 0u);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     three_hold(three.a, three.leader, false);
     three_hold(three.b, three.leader, false);
     three_wait(&three, 500);
     expect_answer(&asked, 0, "");
     cr_assert_str_eq(standing_of(three.leader, b->id), "learner");
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
 }
 
 Test(members_repair, the_second_of_three_is_not_taken_out_of_the_votes)
@@ -101,9 +95,9 @@ Test(members_repair, the_second_of_three_is_not_taken_out_of_the_votes)
     char detail[256];
     make_change(&three, three.leader, GATEWAY_REMOVE, three.b->id);
     three_wait(&three, 100);
-    cr_assert_lt(admits(three.leader, three.a->id, &index, &leader, detail), 0);
+    cr_assert_lt(ask_copy(three.leader, three.a->id, &index, &leader, detail), 0);
     three_wait(&three, 500);
-    int err = admits(three.leader, three.a->id, &index, &leader, detail);
+    int err = ask_copy(three.leader, three.a->id, &index, &leader, detail);
     cr_assert_eq(err, ERR_REFUSED, "%s", detail);
     cr_assert_not_null(strstr(detail, "cannot be taken out of the votes"), "%s", detail);
     cr_assert_str_eq(standing_of(three.leader, three.a->id), "voter");
@@ -115,7 +109,7 @@ Test(members_repair, a_leader_whose_own_state_may_be_wrong_gives_none)
     uint64_t leader = 0;
     char detail[256];
     core_of(three.leader)->digests.divided = true;
-    cr_assert_eq(admits(three.leader, three.b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, three.b->id, &index, &leader, detail), ERR_BUSY);
     cr_assert_not_null(strstr(detail, "may be wrong"), "%s", detail);
     core_of(three.leader)->digests.divided = false;
     three_settle(&three);
@@ -192,9 +186,9 @@ Test(members_repair, a_node_that_has_just_asked_for_a_copy_does_not_vote_again_a
     struct three_node *b = three.b;
     core_of(b)->options.wants_vote = wants_vote;
     wanting = true;
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     three_settle(&three);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
     three_wait(&three, MEMBERS_WISH_MS - 500);
     expect_standing(&three, b->id, "learner");
     three_wait(&three, 1500);
@@ -208,71 +202,14 @@ Test(members_repair, one_that_has_begun_anew_since_votes_again_soon)
     char detail[256];
     struct three_node *b = three.b;
     wanting = true;
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), ERR_BUSY);
     three_settle(&three);
-    cr_assert_eq(admits(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
+    cr_assert_eq(ask_copy(three.leader, b->id, &index, &leader, detail), 0, "%s", detail);
     three_crash(b);
     three_restart(b);
     core_of(b)->options.wants_vote = wants_vote;
     three_wait(&three, 2000);
     expect_standing(&three, b->id, "voter");
-}
-
-/* ---- Repairs ---- */
-
-static unsigned repairs;
-static char repair_reason[512];
-
-static void on_repair(void *arg, const char *reason)
-{
-    (void)arg;
-    repairs++;
-    (void)snprintf(repair_reason, sizeof repair_reason, "%s", reason);
-}
-
-static int repair(struct three_node *at, uint64_t node)
-{
-    return at->home.gateway->ops->repair(at->home.gateway, node);
-}
-
-Test(members_repair, an_operator_has_a_node_repaired)
-{
-    repairs = 0;
-    core_of(three.a)->options.repair = on_repair;
-    cr_assert_eq(repair(three.a, three.a->id), 0);
-    cr_assert_eq(repairs, 1u);
-    cr_assert_str_eq(repair_reason, "asked for by an operator");
-    cr_assert_eq(repair(three.b, three.a->id), 0);
-    three_settle(&three);
-    cr_assert_eq(repairs, 2u);
-    char expected[80];
-    (void)snprintf(expected, sizeof expected, "node %u says: asked for by an operator", (unsigned)three.b->id);
-    cr_assert_str_eq(repair_reason, expected);
-    cr_assert_eq(repair(three.b, 9), ERR_NOT_FOUND);
-    three_crash(three.a);
-    cr_assert_eq(repair(three.b, three.a->id), ERR_UNAVAILABLE);
-    cr_assert_eq(repair(three.b, three.leader->id), ERR_REFUSED, "the others are no majority");
-    cr_assert_eq(repair(three.b, three.b->id), ERR_REFUSED);
-}
-
-Test(members_repair, a_node_that_has_lost_what_it_acknowledged_is_told_once_a_second)
-{
-    repairs = 0;
-    core_of(three.a)->options.repair = on_repair;
-    for (unsigned i = 0; i < 5; i++) {
-        gateway_core_forgot(core_of(three.leader), three.a->id, 100, 50);
-    }
-    three_settle(&three);
-    cr_assert_eq(repairs, 1u);
-    cr_assert_not_null(strstr(repair_reason, "its log ends at entry 50, but it had acknowledged 100"), "%s",
-                       repair_reason);
-    three_wait(&three, 1001);
-    gateway_core_forgot(core_of(three.leader), three.a->id, 100, 50);
-    three_settle(&three);
-    cr_assert_eq(repairs, 2u);
-    gateway_core_forgot(core_of(three.b), three.a->id, 100, 50); /* It does not lead. */
-    three_settle(&three);
-    cr_assert_eq(repairs, 2u);
 }
 
 /* ---- Alarms ---- */

@@ -125,6 +125,22 @@ Test(clocks_of_nodes, a_follower_whose_clock_is_wrong_is_told_of_by_the_leader)
     cr_assert_not(alarmed(three.b, "wall clock"));
 }
 
+/* The first of the members, so that it would be chosen. */
+Test(clocks_of_nodes, leadership_does_not_go_to_a_learner)
+{
+    struct three_node *old = three.leader;
+    struct three_node *learner = three.a->id < three.b->id ? three.a : three.b;
+    struct three_node *voter = learner == three.a ? three.b : three.a;
+    const struct driver_change demotion = {.kind = DRIVER_DEMOTE, .node = learner->id};
+    uint64_t index;
+    const char *why;
+    cr_assert_eq(driver_change(shard_driver(old->shard), &demotion, &index, &why), 0, "%s", why);
+    three_wait(&three, 500);
+    old->clock.wall_jump_ms = HOUR_MS;
+    three_wait(&three, 12000);
+    cr_assert_eq(leader_now(), voter->id);
+}
+
 Test(clocks_of_nodes, two_that_differ_alone_go_on)
 {
     three_isolate(three.b);
@@ -254,6 +270,17 @@ Test(clocks_of_nodes, a_preferred_node_gets_the_leadership_when_it_has_been_fit_
     cr_assert_eq(leader_now(), node->id);
     three_wait(&three, 60000);
     cr_assert_eq(leader_now(), node->id);
+}
+
+Test(clocks_of_nodes, of_two_that_are_preferred_the_one_that_leads_goes_on)
+{
+    uint64_t leader = three.leader->id;
+    gateway_core_of(three.leader->home.gateway)->options.preferred = true;
+    (void)prefer();
+    uint64_t term = three_status(three.leader).term;
+    three_wait(&three, 60000);
+    cr_assert_eq(leader_now(), leader);
+    cr_assert_eq(three_status(three.leader).term, term, "all the time");
 }
 
 Test(clocks_of_nodes, a_preferred_node_that_is_short_of_memory_does_not_lead)

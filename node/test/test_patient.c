@@ -100,6 +100,25 @@ Test(patient, turns_to_the_leader_that_it_is_told_of)
     }
 }
 
+/* The leader became a member while the patient took no part. */
+Test(patient, reaches_a_leader_that_it_did_not_know)
+{
+    static const uint64_t other = PAIR_OTHER;
+    patient_set_members(pair.patient, &other, 1);
+    run_for(10000);
+    cr_assert_eq(pair.readies, 0u);
+    cr_assert_eq(pair.members.reached, 0u);
+    pair.members.leader_address = "";
+    run_for(10000);
+    pair.members.leader_address = "a name\nthat is none";
+    run_for(10000);
+    cr_assert_eq(pair.members.reached, 0u);
+    pair.members.leader_address = "node-1:7471";
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.members.reached, 1u, "told once");
+}
+
 /* An election: nobody leads, and they name each other. It asks on, and not without an end at once. */
 Test(patient, pauses_when_nobody_leads)
 {

@@ -112,6 +112,31 @@ Test(rebuild_hostile, the_sink_takes_no_copy_for_which_it_has_no_path)
     expect_nothing_written();
 }
 
+/* The state that this node works with was a copy of that number, once: nobody else has a say in what is in it. */
+Test(rebuild_hostile, the_sink_takes_no_copy_that_would_come_where_its_own_state_is)
+{
+    static const char dir[] = PAIR_DIR "/incoming-1-0000000000000005";
+    static const char row[] = "the only one";
+    struct disk *disk = sim_disk_ops(pair.sink_disk);
+    struct disk_file *file;
+    const uint8_t *data;
+    uint64_t len;
+    cr_assert_eq(disk->ops->make_dir(disk, dir), 0);
+    cr_assert_eq(disk->ops->open(disk, PAIR_DIR "/incoming-1-0000000000000005/000001.sst", DISK_CREATE, &file), 0);
+    cr_assert_eq(disk->ops->write(file, 0, row, sizeof row), 0);
+    disk->ops->close(file);
+    cr_assert_eq(state_dir_switch(disk, PAIR_DIR, "incoming-1-0000000000000005"), 0);
+    rebuild_sink_close(pair.sink);
+    cr_assert_eq(rebuild_sink_open(&pair.sink_options, &pair.sink), 0);
+    rebuild_sink_want(pair.sink, PAIR_SOURCE);
+    rebuild_sink_step(pair.sink);
+    cr_assert_eq(tell_file("a", 1), ERR_BROKEN);
+    cr_assert_eq(sim_disk_pending(pair.sink_disk), 0u);
+    sim_disk_complete_all(pair.sink_disk);
+    cr_assert_eq(sim_disk_content(pair.sink_disk, PAIR_DIR "/incoming-1-0000000000000005/000001.sst", &data, &len), 0);
+    cr_assert(len == sizeof row && memcmp(data, row, len) == 0);
+}
+
 static int tell_part(uint32_t file, uint64_t offset, uint64_t checksum, size_t len)
 {
     static const uint8_t body[64];

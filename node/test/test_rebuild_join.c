@@ -183,6 +183,17 @@ Test(rebuild_join, no_patient_gets_what_is_not_known_to_be_right)
     cr_assert_eq(pair_take_answer(&pair).kind, HOLDFAST__PEER_REBUILD__KIND_OPENED, "one that is behind may need it");
 }
 
+/* The copy may hold more than there was when it was asked for. */
+Test(rebuild_join, nor_what_has_come_into_the_copy_meanwhile)
+{
+    pair.members.unproven = 501;
+    cr_assert_eq(pair_ask_join(&pair, PAIR_SINK, 0, QUESTION), 0);
+    pair_step(&pair);
+    pair.stored_index = 600;
+    sim_disk_complete_all(pair.source_disk);
+    expect_refused(ERR_BUSY, 0, "the state is being compared with the other nodes' first");
+}
+
 Test(rebuild_join, a_copy_is_for_the_question_that_was_granted)
 {
     pair.members.min_index = 500;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/base/limits.h"
 #include "sim/sim_disk.h"
 #include "stopping_disk.h"
 
@@ -451,4 +452,80 @@ Test(repair, a_disk_that_fails_is_said_to)
     sim_disk_set_capacity(sim, sim_disk_used(sim) + 100);
     cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), ERR_NO_SPACE);
     expect_mark(REPAIR_NONE, false, "");
+}
+
+/* ---- Full disks ---- */
+
+#define CAPACITY (1 * MIB)
+
+/* Somebody who takes at once whatever comes free. */
+static uint64_t take_the_rest(void *arg)
+{
+    (void)arg;
+    return CAPACITY - sim_disk_used(sim);
+}
+
+static void fill(void)
+{
+    sim_disk_set_capacity(sim, CAPACITY);
+    sim_disk_share(sim, take_the_rest, NULL);
+}
+
+static void make_room(void)
+{
+    sim_disk_set_capacity(sim, 0);
+    sim_disk_share(sim, NULL, NULL);
+}
+
+/* Each start has kept the space for what comes next; what comes after that is the next start's. */
+Test(repair, a_full_disk_keeps_no_node_from_being_repaired)
+{
+    struct repair_mark mark;
+    bool done = false;
+    cr_assert_not(begin(false).patient);
+    fill();
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0, "damage is found");
+    expect_mark(REPAIR_NEEDED, true, REASON);
+    cr_assert(begin(false).patient, "it starts without room for the next mark");
+    make_room();
+    cr_assert(begin(false).patient);
+    fill();
+    cr_assert_eq(repair_switch(disk, DIR, COPY, true, &done), 0, "the copy has taken the last byte");
+    cr_assert(done);
+    cr_assert(begin(false).discard);
+    mark = mark_now();
+    cr_assert_eq(repair_rejoined(disk, DIR, &mark), 0, "the new log has taken the last byte");
+    expect_mark(REPAIR_RETURNING, true, REASON);
+    struct state_dir current = current_now();
+    cr_assert(current.fresh);
+    make_room();
+    sim_disk_set_capacity(sim, sim_disk_used(sim));
+    cr_assert_eq(state_dir_settle(disk, DIR, &current), 0, "what goes makes room");
+    cr_assert_eq(repair_mark_clear(disk, DIR), 0);
+    expect_mark(REPAIR_NONE, false, "");
+}
+
+/* Damage that is found by a start itself, in a state that has not been settled since the disk was full. */
+Test(repair, a_full_disk_keeps_no_fresh_copy_from_being_given_up)
+{
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert(begin(false).discard);
+    fill();
+    cr_assert_eq(repair_failed(disk, DIR, "the copy is damaged", true), 0);
+    cr_assert(begin(false).patient);
+    cr_assert_str_eq(current_now().name, "state");
+}
+
+Test(repair, what_is_kept_for_a_mark_is_no_mark)
+{
+    make_disk(true);
+    cr_assert_eq(repair_mark_reserve(disk, DIR), 0);
+    expect_mark(REPAIR_NONE, false, "");
+    cr_assert(begin(true).patient, "it is still a new node");
+    make_disk(false);
+    cr_assert_not(begin(false).patient);
+    cr_assert_not(begin(false).patient);
+    expect_mark(REPAIR_NONE, false, "");
+    cr_assert_str_eq(current_now().name, "state");
 }

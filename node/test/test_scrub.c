@@ -182,6 +182,43 @@ Test(scrub, what_cannot_be_read_is_damage)
     expect_end("shard-0/log/00000001.log, offset 8192: it cannot be read");
 }
 
+static int store_err;
+
+static int failing_scrub(struct store *store, struct store_scrub *scrub)
+{
+    (void)store;
+    (void)scrub;
+    return store_err;
+}
+
+/* What the store cannot read is damage, what there is no memory for is not. */
+Test(scrub, a_store_that_fails_is_damaged_or_is_read_later)
+{
+    static const struct store_ops ops = {.scrub = failing_scrub};
+    static const int damage[] = {ERR_IO, ERR_CHECKSUM, ERR_CORRUPT, ERR_VERSION};
+    struct store failing = {.ops = &ops};
+    s.options.store = &failing;
+    for (unsigned i = 0; i < sizeof damage / sizeof *damage; i++) {
+        scrub_close(&s.scrub);
+        scrub_open(&s.scrub, &s.options);
+        store_err = ERR_NOMEM;
+        run(INTERVAL_MS);
+        cr_assert_eq(s.damaged, i, "%s", s.what);
+        cr_assert_eq(scrub_totals(&s.scrub)->passes, 0);
+        store_err = damage[i];
+        run(INTERVAL_MS);
+        cr_assert_eq(s.damaged, i + 1, "%s", err_text(damage[i]));
+        cr_assert_not_null(strstr(s.what, "the store: "), "%s", s.what);
+    }
+    scrub_close(&s.scrub);
+    scrub_open(&s.scrub, &s.options);
+    store_err = ERR_NOMEM;
+    run(INTERVAL_MS);
+    store_err = 0;
+    run(INTERVAL_MS / 2);
+    cr_assert_gt(scrub_totals(&s.scrub)->passes, 0);
+}
+
 Test(scrub, a_slot_of_term_and_vote_is_mended)
 {
     cr_assert_eq(sim_disk_corrupt(s.node.disk, "shard-0/meta", 20, 4), 0);

@@ -15,7 +15,7 @@ static const char help[] =
     "  promote NODE, demote NODE           gives a member a vote, and takes it away\n"
     "  remove NODE                         a node is no member any more\n"
     "  replace OLD NEW --peer HOST:PORT    all of that, for a new node in place of an old one\n"
-    "  repair NODE                         a node throws its data away and fetches the leader's\n"
+    "  repair NODE                         a node puts its data aside and fetches a copy of the leader's\n"
     "  recover --accept-loss --data DIR    a stopped survivor goes on alone when the majority is gone for good\n"
     "\n"
     "Each of them has a --help of its own. status:\n"
@@ -28,7 +28,7 @@ static const char help[] =
     "what\n"
     "needs an operator. A \"learner\" follows and does not vote; a node that is \"joining\" or \"repairing\" "
     "fetches a copy of\n"
-    "the state before it does anything else.\n"
+    "the state before it does anything else; one that is \"founding\" waits for all nodes of a new cluster.\n"
     "Exits with 3 when no node answers, or none knows a leader.\n"
     "\n"
     "Example: holdfast --servers node1:7470,node2:7470,node3:7470 cluster status\n";

@@ -35,7 +35,8 @@ static const char help_demote[] =
     "\n"
     "NODE votes no more: it follows, and serves clients. Works also when it is down. If it leads, it hands over first. "
     "The\n"
-    "others must be a majority of the voters that are left, and at least two.\n" WAITS "\n"
+    "others must be a majority of the voters that are left, and at least two: of two neither may fail any more, and a\n"
+    "warning says so.\n" WAITS "\n"
     "Example: holdfast cluster demote 2\n";
 
 static const char help_remove[] =
@@ -49,13 +50,17 @@ static const char help_remove[] =
 static const char help_repair[] =
     "Usage: holdfast cluster repair NODE\n"
     "\n"
-    "NODE puts its data aside, fetches a copy of the leader's, and begins anew with that; if it voted, it votes again "
-    "when it\n"
-    "has caught up. For a node whose data is doubted although it runs. Returns when it has been asked for: holdfast "
-    "cluster\n"
-    "status shows how far it is. Refused when its data is needed: the other voters must be a majority, and be there.\n"
+    "NODE puts its data aside, fetches a copy of the leader's, and begins anew with that; if it voted, it votes again\n"
+    "when it has caught up. For a node whose data is doubted although it runs. Returns when it has been asked for:\n"
+    "holdfast cluster status shows how far it is. Refused when its data is needed: the other voters must be a "
+    "majority,\n"
+    "and be there. A node that cannot be reached is given up after 10 seconds (or --timeout, when that is less): exit\n"
+    "code 3.\n"
     "\n"
     "Example: holdfast cluster repair 3\n";
+
+/* One that does not run cannot be asked: that is not waited for. */
+#define REPAIR_TIMEOUT_MS 10000u
 
 struct member_command {
     const char *name;
@@ -90,9 +95,13 @@ static bool is_so(const struct view *view, enum client_change change, uint64_t n
 
 static int repair_run(struct steps *steps, const struct member_command *command, uint64_t node)
 {
-    int err = hf_change_member(steps->hf, command->change, node, NULL, steps->patience_ms);
+    uint64_t timeout_ms = steps->patience_ms < REPAIR_TIMEOUT_MS ? steps->patience_ms : REPAIR_TIMEOUT_MS;
+    int err = hf_change_member(steps->hf, command->change, node, NULL, timeout_ms);
     if (err != 0) {
-        return cli_fail(command->name, err, hf_error_detail(steps->hf));
+        snprintf(steps->detail, sizeof steps->detail, "%s",
+                 err == ERR_UNAVAILABLE ? "it cannot be asked: it does not run, or no node that answers reaches it"
+                                        : hf_error_detail(steps->hf));
+        return steps_fail(steps, node, err);
     }
     printf("node %llu %s\n", (unsigned long long)node, command->done);
     return EXIT_DONE;
@@ -112,9 +121,12 @@ static int member_run(struct steps *steps, const struct member_command *command,
         err = 0;
     }
     if (err != 0) {
-        return steps_fail(steps, err);
+        return steps_fail(steps, node, err);
     }
     printf("node %llu %s\n", (unsigned long long)node, was ? command->was : command->done);
+    if (!was && (command->change == CLIENT_DEMOTE_MEMBER || command->change == CLIENT_REMOVE_MEMBER)) {
+        steps_warn_of_two(steps);
+    }
     return EXIT_DONE;
 }
 

@@ -57,19 +57,26 @@ static int replace_run(struct steps *steps, const struct replacement *replacemen
     if (fault != NULL) {
         return cli_fail(steps->command, ERR_NOT_FOUND, fault);
     }
-    int err = step(steps, CLIENT_ADD_MEMBER, replacement->new, replacement->address, "is added");
+    const struct view_member *known = view_find(&view, replacement->new);
+    bool voted = known != NULL && known->voter;
+    bool had_old = view_find(&view, replacement->old) != NULL;
+    uint64_t node = replacement->new;
+    int err =
+        step(steps, CLIENT_ADD_MEMBER, node, replacement->address, known != NULL ? "is a member already" : "is added");
     if (err == 0) {
-        err = step(steps, CLIENT_PROMOTE_MEMBER, replacement->new, NULL, "is to catch up, and to vote");
+        err = step(steps, CLIENT_PROMOTE_MEMBER, node, NULL, voted ? "votes already" : "is to catch up, and to vote");
     }
     if (err == 0) {
-        err = step(steps, CLIENT_REMOVE_MEMBER, replacement->old, NULL, "is removed");
+        node = replacement->old;
+        err = step(steps, CLIENT_REMOVE_MEMBER, node, NULL, had_old ? "is removed" : "is no member");
         err = err == ERR_NOT_FOUND ? 0 : err; /* It was, before an interruption. */
     }
     if (err != 0) {
-        return steps_fail(steps, err);
+        return steps_fail(steps, node, err);
     }
     printf("node %llu has taken the place of node %llu\n", (unsigned long long)replacement->new,
            (unsigned long long)replacement->old);
+    steps_warn_of_two(steps);
     return EXIT_DONE;
 }
 

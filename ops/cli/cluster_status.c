@@ -21,7 +21,7 @@ struct node_row {
     char role[32];
     char cluster[64];
     char version[32];
-    char detail[128];
+    char detail[256];
     char refusing[160];
     char zone[64];
     struct client_cluster info; /* Its pointers are void. */
@@ -85,17 +85,28 @@ static void member_note(struct status *status, const struct client_member *membe
     }
 }
 
-/* The leader knows those of others, too: each is shown once. */
+/* Whether it begins with all of the other. */
+static bool alarm_covers(const char *alarm, const char *other)
+{
+    return strncmp(alarm, other, strlen(other)) == 0;
+}
+
+/* The leader knows those of others, too, and not always as much: each is shown once, in the most words. */
 static void alarms_note(struct status *status, const struct client_cluster *cluster)
 {
     for (size_t i = 0; i < cluster->alarms_len; i++) {
-        bool known = false;
-        for (size_t j = 0; j < status->alarms_len; j++) {
-            known = known || strncmp(status->alarms[j], cluster->alarms[i], sizeof status->alarms[j] - 1) == 0;
+        char alarm[sizeof status->alarms[0]];
+        size_t at = 0;
+        snprintf(alarm, sizeof alarm, "%s", cluster->alarms[i]);
+        while (at < status->alarms_len && !alarm_covers(status->alarms[at], alarm) &&
+               !alarm_covers(alarm, status->alarms[at])) {
+            at++;
         }
-        if (!known && status->alarms_len < ALARMS_MAX) {
-            snprintf(status->alarms[status->alarms_len++], sizeof status->alarms[0], "%s", cluster->alarms[i]);
+        if (at == ALARMS_MAX || (at < status->alarms_len && alarm_covers(status->alarms[at], alarm))) {
+            continue;
         }
+        memcpy(status->alarms[at], alarm, sizeof alarm);
+        status->alarms_len += at == status->alarms_len;
     }
 }
 
@@ -153,7 +164,7 @@ static void row_end(struct node_row *row, const char *trouble)
     row->ended = true;
     row->status->asking--;
     if (trouble[0] != '\0' && row->detail[0] == '\0') {
-        snprintf(row->detail, sizeof row->detail, "%.120s", trouble);
+        snprintf(row->detail, sizeof row->detail, "%s", trouble);
     }
 }
 
@@ -331,7 +342,8 @@ static bool row_knows_member(const struct node_row *row, uint64_t id)
 /* One that does not has its own words for that in its row. */
 static bool row_takes_part(const struct node_row *row)
 {
-    return strcmp(row->role, "joining") != 0 && strcmp(row->role, "repairing") != 0;
+    return strcmp(row->role, "joining") != 0 && strcmp(row->role, "repairing") != 0 &&
+           strcmp(row->role, "founding") != 0;
 }
 
 /* A node that is no member any more may not have heard of it. */

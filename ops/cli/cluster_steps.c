@@ -40,12 +40,38 @@ void steps_close(struct steps *steps)
 int steps_look(struct steps *steps, struct view *ret_view)
 {
     int err = view_take(steps->hf, steps->patience_ms, ret_view);
+    if (err == 0 && ret_view->leader == 0) {
+        fprintf(stderr,
+                "holdfast: %s: there is no leader: a majority of the voters must run and reach each other; waiting\n",
+                steps->command);
+    }
     return err == 0 ? 0 : cli_fail(steps->command, err, hf_error_detail(steps->hf));
 }
 
-int steps_fail(const struct steps *steps, int err)
+void steps_warn_of_two(struct steps *steps)
 {
-    return cli_fail(steps->command, err, steps->detail);
+    struct view view;
+    unsigned voters = 0;
+    if (view_take(steps->hf, steps->patience_ms, &view) != 0) {
+        return; /* What was asked for is done all the same. */
+    }
+    for (size_t i = 0; i < view.members_len; i++) {
+        voters += view.members[i].voter;
+    }
+    if (voters == 2) {
+        fprintf(stderr,
+                "holdfast: %s: warning: two voters are left, and both are needed: when either fails, nothing is "
+                "confirmed any more; give another node a vote (holdfast cluster promote)\n",
+                steps->command);
+    }
+}
+
+int steps_fail(const struct steps *steps, uint64_t node, int err)
+{
+    char text[sizeof steps->detail + 32];
+    snprintf(text, sizeof text, "node %llu: %s", (unsigned long long)node,
+             steps->detail[0] != '\0' ? steps->detail : err_text(err));
+    return cli_fail(steps->command, err, text);
 }
 
 /* What may pass, or is not known: to ask again is safe. */

@@ -13,11 +13,11 @@ struct steps {
     struct hf *hf;
     const char *command; /* For messages; borrowed. */
     uint64_t patience_ms;
-    uint64_t moved_ms; /* When something was last seen to move. */
-    uint64_t look_ms;  /* When to look what is waited for, */
-    uint64_t said_ms;  /* and when that was said last. */
-    uint64_t behind;   /* Entries that a node to be promoted lacked when it lacked fewest. */
-    char copy[128];    /* What it said of itself. */
+    uint64_t moved_ms;          /* When something was last seen to move. */
+    uint64_t look_ms;           /* When to look what is waited for, */
+    uint64_t said_ms;           /* and when that was said last. */
+    uint64_t behind;            /* Entries that a node to be promoted lacked when it lacked fewest. */
+    char copy[VIEW_DETAIL_LEN]; /* What it said of itself. */
     char said[400];
     char detail[400]; /* Why the last step was not done. */
 };
@@ -33,7 +33,10 @@ int steps_look(struct steps *steps, struct view *ret_view);
  * long as it does. 0, or an error that nobody has been told; steps->detail has words for it. */
 int steps_change(struct steps *steps, enum client_change change, uint64_t node, const char *address) NODISCARD;
 
-/* Says why a step failed; the exit code. */
-int steps_fail(const struct steps *steps, int err);
+/* Says on standard error, after a change that took a vote away, when two voters are left. */
+void steps_warn_of_two(struct steps *steps);
+
+/* Says why a step of `node` failed; the exit code. */
+int steps_fail(const struct steps *steps, uint64_t node, int err);
 
 #endif

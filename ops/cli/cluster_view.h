@@ -10,12 +10,13 @@
 #include "rpc/client/hf.h"
 
 #define VIEW_MEMBERS_MAX 16u
+#define VIEW_DETAIL_LEN 256u
 
 struct view_member {
     uint64_t id;
     char peer_address[256];
     char client_address[256]; /* "": not known. */
-    char detail[128];
+    char detail[VIEW_DETAIL_LEN];
     bool connected;
     bool voter;
     uint64_t match_index; /* Known to the leader only. */

@@ -83,6 +83,9 @@ struct peer_links_options {
      * in a row, since another process is running as this node; one of both must end, and this one cannot know which. May be
      * NULL. */
     void (*refused)(void *arg, uint64_t node, int err, const char *detail);
+    /* We have refused a connection of a second process that runs as `node`: `detail` says so in one line. It tries again, and so
+     * this is told again and again. It may not call back. May be NULL. */
+    void (*doubled)(void *arg, uint64_t node, const char *detail);
 };
 
 struct peer_links_stats {

@@ -8,6 +8,7 @@
  * next one does not wait. */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proto/base/check.h"
 #include "rpc/peer/peer_private.h"
@@ -16,6 +17,7 @@
 #define CLONE_PAUSE_MS 60000u
 
 #define CLONE_TEXT_LEN_MAX 100u
+#define CLONE_LINE_LEN_MAX 200u
 
 bool peer_run_is_past(const struct peer *peer, uint64_t run)
 {
@@ -50,6 +52,15 @@ static void run_refuse(struct peer_inbound *inbound, struct peer *peer)
     struct stream_movement movement;
     stream_movement(inbound->stream, &movement);
     /* What a process sent before it ended may be read after the hello of the next one: that is no reason to cry. */
+    if (movement.open && links->options.doubled != NULL) {
+        char line[CLONE_LINE_LEN_MAX];
+        const char *name = stream_peer_name(inbound->stream);
+        const char *port = strrchr(name, ':'); /* Another one at each attempt. */
+        (void)snprintf(
+            line, sizeof line, "two processes run as node %llu (a copied data directory?): one at %.*s is refused",
+            (unsigned long long)peer->id, port != NULL && port - name < 100 ? (int)(port - name) : 100, name);
+        links->options.doubled(links->options.arg, peer->id, line);
+    }
     if (movement.open && (peer->clone_said_ms == 0 || now_ms - peer->clone_said_ms >= CLONE_PAUSE_MS)) {
         peer->clone_said_ms = now_ms != 0 ? now_ms : 1;
         journal_error(

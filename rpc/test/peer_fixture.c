@@ -69,6 +69,14 @@ static void on_refused(void *arg, uint64_t id, int err, const char *detail)
     snprintf(node->refused_detail, sizeof node->refused_detail, "%s", detail);
 }
 
+static void on_doubled(void *arg, uint64_t id, const char *detail)
+{
+    struct node *node = arg;
+    cr_assert_leq(id, NODES_MAX);
+    node->doubled[id]++;
+    snprintf(node->doubled_detail, sizeof node->doubled_detail, "%s", detail);
+}
+
 static void on_closed(void *arg)
 {
     ((struct node *)arg)->closed = true;
@@ -155,6 +163,7 @@ void node_start(struct cluster *cluster, uint64_t id, unsigned count, const char
         .known = on_known,
         .barred = on_barred,
         .refused = on_refused,
+        .doubled = on_doubled,
         .history = {.data = cluster->history, .len = cluster->history_len},
     };
     cr_assert_eq(peer_links_start(&options, &node->links, detail, sizeof detail), 0, "%s", detail);

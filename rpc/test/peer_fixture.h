@@ -34,6 +34,8 @@ struct node {
     unsigned refused[NODES_MAX + 1];
     int refused_err;
     char refused_detail[300];
+    unsigned doubled[NODES_MAX + 1];
+    char doubled_detail[300];
     bool closed;
 
     bool calling; /* It is within a function of the links: no callback may come. */

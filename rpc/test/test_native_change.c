@@ -76,7 +76,8 @@ Test(native_change, an_address_that_is_none_is_refused_at_once)
     char long_one[ADDRESS_LEN_MAX + 10];
     memset(long_one, 'a', sizeof long_one);
     memcpy(long_one + sizeof long_one - 4, ":80", 4);
-    const char *bad[] = {"", "nowhere", "host:", ":80", "host:0", "host:port", "host:70000", long_one};
+    const char *bad[] = {"",           "nowhere", "host:",        ":80",        "host:0",   "host:port",
+                         "host:70000", long_one,  "two words:80", "\x1b[2J:80", "line\n:80"};
     struct session_fixture f;
     greeted(&f);
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {

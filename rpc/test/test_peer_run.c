@@ -70,6 +70,8 @@ Test(peer_run, a_second_process_is_refused_while_the_first_is_alive)
     }
     refused(&c, &second, CLONE);
     cr_assert_eq(test_journal_count(&c.nodes[1].journal, ALARM), 1u, "%s", c.nodes[1].journal.text);
+    cr_assert_eq(c.nodes[1].doubled[2], 1u);
+    cr_assert(strncmp(c.nodes[1].doubled_detail, ALARM, strlen(ALARM)) == 0, "%s", c.nodes[1].doubled_detail);
     unsigned received = c.nodes[1].received[2].count;
     send_number(&first, 100);
     wait_for(&c, &c.nodes[1].received[2].count, received + 1);
@@ -81,6 +83,7 @@ Test(peer_run, a_second_process_is_refused_while_the_first_is_alive)
     send_number(&first, 101);
     refused(&c, &second, CLONE);
     cr_assert_eq(test_journal_count(&c.nodes[1].journal, ALARM), 1u);
+    cr_assert_eq(c.nodes[1].doubled[2], 2u, "each time");
     impostor_end(&second);
     impostor_end(&first);
     cluster_close(&c);
