@@ -175,7 +175,7 @@ void consumer_begin(struct machine *machine, struct consumer *consumer)
 {
     struct queue *queue = consumer->queue;
     consumer_changed(machine, consumer);
-    if (!consumer->fetch) {
+    if (!consumer->fetch && machine->version >= 2) { /* Rows of version 1 do not keep it. */
         queue->had_consumer = true;
         queue_changed(machine, queue);
     }

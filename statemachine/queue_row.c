@@ -84,9 +84,9 @@ int queue_row(const struct machine *machine, const struct queue *queue, struct r
 /* What a row says, before there is a queue. */
 struct queue_load {
     struct queue_options options;
-    struct queue like;
     const uint8_t *name;
     size_t name_len;
+    struct queue like; /* Without its name. */
 };
 
 static void load_old(struct row_reader *reader, struct queue_load *load)

@@ -4,6 +4,7 @@
 
 #include "proto/base/check.h"
 #include "statemachine/expiry.h"
+#include "statemachine/dead_letter.h"
 #include "statemachine/state.h"
 
 static struct timer waiting_timer(const struct queue *queue, const struct waiting *waiting)
@@ -90,6 +91,11 @@ int waiting_fired(struct machine *machine, const struct timer *timer)
     int err = waiting_take(machine, queue, timer->b, &waiting);
     if (err != 0) {
         return err == ERR_NOT_FOUND ? 0 : err;
+    }
+    if (waiting.expires_ms != 0 && waiting.expires_ms <= machine->time_ms) {
+        queue->counters.expired++;
+        queue_changed(machine, queue);
+        return dead_letter_out(machine, queue, waiting.position, waiting.group, DEATH_EXPIRED);
     }
     return queue_put_back(machine, queue, waiting.position, waiting.count, waiting.expires_ms, waiting.group);
 }

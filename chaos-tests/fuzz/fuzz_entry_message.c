@@ -59,6 +59,14 @@ static const char *random_text(struct fuzz_random *random, const char *field)
 #undef PICK
 }
 
+static char *random_string(struct fuzz_random *random, const char *field)
+{
+    const char *text = random_text(random, field);
+    char *copy = allocate(strlen(text) + 1);
+    memcpy(copy, text, strlen(text));
+    return copy;
+}
+
 static uint64_t random_number(struct fuzz_random *random, const char *field)
 {
     static const uint64_t odd[] = {
@@ -112,10 +120,7 @@ static void element_fill(struct fuzz_random *random, const ProtobufCFieldDescrip
 {
     uint64_t number;
     switch (field->type) {
-    case PROTOBUF_C_TYPE_STRING:
-        *(char **)element = strdup(random_text(random, field->name));
-        CHECK(*(char **)element != NULL);
-        break;
+    case PROTOBUF_C_TYPE_STRING: *(char **)element = random_string(random, field->name); break;
     case PROTOBUF_C_TYPE_BYTES: *(ProtobufCBinaryData *)element = random_bytes(random, field->name); break;
     case PROTOBUF_C_TYPE_MESSAGE:
         *(ProtobufCMessage **)element = message_new(random, field->descriptor, depth + 1);
@@ -224,6 +229,9 @@ static ProtobufCMessage *message_new(struct fuzz_random *random, const ProtobufC
             field_set(random, message, field, depth);
         }
     }
+    if (descriptor->n_fields == 0) {
+        return message;
+    }
     const ProtobufCFieldDescriptor *one = &descriptor->fields[fuzz_random_below(random, descriptor->n_fields)];
     if (is_oneof(one)) {
         field_set(random, message, one, depth);
@@ -265,7 +273,7 @@ void fuzz_message_change(struct fuzz_random *random, ProtobufCMessage *message)
             unsigned nth = (first + i) % message->descriptor->n_fields;
             inner = field_inner(random, message, &message->descriptor->fields[nth]);
         }
-        down = inner != NULL && !chance(random, 4);
+        down = inner != NULL && inner->descriptor->n_fields > 0 && !chance(random, 4);
         message = down ? inner : message;
         depth += down ? 1 : 0;
     }

@@ -52,7 +52,7 @@ struct link {
     uint64_t session;         /* The one bound to it; 0 when there is none. */
     uint64_t attachment;
     bool paused;
-    uint64_t forced_bytes; /* Handed on although it takes nothing: see gateway_deliver_settled(). */
+    uint64_t forced_bytes;    /* Handed on although it takes nothing: see gateway_deliver_settled(). */
     uint64_t last_number;     /* Of the commands submitted over this link. */
     struct list_node pending; /* Its outgoing commands of the session, in order. */
     uint64_t pending_bytes;

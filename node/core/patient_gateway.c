@@ -128,31 +128,85 @@ uint64_t patient_gateway_deadline_ms(const struct patient_gateway *gateway)
 
 /* ---- There is no replica to look at ---- */
 
-static int patient_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
-                          void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
+static int patient_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                          bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
 {
     (void)gateway;
+    (void)virtual_host;
     (void)after;
-    (void)max;
     (void)arg;
     (void)each;
     (void)ret_more;
     return ERR_UNAVAILABLE;
 }
 
-static int patient_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue)
+static int patient_queue(struct gateway *gateway, const char *virtual_host, const char *name,
+                         struct gateway_queue *ret_queue)
 {
     (void)gateway;
+    (void)virtual_host;
     (void)name;
     (void)ret_queue;
     return ERR_UNAVAILABLE;
 }
 
-static int patient_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                          bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
+static int patient_browse(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position,
+                          bool kept, void *arg, bool (*each)(void *arg, const struct gateway_browsed *message),
+                          bool *ret_more)
 {
     (void)gateway;
+    (void)virtual_host;
     (void)name;
+    (void)position;
+    (void)kept;
+    (void)arg;
+    (void)each;
+    (void)ret_more;
+    return ERR_UNAVAILABLE;
+}
+
+static int patient_exchanges(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                             bool (*each)(void *arg, const struct gateway_exchange *exchange), bool *ret_more)
+{
+    (void)gateway;
+    (void)virtual_host;
+    (void)after;
+    (void)arg;
+    (void)each;
+    (void)ret_more;
+    return ERR_UNAVAILABLE;
+}
+
+static int patient_bindings(struct gateway *gateway, const char *virtual_host, const char *from, uint64_t after,
+                            void *arg, bool (*each)(void *arg, const struct gateway_binding *binding), bool *ret_more)
+{
+    (void)gateway;
+    (void)virtual_host;
+    (void)from;
+    (void)after;
+    (void)arg;
+    (void)each;
+    (void)ret_more;
+    return ERR_UNAVAILABLE;
+}
+
+static int patient_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
+                                 bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more)
+{
+    (void)gateway;
+    (void)after;
+    (void)arg;
+    (void)each;
+    (void)ret_more;
+    return ERR_UNAVAILABLE;
+}
+
+static int patient_life(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position,
+                        void *arg, bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more)
+{
+    (void)gateway;
+    (void)virtual_host;
+    (void)queue;
     (void)position;
     (void)arg;
     (void)each;
@@ -246,6 +300,10 @@ static const struct gateway_ops patient_ops = {
     .queues = patient_queues,
     .queue = patient_queue,
     .browse = patient_browse,
+    .exchanges = patient_exchanges,
+    .bindings = patient_bindings,
+    .virtual_hosts = patient_virtual_hosts,
+    .life = patient_life,
     .transfer = patient_transfer,
     .change = patient_change,
     .change_cancel = patient_change_cancel,

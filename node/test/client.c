@@ -326,7 +326,7 @@ static void reading_done(struct gateway_read *read, int err)
     struct gateway_queue queue;
     reading->done++;
     reading->err = err;
-    int found = reading->home->gateway->ops->queue(reading->home->gateway, "q", &queue);
+    int found = reading->home->gateway->ops->queue(reading->home->gateway, "", "q", &queue);
     reading->ready = found == 0 ? queue.ready : UINT64_MAX;
 }
 
@@ -340,7 +340,7 @@ void reading_start(struct reading *reading, struct home *home)
 void home_queue(struct home *home, const char *name, uint64_t *ret_ready, uint64_t *ret_unsettled)
 {
     struct gateway_queue queue;
-    cr_assert_eq(home->gateway->ops->queue(home->gateway, name, &queue), 0, "no queue %s", name);
+    cr_assert_eq(home->gateway->ops->queue(home->gateway, "", name, &queue), 0, "no queue %s", name);
     *ret_ready = queue.ready;
     *ret_unsettled = queue.unsettled;
 }

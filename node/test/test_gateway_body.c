@@ -50,7 +50,7 @@ Test(gateway_body, damage_in_memory_is_noticed_before_the_body_is_delivered)
     cr_assert_str_eq(one.delivery[1].body, "text");
     *byte ^= 1;
     bool more;
-    cr_assert_eq(node.gateway->ops->browse(node.gateway, "q", 2, NULL, on_browsed, &more), ERR_CHECKSUM);
+    cr_assert_eq(node.gateway->ops->browse(node.gateway, "", "q", 2, false, NULL, on_browsed, &more), ERR_CHECKSUM);
     cr_assert_eq(told, 2u, "a look finds it too");
     client_done(&one);
     one_node_stop(&node);

@@ -130,7 +130,7 @@ Test(gateway_deliver, no_more_is_read_than_is_shown)
 {
     unsigned seen = 0;
     bool more;
-    cr_assert_eq(node.gateway->ops->browse(node.gateway, "q", 1, &seen, the_first, &more), 0);
+    cr_assert_eq(node.gateway->ops->browse(node.gateway, "", "q", 1, false, &seen, the_first, &more), 0);
     cr_assert_eq(seen, 1u);
     cr_assert(more);
     cr_assert_lt(counting.read, 8 * BODY_LEN, "%llu MiB", (unsigned long long)(counting.read / MIB));
@@ -140,11 +140,11 @@ Test(gateway_deliver, no_more_is_read_than_is_shown)
 Test(gateway_deliver, the_age_of_the_oldest_message_is_read_once)
 {
     struct gateway_queue queue;
-    cr_assert_eq(node.gateway->ops->queue(node.gateway, "q", &queue), 0);
+    cr_assert_eq(node.gateway->ops->queue(node.gateway, "", "q", &queue), 0);
     uint64_t oldest_ms = queue.oldest_ms;
     cr_assert_gt(oldest_ms, 0u);
     counting.read = 0;
-    cr_assert_eq(node.gateway->ops->queue(node.gateway, "q", &queue), 0);
+    cr_assert_eq(node.gateway->ops->queue(node.gateway, "", "q", &queue), 0);
     cr_assert_eq(queue.oldest_ms, oldest_ms);
     cr_assert_eq(counting.read, 0u);
 
@@ -152,7 +152,7 @@ Test(gateway_deliver, the_age_of_the_oldest_message_is_read_once)
     cr_assert_eq(client_subscribe(&one, "q", 1, 1), 0);
     cr_assert_eq(client_accept(&one, 1, 1, 1), 0);
     one_node_settle(&node);
-    cr_assert_eq(node.gateway->ops->queue(node.gateway, "q", &queue), 0);
+    cr_assert_eq(node.gateway->ops->queue(node.gateway, "", "q", &queue), 0);
     cr_assert_geq(queue.oldest_ms, oldest_ms, "of the next one");
     cr_assert_gt(counting.read, 0u);
 }

@@ -118,11 +118,12 @@ Test(patient_gateway, answers_in_the_next_turn_that_another_is_to_be_asked)
     cr_assert_eq(patient_gateway_deadline_ms(&asked.gateway), UINT64_MAX);
 }
 
-static void no_queue(void *arg, const struct gateway_queue *queue)
+static bool no_queue(void *arg, const struct gateway_queue *queue)
 {
     (void)arg;
     (void)queue;
     cr_assert_fail("there is none");
+    return false;
 }
 
 static bool no_message(void *arg, const struct gateway_browsed *message)
@@ -144,9 +145,9 @@ Test(patient_gateway, serves_nobody)
     cr_assert_eq(gateway()->ops->leader(gateway(), &leader), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->attach(gateway(), &attach, &sink, &link), ERR_UNAVAILABLE);
     cr_assert_null(link);
-    cr_assert_eq(gateway()->ops->queues(gateway(), "", 10, NULL, no_queue, &more), ERR_UNAVAILABLE);
-    cr_assert_eq(gateway()->ops->queue(gateway(), "q", &queue), ERR_UNAVAILABLE);
-    cr_assert_eq(gateway()->ops->browse(gateway(), "q", 0, NULL, no_message, &more), ERR_UNAVAILABLE);
+    cr_assert_eq(gateway()->ops->queues(gateway(), "", "", NULL, no_queue, &more), ERR_UNAVAILABLE);
+    cr_assert_eq(gateway()->ops->queue(gateway(), "", "q", &queue), ERR_UNAVAILABLE);
+    cr_assert_eq(gateway()->ops->browse(gateway(), "", "q", 0, false, NULL, no_message, &more), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->transfer(gateway(), 0), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SINK), 0, "that is what it does");
     cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SOURCE), ERR_UNAVAILABLE);

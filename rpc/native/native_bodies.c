@@ -5,12 +5,28 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
+#include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "rpc/native/native_frame.h"
 
 /* Copies go into pieces of so many bytes, which the allocator keeps at hand: larger ones it would ask the system for. */
 #define COPIES_LEN (64 * KIB)
+
+struct native_content native_content_of(bool heads, struct slice trail, struct slice head, struct slice body,
+                                        uint64_t hash)
+{
+    if (head.len == 0) {
+        return (struct native_content){.trail = heads ? trail : (struct slice){0}, .content = body, .hash = hash};
+    }
+    if (!heads) {
+        return (struct native_content){.content = body, .hash = XXH3_64bits(body.data, body.len)};
+    }
+    CHECK(head.data + head.len == body.data && head.blob == body.blob);
+    struct slice both = {.blob = head.blob, .data = head.data, .len = head.len + body.len};
+    return (struct native_content){.trail = trail, .content = both, .head_len = (uint32_t)head.len, .hash = hash};
+}
 
 static bool is_copied(struct slice body)
 {

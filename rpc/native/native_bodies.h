@@ -7,6 +7,9 @@
 #ifndef HOLDFAST_RPC_NATIVE_NATIVE_BODIES_H
 #define HOLDFAST_RPC_NATIVE_NATIVE_BODIES_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "proto/base/blob.h"
 #include "proto/base/err.h"
 #include "proto/wire/frame.h"
@@ -17,6 +20,18 @@
 /* One that is less than this part of its blob is copied. So the memory that a frame keeps is below so many times the
  * bytes that it counts for. */
 #define NATIVE_BODY_PART 4u
+
+/* What of a message goes to a client: to one that does not know heads, the body alone, with a hash of its own. */
+struct native_content {
+    struct slice trail;
+    struct slice content; /* Head and body. */
+    uint32_t head_len;
+    uint64_t hash; /* Of `content`. */
+};
+
+/* Borrows. With a head, `body` follows it in memory. `hash` is of both. */
+struct native_content native_content_of(bool heads, struct slice trail, struct slice head, struct slice body,
+                                        uint64_t hash);
 
 /* As native_frame_encode_raw(), with bodies that are copied where it is better. */
 int native_bodies_encode(enum frame_type type, const void *header, size_t header_len, const struct slice *bodies,

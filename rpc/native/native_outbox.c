@@ -11,12 +11,16 @@
 #include "rpc/native/native_bodies.h"
 #include "rpc/native/native_frame.h"
 
+/* The numbers of the fields of Notices. */
+enum { NOTICES_LOCK_ENDED = 1, NOTICES_PREPARED_ASK = 2 };
+
 static void bodies_drop(struct native_outbox *outbox)
 {
     for (unsigned i = 0; i < outbox->bodies_len; i++) {
         slice_unref(&outbox->bodies[i]);
     }
     outbox->bodies_len = 0;
+    outbox->deliveries_len = 0;
     outbox->bodies_bytes = 0;
 }
 
@@ -27,6 +31,7 @@ void native_outbox_done(struct native_outbox *outbox)
     free(outbox->ended);
     bytes_done(&outbox->replies);
     bytes_done(&outbox->deliveries);
+    bytes_done(&outbox->notices);
     *outbox = (struct native_outbox){0};
 }
 
@@ -39,33 +44,72 @@ int native_outbox_reply(struct native_outbox *outbox, const struct gateway_reply
     message.detail = (char *)(uintptr_t)(reply->detail != NULL ? reply->detail : "");
     message.count = reply->count;
     message.repeated_count = reply->repeated_count;
+    message.unrouted =
+        (ProtobufCBinaryData){.len = reply->unrouted.len, .data = (uint8_t *)(uintptr_t)reply->unrouted.data};
+    message.refused =
+        (ProtobufCBinaryData){.len = reply->refused.len, .data = (uint8_t *)(uintptr_t)reply->refused.data};
     return native_frame_append(&outbox->replies, 1, &message.base);
 }
 
 int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_delivery *delivery)
 {
-    CHECK(outbox->bodies_len < NATIVE_DELIVERIES_MAX && delivery->body.len <= BODY_LEN_MAX);
+    CHECK(outbox->deliveries_len < NATIVE_DELIVERIES_MAX && delivery->body.len <= BODY_LEN_MAX);
     if (outbox->bodies == NULL) {
-        outbox->bodies = calloc(NATIVE_DELIVERIES_MAX, sizeof *outbox->bodies);
+        outbox->bodies = calloc(2 * NATIVE_DELIVERIES_MAX, sizeof *outbox->bodies);
         if (outbox->bodies == NULL) {
             return ERR_NOMEM;
         }
     }
+    struct native_content content =
+        native_content_of(outbox->heads, delivery->trail, delivery->head, delivery->body, delivery->body_hash);
     Holdfast__Delivery message = HOLDFAST__DELIVERY__INIT;
     message.consumer = delivery->consumer;
     message.number = delivery->number;
     message.position = delivery->position;
     message.delivery_count = delivery->delivery_count;
     message.body_len = (uint32_t)delivery->body.len;
-    message.body_hash = delivery->body_hash;
+    message.body_hash = content.hash;
     message.enqueued_ms = delivery->enqueued_ms;
+    message.head_len = content.head_len;
+    message.trail_len = (uint32_t)content.trail.len;
+    message.lock_until_ms = delivery->lock_until_ms;
+    message.expires_ms = delivery->expires_ms;
     int err = native_frame_append(&outbox->deliveries, 1, &message.base);
     if (err != 0) {
         return err;
     }
-    outbox->bodies[outbox->bodies_len++] = slice_ref(delivery->body);
-    outbox->bodies_bytes += delivery->body.len;
+    if (content.trail.len > 0) {
+        outbox->bodies[outbox->bodies_len++] = slice_ref(content.trail);
+    }
+    outbox->bodies[outbox->bodies_len++] = slice_ref(content.content);
+    outbox->bodies_bytes += content.trail.len + content.content.len;
+    outbox->deliveries_len++;
     return 0;
+}
+
+int native_outbox_lock_ended(struct native_outbox *outbox, uint64_t consumer, uint64_t number)
+{
+    Holdfast__LockEnded message = HOLDFAST__LOCK_ENDED__INIT;
+    message.consumer = consumer;
+    message.number = number;
+    return outbox->heads ? native_frame_append(&outbox->notices, NOTICES_LOCK_ENDED, &message.base) : 0;
+}
+
+int native_outbox_prepared_ask(struct native_outbox *outbox, const char *id)
+{
+    size_t len = strlen(id);
+    uint8_t head[11] = {NOTICES_PREPARED_ASK << 3 | 2}; /* A string: wire type 2. */
+    size_t head_len = 1 + native_varint_encode(len, head + 1);
+    if (!outbox->heads) {
+        return 0;
+    }
+    int err = bytes_reserve(&outbox->notices, head_len + len);
+    if (err == 0) {
+        memcpy(outbox->notices.data + outbox->notices.len, head, head_len);
+        memcpy(outbox->notices.data + outbox->notices.len + head_len, id, len);
+        outbox->notices.len += head_len + len;
+    }
+    return err;
 }
 
 int native_outbox_ended(struct native_outbox *outbox, uint64_t consumer, int err, const char *detail)
@@ -103,7 +147,7 @@ static int ended_encode(const struct native_outbox *outbox, struct frame_out *re
 bool native_outbox_full(const struct native_outbox *outbox, size_t body_len)
 {
     return outbox->ended_len > 0 || outbox->replies.len >= NATIVE_REPLIES_LEN_MAX ||
-           outbox->bodies_len == NATIVE_DELIVERIES_MAX ||
+           outbox->notices.len >= NATIVE_REPLIES_LEN_MAX || outbox->deliveries_len == NATIVE_DELIVERIES_MAX ||
            (outbox->bodies_len > 0 && outbox->bodies_bytes + body_len > NATIVE_DELIVERIES_LEN_MAX);
 }
 
@@ -112,6 +156,7 @@ static void outbox_shrink(struct native_outbox *outbox)
 {
     bytes_done(&outbox->replies);
     bytes_done(&outbox->deliveries);
+    bytes_done(&outbox->notices);
     free(outbox->bodies);
     free(outbox->ended);
     outbox->bodies = NULL;
@@ -130,6 +175,9 @@ int native_outbox_next(struct native_outbox *outbox, bool *ret_got, struct frame
                                    outbox->bodies_len, &frame);
         outbox->deliveries.len = 0;
         bodies_drop(outbox);
+    } else if (outbox->notices.len > 0) {
+        err = native_frame_encode_raw(FRAME_NOTICES, outbox->notices.data, outbox->notices.len, NULL, 0, &frame);
+        outbox->notices.len = 0;
     } else if (outbox->ended_len > 0) {
         err = ended_encode(outbox, &frame);
         outbox->ended_len = 0;

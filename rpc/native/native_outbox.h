@@ -26,8 +26,11 @@
 struct native_outbox {
     struct bytes replies;    /* Encoded so far, as the header of a REPLIES frame. */
     struct bytes deliveries; /* As the header of a DELIVERIES frame. */
-    struct slice *bodies;    /* One a delivery, each with a reference; NATIVE_DELIVERIES_MAX of them, or NULL. */
+    bool heads;              /* The client knows of heads, trails and notices. */
+    struct bytes notices;    /* As the header of a NOTICES frame. */
+    struct slice *bodies;    /* One or two a delivery, each with a reference; NULL when there are none. */
     unsigned bodies_len;
+    unsigned deliveries_len;
     size_t bodies_bytes;
     uint64_t *ended; /* Consumers, NATIVE_ENDED_MAX of them, or NULL. They share the error and the line. */
     unsigned ended_len;
@@ -40,9 +43,12 @@ void native_outbox_done(struct native_outbox *outbox);
 /* Adds one. The caller flushes first while it is full for it, and whenever a turn is over. ERR_NOMEM: not added. */
 int native_outbox_reply(struct native_outbox *outbox, const struct gateway_reply *reply) NODISCARD;
 int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_delivery *delivery) NODISCARD;
+/* Notices: dropped when the client does not know of them. */
+int native_outbox_lock_ended(struct native_outbox *outbox, uint64_t consumer, uint64_t number) NODISCARD;
+int native_outbox_prepared_ask(struct native_outbox *outbox, const char *id) NODISCARD;
 int native_outbox_ended(struct native_outbox *outbox, uint64_t consumer, int err, const char *detail) NODISCARD;
 
-/* Whether a reply, or a delivery with a body of `body_len` bytes, belongs in the next frame: also when a subscription has
+/* Whether a reply, or a delivery with `body_len` bytes of body, head and trail, belongs in the next frame: also when a subscription has
  * ended, since what comes after an end may be about another one under the same id. */
 bool native_outbox_full(const struct native_outbox *outbox, size_t body_len);
 /* Whether the end of a subscription, with this error and line, belongs in the next frame. */

@@ -10,7 +10,7 @@
 struct query {
     struct list_node node;
     struct native_question question;
-    char name[]; /* Its. */
+    char name[]; /* Its, and behind it that of the virtual host. */
 };
 
 static void on_read(struct gateway_read *read, int err);
@@ -82,13 +82,16 @@ int native_queries_add(struct native_queries *queries, const struct native_quest
         return ERR_BUSY;
     }
     size_t name_len = strlen(question->name);
-    struct query *query = malloc(sizeof *query + name_len + 1);
+    size_t host_len = strlen(question->virtual_host);
+    struct query *query = malloc(sizeof *query + name_len + 1 + host_len + 1);
     if (query == NULL) {
         return ERR_NOMEM;
     }
     query->question = *question;
     memcpy(query->name, question->name, name_len + 1);
+    memcpy(query->name + name_len + 1, question->virtual_host, host_len + 1);
     query->question.name = query->name;
+    query->question.virtual_host = query->name + name_len + 1;
     list_push_back(&queries->waiting, &query->node);
     queries->waiting_len++;
     queries_go(queries);

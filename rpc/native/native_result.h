@@ -16,6 +16,9 @@
 #define NATIVE_RESULT_QUEUES_MAX 500u
 #define NATIVE_RESULT_MESSAGES_MAX 1000u
 
+/* Bytes of header at which a list is closed. */
+#define NATIVE_RESULT_HEADER_LEN_MAX (200 * KIB)
+
 /* Bytes of bodies at which a result is closed; a single larger body travels alone. */
 #define NATIVE_RESULT_BODIES_LEN_MAX (1 * MIB)
 
@@ -26,8 +29,11 @@ struct native_question {
     uint64_t position;
     uint32_t max;
     uint64_t node;
-    const char *name;    /* Of the queue, or after which others are wanted; "" for none. */
-    const char *address; /* Of the node that is to be a member: host:port. */
+    const char *name;         /* Of the queue or exchange, or after which others are wanted; "" for none. */
+    const char *virtual_host; /* "" is "/". */
+    bool from;                /* Bindings of one exchange; exchanges from the first, "", on. */
+    bool heads;               /* Who asks knows heads and trails. */
+    const char *address;      /* Of the node that is to be a member: host:port. */
 };
 
 /* Whether the gateway's replica must be current for the answer. */

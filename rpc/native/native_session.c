@@ -10,6 +10,7 @@
 #include "rpc/native/native_hash.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_session_private.h"
+#include "rpc/native/native_version.h"
 
 /* What the header of one frame may unpack to. */
 #define ARENA_LEN_MAX (4 * MIB)
@@ -70,6 +71,7 @@ static void take_hello(struct native_session *session, const struct frame *frame
         session_goodbye(session, ERR_BROKEN, NULL, "Hello: the name of the client is not UTF-8");
         return;
     }
+    session->outbox.heads = hello->heads;
     session->client = client_name(hello->client);
     if (session->client == NULL) {
         session_goodbye(session, ERR_NOMEM, NULL, "Hello: %s", err_text(ERR_NOMEM));
@@ -165,9 +167,13 @@ static bool take_command(struct native_session *session, const struct frame *fra
     uint64_t limit = native_limit_of(session->gateway->body_len_max);
     bool over = native_limit_exceeded(command.command, frame->body.len, limit);
     bool damaged = !over && !native_hash_matches(command.command, frame->body);
-    struct slice taken = over ? native_limit_refused() : damaged ? native_hash_refused() : command.command;
+    bool early = !over && !damaged && !native_version_known(session->gateway, command.command);
+    struct slice taken = over      ? native_limit_refused()
+                         : damaged ? native_hash_refused()
+                         : early   ? native_version_refused()
+                                   : command.command;
     int err = session->gateway->ops->submit(session->link, command.number, command.answered, taken,
-                                            over || damaged ? (struct slice){0} : frame->body);
+                                            over || damaged || early ? (struct slice){0} : frame->body);
     if (err == ERR_BUSY) {
         return false;
     }
@@ -211,6 +217,7 @@ static bool take_query(struct native_session *session, const struct frame *frame
     struct native_question question;
     enum gateway_change_kind kind;
     int fault = native_question_of(query, &question);
+    question.heads = session->outbox.heads;
     int err;
     if (fault == 0 && native_question_reads(&question)) {
         err = native_queries_add(&session->queries, &question);

@@ -8,6 +8,7 @@
 #include "rpc/native/native_hash.h"
 #include "rpc/native/native_limit.h"
 #include "rpc/native/native_session_private.h"
+#include "rpc/native/native_version.h"
 
 void session_over(struct native_session *session)
 {
@@ -119,6 +120,9 @@ static void on_reply(void *arg, const struct gateway_reply *reply)
     if (reply->error == (uint32_t)-ERR_CHECKSUM) {
         answer.detail = NATIVE_HASH_TEXT; /* Whether the machine found it, or this node. */
     }
+    if (reply->error == (uint32_t)-ERR_VERSION) {
+        answer.detail = NATIVE_VERSION_TEXT;
+    }
     if (native_outbox_reply(&session->outbox, &answer) != 0) {
         session_over(session);
     }
@@ -143,7 +147,8 @@ static void on_delivery(void *arg, const struct gateway_delivery *delivery)
 {
     struct native_session *session = arg;
     if (session->state == SESSION_OVER ||
-        (native_outbox_full(&session->outbox, delivery->body.len) && !session_flush(session))) {
+        (native_outbox_full(&session->outbox, delivery->body.len + delivery->head.len + delivery->trail.len) &&
+         !session_flush(session))) {
         return;
     }
     if (native_outbox_delivery(&session->outbox, delivery) != 0) {
@@ -159,6 +164,28 @@ static void on_consumer_ended(void *arg, uint64_t consumer, int err, const char 
         return;
     }
     if (native_outbox_ended(&session->outbox, consumer, err, detail) != 0) {
+        session_over(session);
+    }
+}
+
+static void on_lock_ended(void *arg, uint64_t consumer, uint64_t number)
+{
+    struct native_session *session = arg;
+    if (session->state == SESSION_OVER || (native_outbox_full(&session->outbox, 0) && !session_flush(session))) {
+        return;
+    }
+    if (native_outbox_lock_ended(&session->outbox, consumer, number) != 0) {
+        session_over(session);
+    }
+}
+
+static void on_prepared_ask(void *arg, const char *id)
+{
+    struct native_session *session = arg;
+    if (session->state == SESSION_OVER || (native_outbox_full(&session->outbox, 0) && !session_flush(session))) {
+        return;
+    }
+    if (native_outbox_prepared_ask(&session->outbox, id) != 0) {
         session_over(session);
     }
 }
@@ -193,6 +220,8 @@ struct gateway_sink session_sink(struct native_session *session)
         .delivery = on_delivery,
         .takes = on_takes,
         .consumer_ended = on_consumer_ended,
+        .lock_ended = on_lock_ended,
+        .prepared_ask = on_prepared_ask,
         .detached = on_detached,
         .resume = on_resume,
         .flush = on_flush,

@@ -101,15 +101,15 @@ static void fake_queue_fill(unsigned i, char name[16], struct gateway_queue *que
     };
 }
 
-static int fake_queues(struct gateway *gateway, const char *after, size_t max, void *arg,
-                       void (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
+static int fake_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                       bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
 {
     struct fake_gateway *fake = fake_of(gateway);
     fake->looks += !fake->in_read;
     if (fake->queues_err != 0) {
         return fake->queues_err;
     }
-    unsigned sent = 0;
+    (void)virtual_host;
     for (unsigned i = 0; i < fake->queues; i++) {
         char name[16];
         struct gateway_queue queue;
@@ -117,12 +117,10 @@ static int fake_queues(struct gateway *gateway, const char *after, size_t max, v
         if (strcmp(name, after) <= 0) {
             continue;
         }
-        if (sent == max) {
+        if (!each(arg, &queue)) {
             *ret_more = true;
             return 0;
         }
-        sent++;
-        each(arg, &queue);
     }
     *ret_more = false;
     return 0;
@@ -139,11 +137,13 @@ static int fake_find(const struct fake_gateway *fake, const char *name, unsigned
     return 0;
 }
 
-static int fake_queue(struct gateway *gateway, const char *name, struct gateway_queue *ret_queue)
+static int fake_queue(struct gateway *gateway, const char *virtual_host, const char *name,
+                      struct gateway_queue *ret_queue)
 {
     static _Thread_local char kept[16];
     struct fake_gateway *fake = fake_of(gateway);
     fake->looks += !fake->in_read;
+    (void)virtual_host;
     unsigned i;
     int err = fake_find(fake, name, &i);
     if (err == 0) {
@@ -152,11 +152,14 @@ static int fake_queue(struct gateway *gateway, const char *name, struct gateway_
     return err;
 }
 
-static int fake_browse(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                       bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
+static int fake_browse(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position,
+                       bool kept, void *arg, bool (*each)(void *arg, const struct gateway_browsed *message),
+                       bool *ret_more)
 {
     struct fake_gateway *fake = fake_of(gateway);
     fake->looks += !fake->in_read;
+    (void)virtual_host;
+    (void)kept;
     unsigned i;
     int err = fake_find(fake, name, &i);
     if (err != 0) {

@@ -144,12 +144,13 @@ static bool message_hash(void *arg, const struct gateway_browsed *message)
     return browse->each(browse->arg, &hashed);
 }
 
-static int browse_hashed(struct gateway *gateway, const char *name, uint64_t position, void *arg,
-                         bool (*each)(void *arg, const struct gateway_browsed *message), bool *ret_more)
+static int browse_hashed(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position,
+                         bool kept, void *arg, bool (*each)(void *arg, const struct gateway_browsed *message),
+                         bool *ret_more)
 {
     struct hf_node *node = container_of(gateway, struct hf_node, fake.base);
     struct browse_hashed browse = {.arg = arg, .each = each};
-    return node->fake_ops->browse(gateway, name, position, &browse, message_hash, ret_more);
+    return node->fake_ops->browse(gateway, virtual_host, name, position, kept, &browse, message_hash, ret_more);
 }
 
 static void message_count(void *arg, const struct client_message *message)

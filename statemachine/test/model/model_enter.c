@@ -70,6 +70,11 @@ static bool may_enter(const struct parcel *parcel, const struct queue *queue)
     return true;
 }
 
+static bool has_no_address(const Holdfast__MessageHead *head)
+{
+    return head->exchange[0] == '\0' && head->routing_key[0] == '\0' && head->n_also_key + head->n_hidden_key == 0;
+}
+
 void m_die(struct model *model, struct queue *queue, const struct message *message, Holdfast__Death__Reason reason)
 {
     const Holdfast__QueueOptions *options = &queue->options;
@@ -83,9 +88,12 @@ void m_die(struct model *model, struct queue *queue, const struct message *messa
     letter->virtual_host = queue->virtual_host;
     letter->exchange = options->dead_letter_exchange;
     letter->key = options->has_dead_letter_key ? options->dead_letter_key : NULL;
+    if (letter->key == NULL && message->parcel.trail == NULL && has_no_address(message->parcel.content->fields)) {
+        letter->key = queue->name; /* It came by Publish.queue alone. */
+    }
     if (letter->key != NULL) {
         trail->has_address = true;
-        trail->routing_key = options->dead_letter_key;
+        trail->routing_key = (char *)(uintptr_t)letter->key;
     }
     letter->parcel = (struct parcel){.content = message->parcel.content, .trail = trail, .how = DEAD};
     m_list_add(model, &model->letters, letter);

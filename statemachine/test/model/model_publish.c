@@ -365,8 +365,15 @@ void m_publish(struct model *model, struct session *session, const Holdfast__Pub
                struct reply *reply)
 {
     struct plan *plan = model_alloc(model, sizeof *plan);
+    Holdfast__Publish known = *publish;
+    if (model->version < 2) {
+        known.n_head_len = 0;
+        known.producer_epoch = 0;
+        known.no_gaps = known.each = false;
+        known.prepare = NULL;
+    }
     plan->session = session;
-    plan->publish = publish;
+    plan->publish = &known;
     reply->error = plan_error(model, plan, bodies);
     if (reply->error == 0) {
         carry_out(model, plan, reply);

@@ -138,7 +138,7 @@ static const struct op_spec specs[OP_COUNT] = {
                     {"span", 4, C, 1},
                     {"lock", 3, F, 1},
                     {"wrong", 5, F, 1}}},
-    [OP_OPEN] = {"open", 3, 2, "OK NAME", {OF_CLIENT, {"producer", 4, C, 1}, {"keep", 1, F, 1}}},
+    [OP_OPEN] = {"open", 9, 2, "OK NAME", {OF_CLIENT, {"producer", 4, C, 1}, {"keep", 1, F, 1}}},
     [OP_RESOLVE] = {"resolve", 4, 2, "OK NOT_FOUND REFUSED", {OF_CLIENT, {"prepare", 3, C, 1}, {"commit", 1, C, 1}}},
     [OP_EXCHANGE] = {"exchange",
                      12,
