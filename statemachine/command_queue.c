@@ -110,7 +110,7 @@ static int declare_with(struct machine *machine, struct session *session, const 
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_QUEUE);
         return 0;
     }
-    if (HASH_CNT(by_id, machine->queues) >= QUEUES_MAX) {
+    if (HASH_CNT(by_id, machine->queues) >= (machine->version == 1 ? QUEUES_MAX_OLD : QUEUES_MAX)) {
         reply_fail(reply, ERR_LIMIT, DETAIL_QUEUES);
         return 0;
     }

@@ -136,7 +136,7 @@ static int dead_letter_publish(struct machine *machine, struct queue *queue, str
     };
     if (queue->options.has_dead_letter_key) {
         key = queue->options.dead_letter_key;
-    } else if (address->keys[0].len <= ROUTING_KEY_LEN_MAX) {
+    } else if (address->keys[0].len > 0 && address->keys[0].len <= ROUTING_KEY_LEN_MAX) {
         memcpy(first, address->keys[0].data, address->keys[0].len);
     }
     internal.message.shared_body = 0;

@@ -50,7 +50,9 @@ static struct exchange *exchange_look(const struct exchanges *exchanges, uint64_
     if (name_len > NAME_LEN_MAX) {
         return NULL;
     }
-    memcpy(key.name, name, name_len);
+    if (name_len > 0) {
+        memcpy(key.name, name, name_len);
+    }
     HASH_FIND(by_key, exchanges->by_key, &key, sizeof virtual_host + name_len, exchange);
     return exchange;
 }

@@ -30,7 +30,8 @@
 #include "statemachine/virtual_host.h"
 
 /* Limits of the state as a whole: part of the rules, so they change only with the machine's version. */
-#define QUEUES_MAX 65536u
+#define QUEUES_MAX 1048576u
+#define QUEUES_MAX_OLD 65536u /* Under version 1. */
 #define SESSIONS_MAX 65536u
 #define CONSUMERS_MAX 524288u
 

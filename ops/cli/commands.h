@@ -7,6 +7,17 @@ struct cli;
 
 int cmd_queue(struct cli *cli, int argc, char **argv);
 int cmd_queue_show(struct cli *cli, int argc, char **argv);
+/* declare and change. */
+int cmd_queue_declare(struct cli *cli, int argc, char **argv);
+int cmd_exchange(struct cli *cli, int argc, char **argv);
+/* bind and unbind. */
+int cmd_bind(struct cli *cli, int argc, char **argv);
+int cmd_bindings(struct cli *cli, int argc, char **argv);
+/* redrive and replay. */
+int cmd_move(struct cli *cli, int argc, char **argv);
+int cmd_message(struct cli *cli, int argc, char **argv);
+int cmd_vhost(struct cli *cli, int argc, char **argv);
+int cmd_limits(struct cli *cli, int argc, char **argv);
 int cmd_publish(struct cli *cli, int argc, char **argv);
 int cmd_consume(struct cli *cli, int argc, char **argv);
 int cmd_browse(struct cli *cli, int argc, char **argv);

@@ -11,10 +11,16 @@
 static const char help[] =
     "Usage: holdfast [--servers HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
     "\n"
-    "  queue declare|list|show|purge|delete   queues\n"
+    "  queue declare|change|list|show|purge|delete   queues\n"
+    "  exchange declare|delete|list           exchanges\n"
+    "  bind, unbind EXCHANGE QUEUE; bindings  what leads from exchanges to queues\n"
     "  publish QUEUE                          messages from a file or standard input\n"
     "  consume QUEUE                          messages to standard output\n"
     "  browse QUEUE                           messages, looked at without taking them\n"
+    "  redrive QUEUE                          dead letters go back to where they died\n"
+    "  replay QUEUE                           copies of settled messages that are kept\n"
+    "  message show QUEUE POSITION            what became of a message\n"
+    "  vhost create|delete|list, limits       virtual hosts, and what they may have\n"
     "  cluster status|transfer                the nodes and what they know; who leads\n"
     "  cluster add|promote|demote|remove      changes the members\n"
     "  cluster replace|repair                 a new node for an old one; new data for a node\n"
@@ -24,6 +30,7 @@ static const char help[] =
     "  version\n"
     "\n"
     "  --servers   any of the cluster's nodes (default: $HOLDFAST_SERVERS, else 127.0.0.1:7470)\n"
+    "  --vhost     the virtual host (default: /)\n"
     "  --timeout   seconds to wait for the cluster (default: 30)\n"
     "\n"
     "Every command has a --help of its own.\n"
@@ -49,7 +56,9 @@ static int command_run(struct cli *cli, int argc, char **argv)
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
     } commands[] = {{"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume}, {"browse", cmd_browse},
-                    {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version}};
+                {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version}, {"exchange", cmd_exchange},
+                    {"bind", cmd_bind}, {"unbind", cmd_bind}, {"bindings", cmd_bindings}, {"redrive", cmd_move},
+                    {"replay", cmd_move}, {"message", cmd_message}, {"vhost", cmd_vhost}, {"limits", cmd_limits}};
     if (strcmp(argv[0], "help") == 0) {
         fputs(help, stdout);
         return EXIT_DONE;
@@ -71,6 +80,7 @@ int main(int argc, char **argv)
     const char *servers = getenv("HOLDFAST_SERVERS");
     struct cli_notice notice = {.started_ms = uv_hrtime() / 1000000};
     struct cli cli = {.servers = servers != NULL && servers[0] != '\0' ? servers : "127.0.0.1:7470",
+                      .virtual_host = "/",
                       .timeout_ms = 30000,
                       .notice = &notice};
     signal(SIGPIPE, SIG_IGN); /* A closed pipe is a write error, which we report. */

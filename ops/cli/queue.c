@@ -77,6 +77,9 @@ static int list(struct hf *hf, const struct cli *cli)
 
 int cmd_queue(struct cli *cli, int argc, char **argv)
 {
+    if (argc > 1 && (strcmp(argv[1], "declare") == 0 || strcmp(argv[1], "change") == 0)) {
+        return cmd_queue_declare(cli, argc - 1, argv + 1);
+    }
     if (argc > 1 && strcmp(argv[1], "show") == 0) {
         return cmd_queue_show(cli, argc - 1, argv + 1);
     }

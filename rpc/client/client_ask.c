@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
@@ -69,6 +68,46 @@ int client_core_query_browse(struct client_core *core, const char *queue, uint64
     return ask_add(core, &ask, queue, timeout_ms);
 }
 
+int client_core_query_kept(struct client_core *core, const char *queue, uint64_t position, uint32_t max,
+                           uint64_t timeout_ms, client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {
+        .kind = HOLDFAST__QUERY__KIND__KEPT, .position = position, .max = max, .cb = cb, .arg = arg};
+    if (queue[0] == '\0' || max == 0) {
+        return max == 0 ? ERR_INVALID : ERR_NAME;
+    }
+    return ask_add(core, &ask, queue, timeout_ms);
+}
+
+int client_core_query_life(struct client_core *core, const char *queue, uint64_t position, uint64_t timeout_ms,
+                           client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__LIFE, .position = position, .cb = cb, .arg = arg};
+    return queue[0] == '\0' ? ERR_NAME : ask_add(core, &ask, queue, timeout_ms);
+}
+
+int client_core_query_exchanges(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
+                                void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__EXCHANGES, .flag = after == NULL, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, after == NULL ? "" : after, timeout_ms);
+}
+
+int client_core_query_bindings(struct client_core *core, const char *exchange, uint64_t after, uint64_t timeout_ms,
+                               client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {
+        .kind = HOLDFAST__QUERY__KIND__BINDINGS, .flag = exchange != NULL, .position = after, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, exchange == NULL ? "" : exchange, timeout_ms);
+}
+
+int client_core_query_virtual_hosts(struct client_core *core, const char *after, uint64_t timeout_ms,
+                                    client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__VIRTUAL_HOSTS, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, after, timeout_ms);
+}
+
 int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb, void *arg)
 {
     struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__TRANSFER, .node = node, .cb = cb, .arg = arg};
@@ -118,11 +157,17 @@ static int ask_send(struct client_core *core, struct client_ask *ask)
     Holdfast__Query query = HOLDFAST__QUERY__INIT;
     query.id = ask->id;
     query.kind = (Holdfast__Query__Kind)ask->kind;
-    bool listing = ask->kind == HOLDFAST__QUERY__KIND__QUEUES;
-    bool adding = ask->kind == HOLDFAST__QUERY__KIND__ADD_MEMBER;
-    query.after = listing ? ask->name : query.after;
-    query.queue = listing || adding ? query.queue : ask->name;
-    query.address = adding ? ask->name : query.address;
+    switch (ask->kind) {
+    case HOLDFAST__QUERY__KIND__QUEUES:
+    case HOLDFAST__QUERY__KIND__EXCHANGES:
+    case HOLDFAST__QUERY__KIND__VIRTUAL_HOSTS: query.after = ask->name; break;
+    case HOLDFAST__QUERY__KIND__BINDINGS: query.exchange = ask->name; break;
+    case HOLDFAST__QUERY__KIND__ADD_MEMBER: query.address = ask->name; break;
+    default: query.queue = ask->name; break;
+    }
+    query.from_first = ask->kind == HOLDFAST__QUERY__KIND__EXCHANGES && ask->flag;
+    query.from = ask->kind == HOLDFAST__QUERY__KIND__BINDINGS && ask->flag;
+    query.virtual_host = strcmp(core->virtual_host, "/") == 0 ? query.virtual_host : core->virtual_host;
     query.position = ask->position;
     query.max = ask->max;
     query.node = ask->node;
@@ -171,107 +216,6 @@ static void ask_end(struct client_core *core, struct client_ask *ask, int err, c
     cb(arg, err, detail, result);
 }
 
-static int queues_read(struct client_core *core, const Holdfast__QueryResult *message,
-                       struct client_query_result *ret_result)
-{
-    struct client_queue *queues = arena_alloc(&core->arena, message->n_queues * sizeof *queues);
-    if (queues == NULL) {
-        return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < message->n_queues; i++) {
-        const Holdfast__QueueInfo *info = message->queues[i];
-        queues[i] = (struct client_queue){.name = info->name,
-                                          .ready = info->ready,
-                                          .unsettled = info->unsettled,
-                                          .consumers = info->consumers,
-                                          .enqueued = info->enqueued,
-                                          .delivered = info->delivered,
-                                          .settled = info->settled,
-                                          .released = info->released,
-                                          .oldest_ms = info->oldest_ms,
-                                          .log_time_ms = info->log_time_ms};
-    }
-    ret_result->queues = queues;
-    ret_result->queues_len = message->n_queues;
-    return 0;
-}
-
-/* Bodies follow each other in the frame's body: all of it, and each as its checksum says. */
-static int messages_read(struct client_core *core, const Holdfast__QueryResult *message, const struct frame *frame,
-                         struct client_query_result *ret_result)
-{
-    struct client_message *messages = arena_alloc(&core->arena, message->n_messages * sizeof *messages);
-    if (messages == NULL) {
-        return ERR_NOMEM;
-    }
-    struct slice rest = frame->body;
-    rest.blob = frame->header.blob; /* Whose reference holds the frame's body, too. */
-    for (size_t i = 0; i < message->n_messages; i++) {
-        const Holdfast__BrowsedMessage *browsed = message->messages[i];
-        if (browsed->body_len > rest.len) {
-            return ERR_INVALID;
-        }
-        struct slice body = slice_part(rest, 0, browsed->body_len);
-        rest = slice_part(rest, browsed->body_len, rest.len - browsed->body_len);
-        if (XXH3_64bits(body.data, body.len) != browsed->body_hash) {
-            return ERR_CHECKSUM;
-        }
-        messages[i] = (struct client_message){.position = browsed->position,
-                                              .enqueued_ms = browsed->enqueued_ms,
-                                              .body_hash = browsed->body_hash,
-                                              .delivery_count = browsed->delivery_count,
-                                              .locked = browsed->locked,
-                                              .body = body};
-    }
-    ret_result->messages = messages;
-    ret_result->messages_len = message->n_messages;
-    return rest.len == 0 ? 0 : ERR_INVALID;
-}
-
-static int cluster_read(struct client_core *core, const Holdfast__ClusterInfo *info,
-                        struct client_query_result *ret_result)
-{
-    struct client_cluster *cluster = arena_alloc(&core->arena, sizeof *cluster);
-    struct client_member *members = arena_alloc(&core->arena, info->n_members * sizeof *members);
-    if (cluster == NULL || members == NULL) {
-        return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < info->n_members; i++) {
-        const Holdfast__MemberInfo *member = info->members[i];
-        members[i] = (struct client_member){.id = member->id,
-                                            .peer_address = member->peer_address,
-                                            .client_address = member->client_address,
-                                            .role = member->role,
-                                            .connected = member->connected,
-                                            .match_index = member->match_index,
-                                            .detail = member->detail,
-                                            .voter = member->voter,
-                                            .preferred = member->preferred,
-                                            .zone = member->zone};
-    }
-    *cluster = (struct client_cluster){.cluster = info->cluster,
-                                       .node = info->node,
-                                       .leader = info->leader,
-                                       .term = info->term,
-                                       .commit_index = info->commit_index,
-                                       .applied_index = info->applied_index,
-                                       .log_first = info->log_first,
-                                       .log_last = info->log_last,
-                                       .checkpoint_index = info->checkpoint_index,
-                                       .log_time_ms = info->log_time_ms,
-                                       .machine_version = info->machine_version,
-                                       .version = info->version,
-                                       .entries_replayed = info->entries_replayed,
-                                       .refusing = info->refusing,
-                                       .sessions = info->sessions,
-                                       .members = members,
-                                       .members_len = info->n_members,
-                                       .alarms = (const char *const *)info->alarms,
-                                       .alarms_len = info->n_alarms};
-    ret_result->cluster = cluster;
-    return 0;
-}
-
 /* The query that a result answers; NULL when it has run out of time meanwhile. */
 static struct client_ask *ask_find(struct client_core *core, uint64_t id)
 {
@@ -282,21 +226,6 @@ static struct client_ask *ask_find(struct client_core *core, uint64_t id)
         }
     }
     return NULL;
-}
-
-static int result_read(struct client_core *core, int kind, const Holdfast__QueryResult *message,
-                       const struct frame *frame, struct client_query_result *ret_result)
-{
-    ret_result->more = message->more;
-    switch (kind) {
-    case HOLDFAST__QUERY__KIND__CLUSTER:
-        return message->cluster == NULL ? ERR_INVALID : cluster_read(core, message->cluster, ret_result);
-    case HOLDFAST__QUERY__KIND__QUEUE:
-        return message->n_queues != 1 ? ERR_INVALID : queues_read(core, message, ret_result);
-    case HOLDFAST__QUERY__KIND__QUEUES: return queues_read(core, message, ret_result);
-    case HOLDFAST__QUERY__KIND__BROWSE: return messages_read(core, message, frame, ret_result);
-    default: return 0;
-    }
 }
 
 int client_ask_result(struct client_core *core, struct frame *frame)
@@ -320,7 +249,7 @@ int client_ask_result(struct client_core *core, struct frame *frame)
     if (refused != 0) {
         ask_end(core, ask, refused, message->detail[0] != '\0' ? message->detail : err_text(refused), NULL);
         err = refused == ERR_UNAVAILABLE ? refused : 0; /* The next time another is asked. */
-    } else if ((err = result_read(core, ask->kind, message, frame, &result)) == 0) {
+    } else if ((err = client_answer_read(core, ask->kind, message, frame, &result)) == 0) {
         ask_end(core, ask, 0, "", &result);
     }
     return err;

@@ -145,6 +145,8 @@ void hf_on_reply(void *arg, const struct client_reply *reply)
     call->done = true;
     call->err = reply->err;
     call->count = reply->count;
+    call->repeated_count = reply->repeated_count;
+    call->unrouted = reply->unrouted.len > 0 && (reply->unrouted.data[0] & 1) != 0;
     if (reply->err != 0) {
         (void)hf_fail(call->hf, reply->err, reply->detail);
     }

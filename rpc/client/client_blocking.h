@@ -2,6 +2,8 @@
  *
  *   client_blocking.c          its life, its loop, and commands that are waited for
  *   client_blocking_publish.c  publishing
+ *   client_blocking_message.c  messages with properties, transactions, producers, moving messages
+ *   client_blocking_queue.c    options of queues, exchanges, bindings, virtual hosts
  *   client_blocking_consume.c  deliveries and settlements
  *   client_blocking_query.c    queries */
 
@@ -16,7 +18,9 @@
 
 struct hf_item {
     struct list_node node;
-    struct client_delivery delivery; /* Owns a reference to its body. */
+    struct client_delivery delivery; /* Owns references to its body, head and trail. */
+    struct arena arena;              /* For what its head and trail say, once it is shown. */
+    struct client_properties properties;
 };
 
 /* An error that came with an answer nobody was waiting for. */
@@ -53,6 +57,8 @@ struct hf_call {
     bool done;
     int err;
     uint64_t count;
+    uint64_t repeated_count;
+    bool unrouted; /* The only message of a publish was mandatory, and reached no queue. */
 };
 
 /* Notes the line about an error for hf_error_detail(), and returns the error. */

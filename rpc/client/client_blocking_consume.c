@@ -3,10 +3,14 @@
 #include <stdlib.h>
 
 #include "proto/base/check.h"
+#include "proto/base/limits.h"
 #include "rpc/client/client_blocking.h"
 
 #define SETTLE_MESSAGES_BATCH 1024u
 #define SETTLE_TIMEOUT_MS 30000u
+
+/* What the head and the trail of one message may unpack to. */
+#define ITEM_ARENA_LEN_MAX (16 * MIB)
 
 /* How long hf_poll() turns: what is late is done in the second turn, a millisecond after the first. */
 #define POLL_MS 3u
@@ -23,6 +27,9 @@ void hf_on_delivery(void *arg, const struct client_delivery *delivery)
     }
     item->delivery = *delivery;
     item->delivery.body = slice_ref(delivery->body);
+    item->delivery.head = slice_ref(delivery->head);
+    item->delivery.trail = slice_ref(delivery->trail);
+    arena_init(&item->arena, ITEM_ARENA_LEN_MAX);
     list_push_back(&hf->items, &item->node);
     hf_happened(hf);
 }
@@ -31,6 +38,9 @@ static void item_free(struct hf_item *item)
 {
     if (item != NULL) {
         slice_unref(&item->delivery.body);
+        slice_unref(&item->delivery.head);
+        slice_unref(&item->delivery.trail);
+        arena_done(&item->arena);
         free(item);
     }
 }
@@ -50,6 +60,11 @@ void hf_items_drop(struct hf *hf, uint64_t consumer)
 void hf_on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
 {
     struct hf *hf = arg;
+    if (err == 0) {
+        /* A fetch is done: what it was given and has arrived is there still, unless it went back. */
+        hf_happened(hf);
+        return;
+    }
     hf_items_drop(hf, consumer); /* They have gone back to their queue. */
     if (hf->settle_consumer == consumer) {
         if (hf->ranges_len > 0) {
@@ -124,10 +139,17 @@ int hf_settle(struct hf *hf, uint64_t timeout_ms)
 
 int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms, uint64_t *ret_consumer)
 {
+    const struct client_subscription how = {0};
+    return hf_subscribe_as(hf, queue, credit, &how, timeout_ms, ret_consumer);
+}
+
+int hf_subscribe_as(struct hf *hf, const char *queue, uint32_t credit, const struct client_subscription *how,
+                    uint64_t timeout_ms, uint64_t *ret_consumer)
+{
     struct hf_call call = {.hf = hf};
     uint64_t consumer = hf->consumers + 1;
-    int err =
-        hf_call_wait(&call, client_core_subscribe(hf->core, queue, consumer, credit, timeout_ms, hf_on_reply, &call));
+    int err = hf_call_wait(
+        &call, client_core_subscribe_as(hf->core, queue, consumer, credit, how, timeout_ms, hf_on_reply, &call));
     hf->consumers = consumer;
     if (err == 0) {
         *ret_consumer = consumer;
@@ -160,6 +182,20 @@ static void message_wait(struct hf *hf, uint64_t timeout_ms)
     hf_limit_stop(hf);
 }
 
+/* What the head and the trail say. */
+static int message_unpack(struct hf_item *item, struct hf_message *message)
+{
+    int err = 0;
+    if (item->delivery.head.len > 0) {
+        err = client_properties_decode(item->delivery.head, &item->arena, &item->properties);
+        message->properties = &item->properties;
+    }
+    if (err == 0 && item->delivery.trail.len > 0) {
+        err = client_deaths_decode(item->delivery.trail, &item->arena, &message->deaths, &message->deaths_len);
+    }
+    return err;
+}
+
 int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message)
 {
     hf_shown_drop(hf);
@@ -181,17 +217,28 @@ int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message)
     hf->shown = container_of(hf->items.next, struct hf_item, node);
     list_remove(&hf->shown->node);
     const struct client_delivery *delivery = &hf->shown->delivery;
-    *ret_message = (struct hf_message){.consumer = delivery->consumer,
-                                       .number = delivery->number,
-                                       .position = delivery->position,
-                                       .enqueued_ms = delivery->enqueued_ms,
-                                       .delivery_count = delivery->delivery_count,
-                                       .body = {.data = delivery->body.data, .len = delivery->body.len}};
+    struct hf_message message = {.consumer = delivery->consumer,
+                                 .number = delivery->number,
+                                 .position = delivery->position,
+                                 .enqueued_ms = delivery->enqueued_ms,
+                                 .delivery_count = delivery->delivery_count,
+                                 .lock_until_ms = delivery->lock_until_ms,
+                                 .expires_ms = delivery->expires_ms,
+                                 .settled = delivery->settled,
+                                 .body = {.data = delivery->body.data, .len = delivery->body.len}};
+    int err = message_unpack(hf->shown, &message);
+    if (err != 0) {
+        return hf_fail(hf, err, "the properties of a message cannot be read");
+    }
+    *ret_message = message;
     return 0;
 }
 
 static int settle_add(struct hf *hf, const struct hf_message *message, enum client_outcome outcome)
 {
+    if (message->settled) {
+        return 0; /* As it was delivered. */
+    }
     bool other = hf->settle_consumer != message->consumer || hf->settle_outcome != outcome;
     struct client_range *last = hf->ranges_len > 0 ? &hf->ranges[hf->ranges_len - 1] : NULL;
     bool extends = last != NULL && message->number == last->last + 1;

@@ -12,10 +12,40 @@ struct query {
     void (*each_queue)(void *arg, const struct client_queue *queue);
     void (*each_message)(void *arg, const struct client_message *message);
     void (*each_cluster)(void *arg, const struct client_cluster *cluster);
+    void (*each_exchange)(void *arg, const struct client_exchange *exchange);
+    void (*each_binding)(void *arg, const struct client_binding *binding);
+    void (*each_host)(void *arg, const struct client_virtual_host *host);
+    void (*each_step)(void *arg, const struct client_step *step);
     void *arg;
     bool more;
-    char last[NAME_LEN_MAX + 1]; /* Name of the queues that a result holds. */
+    char last[NAME_LEN_MAX + 1]; /* Of the names that a result holds. */
+    uint64_t last_id;            /* Of bindings. */
 };
+
+/* A list that does not go on is at its end, whatever the node says. */
+static void name_note(struct query *query, const char *last)
+{
+    query->more = query->more && strlen(last) <= NAME_LEN_MAX && strcmp(last, query->last) > 0;
+    snprintf(query->last, sizeof query->last, "%s", last);
+}
+
+/* Where the next page begins. */
+static void page_end(struct query *query, const struct client_query_result *result)
+{
+    if (result->queues_len > 0) {
+        name_note(query, result->queues[result->queues_len - 1].name);
+    } else if (result->exchanges_len > 0) {
+        name_note(query, result->exchanges[result->exchanges_len - 1].name);
+    } else if (result->virtual_hosts_len > 0) {
+        name_note(query, result->virtual_hosts[result->virtual_hosts_len - 1].name);
+    } else if (result->bindings_len > 0) {
+        uint64_t last_id = result->bindings[result->bindings_len - 1].id;
+        query->more = query->more && last_id > query->last_id;
+        query->last_id = last_id;
+    } else if (result->messages_len == 0) {
+        query->more = false;
+    }
+}
 
 /* Hands out what a result holds; what was not asked for is not in it. */
 static void on_query(void *arg, int err, const char *detail, const struct client_query_result *result)
@@ -38,13 +68,19 @@ static void on_query(void *arg, int err, const char *detail, const struct client
     if (result->cluster != NULL) {
         query->each_cluster(query->arg, result->cluster);
     }
-    if (result->queues_len > 0) { /* A list that does not go on is at its end, whatever the node says. */
-        const char *last = result->queues[result->queues_len - 1].name;
-        query->more = query->more && strlen(last) <= NAME_LEN_MAX && strcmp(last, query->last) > 0;
-        snprintf(query->last, sizeof query->last, "%s", last);
-    } else if (result->messages_len == 0) {
-        query->more = false;
+    for (size_t i = 0; i < result->exchanges_len; i++) {
+        query->each_exchange(query->arg, &result->exchanges[i]);
     }
+    for (size_t i = 0; i < result->bindings_len; i++) {
+        query->each_binding(query->arg, &result->bindings[i]);
+    }
+    for (size_t i = 0; i < result->virtual_hosts_len; i++) {
+        query->each_host(query->arg, &result->virtual_hosts[i]);
+    }
+    for (size_t i = 0; i < result->steps_len; i++) {
+        query->each_step(query->arg, &result->steps[i]);
+    }
+    page_end(query, result);
 }
 
 int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue), void *arg)
@@ -97,4 +133,67 @@ int hf_change_member(struct hf *hf, enum client_change change, uint64_t node, co
     struct query query = {.call = {.hf = hf}};
     return hf_call_wait(&query.call,
                         client_core_change_member(hf->core, change, node, address, timeout_ms, on_query, &query));
+}
+
+int hf_kept(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
+            void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more)
+{
+    struct query query = {.call = {.hf = hf}, .each_message = each, .arg = arg};
+    int err =
+        hf_call_wait(&query.call, client_core_query_kept(hf->core, queue, position, max, timeout_ms, on_query, &query));
+    if (err == 0) {
+        *ret_more = query.more;
+    }
+    return err;
+}
+
+int hf_life(struct hf *hf, const char *queue, uint64_t position, uint64_t timeout_ms,
+            void (*each)(void *arg, const struct client_step *step), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_step = each, .arg = arg};
+    return hf_call_wait(&query.call, client_core_query_life(hf->core, queue, position, timeout_ms, on_query, &query));
+}
+
+int hf_exchanges(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_exchange *exchange),
+                 void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_exchange = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    const char *after = NULL;
+    int err;
+    do {
+        query.call.done = false;
+        err = hf_call_wait(&query.call,
+                           client_core_query_exchanges(hf->core, after, hf_left_ms(deadline_ms), on_query, &query));
+        after = query.last;
+    } while (err == 0 && query.more);
+    return err;
+}
+
+int hf_bindings(struct hf *hf, const char *exchange, uint64_t timeout_ms,
+                void (*each)(void *arg, const struct client_binding *binding), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_binding = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    int err;
+    do {
+        query.call.done = false;
+        err = hf_call_wait(&query.call, client_core_query_bindings(hf->core, exchange, query.last_id,
+                                                                   hf_left_ms(deadline_ms), on_query, &query));
+    } while (err == 0 && query.more);
+    return err;
+}
+
+int hf_virtual_hosts(struct hf *hf, uint64_t timeout_ms,
+                     void (*each)(void *arg, const struct client_virtual_host *host), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_host = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    int err;
+    do {
+        query.call.done = false;
+        err = hf_call_wait(&query.call, client_core_query_virtual_hosts(hf->core, query.last, hf_left_ms(deadline_ms),
+                                                                        on_query, &query));
+    } while (err == 0 && query.more);
+    return err;
 }

@@ -247,7 +247,7 @@ static void command_finish(struct client_core *core, struct client_command *comm
     struct client_consumer *consumer = client_consumer_find(core, id);
     if (consumer != NULL && consumer->ended_err != 0 && !consumer->ending) {
         /* It was made and ended before this answer came: now that it is confirmed, its end can be told. */
-        int err = consumer->ended_err;
+        int err = consumer->fetch ? 0 : consumer->ended_err; /* A fetch ends by itself. */
         client_consumer_remove(core, consumer);
         core->host.consumer_ended(core->host.arg, id, err, err_text(err));
     }
@@ -313,10 +313,15 @@ static int command_reply(struct client_core *core, const Holdfast__Reply *messag
     if ((err == ERR_NO_SPACE || err == ERR_REFUSED) && command->again) {
         err = ERR_OUTCOME_UNKNOWN; /* Refused unseen, and done perhaps in the session before. */
     }
-    command_finish(
-        core, command,
-        &(struct client_reply){
-            .err = err, .detail = message->detail, .count = message->count, .repeated_count = message->repeated_count});
+    command_finish(core, command,
+                   &(struct client_reply){
+                       .err = err,
+                       .detail = message->detail,
+                       .count = message->count,
+                       .repeated_count = message->repeated_count,
+                       .unrouted = {.data = message->unrouted.data, .len = message->unrouted.len},
+                       .refused = {.data = message->refused.data, .len = message->refused.len},
+                   });
     client_command_end_list(core, &dead);
     return closed ? ERR_CLOSED : 0;
 }

@@ -9,6 +9,7 @@ static bool command_survives(struct client_core *core, struct client_command *co
     const struct client_consumer *consumer = client_consumer_find(core, command->consumer);
     switch (command->kind) {
     case CLIENT_DECLARE:
+    case CLIENT_AGAIN:
     case CLIENT_PUBLISH_NAMED:
         command->end_err = ERR_OUTCOME_UNKNOWN;
         return !command->behind; /* Doing it twice is doing it once. */
@@ -21,6 +22,7 @@ static bool command_survives(struct client_core *core, struct client_command *co
         return false;
     case CLIENT_DELETE:
     case CLIENT_PURGE:
+    case CLIENT_ONCE:
     case CLIENT_PUBLISH:
     case CLIENT_SETTLE: break;
     }

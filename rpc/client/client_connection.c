@@ -121,6 +121,7 @@ void client_core_connected(struct client_core *core)
     core->phase = CLIENT_GREETING;
     Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
     hello.client = core->client_name;
+    hello.heads = true;
     message_send(core, FRAME_HELLO, &hello.base);
 }
 
@@ -256,6 +257,7 @@ static int frame_receive(struct client_core *core, struct frame *frame)
     case FRAME_REPLIES: return client_command_replies(core, frame);
     case FRAME_DELIVERIES: return client_consumer_deliveries(core, frame);
     case FRAME_CONSUMERS_ENDED: return client_consumer_ended(core, frame);
+    case FRAME_NOTICES: return client_consumer_notices(core, frame);
     case FRAME_QUERY_RESULT: return client_ask_result(core, frame);
     case FRAME_PONG: core->pinging = false; return 0;
     default: return ERR_INVALID;

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
@@ -17,7 +16,7 @@
 /* What the header of one frame may unpack to: the largest, of smallest deliveries, stays below it. */
 #define ARENA_LEN_MAX (16 * MIB)
 
-static int name_string_check(const char *name)
+int client_name_check(const char *name)
 {
     return name == NULL ? ERR_NAME : name_check(name, strlen(name));
 }
@@ -82,7 +81,7 @@ static void core_dispose(struct client_core *core)
 int client_core_new(const struct client_core_options *options, struct client_core **ret_core)
 {
     const char *virtual_host = options->virtual_host == NULL ? "/" : options->virtual_host;
-    int err = name_string_check(virtual_host);
+    int err = client_name_check(virtual_host);
     if (err != 0) {
         return err;
     }
@@ -156,8 +155,7 @@ size_t client_core_unanswered(const struct client_core *core)
     return core->unanswered;
 }
 
-/* Adds a command without bodies and sends it if the window allows. */
-static int command_issue(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *command,
+int client_command_issue(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *command,
                          uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb, void *arg)
 {
     int err = client_command_add(core, kind, command, consumer, 0, NULL, 0, timeout_ms, cb, arg);
@@ -169,7 +167,7 @@ static int command_issue(struct client_core *core, enum client_command_kind kind
 
 int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
 {
-    int err = name_string_check(queue);
+    int err = client_name_check(queue);
     if (err != 0) {
         return err;
     }
@@ -178,13 +176,13 @@ int client_core_declare(struct client_core *core, const char *queue, uint64_t ti
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
     command.declare_queue = &declare;
-    return command_issue(core, CLIENT_DECLARE, &command, 0, timeout_ms, cb, arg);
+    return client_command_issue(core, CLIENT_DECLARE, &command, 0, timeout_ms, cb, arg);
 }
 
 int client_core_delete(struct client_core *core, const char *queue, bool if_empty, uint64_t timeout_ms,
                        client_reply_cb cb, void *arg)
 {
-    int err = name_string_check(queue);
+    int err = client_name_check(queue);
     if (err != 0) {
         return err;
     }
@@ -194,12 +192,12 @@ int client_core_delete(struct client_core *core, const char *queue, bool if_empt
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
     command.delete_queue = &delete;
-    return command_issue(core, CLIENT_DELETE, &command, 0, timeout_ms, cb, arg);
+    return client_command_issue(core, CLIENT_DELETE, &command, 0, timeout_ms, cb, arg);
 }
 
 int client_core_purge(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb, void *arg)
 {
-    int err = name_string_check(queue);
+    int err = client_name_check(queue);
     if (err != 0) {
         return err;
     }
@@ -208,108 +206,7 @@ int client_core_purge(struct client_core *core, const char *queue, uint64_t time
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
     command.purge_queue = &purge;
-    return command_issue(core, CLIENT_PURGE, &command, 0, timeout_ms, cb, arg);
-}
-
-static int publish_check(const struct client_core *core, const char *queue, const char *producer,
-                         uint64_t first_sequence, const struct slice *bodies, size_t bodies_len)
-{
-    int err = name_string_check(queue);
-    if (err == 0 && producer != NULL && producer[0] != '\0') {
-        err = name_string_check(producer);
-        if (err == 0 && (first_sequence == 0 || bodies_len > UINT64_MAX - first_sequence)) {
-            err = ERR_INVALID;
-        }
-    }
-    if (err != 0) {
-        return err;
-    }
-    if (bodies_len == 0) {
-        return ERR_INVALID;
-    }
-    if (bodies_len > PUBLISH_MESSAGES_MAX) {
-        return ERR_TOO_BIG;
-    }
-    uint64_t len = 0;
-    for (size_t i = 0; i < bodies_len; i++) {
-        if (bodies[i].len > core->body_len_max || bodies[i].len > COMMAND_BODIES_LEN_MAX - len) {
-            return ERR_TOO_BIG;
-        }
-        len += bodies[i].len;
-    }
-    return 0;
-}
-
-int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,
-                        const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
-                        void *arg)
-{
-    int err = publish_check(core, queue, producer, first_sequence, bodies, bodies_len);
-    if (err != 0) {
-        return err;
-    }
-    bool named = producer != NULL && producer[0] != '\0';
-    uint64_t *hashes = malloc(bodies_len * sizeof *hashes);
-    uint32_t *lens = malloc(bodies_len * sizeof *lens);
-    if (hashes == NULL || lens == NULL) {
-        err = ERR_NOMEM;
-        goto out;
-    }
-    for (size_t i = 0; i < bodies_len; i++) {
-        lens[i] = (uint32_t)bodies[i].len;
-        hashes[i] = XXH3_64bits(bodies[i].data, bodies[i].len);
-    }
-    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
-    publish.queue = (char *)queue;
-    publish.n_body_len = bodies_len;
-    publish.body_len = lens;
-    publish.n_body_hash = bodies_len;
-    publish.body_hash = hashes;
-    if (named) {
-        publish.producer = (char *)producer;
-        publish.first_sequence = first_sequence;
-    }
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
-    command.publish = &publish;
-    err = client_command_add(core, named ? CLIENT_PUBLISH_NAMED : CLIENT_PUBLISH, &command, 0,
-                             named ? XXH3_64bits(producer, strlen(producer)) : 0, bodies, bodies_len, timeout_ms, cb,
-                             arg);
-    if (err == 0) {
-        client_command_pump(core);
-    }
-out:
-    free(hashes);
-    free(lens);
-    return err;
-}
-
-int client_core_subscribe(struct client_core *core, const char *queue, uint64_t consumer, uint32_t credit,
-                          uint64_t timeout_ms, client_reply_cb cb, void *arg)
-{
-    int err = name_string_check(queue);
-    if (err != 0) {
-        return err;
-    }
-    if (credit == 0 || credit > CREDIT_MAX) {
-        return ERR_INVALID;
-    }
-    err = client_consumer_add(core, consumer);
-    if (err != 0) {
-        return err;
-    }
-    Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
-    subscribe.queue = (char *)queue;
-    subscribe.consumer = consumer;
-    subscribe.credit = credit;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
-    command.subscribe = &subscribe;
-    err = command_issue(core, CLIENT_SUBSCRIBE, &command, consumer, timeout_ms, cb, arg);
-    if (err != 0) {
-        client_consumer_remove(core, client_consumer_find(core, consumer));
-    }
-    return err;
+    return client_command_issue(core, CLIENT_PURGE, &command, 0, timeout_ms, cb, arg);
 }
 
 int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
@@ -324,64 +221,17 @@ int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
     command.unsubscribe = &unsubscribe;
-    int err = command_issue(core, CLIENT_UNSUBSCRIBE, &command, consumer, timeout_ms, cb, arg);
+    int err = client_command_issue(core, CLIENT_UNSUBSCRIBE, &command, consumer, timeout_ms, cb, arg);
     if (err == 0) {
         found->ending = true;
     }
     return err;
 }
 
-static int settle_check(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
-                        const struct client_range *ranges, size_t ranges_len)
+int client_core_command(struct client_core *core, const Holdfast__Command *command, bool again, uint64_t timeout_ms,
+                        client_reply_cb cb, void *arg)
 {
-    const struct client_consumer *found = client_consumer_find(core, consumer);
-    if (found == NULL || found->ending) {
-        return ERR_NOT_FOUND;
-    }
-    if (ranges_len == 0 || outcome > CLIENT_RELEASE) {
-        return ERR_INVALID;
-    }
-    if (ranges_len > SETTLE_RANGES_MAX) {
-        return ERR_TOO_BIG;
-    }
-    for (size_t i = 0; i < ranges_len; i++) {
-        if (ranges[i].first == 0 || ranges[i].first > ranges[i].last || ranges[i].last > found->seen) {
-            return ERR_INVALID;
-        }
-    }
-    return 0;
-}
-
-int client_core_settle(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
-                       const struct client_range *ranges, size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb,
-                       void *arg)
-{
-    int err = settle_check(core, consumer, outcome, ranges, ranges_len);
-    if (err != 0) {
-        return err;
-    }
-    uint64_t *first = malloc(ranges_len * 2 * sizeof *first);
-    if (first == NULL) {
-        return ERR_NOMEM;
-    }
-    uint64_t *last = first + ranges_len;
-    for (size_t i = 0; i < ranges_len; i++) {
-        first[i] = ranges[i].first;
-        last[i] = ranges[i].last;
-    }
-    Holdfast__Settle settle = HOLDFAST__SETTLE__INIT;
-    settle.consumer = consumer;
-    settle.outcome = (Holdfast__Settle__Outcome)outcome;
-    settle.n_first = ranges_len;
-    settle.first = first;
-    settle.n_last = ranges_len;
-    settle.last = last;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SETTLE;
-    command.settle = &settle;
-    err = command_issue(core, CLIENT_SETTLE, &command, consumer, timeout_ms, cb, arg);
-    free(first);
-    return err;
+    return client_command_issue(core, again ? CLIENT_AGAIN : CLIENT_ONCE, command, 0, timeout_ms, cb, arg);
 }
 
 int client_core_close_session(struct client_core *core, uint64_t timeout_ms, client_reply_cb cb, void *arg)
@@ -390,7 +240,7 @@ int client_core_close_session(struct client_core *core, uint64_t timeout_ms, cli
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_CLOSE_SESSION;
     command.close_session = &close;
-    int err = command_issue(core, CLIENT_CLOSE, &command, 0, timeout_ms, cb, arg);
+    int err = client_command_issue(core, CLIENT_CLOSE, &command, 0, timeout_ms, cb, arg);
     if (err == 0) {
         core->closing = true;
         core->timeout_ms = 0; /* The next tick looks whether there is a session at all. */

@@ -29,12 +29,15 @@
 #include "proto/wire/frame.h"
 
 struct client_core;
+struct Holdfast__Command; /* Of command.pb-c.h. */
 
 struct client_reply {
     int err;            /* 0, or negative, as above. */
     const char *detail; /* "" or one line. */
     uint64_t count;
     uint64_t repeated_count;
+    struct slice unrouted; /* Bits of messages, as in Reply (command.proto); borrowed. Empty: none is set. */
+    struct slice refused;
 };
 
 struct client_delivery {
@@ -42,9 +45,14 @@ struct client_delivery {
     uint64_t number;
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash; /* Has been checked against the body. */
+    uint64_t body_hash;     /* Has been checked: of the head and the body. */
+    uint64_t lock_until_ms; /* Log time at which it goes back unless it is settled or extended; 0: never. */
+    uint64_t expires_ms;    /* Of the message, in log time; 0: never. */
     uint32_t delivery_count;
-    struct slice body; /* Borrowed; slice_ref() to keep it. */
+    bool settled;       /* As it was delivered (auto_accept). */
+    struct slice body;  /* Borrowed; slice_ref() to keep it. */
+    struct slice head;  /* An encoded MessageHead (message.proto), likewise; empty: none. */
+    struct slice trail; /* An encoded Trail; empty: none. */
 };
 
 typedef void (*client_reply_cb)(void *arg, const struct client_reply *reply);
@@ -60,8 +68,12 @@ struct client_core_host {
     void (*send)(void *arg, struct frame_out *frame);
     void (*delivery)(void *arg, const struct client_delivery *delivery);
     /* The subscription is over although nobody asked: its queue was deleted, or the session was lost (ERR_SESSION_EXPIRED:
-     * what it held has gone back; settlements of its deliveries are void). */
+     * what it held has gone back; settlements of its deliveries are void). With 0 it was a fetch, and is done. */
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
+    /* A delivery was held for too long, and has gone back. May be NULL. */
+    void (*lock_ended)(void *arg, uint64_t consumer, uint64_t number);
+    /* What becomes of these prepared messages is to be said. May be NULL. */
+    void (*prepared_ask)(void *arg, const char *id);
     /* A number that changes while a long frame moves on the connection, either way, since it was asked last: on a slow line
      * that is a sign of life before the frame is whole. Asked now and then, when nothing is heard. May be NULL. */
     uint64_t (*moved)(void *arg);
@@ -119,6 +131,46 @@ int client_core_purge(struct client_core *core, const char *queue, uint64_t time
 int client_core_publish(struct client_core *core, const char *queue, const char *producer, uint64_t first_sequence,
                         const struct slice *bodies, size_t bodies_len, uint64_t timeout_ms, client_reply_cb cb,
                         void *arg) NODISCARD;
+/* All that a publish can say. Messages go to `queue`; or, when that is NULL, each to the exchange that its head names. */
+struct client_publish {
+    const char *queue;
+    const char *producer; /* NULL: none. */
+    uint64_t first_sequence;
+    uint64_t producer_epoch;   /* Of client_core_command() with OpenProducer; 0: not checked. */
+    bool no_gaps;              /* `first_sequence` has to follow the last one: else OUT_OF_ORDER. */
+    bool each;                 /* A message that is refused does not keep out the others: see reply->refused. */
+    const struct slice *heads; /* An encoded MessageHead for each message, or NULL. */
+    const struct slice *bodies;
+    size_t len;
+    const char *prepare; /* NULL; else an id: nobody sees the messages until that is resolved, with what follows. */
+    const char *prepare_group;
+    uint64_t ask_after_ms;
+    uint64_t deadline_ms;
+    bool commit_at_deadline;
+};
+int client_core_publish_all(struct client_core *core, const struct client_publish *publish, uint64_t timeout_ms,
+                            client_reply_cb cb, void *arg) NODISCARD;
+
+/* Any other command of command.proto that a session may issue and that has no bodies, is no subscription, and settles nothing.
+ * `again`: doing it twice is doing it once, so that it may be sent again in the next session when this one is lost; otherwise it
+ * then ends as ERR_OUTCOME_UNKNOWN. Names in it are checked by the cluster. */
+int client_core_command(struct client_core *core, const struct Holdfast__Command *command, bool again,
+                        uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+
+/* What goes with a subscription; all 0: nothing. */
+struct client_subscription {
+    int32_t priority; /* Those with a higher one are given messages first. */
+    bool exclusive;
+    bool auto_accept; /* What is delivered is settled at once: at most once. */
+    bool fetch;       /* Takes up to `credit` messages that are ready, and ends by itself. */
+    uint64_t lock_ms; /* Instead of the queue's; 0: the queue's. */
+    const char *tag;  /* For people; NULL: "". */
+};
+/* As client_core_subscribe(). */
+int client_core_subscribe_as(struct client_core *core, const char *queue, uint64_t consumer, uint32_t credit,
+                             const struct client_subscription *how, uint64_t timeout_ms, client_reply_cb cb,
+                             void *arg) NODISCARD;
+
 /* `consumer`: not 0, and better never used before: a settlement of an earlier subscription could meet the new one. */
 int client_core_subscribe(struct client_core *core, const char *queue, uint64_t consumer, uint32_t credit,
                           uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
@@ -133,6 +185,33 @@ struct client_range {
 int client_core_settle(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
                        const struct client_range *ranges, size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb,
                        void *arg) NODISCARD;
+/* What goes with a settlement; all 0: nothing. */
+struct client_settlement {
+    bool has_delay; /* RELEASE: delivered again after `delay_ms`, whatever the queue says. */
+    uint64_t delay_ms;
+    bool all;         /* All or nothing: when one is not held any more, STALE. */
+    bool not_counted; /* RELEASE: the delivery does not count. */
+};
+/* As client_core_settle(). */
+int client_core_settle_as(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
+                          const struct client_settlement *how, const struct client_range *ranges, size_t ranges_len,
+                          uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+/* Deliveries of a queue with a lock are kept for `lock_ms` from now (0: as long as at first). Errors as client_core_settle(). */
+int client_core_extend(struct client_core *core, uint64_t consumer, uint64_t lock_ms, const struct client_range *ranges,
+                       size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+/* Publishes and settlements, all or nothing. Neither `each` nor `prepare`. A session that is lost meanwhile leaves it unknown. */
+struct client_transaction {
+    const struct client_publish *publishes;
+    size_t publishes_len;
+    const struct client_settled {
+        uint64_t consumer;
+        enum client_outcome outcome;
+        struct client_range range;
+    } * settled;
+    size_t settled_len;
+};
+int client_core_transact(struct client_core *core, const struct client_transaction *transaction, uint64_t timeout_ms,
+                         client_reply_cb cb, void *arg) NODISCARD;
 /* Ends the session: what it holds goes back. */
 int client_core_close_session(struct client_core *core, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 
@@ -148,6 +227,21 @@ int client_core_query_queue(struct client_core *core, const char *queue, uint64_
 /* Messages from `position` on (0: from the first), at most `max`, in result->messages. Takes nothing. ERR_NOT_FOUND. */
 int client_core_query_browse(struct client_core *core, const char *queue, uint64_t position, uint32_t max,
                              uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+/* Likewise, of those that have left the queue and are kept. */
+int client_core_query_kept(struct client_core *core, const char *queue, uint64_t position, uint32_t max,
+                           uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+/* What became of the message at `position`, in result->steps. ERR_NOT_FOUND: no such queue. */
+int client_core_query_life(struct client_core *core, const char *queue, uint64_t position, uint64_t timeout_ms,
+                           client_query_cb cb, void *arg) NODISCARD;
+/* Exchanges whose names sort after `after` (NULL: all; the first is ""), in result->exchanges. */
+int client_core_query_exchanges(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
+                                void *arg) NODISCARD;
+/* Bindings with an id above `after`, in result->bindings; with `exchange` (else NULL) those from that one. ERR_NOT_FOUND. */
+int client_core_query_bindings(struct client_core *core, const char *exchange, uint64_t after, uint64_t timeout_ms,
+                               client_query_cb cb, void *arg) NODISCARD;
+/* Virtual hosts whose names sort after `after` ("": all), in result->virtual_hosts. */
+int client_core_query_virtual_hosts(struct client_core *core, const char *after, uint64_t timeout_ms,
+                                    client_query_cb cb, void *arg) NODISCARD;
 /* Asks for leadership to go to `node`, or with 0 to whoever is most advanced. 0: asked for; whether it is done shows in
  * the cluster's status. Never asked twice: ERR_OUTCOME_UNKNOWN when the connection is lost meanwhile. ERR_NOT_FOUND. */
 int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb,

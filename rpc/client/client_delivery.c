@@ -54,26 +54,34 @@ void client_consumer_free_all(struct client_core *core)
     }
 }
 
-static int delivery_take(struct client_core *core, const Holdfast__Delivery *message, struct slice body)
+/* `content` is trail, head and body, one after the other. */
+static int delivery_take(struct client_core *core, const Holdfast__Delivery *message, struct slice content)
 {
     struct client_consumer *consumer = client_consumer_find(core, message->consumer);
     if (consumer == NULL || consumer->ending || message->number <= consumer->seen) {
         return 0;
     }
-    if (message->number != consumer->seen + 1) {
+    if (message->number != consumer->seen + 1 && !consumer->gaps) {
         return ERR_OUT_OF_ORDER;
     }
-    if (XXH3_64bits(body.data, body.len) != message->body_hash) {
+    struct slice hashed = slice_part(content, message->trail_len, content.len - message->trail_len);
+    if (XXH3_64bits(hashed.data, hashed.len) != message->body_hash) {
         return ERR_CHECKSUM;
     }
     consumer->seen = message->number;
-    core->host.delivery(core->host.arg, &(struct client_delivery){.consumer = message->consumer,
-                                                                  .number = message->number,
-                                                                  .position = message->position,
-                                                                  .enqueued_ms = message->enqueued_ms,
-                                                                  .body_hash = message->body_hash,
-                                                                  .delivery_count = message->delivery_count,
-                                                                  .body = body});
+    core->host.delivery(core->host.arg,
+                        &(struct client_delivery){.consumer = message->consumer,
+                                                  .number = message->number,
+                                                  .position = message->position,
+                                                  .enqueued_ms = message->enqueued_ms,
+                                                  .body_hash = message->body_hash,
+                                                  .delivery_count = message->delivery_count,
+                                                  .settled = consumer->gaps,
+                                                  .lock_until_ms = message->lock_until_ms,
+                                                  .expires_ms = message->expires_ms,
+                                                  .trail = slice_part(content, 0, message->trail_len),
+                                                  .head = slice_part(hashed, 0, message->head_len),
+                                                  .body = slice_part(hashed, message->head_len, message->body_len)});
     return 0;
 }
 
@@ -92,10 +100,28 @@ int client_consumer_deliveries(struct client_core *core, struct frame *frame)
     bodies.blob = frame->header.blob;
     for (size_t i = 0; i < deliveries->n_deliveries && err == 0; i++) {
         const Holdfast__Delivery *delivery = deliveries->deliveries[i];
-        err = delivery_take(core, delivery, slice_part(bodies, offset, delivery->body_len));
-        offset += delivery->body_len;
+        size_t len = (size_t)delivery->trail_len + delivery->head_len + delivery->body_len;
+        err = delivery_take(core, delivery, slice_part(bodies, offset, len));
+        offset += len;
     }
     return err;
+}
+
+int client_consumer_notices(struct client_core *core, struct frame *frame)
+{
+    ProtobufCMessage *base;
+    int err = native_frame_decode(frame, &holdfast__notices__descriptor, &core->arena, &base);
+    if (err != 0) {
+        return err;
+    }
+    const Holdfast__Notices *notices = (const Holdfast__Notices *)(void *)base;
+    for (size_t i = 0; i < notices->n_lock_ended && core->host.lock_ended != NULL; i++) {
+        core->host.lock_ended(core->host.arg, notices->lock_ended[i]->consumer, notices->lock_ended[i]->number);
+    }
+    for (size_t i = 0; i < notices->n_prepared_ask && core->host.prepared_ask != NULL; i++) {
+        core->host.prepared_ask(core->host.arg, notices->prepared_ask[i]);
+    }
+    return 0;
 }
 
 static void consumer_end(struct client_core *core, uint64_t id, int err, const char *detail)
@@ -105,10 +131,13 @@ static void consumer_end(struct client_core *core, uint64_t id, int err, const c
         return; /* Its end has been told, or was asked for. */
     }
     if (consumer->subscribed) {
+        err = consumer->fetch ? 0 : err; /* Whether it had ended was found out late. */
         client_consumer_remove(core, consumer);
         core->host.consumer_ended(core->host.arg, id, err, detail);
     } else if (client_command_subscribed_before(core, id)) {
-        consumer->ended_err = err; /* Told when the answer to its Subscribe has come, which has been sent again. */
+        consumer->ended_err =
+            err != 0 ? err
+                     : ERR_NOT_FOUND; /* Told when the answer to its Subscribe has come, which has been sent again. */
     }
     /* Else it has still to be made: it was named in the attachment, and the machine has never seen it. */
 }
@@ -121,8 +150,14 @@ int client_consumer_ended(struct client_core *core, struct frame *frame)
         return err;
     }
     const Holdfast__ConsumersEnded *ended = (const Holdfast__ConsumersEnded *)(void *)base;
-    if (ended->error == 0 || ended->error > INT32_MAX || frame->body.len > 0) {
+    if (ended->error > INT32_MAX || frame->body.len > 0) {
         return ERR_INVALID;
+    }
+    for (size_t i = 0; ended->error == 0 && i < ended->n_consumer; i++) {
+        const struct client_consumer *consumer = client_consumer_find(core, ended->consumer[i]);
+        if (consumer != NULL && !consumer->fetch) {
+            return ERR_INVALID; /* Nothing but a fetch ends for no reason. */
+        }
     }
     err = -(int)ended->error;
     for (size_t i = 0; i < ended->n_consumer; i++) {

@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "proto/base/blob.h"
+#include "rpc/client/client_options.h"
+#include "rpc/client/client_properties.h"
 
 struct client_queue {
     const char *name;
@@ -20,16 +22,73 @@ struct client_queue {
     uint64_t released;    /* deliveries that went back. */
     uint64_t oldest_ms;   /* Log time at which the oldest ready message was enqueued; 0: none is ready, or in a list. */
     uint64_t log_time_ms; /* As of which all this is. */
+    uint64_t expired;     /* Counters, as above. */
+    uint64_t dropped;     /* Because of a limit on length or bytes. */
+    uint64_t dead_lettered;
+    uint64_t redriven;
+    uint64_t lock_ended;
+    uint64_t parked;         /* Of the ready ones: behind others of their groups. */
+    uint64_t waiting;        /* Came back, and wait before they are ready again. */
+    uint64_t bytes;          /* Of ready messages, as far as they are counted; 0 in a list. */
+    bool owned;              /* It is exclusive, and its session is there. */
+    uint64_t active_session; /* Of a single-active queue: whose consumer is given messages; 0: none. */
+    uint64_t active_consumer;
+    struct client_queue_options options;
+};
+
+enum client_exchange_type { CLIENT_DIRECT = 0, CLIENT_FANOUT = 1, CLIENT_TOPIC = 2, CLIENT_HEADERS = 3 };
+
+struct client_exchange {
+    const char *name;
+    enum client_exchange_type type;
+    bool auto_delete; /* Goes with its last binding, if it had one. */
+    bool internal;    /* Only exchanges and dead letters reach it. */
+    bool has_alternate;
+    const char *alternate; /* Where what matches no binding goes. */
+    bool protected_;
+    const char *note;
+    uint64_t bindings; /* From it. Not for declaring. */
+};
+
+struct client_binding {
+    const char *source;
+    const char *queue;    /* To a queue (NULL or "": none) */
+    const char *exchange; /* or an exchange. */
+    const char *key;
+    const struct client_header *arguments;
+    size_t arguments_len;
+    uint64_t id; /* Not for binding. */
+};
+
+struct client_virtual_host {
+    const char *name;
+    uint64_t id;
+    const char *note;
+};
+
+/* A step of a message's life. */
+struct client_step {
+    const char *what; /* A word, such as "delivered". */
+    uint64_t index;   /* Of the log. */
+    uint64_t time_ms; /* Log time. */
+    uint64_t session;
+    uint64_t consumer;
+    const char *text; /* How it came in; the exchange or queue that it went to; "". */
 };
 
 /* A message that was looked at where it is. */
 struct client_message {
     uint64_t position;
     uint64_t enqueued_ms; /* Log time. */
-    uint64_t body_hash;   /* Has been checked against the body. */
+    uint64_t body_hash;   /* Has been checked: of the head and the body. */
+    uint64_t expires_ms;  /* Log time; 0: never. */
+    uint64_t left_ms;     /* Of a kept one: when it left its queue. */
     uint32_t delivery_count;
-    bool locked;       /* Out with a consumer. */
-    struct slice body; /* Borrowed; slice_ref() to keep it. */
+    bool locked;        /* Out with a consumer. */
+    const char *state;  /* A word: ready, locked, waiting, parked; of a kept one: how it left. */
+    struct slice body;  /* Borrowed; slice_ref() to keep it. */
+    struct slice head;  /* For client_properties_decode(); empty: none. */
+    struct slice trail; /* For client_deaths_decode(); empty: none. */
 };
 
 struct client_member {
@@ -73,6 +132,14 @@ struct client_query_result {
     size_t queues_len;
     const struct client_message *messages; /* In order. */
     size_t messages_len;
+    const struct client_exchange *exchanges; /* Sorted by name. */
+    size_t exchanges_len;
+    const struct client_binding *bindings; /* By id. */
+    size_t bindings_len;
+    const struct client_virtual_host *virtual_hosts; /* Sorted by name. */
+    size_t virtual_hosts_len;
+    const struct client_step *steps; /* In order. */
+    size_t steps_len;
     bool more;                            /* Ask again: after the last name, or from behind the last position. */
     const struct client_cluster *cluster; /* NULL unless it was asked for. */
 };

@@ -1,12 +1,15 @@
 /* What is inside a client_core, shared by the files that it is made of and by nobody else.
  *
- *   client_core.c         life and the commands' public functions
+ *   client_core.c         life, and the public functions of commands,
+ *   client_publish.c      of those that publish,
+ *   client_subscribe.c    of those that subscribe and settle
  *   client_command.c      a command: encoding, numbering, window, answers, sending again
  *   client_command_end.c  commands that end without an answer
  *   client_connection.c   where the client is connected and what it is waiting for there
  *   client_silence.c      what it takes for a sign of life there
  *   client_delivery.c     subscriptions and what arrives for them
- *   client_ask.c          queries
+ *   client_ask.c          queries,
+ *   client_answer.c       and what they are answered
  *
  * Numbers: a command gets its number when it is first sent, so that what is numbered has been sent and what waits has
  * not (in this session). The ring holds the numbered ones from `floor` + 1 to `last_number`; a hole is an answered one. */
@@ -23,6 +26,7 @@
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
 #include "proto/wire/command.pb-c.h"
+#include "proto/wire/native.pb-c.h"
 #include "rpc/client/client_core.h"
 
 /* Bytes of commands without an answer; one command may exceed it when it is alone. Below the limit of a stream's queue,
@@ -52,6 +56,8 @@ enum client_command_kind {
     CLIENT_UNSUBSCRIBE,
     CLIENT_SETTLE,
     CLIENT_PURGE,
+    CLIENT_AGAIN, /* Any other: doing it twice is doing it once, */
+    CLIENT_ONCE,  /* or not. */
     CLIENT_CLOSE,
 };
 
@@ -83,7 +89,9 @@ struct client_consumer {
     bool sent;       /* Its Subscribe has been sent in this session. */
     bool subscribed; /* And answered. */
     bool ending;     /* Unsubscribe has been asked for. */
-    int ended_err;   /* The node has said that it is over; the answer to its Subscribe is still to come. */
+    bool gaps;       /* What it is delivered is settled at once: what was lost on the way is not sent again. */
+    bool fetch;
+    int ended_err; /* The node has said that it is over; the answer to its Subscribe is still to come. */
     UT_hash_handle hh;
 };
 
@@ -95,6 +103,7 @@ struct client_ask {
     uint64_t position;
     uint32_t max;
     uint64_t node;
+    bool flag;  /* Query.from_first, or Query.from. */
     bool sent;  /* On this connection. */
     bool tried; /* On any. */
     uint64_t deadline_ms;
@@ -175,6 +184,12 @@ static inline bool client_ring_empty(const struct client_core *core)
     return core->floor == core->last_number;
 }
 
+/* client_core.c. 0, ERR_NAME (also of NULL) or ERR_UTF8. */
+int client_name_check(const char *name) NODISCARD;
+/* Adds a command without bodies and sends it if the window allows. */
+int client_command_issue(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *command,
+                         uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
+
 /* client_command.c. Takes the command's content from `message` (and the bodies, which may be NULL) and lets it wait. */
 int client_command_add(struct client_core *core, enum client_command_kind kind, const Holdfast__Command *message,
                        uint64_t consumer, uint64_t producer, const struct slice *bodies, size_t bodies_len,
@@ -226,11 +241,19 @@ int client_consumer_add(struct client_core *core, uint64_t id) NODISCARD;
 void client_consumer_remove(struct client_core *core, struct client_consumer *consumer);
 /* ERR_INVALID, ERR_CHECKSUM, or ERR_OUT_OF_ORDER for a gap: the connection must be dropped. */
 int client_consumer_deliveries(struct client_core *core, struct frame *frame) NODISCARD;
+/* A Notices frame. ERR_INVALID: not one. */
+int client_consumer_notices(struct client_core *core, struct frame *frame) NODISCARD;
 /* A ConsumersEnded frame. ERR_INVALID: not one. */
 int client_consumer_ended(struct client_core *core, struct frame *frame) NODISCARD;
 /* After the session's end: tells the host about subscriptions that are over. */
 void client_consumer_session_lost(struct client_core *core);
 void client_consumer_free_all(struct client_core *core);
+
+/* client_answer.c. What a result to a query of that kind holds; lives in core->arena and in the frame. ERR_INVALID, ERR_CHECKSUM,
+ * ERR_NOMEM. */
+struct client_query_result;
+int client_answer_read(struct client_core *core, int kind, const Holdfast__QueryResult *message,
+                       const struct frame *frame, struct client_query_result *ret_result) NODISCARD;
 
 /* client_ask.c */
 void client_ask_pump(struct client_core *core);

@@ -98,6 +98,7 @@ struct client_core *hf_client_core(struct hf_client *client);
 
 /* The blocking library. */
 struct hf;
+struct hf_message;
 
 /* Does not wait: the first command finds the cluster. Errors as hf_client_new(). */
 int hf_open(const struct hf_options *options, struct hf **ret_hf) NODISCARD;
@@ -143,6 +144,87 @@ struct hf_submitted {
  * case. */
 int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitted) NODISCARD;
 
+/* ---- Queues with options, exchanges ---- The cluster refuses what it does not know yet, while nodes of an earlier version are
+ * members, with ERR_VERSION. */
+
+/* Makes a queue, or finds it there with the same options; ERR_EXISTS: with others. With `passive` it is never made
+ * (ERR_NOT_FOUND), and `options`, which may be NULL, are not compared. */
+int hf_declare_as(struct hf *hf, const char *queue, const struct client_queue_options *options, bool passive,
+                  uint64_t timeout_ms) NODISCARD;
+/* Changes those options of a queue that are named in `fields`. */
+int hf_change(struct hf *hf, const char *queue, const struct client_queue_options *options,
+              const enum client_queue_option *fields, size_t fields_len, uint64_t timeout_ms) NODISCARD;
+
+/* Makes an exchange, or finds it there with the same properties; ERR_EXISTS: with others. */
+int hf_declare_exchange(struct hf *hf, const struct client_exchange *exchange, uint64_t timeout_ms) NODISCARD;
+int hf_delete_exchange(struct hf *hf, const char *exchange, bool if_unused, uint64_t timeout_ms) NODISCARD;
+/* From an exchange to a queue or an exchange. What is bound already is no error, nor is what is not. */
+int hf_bind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
+int hf_unbind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
+
+/* A message with properties. */
+struct hf_outgoing {
+    const char *queue; /* NULL: to the exchange that the properties name, with their key. */
+    struct client_properties properties;
+    struct hf_body body;
+    const char *producer; /* As for hf_publish(): may be NULL. */
+    uint64_t sequence;
+    uint64_t epoch;          /* As hf_open_producer() gave it; 0: not checked. One below the newest is ERR_FENCED. */
+    bool no_gaps;            /* `sequence` has to follow the producer's last one: else ERR_OUT_OF_ORDER. */
+    const char *prepare;     /* NULL; else an id: nobody sees it until hf_resolve() is called for that. */
+    uint64_t deadline_ms;    /* Of what is prepared: then it is dropped, or... 0: there is none. */
+    bool commit_at_deadline; /* ...committed. */
+};
+
+/* Publishes it and waits. `ret_unrouted` (may be NULL) is set when it is mandatory and reached no queue. */
+int hf_publish_message(struct hf *hf, const struct hf_outgoing *message, uint64_t timeout_ms,
+                       bool *ret_unrouted) NODISCARD;
+
+/* Publishes and accepts messages in one step, all or nothing. ERR_STALE: one of them is not held any more. What gathered with
+ * hf_accept() before is not part of it. */
+int hf_transact(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
+                const struct hf_message *accepted, size_t accepted_len, uint64_t timeout_ms) NODISCARD;
+
+/* Commits or drops what was prepared under an id. To do so again is no error; ERR_REFUSED: it was resolved in the other way. */
+int hf_resolve(struct hf *hf, const char *id, bool commit, uint64_t timeout_ms) NODISCARD;
+
+/* Takes a producer's name: whoever had it is fenced off. *ret_epoch is for hf_outgoing, *ret_sequence the last that is in. */
+int hf_open_producer(struct hf *hf, const char *producer, uint64_t timeout_ms, uint64_t *ret_epoch,
+                     uint64_t *ret_sequence) NODISCARD;
+
+/* Dead letters in `queue` go back to where each died, or to `to` (may be NULL), oldest first, at most `max` (1 to 1024; 0: 1024);
+ * with `from` (may be NULL) only those that died there. *ret_moved went, *ret_left (each may be NULL) were looked at and stay. */
+int hf_redrive(struct hf *hf, const char *queue, const char *to, const char *from, uint32_t max, uint64_t timeout_ms,
+               uint64_t *ret_moved, uint64_t *ret_left) NODISCARD;
+/* Copies of messages that are kept after they were settled, with positions from `first` to `last`, are enqueued in `to` (NULL: in
+ * the same queue). *ret_next is the position to go on from; 0: that was all. */
+int hf_replay(struct hf *hf, const char *queue, uint64_t first, uint64_t last, const char *to, uint64_t timeout_ms,
+              uint64_t *ret_copied, uint64_t *ret_next) NODISCARD;
+
+/* Virtual hosts. One that is there already is no error. With `force` sessions in it end. */
+int hf_create_virtual_host(struct hf *hf, const char *name, const char *note, uint64_t timeout_ms) NODISCARD;
+int hf_delete_virtual_host(struct hf *hf, const char *name, bool force, uint64_t timeout_ms) NODISCARD;
+
+/* What a virtual host, or a user, may have. */
+enum hf_limit {
+    HF_LIMIT_SESSIONS,
+    HF_LIMIT_QUEUES, /* Virtual hosts only, as what follows. */
+    HF_LIMIT_EXCHANGES,
+    HF_LIMIT_BINDINGS,
+    HF_LIMIT_CONSUMERS, /* Virtual hosts and users. */
+    HF_LIMIT_READY_MESSAGES,
+    HF_LIMIT_QUEUE_LENGTH,
+};
+struct hf_limit_value {
+    enum hf_limit what;
+    uint64_t value;
+};
+/* All limits of one of the two (the other is NULL); what is not named is without limit. */
+int hf_set_limits(struct hf *hf, const char *virtual_host, const char *user, const struct hf_limit_value *limits,
+                  size_t limits_len, uint64_t timeout_ms) NODISCARD;
+
+/* ---- Consuming ---- */
+
 /* Subscribes with `credit` unsettled deliveries at a time, 1 to CREDIT_MAX. */
 int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t timeout_ms,
                  uint64_t *ret_consumer) NODISCARD;
@@ -150,13 +232,28 @@ int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t tim
 /* Ends the subscription: what is not settled goes back. Messages of it that hf_next() has not returned are dropped. */
 int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms) NODISCARD;
 
+/* The same with what goes with a subscription: a priority, to be alone, at most once... */
+int hf_subscribe_as(struct hf *hf, const char *queue, uint32_t credit, const struct client_subscription *how,
+                    uint64_t timeout_ms, uint64_t *ret_consumer) NODISCARD;
+
+/* Takes what is ready now, at most `max` messages (1 to CREDIT_MAX): hf_next() gives them, and then no more of this queue. With
+ * `accept` they are settled as they are delivered. `ret_taken` (may be NULL): how many it was given. */
+int hf_fetch(struct hf *hf, const char *queue, uint32_t max, bool accept, uint64_t timeout_ms,
+             uint64_t *ret_taken) NODISCARD;
+
 struct hf_message {
     uint64_t consumer;
     uint64_t number;
     uint64_t position; /* In its queue. */
     uint64_t enqueued_ms;
     uint32_t delivery_count; /* Earlier deliveries. */
+    uint64_t lock_until_ms;  /* Log time at which it goes back unless it is settled or extended; 0: never. */
+    uint64_t expires_ms;     /* Log time; 0: never. */
+    bool settled;            /* As it was delivered. */
     struct hf_body body;     /* Its bytes match the checksum that the publisher's library took. */
+    const struct client_properties *properties; /* NULL: it was published without. Lives as long as the body. */
+    const struct client_death *deaths;          /* Where it was a dead letter, most recent first. */
+    size_t deaths_len;
 };
 
 /* The next message of any subscription; it lives until the next call of hf_next() or hf_close(). Flushes settlements
@@ -175,6 +272,12 @@ int hf_poll(struct hf *hf) NODISCARD;
 int hf_accept(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_reject(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
+
+/* Back to its queue, to be delivered again after `delay_ms`. Waits for the answer. ERR_STALE: it is not held any more. */
+int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms) NODISCARD;
+
+/* In a queue with a lock: it is held for `lock_ms` from now (0: as long as at first). Waits. ERR_STALE. */
+int hf_extend(struct hf *hf, const struct hf_message *message, uint64_t lock_ms, uint64_t timeout_ms) NODISCARD;
 
 /* Sends the settlements that have gathered, without waiting for their answers. */
 int hf_settle(struct hf *hf, uint64_t timeout_ms) NODISCARD;
@@ -196,6 +299,20 @@ int hf_queue(struct hf *hf, const char *queue, uint64_t timeout_ms,
  * position. ERR_NOT_FOUND. */
 int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
               void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more) NODISCARD;
+
+/* Likewise, at messages that have left the queue and are kept. */
+int hf_kept(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
+            void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more) NODISCARD;
+/* Calls `each` for the steps of the life of the message at `position`, in order. ERR_NOT_FOUND: no such queue. */
+int hf_life(struct hf *hf, const char *queue, uint64_t position, uint64_t timeout_ms,
+            void (*each)(void *arg, const struct client_step *step), void *arg) NODISCARD;
+/* Calls `each` for every exchange, in order of name; for every binding (from `exchange`, if not NULL); for every virtual host. */
+int hf_exchanges(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_exchange *exchange),
+                 void *arg) NODISCARD;
+int hf_bindings(struct hf *hf, const char *exchange, uint64_t timeout_ms,
+                void (*each)(void *arg, const struct client_binding *binding), void *arg) NODISCARD;
+int hf_virtual_hosts(struct hf *hf, uint64_t timeout_ms,
+                     void (*each)(void *arg, const struct client_virtual_host *host), void *arg) NODISCARD;
 
 /* Calls `each` for every queue, in order of name. */
 int hf_queues(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_queue *queue),

@@ -211,7 +211,7 @@ int native_frame_check_deliveries(const Holdfast__Deliveries *deliveries, struct
         if (delivery->consumer == 0 || delivery->number == 0 || delivery->body_len > BODY_LEN_MAX) {
             return ERR_INVALID;
         }
-        len += delivery->body_len;
+        len += (uint64_t)delivery->body_len + delivery->head_len + delivery->trail_len;
     }
     return len == body.len ? 0 : ERR_INVALID;
 }

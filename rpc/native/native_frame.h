@@ -52,7 +52,7 @@ struct native_command {
 int native_frame_decode_command(const struct frame *frame, struct native_command *ret_command) NODISCARD;
 
 /* Whether the bodies that the message announces are exactly the frame's body, and its fields make sense: 0 or
- * ERR_INVALID. After it, delivery i's body is the next `body_len` bytes. */
+ * ERR_INVALID. After it, delivery i's trail, head and body are the next bytes. */
 int native_frame_check_deliveries(const Holdfast__Deliveries *deliveries, struct slice body) NODISCARD;
 
 /* The length of the varint that encodes `value`, and the encoding; returns the bytes written. */

@@ -15,7 +15,7 @@
 /* For people, with ERR_CHECKSUM. */
 #define NATIVE_HASH_TEXT "a message body does not match the hash that its sender made of it: it was damaged since"
 
-/* False: one of the bodies does not match its hash. True also for what is no publish, or is not encoded as clients do it, or
+/* False: one of the bodies (with the head before it, where there are heads) does not match its hash. True also for what is no publish, or is not encoded as clients do it, or
  * has lengths that do not fit: the machine looks at all that by its own rules. Allocates nothing. */
 bool native_hash_matches(struct slice command, struct slice bodies);
 

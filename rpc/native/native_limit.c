@@ -56,6 +56,17 @@ static uint64_t longest_in_publish(struct slice publish, uint64_t longest)
     return longest;
 }
 
+static uint64_t longest_in_transaction(struct slice transact, uint64_t longest)
+{
+    struct native_field field;
+    while (native_scan_field(&transact, &field)) {
+        if (field.number == SCAN_TRANSACT_PUBLISH && field.wire == SCAN_LEN) {
+            longest = longest_in_publish(field.part, longest);
+        }
+    }
+    return longest;
+}
+
 uint64_t native_limit_longest(struct slice command)
 {
     uint64_t longest = 0;
@@ -63,6 +74,8 @@ uint64_t native_limit_longest(struct slice command)
     while (native_scan_field(&command, &field)) {
         if (field.number == SCAN_COMMAND_PUBLISH && field.wire == SCAN_LEN) {
             longest = longest_in_publish(field.part, longest);
+        } else if (field.number == SCAN_COMMAND_TRANSACT && field.wire == SCAN_LEN) {
+            longest = longest_in_transaction(field.part, longest);
         }
     }
     return longest;

@@ -13,7 +13,14 @@
 
 /* Protobuf wire types (encoding guide, "Message Structure"), and the fields of command.proto that matter here. */
 enum { SCAN_VARINT = 0, SCAN_64 = 1, SCAN_LEN = 2, SCAN_32 = 5 };
-enum { SCAN_COMMAND_PUBLISH = 6, SCAN_PUBLISH_BODY_LEN = 2, SCAN_PUBLISH_BODY_HASH = 3 };
+enum {
+    SCAN_COMMAND_PUBLISH = 6,
+    SCAN_COMMAND_TRANSACT = 26,
+    SCAN_TRANSACT_PUBLISH = 1,
+    SCAN_PUBLISH_BODY_LEN = 2,
+    SCAN_PUBLISH_BODY_HASH = 3,
+    SCAN_PUBLISH_HEAD_LEN = 6,
+};
 
 struct native_field {
     uint64_t number;

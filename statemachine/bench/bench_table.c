@@ -1,6 +1,6 @@
 /* What rows of the table cost: put, checkpoint, found one after the other in the store, removed. */
 
-#include "bench_table.h"
+#include "bench.h"
 
 #include <ftw.h>
 #include <stdio.h>
