@@ -6,6 +6,7 @@
 #include "proto/base/fault.h"
 #include "proto/wire/strings.h"
 #include "statemachine/command.h"
+#include "statemachine/sweep.h"
 #include "statemachine/version_one.h"
 
 /* protobuf-c says NULL for a malformed header and for want of memory alike. The first must give the same reply on every
@@ -136,8 +137,8 @@ static int command_carry_out_of_publisher(struct machine *machine, struct sessio
 }
 
 /* Those that keep messages where they are, or move them. */
-static int command_carry_out_of_mover(struct machine *machine, struct session *session, const Holdfast__Command *command,
-                                      struct reply *reply)
+static int command_carry_out_of_mover(struct machine *machine, struct session *session,
+                                      const Holdfast__Command *command, struct reply *reply)
 {
     switch (command->kind_case) {
     case HOLDFAST__COMMAND__KIND_EXTEND: return command_extend(machine, session, command->extend, reply);
@@ -152,9 +153,12 @@ static int command_carry_out_of_session(struct machine *machine, struct session 
                                         struct reply *reply)
 {
     switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE: return command_declare_queue(machine, session, command->declare_queue, reply);
-    case HOLDFAST__COMMAND__KIND_CHANGE_QUEUE: return command_change_queue(machine, session, command->change_queue, reply);
-    case HOLDFAST__COMMAND__KIND_DELETE_QUEUE: return command_delete_queue(machine, session, command->delete_queue, reply);
+    case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE:
+        return command_declare_queue(machine, session, command->declare_queue, reply);
+    case HOLDFAST__COMMAND__KIND_CHANGE_QUEUE:
+        return command_change_queue(machine, session, command->change_queue, reply);
+    case HOLDFAST__COMMAND__KIND_DELETE_QUEUE:
+        return command_delete_queue(machine, session, command->delete_queue, reply);
     case HOLDFAST__COMMAND__KIND_PURGE_QUEUE: return command_purge_queue(machine, session, command->purge_queue, reply);
     case HOLDFAST__COMMAND__KIND_PUBLISH:
         return command_publish(machine, session, command->publish, from->bodies, reply);
@@ -226,8 +230,9 @@ static bool publish_check_failed(const struct machine *machine, const struct ses
     return true;
 }
 
-static void session_note_failure(const struct machine *machine, struct session *session, const struct entry_command *from,
-                                 const Holdfast__Command *command, const struct reply *reply)
+static void session_note_failure(const struct machine *machine, struct session *session,
+                                 const struct entry_command *from, const Holdfast__Command *command,
+                                 const struct reply *reply)
 {
     if (reply->error != 0 && command != NULL &&
         (command_is_named_publish(machine, command) || command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED)) {
@@ -263,7 +268,8 @@ static int session_apply(struct machine *machine, struct session *session, const
 {
     Holdfast__Command *command;
     int err = command_decode(machine, from->header, &command);
-    if (err == 0 && command_check(from, command, reply) && publish_check_failed(machine, session, from, command, reply)) {
+    if (err == 0 && command_check(from, command, reply) &&
+        publish_check_failed(machine, session, from, command, reply)) {
         err = command_carry_out_of_session(machine, session, from, command, reply);
     }
     if (err == 0) {
@@ -397,6 +403,9 @@ static int entry_apply(struct machine *machine, struct slice payload, const stru
     err = deliver_due(machine);
     if (err == 0 && machine->version >= 2) {
         err = expire_undelivered(machine);
+    }
+    if (err == 0) {
+        err = sweeps_go(machine);
     }
     if (err == 0 && machine->version >= 2) {
         err = timers_look(machine);

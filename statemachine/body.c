@@ -3,7 +3,7 @@
 #include "statemachine/body.h"
 
 #include "statemachine/state.h"
-#include "statemachine/table_kind.h"
+#include "statemachine/table_private.h"
 
 /* ---- How many have it ---- */
 
@@ -53,7 +53,7 @@ int body_share(struct machine *machine, struct message *message, uint64_t uses)
     return err;
 }
 
-static int body_release(struct machine *machine, uint64_t id)
+int body_release(struct machine *machine, uint64_t id)
 {
     uint64_t uses;
     int err = uses_get(machine, id, &uses);
@@ -75,11 +75,24 @@ int body_let_go(struct machine *machine, struct message *message)
     return id != 0 ? body_release(machine, id) : 0;
 }
 
+/* The last message that has it may have been settled as it was delivered, and is looked at until the next entry (parting.h): then the
+ * table does not know the body any more, but as the message's own row its row is in the store until the next checkpoint. */
+static int body_get(struct machine *machine, const struct row_key *key, struct table_row *ret_row)
+{
+    struct slice value;
+    int err = table_get(machine, key, ret_row);
+    if (err != ERR_NOT_FOUND) {
+        return err;
+    }
+    err = machine->store->ops->get(machine->store, key->data, key->len, &value);
+    return err != 0 ? err : table_row_read(machine, key, value, ret_row);
+}
+
 int body_read(struct machine *machine, struct message *message)
 {
     struct row_key key = row_key_one(ROW_BODY, message->shared_body);
     struct table_row found;
-    int err = table_get(machine, &key, &found);
+    int err = body_get(machine, &key, &found);
     if (err == 0 && found.content.len != message_len(message)) {
         table_row_done(&found);
         err = ERR_CORRUPT;
@@ -105,87 +118,4 @@ int body_leave(struct machine *machine, struct queue *queue, uint64_t position)
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
     return head.shared_body != 0 ? body_release(machine, head.shared_body) : 0;
-}
-
-/* ---- Ranges ---- */
-
-/* Bodies found in one pass over rows of messages. */
-#define LEAVING_MAX 256u
-
-struct leaving {
-    const struct queue *queue;
-    uint64_t next; /* The position to go on from. */
-    uint64_t bodies[LEAVING_MAX];
-    size_t len;
-    int err;
-};
-
-static int leaving_row(void *arg, struct slice key, struct slice value)
-{
-    struct leaving *leaving = arg;
-    uint64_t position = get_be64(key.data + 9);
-    struct row_key row_key = row_key_pair(ROW_MESSAGE, leaving->queue->id, position);
-    struct message message;
-    leaving->next = position + 1;
-    if (!queue_may_have(leaving->queue, position)) {
-        return 0;
-    }
-    leaving->err = message_row_decode(&row_key, value, &message);
-    if (leaving->err == 0 && message.shared_body != 0) {
-        leaving->bodies[leaving->len++] = message.shared_body;
-    }
-    return leaving->err != 0 || leaving->len == LEAVING_MAX ? ERR_LIMIT : 0;
-}
-
-/* The next messages with a shared body that are in the store only. */
-static int leaving_find(struct machine *machine, struct leaving *leaving, uint64_t end)
-{
-    struct row_key first = row_key_pair(ROW_MESSAGE, leaving->queue->id, leaving->next);
-    struct row_key last = row_key_pair(ROW_MESSAGE, leaving->queue->id, end);
-    leaving->len = 0;
-    int err =
-        machine->store->ops->scan(machine->store, row_key_slice(&first), row_key_slice(&last), leaving_row, leaving);
-    if (leaving->err != 0) {
-        return leaving->err;
-    }
-    return err == ERR_LIMIT ? 0 : err;
-}
-
-static int leave_stored(struct machine *machine, const struct queue *queue, uint64_t first, uint64_t end)
-{
-    struct leaving leaving = {.queue = queue, .next = first};
-    do {
-        int err = leaving_find(machine, &leaving, end);
-        for (size_t i = 0; err == 0 && i < leaving.len; i++) {
-            err = body_release(machine, leaving.bodies[i]);
-        }
-        if (err != 0) {
-            return err;
-        }
-    } while (leaving.len == LEAVING_MAX);
-    return 0;
-}
-
-int body_leave_range(struct machine *machine, struct queue *queue, uint64_t first, uint64_t end)
-{
-    const struct messages *messages = &queue_lane(queue, lane_of(first))->messages;
-    uint64_t base = messages->base < end ? messages->base : end;
-    int err = first < base ? leave_stored(machine, queue, first, base) : 0;
-    for (uint64_t position = first > base ? first : base; err == 0 && position < end; position++) {
-        const struct message *message = messages_at(messages, position);
-        if (!message->settled && message->shared_body != 0) {
-            err = body_release(machine, message->shared_body);
-        }
-    }
-    return err;
-}
-
-int body_leave_queue(struct machine *machine, struct queue *queue)
-{
-    int err = 0;
-    for (unsigned number = 0; err == 0 && number <= queue->options.max_priority; number++) {
-        const struct lane *lane = queue_lane(queue, number);
-        err = lane != NULL ? body_leave_range(machine, queue, lane_start(number) + 1, lane->tail) : 0;
-    }
-    return err;
 }

@@ -25,8 +25,7 @@ int body_read(struct machine *machine, struct message *message) NODISCARD;
 /* A message of the queue is about to be dropped: if its body is shared, it has one user less. ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
 int body_leave(struct machine *machine, struct queue *queue, uint64_t position) NODISCARD;
 
-/* Likewise for all messages in a part of a lane, and in a queue, that are about to be dropped: they are walked over. */
-int body_leave_range(struct machine *machine, struct queue *queue, uint64_t first, uint64_t end) NODISCARD;
-int body_leave_queue(struct machine *machine, struct queue *queue) NODISCARD;
+/* The body of that id has one user less. As body_leave(). */
+int body_release(struct machine *machine, uint64_t id) NODISCARD;
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "statemachine/consumer.h"
 #include "statemachine/hole.h"
+#include "statemachine/returned.h"
 #include "statemachine/state.h"
 
 /* Locked messages found in one pass over what the queue's consumers hold. */
@@ -117,14 +118,14 @@ static void browse_find_locked(struct browse *browse)
     }
 }
 
-/* Rows of the table, of which the key ends with the position, and the row begins with how often it was delivered. */
-static int browse_find_rows(struct browse *browse, struct row_key from, enum machine_message_state state)
+/* Rows of the table in order of position, with which the key ends; the row begins with how often it was delivered. Of more than there is
+ * room for the last ones are not among the lowest. */
+static int browse_find_rows(struct browse *browse, struct row_key from, struct row_key end,
+                            enum machine_message_state state)
 {
-    struct row_key prefix = row_key_one((enum row_kind)from.data[0], browse->queue->id);
-    struct row_key end = row_key_after(&prefix);
     struct table_row found;
-    int err;
-    while ((err = table_seek(browse->machine, &from, &end, &found)) == 0) {
+    int err = 0;
+    for (unsigned i = 0; i < LOCKED_MAX && (err = table_seek(browse->machine, &from, &end, &found)) == 0; i++) {
         struct row_reader reader;
         uint64_t position = get_be64(found.key.data + found.key.len - 8);
         err = row_open(&reader, &found.key, found.value);
@@ -134,9 +135,7 @@ static int browse_find_rows(struct browse *browse, struct row_key from, enum mac
         if (err != 0) {
             return err;
         }
-        if (position >= browse->position) {
-            browse_add_locked(browse, (struct locked){position, count, state});
-        }
+        browse_add_locked(browse, (struct locked){position, count, state});
     }
     return err == ERR_NOT_FOUND ? 0 : err;
 }
@@ -149,10 +148,14 @@ static int browse_find_out(struct browse *browse)
     browse_find_locked(browse);
     int err = 0;
     if (queue->waiting_len > 0) {
-        err = browse_find_rows(browse, row_key_pair(ROW_WAITING, queue->id, browse->position), MESSAGE_WAITING);
+        struct row_key prefix = row_key_one(ROW_WAITING, queue->id);
+        err = browse_find_rows(browse, row_key_pair(ROW_WAITING, queue->id, browse->position), row_key_after(&prefix),
+                               MESSAGE_WAITING);
     }
     if (err == 0 && queue->parked > 0) {
-        err = browse_find_rows(browse, row_key_one(ROW_PARKED, queue->id), MESSAGE_PARKED);
+        struct row_key from = row_key_triple(ROW_PARKED_AT, queue->id, queue->purges, browse->position);
+        struct row_key prefix = row_key_pair(ROW_PARKED_AT, queue->id, queue->purges);
+        err = browse_find_rows(browse, from, row_key_after(&prefix), MESSAGE_PARKED);
     }
     qsort(browse->locked, browse->locked_len, sizeof browse->locked[0], locked_compare);
     return err;
@@ -161,16 +164,16 @@ static int browse_find_out(struct browse *browse)
 /* Returned ones below a position. */
 static int browse_returned(struct browse *browse, uint64_t end)
 {
-    struct returned from = {.position = browse->position};
-    struct returned *returned = RB_NFIND(returned_tree, &browse->queue->returned, &from);
-    for (; returned != NULL && returned->position < end;
-         returned = RB_NEXT(returned_tree, &browse->queue->returned, returned)) {
-        int err = browse_show_at(browse, returned->position, returned->count, MESSAGE_READY);
-        if (err != 0) {
-            return err;
+    uint64_t position = browse->position;
+    uint32_t count;
+    int err = returned_next(browse->machine, browse->queue, position, end, &position, &count);
+    while (err == 0 && position != UINT64_MAX) {
+        err = browse_show_at(browse, position, count, MESSAGE_READY);
+        if (err == 0) {
+            err = returned_next(browse->machine, browse->queue, position + 1, end, &position, &count);
         }
     }
-    return 0;
+    return err;
 }
 
 /* Those that are out and in the lane's part below the head, and the returned ones in between. */

@@ -349,7 +349,7 @@ static void checkpoint_let_go(struct machine *machine, const struct machine_chec
 {
     for (size_t i = 0; i < checkpoint->tails_len; i++) {
         uint64_t position = checkpoint->tails[i].position;
-        struct queue *queue = queue_by_id(machine, checkpoint->tails[i].queue);
+        struct queue *queue = queue_by_id_doomed_too(machine, checkpoint->tails[i].queue);
         if (queue != NULL) {
             machine->overlay_bytes -= messages_forget(&queue_lane(queue, lane_of(position))->messages, position);
             gone_clear(&queue->leaving);

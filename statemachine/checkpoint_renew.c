@@ -7,7 +7,7 @@
 /* In a queue that is there, and not settled since. */
 static bool renew_keeps(struct machine *machine, const struct checkpoint_message *item)
 {
-    const struct queue *queue = queue_by_id(machine, item->queue);
+    const struct queue *queue = queue_by_id_doomed_too(machine, item->queue);
     const struct lane *lane = queue != NULL ? queue_lane(queue, lane_of(item->position)) : NULL;
     const struct message *message = lane != NULL ? messages_at(&lane->messages, item->position) : NULL;
     return message != NULL && !message->settled;
@@ -48,7 +48,7 @@ static void renew_consumer(struct machine *machine, uint64_t session_id, uint64_
 
 static void renew_one(struct machine *machine, enum row_kind kind, uint64_t id)
 {
-    struct queue *queue = kind == ROW_QUEUE ? queue_by_id(machine, id) : NULL;
+    struct queue *queue = kind == ROW_QUEUE ? queue_by_id_doomed_too(machine, id) : NULL;
     struct session *session = kind == ROW_SESSION ? session_by_id(machine, id) : NULL;
     struct presence *presence = kind == ROW_PRESENCE ? presence_find(machine, id) : NULL;
     if (queue != NULL) {

@@ -8,6 +8,7 @@
 #include "statemachine/hole.h"
 #include "statemachine/life.h"
 #include "statemachine/moving.h"
+#include "statemachine/returned.h"
 #include "statemachine/trail.h"
 
 /* Messages that one command looks at. */
@@ -40,11 +41,14 @@ static int fresh_next(struct machine *machine, struct queue *queue, uint64_t pos
 /* Parked ones are passed over. */
 static int ready_next(struct machine *machine, struct queue *queue, uint64_t position, uint64_t *ret_position)
 {
-    struct returned like = {.position = position};
-    const struct returned *returned = RB_NFIND(returned_tree, &queue->returned, &like);
+    uint64_t returned;
+    uint32_t count;
     int err = fresh_next(machine, queue, position, ret_position);
-    if (err == 0 && returned != NULL && returned->position < *ret_position) {
-        *ret_position = returned->position;
+    if (err == 0) {
+        err = returned_next(machine, queue, position, *ret_position, &returned, &count);
+    }
+    if (err == 0 && returned < *ret_position) {
+        *ret_position = returned;
     }
     return err;
 }

@@ -244,10 +244,12 @@ static int consumer_let_go(struct machine *machine, struct consumer *consumer, e
         if (err == 0 && end == CONSUMER_END_RETURN) {
             err = queue_return(machine, queue, delivery, RETURN_HOLDER_ENDED, UINT64_MAX);
         }
+        if (err == 0 && end == CONSUMER_END_DROP) {
+            err = queue_drop_delivery(machine, queue, delivery);
+        }
         if (err != 0) {
             return err;
         }
-        queue->unsettled -= end == CONSUMER_END_DROP;
         struct delivery *next = deliveries_next(&consumer->deliveries, delivery, UINT64_MAX);
         deliveries_drop(&consumer->deliveries, delivery);
         delivery = next;
@@ -338,14 +340,26 @@ static int consumer_accept(struct machine *machine, struct consumer *consumer, c
     return settle_accept(machine, consumer, delivery);
 }
 
+static bool consumer_waits_alone(const struct consumer *consumer)
+{
+    return RB_ROOT(&consumer->queue->waiting) == consumer && RB_LEFT(consumer, by_turn) == NULL &&
+           RB_RIGHT(consumer, by_turn) == NULL;
+}
+
 /* Its turn is over: with credit left it goes to the end of the row. */
 static void consumer_pass_turn(struct machine *machine, struct consumer *consumer)
 {
+    bool again = !consumer->fetch && consumer_has_credit(consumer);
     consumer_changed(machine, consumer);
+    if (again && consumer->in_waiting && consumer_waits_alone(consumer)) {
+        consumer->turn = ++consumer->queue->turns;
+        queue_changed(machine, consumer->queue);
+        return;
+    }
     if (consumer->in_waiting) {
         consumer_leave_row(consumer);
     }
-    if (!consumer->fetch && consumer_has_credit(consumer)) {
+    if (again) {
         consumer_queue_up(machine, consumer);
     }
 }
@@ -388,11 +402,15 @@ int consumer_deliver(struct machine *machine, struct consumer *consumer, const s
     }
     consumer->last_number++;
     consumer_pass_turn(machine, consumer);
-    struct effect_delivery effect = {.queue = consumer->queue->id,
-                                     .position = taken->position,
-                                     .delivery_count = taken->count,
-                                     .consumer = consumer->id,
-                                     .number = consumer->last_number,
-                                     .settled = consumer->auto_accept};
-    return effect_list_delivery(&machine->effects, consumer->session_id, &effect);
+    struct effect_delivery *effect;
+    err = effect_list_delivery(&machine->effects, consumer->session_id, &effect);
+    if (err == 0) {
+        *effect = (struct effect_delivery){.queue = consumer->queue->id,
+                                           .position = taken->position,
+                                           .delivery_count = taken->count,
+                                           .consumer = consumer->id,
+                                           .number = consumer->last_number,
+                                           .settled = consumer->auto_accept};
+    }
+    return err;
 }

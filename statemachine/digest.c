@@ -69,7 +69,7 @@ static int digest_stored_message(void *arg, struct slice key, struct slice value
     }
     uint64_t position = get_be64(key.data + 9);
     struct row_key row_key = row_key_pair(ROW_MESSAGE, get_be64(key.data + 1), position);
-    struct queue *queue = queue_by_id(scan->machine, get_be64(key.data + 1));
+    struct queue *queue = queue_by_id_doomed_too(scan->machine, get_be64(key.data + 1));
     const struct lane *lane = queue != NULL ? queue_lane(queue, lane_of(position)) : NULL;
     if (lane == NULL || position >= lane->messages.base || !queue_may_have(queue, position)) {
         return 0;
@@ -116,6 +116,9 @@ int machine_digest(struct machine *machine, uint64_t *ret_digest)
     struct row *row = &machine->row;
     int err = machine_memory_digest(machine, &digest);
     for (struct queue *queue = machine->queues; err == 0 && queue != NULL; queue = queue->by_id.next) {
+        err = digest_queue_messages(machine, &digest, queue);
+    }
+    for (struct queue *queue = machine->doomed; err == 0 && queue != NULL; queue = queue->by_id.next) {
         err = digest_queue_messages(machine, &digest, queue);
     }
     struct producer *producer = machine->producers.by_name;

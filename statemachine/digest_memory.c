@@ -112,6 +112,9 @@ int machine_memory_digest(struct machine *machine, uint64_t *ret_digest)
     for (struct queue *queue = machine->queues; err == 0 && queue != NULL; queue = queue->by_id.next) {
         err = digest_queue(&digest, machine, queue, row);
     }
+    for (struct queue *queue = machine->doomed; err == 0 && queue != NULL; queue = queue->by_id.next) {
+        err = digest_queue(&digest, machine, queue, row);
+    }
     for (struct session *session = machine->sessions; err == 0 && session != NULL; session = session->by_id.next) {
         err = digest_session(&digest, machine, session, row);
     }

@@ -99,7 +99,7 @@ int effect_list_reply(struct effect_list *list, const struct entry_command *from
     return err;
 }
 
-int effect_list_delivery(struct effect_list *list, uint64_t session, const struct effect_delivery *delivery)
+int effect_list_delivery(struct effect_list *list, uint64_t session, struct effect_delivery **ret_delivery)
 {
     struct effect *effect;
     int err = effect_list_push(list, &effect);
@@ -108,7 +108,7 @@ int effect_list_delivery(struct effect_list *list, uint64_t session, const struc
     }
     effect->kind = EFFECT_DELIVER;
     effect->session = session;
-    effect->delivery = *delivery;
+    *ret_delivery = &effect->delivery;
     return 0;
 }
 

@@ -29,7 +29,8 @@ void effect_list_done(struct effect_list *list);
 /* `from` has the session, number and attachment of the command at `at` in its entry. */
 int effect_list_reply(struct effect_list *list, const struct entry_command *from, uint32_t at,
                       const struct reply *reply) NODISCARD;
-int effect_list_delivery(struct effect_list *list, uint64_t session, const struct effect_delivery *delivery) NODISCARD;
+/* The caller sets the delivery, in all its parts. */
+int effect_list_delivery(struct effect_list *list, uint64_t session, struct effect_delivery **ret_delivery) NODISCARD;
 int effect_list_session_ended(struct effect_list *list, uint64_t session, enum session_end end) NODISCARD;
 int effect_list_node_lost(struct effect_list *list, uint64_t node, uint64_t run) NODISCARD;
 int effect_list_consumer_ended(struct effect_list *list, uint64_t session, uint64_t consumer,

@@ -43,6 +43,13 @@ int gone_add(struct gone *gone, uint64_t position)
 
 int gone_add_range(struct gone *gone, uint64_t first, uint64_t end)
 {
+    if (first == end) {
+        return 0;
+    }
+    if (gone->ranges_len > 0 && gone->ranges[gone->ranges_len - 1].end == first) {
+        gone->ranges[gone->ranges_len - 1].end = end;
+        return 0;
+    }
     struct gone_range *ranges = realloc(gone->ranges, (gone->ranges_len + 1) * sizeof *ranges);
     if (ranges == NULL) {
         return ERR_NOMEM;
@@ -65,6 +72,45 @@ bool gone_has(const struct gone *gone, uint64_t position)
     struct gone_block *block = gone_block_find(gone, position / GONE_BLOCK_BITS);
     uint64_t bit = position % GONE_BLOCK_BITS;
     return block != NULL && (block->words[bit / WORD_BITS] >> (bit % WORD_BITS) & 1) != 0;
+}
+
+/* Behind the range that it is in, if it is in one. */
+static uint64_t ranges_next(const struct gone *gone, uint64_t position)
+{
+    for (size_t i = 0; i < gone->ranges_len; i++) {
+        if (position >= gone->ranges[i].first && position < gone->ranges[i].end) {
+            position = gone->ranges[i].end;
+        }
+    }
+    return position;
+}
+
+/* The first one at or above that one which is not in the blocks. */
+static uint64_t blocks_next(const struct gone *gone, uint64_t position)
+{
+    for (;;) {
+        const struct gone_block *block = gone_block_find(gone, position / GONE_BLOCK_BITS);
+        if (block == NULL) {
+            return position;
+        }
+        uint64_t bit = position % GONE_BLOCK_BITS;
+        uint64_t clear = ~block->words[bit / WORD_BITS] >> (bit % WORD_BITS);
+        if (clear != 0) {
+            return position + (uint64_t)__builtin_ctzll(clear);
+        }
+        position += WORD_BITS - bit % WORD_BITS;
+    }
+}
+
+uint64_t gone_next(const struct gone *gone, uint64_t position)
+{
+    uint64_t before;
+    do {
+        before = position;
+        position = ranges_next(gone, position);
+        position = gone->len > 0 ? blocks_next(gone, position) : position;
+    } while (position != before);
+    return position;
 }
 
 static void gone_block_each(const struct gone_block *block, void (*each)(void *arg, uint64_t position), void *arg)

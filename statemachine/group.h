@@ -4,8 +4,12 @@
  * meanwhile are parked, each once, and when the active one is done the first of them is ready. So no delivery walks over messages
  * that it may not deliver.
  *
- * Row 'A' queue group: u64 position of the active one, u8 1 when it is out (locked or waiting), 0 when it is ready.
- * Row 'K' queue group position: u32 deliveries so far, u32 bytes that count, u64 expires_ms. */
+ * Rows of what is ready or parked have the number of purges of their queue in them, so that a purge needs to look at none: older ones
+ * do not count, and are dropped bit by bit (sweep.h).
+ *
+ * Row 'A' queue group: u64 position of the active one, u8 1 when it is out (locked or waiting), 0 when it is ready, u64 purges.
+ * Row 'K' queue purges group position: u32 deliveries so far, u32 bytes that count, u64 expires_ms.
+ * Row 'k' queue purges position: u32 deliveries so far, u64 group. */
 
 #ifndef HOLDFAST_STATEMACHINE_GROUP_H
 #define HOLDFAST_STATEMACHINE_GROUP_H
@@ -34,10 +38,12 @@ int group_unpark(struct machine *machine, struct queue *queue, uint64_t group, u
 int group_find_parked(struct machine *machine, struct queue *queue, uint64_t group, uint64_t position,
                       uint32_t *ret_count) NODISCARD;
 
-/* A group is active no more, whatever is parked: its active message and all parked ones are dropped together. */
-int group_end(struct machine *machine, struct queue *queue, uint64_t group) NODISCARD;
+/* The first parked message of any group with from <= position < end (UINT64_MAX: there is none), and the last of all (0: none). */
+int group_parked_from(struct machine *machine, const struct queue *queue, uint64_t from, uint64_t end,
+                      uint64_t *ret_position) NODISCARD;
+int group_parked_last(struct machine *machine, const struct queue *queue, uint64_t *ret_position) NODISCARD;
 
-/* Drops all parked messages: the queue is purged. */
-int groups_purge(struct machine *machine, struct queue *queue) NODISCARD;
+/* A message that was ready has been purged, with all that was parked: if it was the group's active one, there is none. */
+int group_forget(struct machine *machine, struct queue *queue, uint64_t group, uint64_t position) NODISCARD;
 
 #endif

@@ -174,7 +174,8 @@ static int life_seek(struct machine *machine, const struct queue *queue, uint64_
 static int life_sweep(struct machine *machine, struct queue *queue, const struct timer *timer)
 {
     uint64_t position = timer->c;
-    for (unsigned looked = 0; looked < LIFE_SWEEP_MAX; looked++) {
+    unsigned most = machine->sweeps == 0 ? LIFE_SWEEP_MAX : 0; /* Else some may be there that are purged. */
+    for (unsigned looked = 0; looked < most; looked++) {
         int err = life_seek(machine, queue, position, &position);
         if (err == 0) {
             err = position != 0 ? life_sweep_one(machine, queue, position) : 0;

@@ -70,9 +70,7 @@ int messages_reserve(struct messages *messages, size_t extra)
 
 void messages_push(struct messages *messages, const struct message *message)
 {
-    CHECK(messages->len < messages->cap);
-    *messages_slot(messages, messages->len) = *message;
-    messages->len++;
+    *messages_add(messages) = *message;
 }
 
 struct message *messages_at(const struct messages *messages, uint64_t position)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "proto/base/blob.h"
+#include "proto/base/check.h"
 #include "statemachine/rows.h"
 
 struct message {
@@ -70,6 +71,12 @@ int messages_reserve(struct messages *messages, size_t extra) NODISCARD;
 
 /* Appends at position base + len; takes over the references. There must be room. */
 void messages_push(struct messages *messages, const struct message *message);
+/* Likewise; the caller fills the slot, which has what was there before. */
+static inline struct message *messages_add(struct messages *messages)
+{
+    CHECK(messages->len < messages->cap);
+    return &messages->slots[(messages->first + messages->len++) & (messages->cap - 1)];
+}
 
 /* The slot of a position at or above the base; NULL below. */
 struct message *messages_at(const struct messages *messages, uint64_t position);

@@ -7,6 +7,7 @@
 #include "proto/base/check.h"
 #include "statemachine/checkpoint.h"
 #include "statemachine/consumer.h"
+#include "statemachine/sweep.h"
 
 /* What a header may unpack to: more than any within its limits. */
 #define DECODED_LEN_MAX (16 * MIB)
@@ -63,6 +64,9 @@ static void machine_free(struct machine *machine)
     struct queue *queue;
     struct queue *next_queue;
     HASH_ITER (by_id, machine->queues, queue, next_queue) {
+        queue_free(machine, queue);
+    }
+    HASH_ITER (by_id, machine->doomed, queue, next_queue) {
         queue_free(machine, queue);
     }
     checkpoint_free(machine->failed);
@@ -261,6 +265,10 @@ static int machine_load(struct machine *machine, struct slice *ret_consensus, co
     if (err == 0) {
         *ret_what = "timers";
         err = timers_load(machine);
+    }
+    if (err == 0) {
+        *ret_what = "messages to be dropped";
+        err = sweeps_load(machine);
     }
     if (err == 0) {
         *ret_what = "consensus state";

@@ -19,24 +19,17 @@ bool queue_is_plain(const struct queue *queue)
 int publish_plainly(struct machine *machine, struct queue *queue, const Holdfast__Publish *publish, struct slice bodies,
                     size_t skip)
 {
-    int err = queue_reserve(queue, publish->n_body_len - skip);
-    const uint8_t *body = bodies.data;
     size_t lost = fault_fires(FAULT_DIVERGE_QUIETLY) ? 1 : 0;
-    for (size_t i = 0; err == 0 && i < publish->n_body_len; i++) {
-        if (i >= skip && i < publish->n_body_len - lost) {
-            uint64_t position;
-            struct message message = {
-                .blob = bodies.blob != NULL ? blob_ref(bodies.blob) : NULL,
-                .data = body,
-                .hash = publish->body_hash[i],
-                .enqueued_ms = machine->time_ms,
-                .body_len = publish->body_len[i],
-            };
-            err = queue_push(machine, queue, &message, 0, &position);
-        }
-        body += publish->body_len[i];
+    struct plain_messages messages = {.blob = bodies.blob,
+                                      .data = bodies.data,
+                                      .lens = publish->body_len + skip,
+                                      .hashes = publish->body_hash + skip,
+                                      .len = publish->n_body_len - skip};
+    for (size_t i = 0; i < skip; i++) {
+        messages.data += publish->body_len[i];
     }
-    return err;
+    messages.len -= messages.len > 0 ? lost : 0;
+    return queue_push_plain(machine, queue, &messages);
 }
 
 static struct message planned_message(const struct publish_plan *plan, const struct planned *planned)
@@ -53,7 +46,7 @@ static struct message planned_message(const struct publish_plan *plan, const str
 /* Into each of its queues that is there still. */
 static int commit_taken(struct machine *machine, const struct publish_plan *plan, const struct planned *planned)
 {
-    struct planned_target *targets = machine->publishing.targets + planned->targets;
+    struct planned_target *targets = planned->targets_len > 0 ? machine->publishing.targets + planned->targets : NULL;
     size_t len = 0;
     for (size_t i = 0; i < planned->targets_len; i++) {
         targets[i].queue = queue_by_id(machine, targets[i].queue_id);

@@ -113,10 +113,35 @@ static void queue_free_lanes(struct machine *machine, struct queue *queue)
     free(queue->lanes);
 }
 
+/* Nobody finds it any more. */
+static void queue_unlink(struct machine *machine, struct queue *queue)
+{
+    if (queue->doomed) {
+        HASH_DELETE(by_id, machine->doomed, queue);
+        return;
+    }
+    virtual_host_queue_goes(machine, queue);
+    list_remove(&queue->owned);
+    if (queue->due) {
+        RB_REMOVE(queue_dues, &machine->due_queues, queue);
+    }
+    queue->due = false;
+    RB_REMOVE(queue_names, &machine->queue_names, queue);
+    HASH_DELETE(by_id, machine->queues, queue);
+}
+
+void queue_doom(struct machine *machine, struct queue *queue)
+{
+    queue_unlink(machine, queue);
+    queue->doomed = true;
+    queue->owner = 0;
+    HASH_ADD(by_id, machine->doomed, id, sizeof queue->id, queue);
+    queue_changed(machine, queue);
+}
+
 void queue_free(struct machine *machine, struct queue *queue)
 {
     CHECK(RB_EMPTY(&queue->consumers));
-    virtual_host_queue_goes(machine, queue);
     struct returned *returned;
     while ((returned = RB_ROOT(&queue->returned)) != NULL) {
         returned_free(queue, returned);
@@ -124,13 +149,8 @@ void queue_free(struct machine *machine, struct queue *queue)
     queue_free_lanes(machine, queue);
     gone_clear(&queue->gone);
     gone_clear(&queue->leaving);
-    list_remove(&queue->owned);
     list_remove(&queue->changed);
-    if (queue->due) {
-        RB_REMOVE(queue_dues, &machine->due_queues, queue);
-    }
-    RB_REMOVE(queue_names, &machine->queue_names, queue);
-    HASH_DELETE(by_id, machine->queues, queue);
+    queue_unlink(machine, queue);
     queue_options_done(&queue->options);
     free(queue);
 }
@@ -157,6 +177,15 @@ struct queue *queue_by_id(struct machine *machine, uint64_t id)
     return queue;
 }
 
+struct queue *queue_by_id_doomed_too(struct machine *machine, uint64_t id)
+{
+    struct queue *queue = queue_by_id(machine, id);
+    if (queue == NULL) {
+        HASH_FIND(by_id, machine->doomed, &id, sizeof id, queue);
+    }
+    return queue;
+}
+
 bool queue_usable_by(const struct queue *queue, const struct session *session)
 {
     return queue->owner == 0 || (session != NULL && queue->owner == session->id) ||
@@ -168,7 +197,7 @@ void queue_changed(struct machine *machine, struct queue *queue)
     if (!list_linked(&queue->changed)) {
         list_push_back(&machine->changed_queues, &queue->changed);
     }
-    if (!list_linked(&queue->recount)) {
+    if (!list_linked(&queue->recount) && !queue->doomed) {
         virtual_host_queue_changed(machine, queue);
     }
 }
@@ -183,7 +212,7 @@ void queue_due(struct machine *machine, struct queue *queue)
 
 uint64_t queue_ready(const struct queue *queue)
 {
-    return queue->fresh + queue->returned_len + queue->parked;
+    return queue->fresh + queue->returned_len + queue->far + queue->parked;
 }
 
 uint64_t queue_enqueued(const struct queue *queue)

@@ -4,12 +4,12 @@
  * (`returned`), and parked ones (group.h). A plain queue reads no message to deliver it.
  *
  * Row 'Q' queue, ROW_VERSION: u64 head, u64 tail, u64 turns, u64 delivered, u64 settled, u64 released, u8 length of the name, name.
- * ROW_VERSION_NEW: u64 virtual host, u64 turns, the counters (struct queue_counters, each u64), u64 holes, u64 hole_bytes, u64 timed, u64
- * parked, u64 parked_bytes, u64 waiting, u64 active session, u64 active consumer, u64 owner, u64
- * last_used_ms, u8 flags (1: had a consumer, 2: had a
- * shared body), u8 length of the name, name, options (queue_options.c), u16 lanes, then each: u8 number, u64 head, u64 tail, u64
+ * ROW_VERSION_NEW: u64 virtual host, the counters (struct queue_counters, each u64), u64 holes, u64 hole_bytes, u64 timed, u64
+ * parked, u64 parked_bytes, u64 waiting, u64 active session, u64 active consumer, u64 owner, u64 last_used_ms, u64 turns, u64
+ * purges, u64 far, u64 far_bytes, u64 far_first, u8 flags (1: had a consumer, 2: had a shared body, 4: doomed), u8 length of the name, name, options (queue_options.c), u16 lanes, then each: u8 number, u64 head, u64 tail, u64
  * bytes.
- * Row 'R' queue position: u32 earlier deliveries; ROW_VERSION_NEW: also u32 bytes that count, u64 expires_ms, u64 group. */
+ * Row 'R' queue position: u32 earlier deliveries; ROW_VERSION_NEW: also u32 bytes that count, u64 expires_ms, u64 group.
+ * Row 'r' queue purges position: the same, of those that are not in memory (returned.h). */
 
 #ifndef HOLDFAST_STATEMACHINE_QUEUE_H
 #define HOLDFAST_STATEMACHINE_QUEUE_H
@@ -32,7 +32,7 @@ struct machine;
 struct binding;
 struct consumer;
 struct session;
-struct binding;
+struct timer;
 
 /* The virtual host that is always there: "/". */
 #define VIRTUAL_HOST_ROOT 1u
@@ -76,7 +76,11 @@ struct queue {
     uint64_t ready_lanes[LANES_MAX / 64]; /* Bits: of lanes with messages that were never delivered. */
     uint64_t fresh;                       /* Ready ones that were never delivered nor parked. */
     struct returned_tree returned;
-    uint64_t returned_len;
+    uint64_t returned_len; /* Of those in memory; none when there is none at all. */
+    uint64_t far;          /* Those that came back and are not in memory (returned.h). */
+    uint64_t far_bytes;
+    uint64_t far_first;      /* Those in memory are before that position, and these at or behind it. */
+    uint64_t purges;         /* So far. */
     uint64_t returned_bytes; /* Of those whose bytes count. */
     uint64_t unsettled;      /* Locked. */
     uint64_t waiting_len;    /* Waiting to come back: whoever makes them wait counts them. */
@@ -104,6 +108,7 @@ struct queue {
     uint64_t last_used_ms;  /* Last declaration, fetch, or end of a consumer. */
     bool had_consumer;
     bool had_shared;          /* A message in it may have a shared body. */
+    bool doomed;              /* Deleted, but not all of its messages are dropped (sweep.h): it has no name. */
     bool stored;              /* Rows of it may be in the store. */
     bool due;                 /* In machine->due_queues. */
     struct gone gone;         /* Settled since the last checkpoint; rows to delete. */
@@ -141,6 +146,10 @@ int queue_delete(struct machine *machine, struct queue *queue) NODISCARD;
 /* NULL when there is none. */
 struct queue *queue_by_name(struct machine *machine, uint64_t virtual_host, const char *name);
 struct queue *queue_by_id(struct machine *machine, uint64_t id);
+/* Likewise; also one that is doomed: for whoever keeps messages. */
+struct queue *queue_by_id_doomed_too(struct machine *machine, uint64_t id);
+/* A doomed queue has no messages any more. */
+int queue_end(struct machine *machine, struct queue *queue) NODISCARD;
 
 /* Whether the session may do anything to it: unless it is the exclusive queue of another. */
 bool queue_usable_by(const struct queue *queue, const struct session *session);
@@ -151,8 +160,9 @@ void queue_changed(struct machine *machine, struct queue *queue);
 void queue_due(struct machine *machine, struct queue *queue);
 /* It has been declared or fetched from, or a consumer of it has ended: its time begins anew. ERR_NOMEM. */
 int queue_used(struct machine *machine, struct queue *queue) NODISCARD;
-/* TIMER_QUEUE_EXPIRES of a queue (which may be gone): deletes it if it has not been used for so long. ERR_NOMEM. */
-int queue_expiry_fired(struct machine *machine, uint64_t queue_id) NODISCARD;
+/* TIMER_QUEUE_EXPIRES of a queue (which may be gone): deletes it if it has not been used for so long; a reminder from an earlier use
+ * is set again for when its time is over. As queue_delete(). */
+int queue_expiry_fired(struct machine *machine, const struct timer *timer) NODISCARD;
 
 /* Ready and parked ones. */
 uint64_t queue_ready(const struct queue *queue);
@@ -165,8 +175,17 @@ int queue_bytes(struct machine *machine, struct queue *queue, uint64_t *ret_byte
 /* Whether there are at most `bytes` of them. Reads something only when it is close. */
 int queue_bytes_within(struct machine *machine, struct queue *queue, uint64_t bytes, bool *ret_within) NODISCARD;
 
-/* Makes room for `extra` messages of the lowest priority in one go. ERR_NOMEM. */
-int queue_reserve(struct queue *queue, size_t extra) NODISCARD;
+/* Messages without a head, one behind the other. */
+struct plain_messages {
+    struct blob *blob; /* Borrowed; NULL for bytes that outlive the queue. */
+    const uint8_t *data;
+    const uint32_t *lens;
+    const uint64_t *hashes;
+    size_t len;
+};
+
+/* Appends them with the lowest priority, as queue_push() would each, in a fraction of the time. ERR_NOMEM: none of them. */
+int queue_push_plain(struct machine *machine, struct queue *queue, const struct plain_messages *messages) NODISCARD;
 
 /* Appends a message to the lane of its priority (above the queue's highest counts as that); takes over its references. The caller
  * has set all but bytes_before, settled and old; `group` is ignored unless the queue has groups. The queue is marked as changed and
@@ -238,7 +257,11 @@ int queue_drop_oldest(struct machine *machine, struct queue *queue, struct messa
  * ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
 int queue_forget(struct machine *machine, struct queue *queue, uint64_t position, uint64_t group) NODISCARD;
 
-/* Drops all messages that are ready or parked. ERR_NOMEM. */
+/* A delivery is held no more since its queue is being deleted. ERR_NOMEM. */
+int queue_drop_delivery(struct machine *machine, struct queue *queue, const struct delivery *delivery) NODISCARD;
+
+/* Drops all messages that are ready or parked; those that have to be looked at are dropped later (sweep.h). ERR_NOMEM, ERR_IO,
+ * ERR_CORRUPT. */
 int queue_purge(struct machine *machine, struct queue *queue) NODISCARD;
 
 /* Whether a message is (still) in the queue, as far as memory knows: a settled message whose row has been deleted, or

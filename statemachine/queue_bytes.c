@@ -25,7 +25,7 @@ static int lane_measure(struct machine *machine, struct queue *queue, struct lan
 /* By what is known. Only lanes with ready messages count. */
 static uint64_t queue_bytes_known(const struct queue *queue)
 {
-    uint64_t bytes = queue->returned_bytes + queue->parked_bytes;
+    uint64_t bytes = queue->returned_bytes + queue->far_bytes + queue->parked_bytes;
     for (unsigned number = 0; number <= queue->options.max_priority; number++) {
         const struct lane *lane = queue_lane(queue, number);
         if (lane != NULL && lane_has_ready(lane)) {

@@ -1,12 +1,13 @@
 /* The end of a queue: deleted by a command, or by itself when nobody uses it. */
 
 #include "proto/base/check.h"
-#include "statemachine/body.h"
 #include "statemachine/consumer.h"
 #include "statemachine/effect_list.h"
 #include "statemachine/exchange.h"
+#include "statemachine/queue_private.h"
 #include "statemachine/session.h"
 #include "statemachine/state.h"
+#include "statemachine/sweep.h"
 #include "statemachine/timer.h"
 
 static int queue_end_consumers(struct machine *machine, struct queue *queue)
@@ -25,14 +26,14 @@ static int queue_end_consumers(struct machine *machine, struct queue *queue)
     return 0;
 }
 
-/* The kinds of rows in the table that belong to a queue. */
-static const enum row_kind queue_table_kinds[] = {ROW_HOLES,   ROW_WAITING, ROW_PARKED, ROW_GROUP,
-                                                  ROW_ID_SEEN, ROW_KEPT,    ROW_LIFE};
+/* The kinds of rows in the table that belong to a queue: those that tell where messages are, and others. */
+static const enum row_kind queue_place_kinds[] = {ROW_WAITING, ROW_PARKED, ROW_PARKED_AT, ROW_RETURNED_FAR};
+static const enum row_kind queue_other_kinds[] = {ROW_HOLES, ROW_GROUP, ROW_ID_SEEN, ROW_KEPT, ROW_LIFE};
 
-static int queue_forget_table(struct machine *machine, const struct queue *queue)
+static int queue_forget_rows(struct machine *machine, const struct queue *queue, const enum row_kind *kinds, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_LEN(queue_table_kinds); i++) {
-        struct row_key prefix = row_key_one(queue_table_kinds[i], queue->id);
+    for (size_t i = 0; i < len; i++) {
+        struct row_key prefix = row_key_one(kinds[i], queue->id);
         int err = table_remove_all(machine, &prefix);
         if (err != 0) {
             return err;
@@ -41,26 +42,50 @@ static int queue_forget_table(struct machine *machine, const struct queue *queue
     return 0;
 }
 
+int queue_end(struct machine *machine, struct queue *queue)
+{
+    int err =
+        machine->version >= 2 ? queue_forget_rows(machine, queue, queue_place_kinds, ARRAY_LEN(queue_place_kinds)) : 0;
+    if (err == 0 && queue->stored) {
+        state_forget_row(machine, ROW_QUEUE, queue->id, 0);
+    }
+    if (err == 0) {
+        queue_free(machine, queue);
+    }
+    return err;
+}
+
+/* Its messages may have shared bodies, and are looked at bit by bit. */
+static int queue_drop_later(struct machine *machine, struct queue *queue)
+{
+    uint64_t before = machine->sweeps;
+    int err = queue_purge_ready(machine, queue);
+    if (err == 0 && queue->waiting_len > 0) {
+        err = sweep_all_of(machine, queue, SWEEP_WAITING);
+    }
+    if (err == 0 && machine->sweeps == before) {
+        err = sweep_all_of(machine, queue, SWEEP_WAITING); /* For those that are to be dropped since a purge. */
+    }
+    queue->waiting_len = 0;
+    if (err == 0) {
+        queue_doom(machine, queue);
+    }
+    return err;
+}
+
 int queue_delete(struct machine *machine, struct queue *queue)
 {
     int err = queue_end_consumers(machine, queue);
     if (err == 0 && machine->version >= 2) {
         err = exchanges_queue_gone(machine, queue);
     }
-    if (err == 0 && queue->had_shared) { /* Of messages in whatever state: none has been dropped yet. */
-        err = body_leave_queue(machine, queue);
-    }
     if (err == 0 && machine->version >= 2) {
-        err = queue_forget_table(machine, queue);
+        err = queue_forget_rows(machine, queue, queue_other_kinds, ARRAY_LEN(queue_other_kinds));
     }
     if (err != 0) {
         return err;
     }
-    if (queue->stored) {
-        state_forget_row(machine, ROW_QUEUE, queue->id, 0);
-    }
-    queue_free(machine, queue);
-    return 0;
+    return queue->had_shared ? queue_drop_later(machine, queue) : queue_end(machine, queue);
 }
 
 /* ---- Queues that go when nobody uses them ---- */
@@ -90,13 +115,15 @@ int queue_used(struct machine *machine, struct queue *queue)
     return err != 0 ? err : queue_expiry_set(machine, queue);
 }
 
-int queue_expiry_fired(struct machine *machine, uint64_t queue_id)
+/* One that is set again goes off in the same entry, when its time has come as well, but in its turn: what is due before may be messages
+ * of the queue. */
+int queue_expiry_fired(struct machine *machine, const struct timer *timer)
 {
-    struct queue *queue = queue_by_id(machine, queue_id);
+    struct queue *queue = queue_by_id(machine, timer->a);
     if (queue == NULL || queue->options.expires_ms == 0 || queue->consumers_len > queue->fetches_len) {
         return 0;
     }
-    if (machine->time_ms - queue->last_used_ms < queue->options.expires_ms) {
+    if (timer->at_ms < queue->last_used_ms + queue->options.expires_ms) {
         return queue_expiry_set(machine, queue);
     }
     return queue_delete(machine, queue);

@@ -1,16 +1,17 @@
 /* Ready messages that leave a queue out of turn. */
 
-#include "statemachine/body.h"
 #include "statemachine/expiry.h"
 #include "statemachine/group.h"
 #include "statemachine/hole.h"
 #include "statemachine/life.h"
 #include "statemachine/queue_private.h"
+#include "statemachine/returned.h"
 #include "statemachine/state.h"
+#include "statemachine/sweep.h"
 
 /* Where a ready message is. */
 struct ready_place {
-    struct returned *returned;
+    bool returned;
     struct lane *lane; /* In its [head, tail). */
     uint32_t count;    /* Neither: it is parked. */
     struct message_head head;
@@ -26,18 +27,16 @@ static int ready_find_parked(struct machine *machine, struct queue *queue, uint6
 
 static int ready_find(struct machine *machine, struct queue *queue, uint64_t position, struct ready_place *ret_place)
 {
-    *ret_place = (struct ready_place){.returned = returned_find(queue, position)};
+    *ret_place = (struct ready_place){0};
     int err = state_message_head(machine, queue, position, &ret_place->head);
     if (err != 0) {
         return err;
     }
-    if (ret_place->returned != NULL) {
-        ret_place->count = ret_place->returned->count;
-        return 0;
-    }
     struct lane *lane = queue_lane(queue, lane_of(position));
     if (position < lane->head) {
-        return ready_find_parked(machine, queue, position, ret_place);
+        err = returned_find_any(machine, queue, position, &ret_place->count);
+        ret_place->returned = err == 0;
+        return err == ERR_NOT_FOUND ? ready_find_parked(machine, queue, position, ret_place) : err;
     }
     bool in_hole;
     ret_place->lane = lane;
@@ -85,12 +84,14 @@ static int ready_remove(struct machine *machine, struct queue *queue, uint64_t p
     if (place->lane != NULL) {
         return remove_fresh(machine, queue, place->lane, position, place->head.counted_len);
     }
-    if (place->returned == NULL) {
+    if (!place->returned) {
         bool found;
         return group_unpark(machine, queue, place->head.group, position, &found);
     }
-    returned_remove(machine, queue, place->returned);
-    return place->head.group != 0 ? group_done(machine, queue, place->head.group, position) : 0;
+    struct taken message;
+    uint32_t bytes;
+    err = returned_take(machine, queue, position, &message, &bytes);
+    return err == 0 && message.group != 0 ? group_done(machine, queue, message.group, position) : err;
 }
 
 int queue_drop_ready(struct machine *machine, struct queue *queue, uint64_t position)
@@ -123,97 +124,122 @@ int queue_take_position(struct machine *machine, struct queue *queue, uint64_t p
     return err;
 }
 
-/* The first parked one, of any group. */
-static int find_parked(struct machine *machine, const struct queue *queue, uint64_t *ret_position)
+/* The number of the lowest priority's lane that has a ready or parked message; LANES_MAX: there is none. */
+static int oldest_lane(struct machine *machine, const struct queue *queue, unsigned *ret_number)
 {
-    struct row_key key = row_key_one(ROW_PARKED, queue->id);
-    struct row_key end = row_key_after(&key);
-    struct table_row found;
-    int err = table_seek(machine, &key, &end, &found);
-    if (err == 0) {
-        *ret_position = get_be64(found.key.data + 17);
-        table_row_done(&found);
+    const struct lane *lane = queue_last_ready_lane(queue);
+    uint64_t returned;
+    uint64_t parked;
+    *ret_number = queue_ready(queue) > 0 ? 0 : LANES_MAX;
+    if (queue->lanes == NULL || *ret_number == LANES_MAX) {
+        return 0;
     }
-    return err;
+    int err = returned_last(machine, queue, &returned);
+    if (err == 0) {
+        err = group_parked_last(machine, queue, &parked);
+    }
+    if (err != 0) {
+        return err;
+    }
+    unsigned number = lane != NULL ? lane_of(lane->head) : 0;
+    number = lane_of(returned) > number ? lane_of(returned) : number;
+    *ret_number = lane_of(parked) > number ? lane_of(parked) : number;
+    return 0;
+}
+
+/* The first one there. */
+static int oldest_of_lane(struct machine *machine, struct queue *queue, unsigned number, uint64_t *ret_position)
+{
+    const struct lane *lane = queue_lane(queue, number);
+    uint64_t parked;
+    uint32_t count;
+    int err = returned_next(machine, queue, lane_start(number), lane->head, ret_position, &count);
+    if (err == 0) {
+        err = group_parked_from(machine, queue, lane_start(number), lane->head, &parked);
+    }
+    if (err != 0) {
+        return err;
+    }
+    *ret_position = parked < *ret_position ? parked : *ret_position;
+    *ret_position = *ret_position != UINT64_MAX ? *ret_position : lane->head;
+    return 0;
 }
 
 int queue_drop_oldest(struct machine *machine, struct queue *queue, struct message *ret_message, uint64_t *ret_position)
 {
-    struct lane *lane = queue_last_ready_lane(queue);
-    struct returned *last = queue->returned_len > 0 ? RB_MAX(returned_tree, &queue->returned) : NULL;
-    if (lane == NULL && last == NULL) {
-        int err = find_parked(machine, queue, ret_position);
-        return err != 0 ? err : queue_take_position(machine, queue, *ret_position, ret_message);
+    unsigned number;
+    int err = oldest_lane(machine, queue, &number);
+    if (err == 0 && number == LANES_MAX) {
+        return ERR_NOT_FOUND;
     }
-    unsigned number = lane != NULL ? lane_of(lane->head) : 0;
-    if (last != NULL && (lane == NULL || lane_of(last->position) > number)) {
-        number = lane_of(last->position);
+    if (err == 0) {
+        err = oldest_of_lane(machine, queue, number, ret_position);
     }
-    struct returned like = {.position = lane_start(number)};
-    struct returned *first = RB_NFIND(returned_tree, &queue->returned, &like);
-    if (lane != NULL && lane_of(lane->head) != number) {
-        lane = NULL;
+    if (err == 0) {
+        err = queue_take_position(machine, queue, *ret_position, ret_message);
     }
-    bool came_back = first != NULL && (lane == NULL || first->position < lane->head);
-    *ret_position = came_back ? first->position : lane->head;
-    return queue_take_position(machine, queue, *ret_position, ret_message);
+    return err;
 }
 
 /* ---- All of them ---- */
 
+/* A few are dropped at once. */
 static int purge_returned(struct machine *machine, struct queue *queue)
 {
     struct returned *returned;
-    while ((returned = RB_ROOT(&queue->returned)) != NULL) {
-        int err = queue_drop(machine, queue, returned->position);
-        if (err == 0 && returned->group != 0) {
-            err = group_end(machine, queue, returned->group);
-        }
-        if (err != 0) {
-            return err;
-        }
-        returned_remove(machine, queue, returned);
+    int err = 0;
+    if (queue->returned_len > SWEEP_PER_ENTRY_MAX && machine->version >= 2) {
+        err = returned_spill(machine, queue, 0);
     }
-    return 0;
+    while (err == 0 && (returned = RB_ROOT(&queue->returned)) != NULL) {
+        err = queue_drop(machine, queue, returned->position);
+        if (err == 0 && returned->group != 0) {
+            err = group_forget(machine, queue, returned->group, returned->position);
+        }
+        if (err == 0) {
+            returned_drop(machine, queue, returned);
+        }
+    }
+    return err != 0 || queue->far == 0 ? err : sweep_all_of(machine, queue, SWEEP_RETURNED);
 }
 
-/* What has never been delivered goes as a range, without a look at what is in the store. */
+/* What has never been delivered goes as a range, without a look at what is in the store, unless it may have shared bodies. */
 static int purge_lane(struct machine *machine, struct queue *queue, struct lane *lane)
 {
-    if (lane->head < lane->tail && queue->had_shared) {
-        int err = body_leave_range(machine, queue, lane->head, lane->tail);
-        if (err != 0) {
-            return err;
-        }
+    uint64_t head = lane->head;
+    if (head == lane->tail) {
+        return 0;
     }
-    if (lane->head < lane->collected) {
-        int err = gone_add_range(&queue->gone, lane->head, lane->collected);
-        if (err != 0) {
-            return err;
-        }
-    }
-    machine->overlay_bytes -= messages_settle_from(&lane->messages, lane->head);
     lane->head = lane->tail;
     queue_lane_changed(queue, lane);
-    return 0;
+    if (queue->had_shared) {
+        return sweep_lane(machine, queue, head, lane->tail);
+    }
+    machine->overlay_bytes -= messages_settle_from(&lane->messages, head);
+    return head < lane->collected ? gone_add_range(&queue->gone, head, lane->collected) : 0;
 }
 
-int queue_purge(struct machine *machine, struct queue *queue)
+int queue_purge_ready(struct machine *machine, struct queue *queue)
 {
-    queue->counters.settled += queue_ready(queue);
-    queue_changed(machine, queue);
-    int err = life_purge(machine, queue);
-    if (err == 0) {
-        err = groups_purge(machine, queue);
-    }
-    if (err == 0) {
-        err = purge_returned(machine, queue);
+    int err = purge_returned(machine, queue);
+    if (err == 0 && queue->parked > 0) {
+        err = sweep_all_of(machine, queue, SWEEP_PARKED);
     }
     for (unsigned number = 0; err == 0 && number <= queue->options.max_priority; number++) {
         struct lane *lane = queue_lane(queue, number);
         err = lane != NULL ? purge_lane(machine, queue, lane) : 0;
     }
-    queue->fresh = 0;
-    queue->timed = 0;
+    queue->fresh = queue->timed = 0;
+    queue->parked = queue->parked_bytes = 0;
+    queue->far = queue->far_bytes = queue->far_first = 0;
+    queue->purges += machine->version >= 2;
+    queue_changed(machine, queue);
     return err != 0 ? err : holes_clear(machine, queue);
+}
+
+int queue_purge(struct machine *machine, struct queue *queue)
+{
+    queue->counters.settled += queue_ready(queue);
+    int err = life_purge(machine, queue);
+    return err != 0 ? err : queue_purge_ready(machine, queue);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "statemachine/queue_private.h"
+#include "statemachine/returned.h"
 #include "statemachine/state.h"
 
 int returned_insert(struct queue *queue, const struct taken *message, uint32_t bytes, struct returned **ret_returned)
@@ -28,17 +29,82 @@ int returned_insert(struct queue *queue, const struct taken *message, uint32_t b
     return 0;
 }
 
-int returned_add(struct machine *machine, struct queue *queue, const struct taken *message, uint32_t bytes)
+static int near_add(struct machine *machine, struct queue *queue, const struct taken *message, uint32_t bytes)
 {
     struct returned *returned;
     int err = returned_insert(queue, message, bytes, &returned);
-    if (err != 0) {
-        return err;
+    if (err == 0) {
+        list_push_back(&machine->unstored_returns, &returned->unstored);
     }
-    list_push_back(&machine->unstored_returns, &returned->unstored);
+    return err;
+}
+
+static struct taken returned_taken(const struct returned *returned)
+{
+    return (struct taken){.position = returned->position,
+                          .count = returned->count,
+                          .expires_ms = returned->expires_ms,
+                          .group = returned->group};
+}
+
+void returned_drop(struct machine *machine, struct queue *queue, struct returned *returned)
+{
+    if (returned->stored) {
+        state_forget_row(machine, ROW_RETURNED, queue->id, returned->position);
+    }
+    returned_free(queue, returned);
+}
+
+int returned_spill(struct machine *machine, struct queue *queue, uint64_t keep)
+{
+    for (uint64_t left = queue->returned_len; left > keep; left--) {
+        struct returned *last = RB_MAX(returned_tree, &queue->returned);
+        struct taken message = returned_taken(last);
+        int err = far_put(machine, queue, &message, last->bytes);
+        if (err != 0) {
+            return err;
+        }
+        queue->far_first = message.position;
+        returned_drop(machine, queue, last);
+    }
+    return 0;
+}
+
+/* Memory has none left: it is given the first ones of the table. */
+static int near_fill(struct machine *machine, struct queue *queue)
+{
+    uint64_t from = queue->far_first;
+    for (unsigned i = 0; i < RETURNED_NEAR_MIN && queue->far > 0; i++) {
+        struct taken message;
+        uint32_t bytes;
+        int err = far_seek(machine, queue, from, UINT64_MAX, &message, &bytes);
+        if (err == 0) {
+            err = far_remove(machine, queue, message.position, bytes);
+        }
+        if (err == 0) {
+            err = near_add(machine, queue, &message, bytes);
+        }
+        if (err != 0) {
+            return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
+        }
+        from = message.position + 1;
+    }
+    queue->far_first = queue->far > 0 ? from : 0;
+    return 0;
+}
+
+/* Under version 1 there is no table. */
+int returned_add(struct machine *machine, struct queue *queue, const struct taken *message, uint32_t bytes)
+{
+    bool far = queue->far > 0 && message->position >= queue->far_first;
     queue_changed(machine, queue);
     queue_due(machine, queue);
-    return 0;
+    int err = far ? far_put(machine, queue, message, bytes) : near_add(machine, queue, message, bytes);
+    if (err == 0 && queue->returned_len > RETURNED_NEAR_MAX && machine->version >= 2) {
+        uint64_t keep = queue->returned_len - (RETURNED_NEAR_MAX - RETURNED_NEAR_MIN);
+        err = returned_spill(machine, queue, keep);
+    }
+    return err;
 }
 
 struct returned *returned_find(struct queue *queue, uint64_t position)
@@ -47,14 +113,69 @@ struct returned *returned_find(struct queue *queue, uint64_t position)
     return RB_FIND(returned_tree, &queue->returned, &like);
 }
 
-void returned_remove(struct machine *machine, struct queue *queue, struct returned *returned)
+int returned_remove(struct machine *machine, struct queue *queue, struct returned *returned)
 {
-    if (returned->stored) {
-        state_forget_row(machine, ROW_RETURNED, queue->id, returned->position);
-    }
-    returned_free(queue, returned);
+    returned_drop(machine, queue, returned);
     queue_changed(machine, queue);
+    return queue->returned_len == 0 && queue->far > 0 ? near_fill(machine, queue) : 0;
 }
+
+int returned_take(struct machine *machine, struct queue *queue, uint64_t position, struct taken *ret_message,
+                  uint32_t *ret_bytes)
+{
+    struct returned *returned = returned_find(queue, position);
+    if (returned != NULL) {
+        *ret_message = returned_taken(returned);
+        *ret_bytes = returned->bytes;
+        return returned_remove(machine, queue, returned);
+    }
+    int err = far_get(machine, queue, position, ret_message, ret_bytes);
+    queue_changed(machine, queue);
+    return err != 0 ? err : far_remove(machine, queue, position, *ret_bytes);
+}
+
+/* ---- Looking ---- */
+
+int returned_find_any(struct machine *machine, struct queue *queue, uint64_t position, uint32_t *ret_count)
+{
+    const struct returned *returned = returned_find(queue, position);
+    if (returned != NULL) {
+        *ret_count = returned->count;
+        return 0;
+    }
+    struct taken message;
+    uint32_t bytes;
+    int err = far_get(machine, queue, position, &message, &bytes);
+    *ret_count = err == 0 ? message.count : 0;
+    return err;
+}
+
+int returned_next(struct machine *machine, struct queue *queue, uint64_t from, uint64_t end, uint64_t *ret_position,
+                  uint32_t *ret_count)
+{
+    struct returned like = {.position = from};
+    const struct returned *returned = RB_NFIND(returned_tree, &queue->returned, &like);
+    struct taken message = {.position = UINT64_MAX};
+    uint32_t bytes;
+    int err = 0;
+    if (returned != NULL) {
+        message = returned_taken(returned);
+    } else if (queue->far > 0 && from < end) {
+        err = far_seek(machine, queue, from, end, &message, &bytes);
+    }
+    *ret_position = err == 0 && message.position < end ? message.position : UINT64_MAX;
+    *ret_count = message.count;
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
+int returned_last(struct machine *machine, const struct queue *queue, uint64_t *ret_position)
+{
+    const struct returned *last = RB_MAX(returned_tree, (struct returned_tree *)&queue->returned);
+    *ret_position = last != NULL ? last->position : 0;
+    return queue->far > 0 ? far_last(machine, queue, ret_position) : 0;
+}
+
+/* ---- Rows ---- */
 
 int returned_row(const struct machine *machine, const struct returned *returned, struct row *row)
 {

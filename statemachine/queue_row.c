@@ -8,16 +8,18 @@
 
 #define FLAG_HAD_CONSUMER 1u
 #define FLAG_HAD_SHARED 2u
+#define FLAG_DOOMED 4u
 
 /* In the order of the row; the counters are in front of them. */
-#define QUEUE_NUMBERS 11u
+#define QUEUE_NUMBERS 15u
 
 static void queue_numbers(struct queue *queue, uint64_t *ret_numbers[QUEUE_NUMBERS])
 {
     uint64_t *numbers[QUEUE_NUMBERS] = {
         &queue->holes,        &queue->hole_bytes,   &queue->timed,          &queue->parked,
         &queue->parked_bytes, &queue->waiting_len,  &queue->active_session, &queue->active_consumer,
-        &queue->owner,        &queue->last_used_ms, &queue->turns,
+        &queue->owner,        &queue->last_used_ms, &queue->turns,          &queue->purges,
+        &queue->far,          &queue->far_bytes,    &queue->far_first,
     };
     memcpy(ret_numbers, numbers, sizeof numbers);
 }
@@ -72,8 +74,8 @@ int queue_row(const struct machine *machine, const struct queue *queue, struct r
     for (unsigned i = 0; i < QUEUE_NUMBERS; i++) {
         row_put_u64(row, *numbers[i]);
     }
-    row_put_u8(row,
-               (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) | (queue->had_shared ? FLAG_HAD_SHARED : 0)));
+    row_put_u8(row, (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) |
+                              (queue->had_shared ? FLAG_HAD_SHARED : 0) | (queue->doomed ? FLAG_DOOMED : 0)));
     row_put_u8(row, (uint8_t)queue->name_len);
     row_put_bytes(row, queue->name, queue->name_len);
     queue_options_put(&queue->options, row);
@@ -119,6 +121,7 @@ static int load_new(struct row_reader *reader, struct queue_load *load)
     uint8_t flags = row_get_u8(reader);
     load->like.had_consumer = (flags & FLAG_HAD_CONSUMER) != 0;
     load->like.had_shared = (flags & FLAG_HAD_SHARED) != 0;
+    load->like.doomed = (flags & FLAG_DOOMED) != 0;
     load->name_len = row_get_u8(reader);
     load->name = row_get_bytes(reader, load->name_len);
     return queue_options_get(reader, &load->options);
@@ -189,6 +192,10 @@ static int queue_load_as(struct machine *machine, uint64_t id, struct queue_load
         return err == ERR_EXISTS ? ERR_CORRUPT : err;
     }
     queue_take_numbers(queue, &load->like);
+    if (load->like.doomed) {
+        queue_doom(machine, queue);
+        list_remove(&queue->changed);
+    }
     err = old ? load_lane(queue, 0, load->like.lane.head, load->like.lane.tail, 0) : load_lanes(queue, reader);
     return err != 0 ? err : row_end(reader);
 }

@@ -12,11 +12,51 @@
 /* What parking a message costs of a budget of deliveries: it takes about as long. */
 #define PARKING_COST 8u
 
-int queue_reserve(struct queue *queue, size_t extra)
+/* Slots are filled where they are: what has just been written in small parts is slow to copy. */
+static void lane_fill(struct lane *lane, const struct plain_messages *messages, uint64_t time_ms, bool old)
+{
+    const uint8_t *data = messages->data;
+    uint64_t bytes = lane->bytes;
+    for (size_t i = 0; i < messages->len; i++) {
+        uint32_t len = messages->lens[i];
+        *messages_add(&lane->messages) = (struct message){.blob = messages->blob,
+                                                          .data = data,
+                                                          .hash = messages->hashes[i],
+                                                          .enqueued_ms = time_ms,
+                                                          .bytes_before = bytes,
+                                                          .body_len = len,
+                                                          .old = old};
+        data += len;
+        bytes += old ? 0 : len;
+    }
+    lane->bytes = bytes;
+    lane->tail += messages->len;
+}
+
+int queue_push_plain(struct machine *machine, struct queue *queue, const struct plain_messages *messages)
 {
     struct lane *lane;
     int err = queue_make_lane(queue, queue->options.max_priority, &lane);
-    return err != 0 ? err : messages_reserve(&lane->messages, extra);
+    if (err == 0) {
+        err = messages_reserve(&lane->messages, messages->len);
+    }
+    if (err != 0 || messages->len == 0) {
+        return err;
+    }
+    if (messages->blob != NULL) {
+        blob_ref_many(messages->blob, messages->len);
+    }
+    lane_fill(lane, messages, machine->time_ms, machine->version < 2);
+    uint64_t bytes = messages->len * MESSAGE_COST;
+    for (size_t i = 0; i < messages->len; i++) {
+        bytes += messages->lens[i];
+    }
+    machine->overlay_bytes += bytes;
+    queue->fresh += messages->len;
+    queue_lane_changed(queue, lane);
+    queue_changed(machine, queue);
+    queue_due(machine, queue);
+    return 0;
 }
 
 static unsigned queue_lane_number(const struct queue *queue, uint32_t priority)
@@ -141,15 +181,15 @@ static int queue_take_fresh(struct machine *machine, struct queue *queue, struct
     return err;
 }
 
-static void queue_take_back(struct machine *machine, struct queue *queue, struct returned *returned,
-                            struct taken *ret_taken, uint32_t *ret_bytes)
+static int queue_take_back(struct machine *machine, struct queue *queue, struct returned *returned,
+                           struct taken *ret_taken, uint32_t *ret_bytes)
 {
     *ret_taken = (struct taken){.position = returned->position,
                                 .count = returned->count,
                                 .expires_ms = returned->expires_ms,
                                 .group = returned->group};
     *ret_bytes = returned->bytes;
-    returned_remove(machine, queue, returned);
+    return returned_remove(machine, queue, returned);
 }
 
 /* Takes the lowest one out of what is ready; there must be one. */
@@ -159,8 +199,7 @@ static int queue_take_next(struct machine *machine, struct queue *queue, struct 
     struct returned *returned = queue->returned_len > 0 ? RB_MIN(returned_tree, &queue->returned) : NULL;
     *ret_bytes = 0;
     if (returned != NULL && (lane == NULL || returned->position < lane->head)) {
-        queue_take_back(machine, queue, returned, ret_taken, ret_bytes);
-        return 0;
+        return queue_take_back(machine, queue, returned, ret_taken, ret_bytes);
     }
     CHECK(lane != NULL);
     return queue_take_fresh(machine, queue, lane, ret_taken, ret_bytes);
@@ -205,9 +244,8 @@ bool queue_take_returned(struct machine *machine, struct queue *queue, uint64_t 
     if (returned == NULL) {
         return false;
     }
-    returned_remove(machine, queue, returned);
     queue->unsettled++;
-    return true;
+    return returned_remove(machine, queue, returned) == 0;
 }
 
 /* ---- Being settled ---- */
@@ -221,6 +259,14 @@ int queue_drop(struct machine *machine, struct queue *queue, uint64_t position)
     struct lane *lane = queue_lane(queue, lane_of(position));
     machine->overlay_bytes -= messages_settle(&lane->messages, position);
     return position < lane->collected ? gone_add(&queue->gone, position) : 0;
+}
+
+/* With a shared body it is dropped later, as what is ready. Its group does not matter any more. */
+int queue_drop_delivery(struct machine *machine, struct queue *queue, const struct delivery *delivery)
+{
+    struct taken message = {.position = delivery->position};
+    queue->unsettled--;
+    return queue->had_shared ? far_put(machine, queue, &message, 0) : 0;
 }
 
 int queue_forget(struct machine *machine, struct queue *queue, uint64_t position, uint64_t group)

@@ -16,7 +16,10 @@
  *   'T' at_ms kind a b c      a timer
  *   'H' queue first           holes in a queue
  *   'W' queue position        a message that waits to come back
- *   'K' queue group position  a parked message
+ *   'K' queue purges group position  a parked message
+ *   'k' queue purges position the same, by position
+ *   'r' queue purges position a message that came back, behind those that memory has
+ *   'E' queue kind number     messages that are to be dropped bit by bit
  *   'A' queue group           an active group
  *   'D' id                    a pending message, with content
  *   'B' id                    a body that several messages share, with content
@@ -63,6 +66,9 @@ enum row_kind {
     ROW_HOLES = 'H',
     ROW_WAITING = 'W',
     ROW_PARKED = 'K',
+    ROW_PARKED_AT = 'k',
+    ROW_RETURNED_FAR = 'r',
+    ROW_SWEEP = 'E',
     ROW_GROUP = 'A',
     ROW_PENDING = 'D',
     ROW_BODY = 'B',

@@ -51,11 +51,13 @@ struct machine {
     uint32_t version;
     uint64_t next_session;
     uint64_t next_queue;
-    uint64_t next_body; /* The next id of a shared body. */
+    uint64_t next_body;  /* The next id of a shared body. */
     uint64_t due_cursor; /* The queue whose turn is next when not all deliveries fitted the last entry; 0: all did. */
     uint64_t running_digest;
 
     struct queue *queues;           /* By id. */
+    struct queue *doomed;           /* By id: of which there is nothing left but messages to be dropped. */
+    uint64_t sweeps;                /* Rows that say which (sweep.h). */
     struct queue_names queue_names; /* By name. */
     struct queue_dues due_queues;   /* That may have something to deliver. */
     struct session *sessions;       /* By id, in order of id. */
@@ -113,7 +115,8 @@ int state_message(struct machine *machine, struct queue *queue, uint64_t positio
                   struct message *ret_message) NODISCARD;
 
 /* Likewise, from its row in the store, whether it is in the queue still or not. */
-int state_read_message(struct machine *machine, uint64_t queue, uint64_t position, struct message *ret_message) NODISCARD;
+int state_read_message(struct machine *machine, uint64_t queue, uint64_t position,
+                       struct message *ret_message) NODISCARD;
 
 /* What is known of a message without its content. ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 struct message_head {

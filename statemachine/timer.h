@@ -48,7 +48,7 @@ struct timers {
 };
 
 /* Timers that one entry lets go off at most; the rest is due at once. */
-#define TIMERS_PER_ENTRY_MAX 4096u
+#define TIMERS_PER_ENTRY_MAX 1024u
 
 void timers_init(struct timers *timers);
 

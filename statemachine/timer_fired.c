@@ -17,7 +17,7 @@ int timer_fired(struct machine *machine, const struct timer *timer)
     case TIMER_PENDING: return pending_fired(machine, timer);
     case TIMER_PREPARED: return prepared_fired(machine, timer);
     case TIMER_ID_FORGOTTEN: return message_id_fired(machine, timer);
-    case TIMER_QUEUE_EXPIRES: return queue_expiry_fired(machine, timer->a);
+    case TIMER_QUEUE_EXPIRES: return queue_expiry_fired(machine, timer);
     case TIMER_MESSAGE_EXPIRES: return expiry_fired(machine, timer);
     case TIMER_LOCK_ENDS: return lock_fired(machine, timer);
     case TIMER_RETURN: return waiting_fired(machine, timer);

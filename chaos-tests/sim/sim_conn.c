@@ -277,6 +277,7 @@ void sim_conn_break(struct sim_conn *conn)
 
 void sim_conns_node_gone(struct sim_world *world, struct sim_node *node)
 {
+    sim_actors_node_gone(world, node);
     for (struct sim_conn *conn = world->net.conns; conn != NULL; conn = conn->next) {
         if (conn->node == node) {
             conn_node_over(conn);

@@ -108,6 +108,15 @@ static void node_voting(void *arg)
     sim_world_count(node->world, SIM_STAT_HEALED, 1);
 }
 
+static void node_applied(void *arg, uint64_t index, struct slice payload, const struct effects *effects)
+{
+    struct sim_node *node = arg;
+    if (node->shard != NULL && !node->diverging && !node->diverged) {
+        sim_upgrade_applied(node, machine_version(shard_machine(node->shard)));
+        sim_ledger_applied(node, index, payload, effects);
+    }
+}
+
 int sim_node_open_shard(struct sim_node *node, struct store *store, const struct repair_plan *plan, char *detail,
                         size_t detail_len)
 {
@@ -134,6 +143,8 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
                                           .isolation_timeout_ms = node->isolation_timeout_ms,
                                           .disk_stall_ms = node->disk_stall_ms,
                                           .clock_skew_ms = node->clock_skew_ms,
+                                          .machine_version = sim_upgrade_version(node),
+                                          .applied = node_applied,
                                           .fresh = plan->rejoin,
                                           .discard = plan->discard,
                                           .wants_vote = plan->wants_vote,

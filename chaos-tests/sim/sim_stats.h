@@ -150,6 +150,48 @@
     X(GUARD_8, "guard 8 acted", 1) \
     X(GUARD_9, "guard 9 acted", 1) \
     X(GUARD_10, "guard 10 acted", 0) \
+    X(MIXED_WORLDS, "runs that began with nodes of an old build", 1) \
+    X(UPGRADES, "nodes upgraded", 1) \
+    X(UPGRADES_LEADER, "of these while they led", 1) \
+    X(RAISED, "machines raised to a newer version of the rules", 1) \
+    X(FEATURE_WORLDS, "runs with exchanges and queues with options", 1) \
+    X(F_COMMANDS, "commands of actors", 1) \
+    X(F_MOVED, "actors that went on at another node", 1) \
+    X(F_RESENT, "publishes sent again in another session", 1) \
+    X(F_MESSAGES, "messages sent by actors", 1) \
+    X(F_TAKEN, "messages taken by entries", 1) \
+    X(F_ARRIVED, "messages that came into queues", 1) \
+    X(F_DELIVERED, "deliveries to actors", 1) \
+    X(F_ACCEPTED, "messages settled by their holders", 1) \
+    X(F_STALE, "settlements of actors found to be stale", 1) \
+    X(F_REPEATED, "sequences found to be repeats", 1) \
+    X(F_OPENED, "producers' names taken from others", 1) \
+    X(F_FENCED, "publishes fenced off", 1) \
+    X(F_FULL, "publishes refused by full queues", 1) \
+    X(F_IDS_SEEN, "messages kept out because of their ids", 1) \
+    X(F_DELAYED, "messages delayed", 1) \
+    X(F_DUE, "delayed messages that came", 1) \
+    X(F_PREPARED, "messages prepared", 1) \
+    X(F_COMMITTED, "prepared messages committed", 1) \
+    X(F_ROLLED_BACK, "prepared messages rolled back", 1) \
+    X(F_DEADLINE, "prepared messages committed at their deadline", 1) \
+    X(F_TRANSACT, "transactions", 1) \
+    X(F_TRANSACT_REFUSED, "transactions refused", 1) \
+    X(F_EXPIRED, "messages expired and dropped", 1) \
+    X(F_DROPPED, "messages dropped by a limit", 1) \
+    X(F_DEAD_REJECTED, "dead letters: rejected", 1) \
+    X(F_DEAD_EXPIRED, "dead letters: expired", 1) \
+    X(F_DEAD_MAXLEN, "dead letters: the queue was full", 1) \
+    X(F_DEAD_LIMIT, "dead letters: delivered too often", 1) \
+    X(F_RELEASED, "deliveries released by actors", 1) \
+    X(F_WAITED, "messages that waited to be delivered again", 1) \
+    X(F_LOCK_ENDED, "deliveries whose lock ended", 1) \
+    X(F_EXTENDED, "locks extended", 1) \
+    X(F_FETCHED, "messages fetched", 1) \
+    X(F_SETTLED_GIVEN, "messages settled as they were delivered", 1) \
+    X(F_PRIORITIES, "deliveries of a priority below the highest", 1) \
+    X(F_PARKED, "messages of a group that waited for another", 1) \
+    X(F_ACTIVE, "changes of a single active consumer", 1) \
     X(EVENTS, "events", 1) \
     X(VIRTUAL_MS, "virtual milliseconds", 1)
 /* clang-format on */

@@ -114,6 +114,8 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     }
     sim_net_init(world);
     sim_bulk_init(world);
+    sim_upgrade_init(world);
+    sim_features_init(world);
     for (unsigned i = 0; i < world->nodes_len; i++) {
         sim_node_init(world, i, false);
     }
@@ -121,6 +123,8 @@ static void world_init(struct sim_world *world, const struct sim_options *option
     sim_nemesis_init(world);
     sim_damage_init(world);
     sim_membership_init(world);
+    sim_upgrade_begin(world);
+    sim_actors_init(world);
 }
 
 /* Sometimes all nodes' whole states are compared while they run. */
@@ -139,7 +143,8 @@ static void world_look(struct sim_world *world)
     uint64_t now = sim_world_now(world);
     char why[400] = "";
     if (world->phase == SIM_WORK) {
-        if (world->stats.counts[SIM_STAT_OPS] >= world->ops && now >= world->work_us && sim_nemesis_done(world)) {
+        if (world->stats.counts[SIM_STAT_OPS] >= world->ops && now >= world->work_us && sim_nemesis_done(world) &&
+            sim_upgrade_done(world) && (world->features.ready || !world->features.chosen)) {
             SIM_TRACE(world, "the faults end");
             world->phase = SIM_DRAIN;
             world->drain_since_us = now;
@@ -190,6 +195,7 @@ static void world_events(struct sim_world *world)
     if (!world->failed) {
         sim_history_end(world);
         sim_positions_end(world);
+        sim_ledger_end(world);
         sim_checker_end(world);
     }
 }
@@ -229,6 +235,8 @@ static void world_done(struct sim_world *world)
     sim_history_done(&world->history);
     sim_positions_done(&world->positions);
     sim_sessions_done(&world->sessions);
+    sim_ledger_done(&world->ledger);
+    sim_actors_done(world);
 }
 
 void sim_world_run(const struct sim_options *options, struct sim_result *ret_result)

@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sim_actor.h"
 #include "sim_bulk.h"
 #include "sim_checker.h"
 #include "sim_client.h"
 #include "sim_damage.h"
+#include "sim_features.h"
 #include "sim_forward.h"
 #include "sim_history.h"
+#include "sim_ledger.h"
 #include "sim_limits.h"
 #include "sim_membership.h"
 #include "sim_nemesis.h"
@@ -27,6 +30,7 @@
 #include "sim_reads.h"
 #include "sim_sessions.h"
 #include "sim_stats.h"
+#include "sim_upgrade.h"
 
 struct sim_options {
     uint64_t seed;
@@ -71,6 +75,10 @@ struct sim_world {
     struct sim_forwards forwards;
     struct sim_reads reads;
     struct sim_sessions sessions;
+    struct sim_upgrade upgrade;
+    struct sim_features features;
+    struct sim_ledger ledger;
+    struct sim_actor actors[SIM_ACTORS_MAX];
 
     uint64_t digest; /* Of everything that happened: two runs of a seed must agree. */
     bool failed;

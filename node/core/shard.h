@@ -88,6 +88,8 @@ struct shard_options {
     /* Something happened from outside the loop's own calls that makes shard_step() due (a disk completion). May be
      * NULL. */
     void (*wake)(void *arg);
+    /* An entry has been applied, and its effects are about to be carried out: for checkers. May be NULL. */
+    void (*applied)(void *arg, uint64_t index, struct slice payload, const struct effects *effects);
     /* Memory that was freed is to be given back to the system: the node is idle, or above its watermark. May be NULL. */
     void (*relax)(void *arg);
     /* The process must end. Does not return (the simulator jumps out). */

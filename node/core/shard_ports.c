@@ -93,6 +93,9 @@ static int shard_apply(void *arg, uint64_t index, uint64_t term, struct slice pa
         return err;
     }
     (void)term;
+    if (shard->options.applied != NULL) {
+        shard->options.applied(shard->options.arg, index, payload, &effects);
+    }
     gateway_core_applied(&shard->gateway, index, &effects);
     return 0;
 }

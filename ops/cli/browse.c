@@ -8,13 +8,15 @@
 #include "cli.h"
 #include "commands.h"
 #include "json.h"
+#include "message_json.h"
 
 #define COUNT_DEFAULT 100u
-#define PAGE_MESSAGES_MAX 1000u /* Asked for at a time. */
-#define BODY_SHOWN_MAX 60u      /* Bytes of a body in the table. */
+#define PAGE_MESSAGES_MAX 1000u        /* Asked for at a time. */
+#define PROPERTIES_LEN_MAX (16u << 20) /* What a head and a trail may unpack to. */
+#define BODY_SHOWN_MAX 60u             /* Bytes of a body in the table. */
 
 static const char help[] =
-    "Usage: holdfast browse QUEUE [--from POSITION] [--count N] [--lines | --json]\n"
+    "Usage: holdfast browse QUEUE [--from POSITION] [--count N] [--kept] [--lines | --json]\n"
     "\n"
     "Shows messages of a queue without taking them: position, when it was enqueued, earlier deliveries, whether it is "
     "out\n"
@@ -22,8 +24,10 @@ static const char help[] =
     "\n"
     "  --from POSITION   from this position on (default: from the first)\n"
     "  --count N         at most N messages (default: 100; 0: all)\n"
+    "  --kept            messages that have left the queue and are kept for a while (queue declare --keep)\n"
     "  --lines           whole bodies instead, each followed by a newline\n"
-    "  --json            a JSON object for each message, one a line; a body that is not UTF-8 is in \"body_base64\"\n"
+    "  --json            a JSON object for each message, one a line, with its properties; a body that is not UTF-8 is "
+    "in \"body_base64\"\n"
     "\n"
     "Example: holdfast browse jobs --count 10\n";
 
@@ -34,6 +38,7 @@ struct browse {
     uint64_t position; /* Where the next page begins. */
     uint64_t shown;
     bool headed;
+    bool kept;
 };
 
 static void table_print(const struct client_message *message)
@@ -46,7 +51,7 @@ static void table_print(const struct client_message *message)
         snprintf(when + len, sizeof when - len, ".%03uZ", (unsigned)(message->enqueued_ms % 1000));
     }
     printf("%12llu  %-24s %10u  %-6s %10zu  ", (unsigned long long)message->position, when, message->delivery_count,
-           message->locked ? "locked" : "ready", message->body.len);
+           message->state, message->body.len);
     size_t len = message->body.len < BODY_SHOWN_MAX ? message->body.len : BODY_SHOWN_MAX;
     for (size_t i = 0; i < len; i++) {
         unsigned char byte = message->body.data[i];
@@ -57,9 +62,23 @@ static void table_print(const struct client_message *message)
 
 static void json_print(const struct client_message *message)
 {
-    printf("{\"position\": %llu, \"enqueued_ms\": %llu, \"delivery_count\": %u, \"locked\": %s, \"len\": %zu, ",
+    printf("{\"position\": %llu, \"enqueued_ms\": %llu, \"delivery_count\": %u, \"locked\": %s, \"len\": %zu, "
+           "\"state\": \"%s\"",
            (unsigned long long)message->position, (unsigned long long)message->enqueued_ms, message->delivery_count,
-           message->locked ? "true" : "false", message->body.len);
+           message->locked ? "true" : "false", message->body.len, message->state);
+    struct arena arena;
+    struct client_properties properties;
+    const struct client_death *deaths;
+    size_t deaths_len;
+    arena_init(&arena, PROPERTIES_LEN_MAX);
+    if (message->head.len > 0 && client_properties_decode(message->head, &arena, &properties) == 0) {
+        properties_json(stdout, &properties);
+    }
+    if (message->trail.len > 0 && client_deaths_decode(message->trail, &arena, &deaths, &deaths_len) == 0) {
+        deaths_json(stdout, deaths, deaths_len);
+    }
+    arena_done(&arena);
+    fputs(", ", stdout);
     json_bytes(stdout, "body", message->body.data, message->body.len);
     puts("}");
 }
@@ -102,8 +121,9 @@ static int browse_run(const struct cli *cli, const char *queue, uint64_t count, 
     int err = 0;
     while (err == 0 && more && (count == 0 || browse->shown < count) && !ferror(stdout)) {
         uint64_t left = count == 0 ? PAGE_MESSAGES_MAX : count - browse->shown;
-        err = hf_browse(hf, queue, browse->position, (uint32_t)(left < PAGE_MESSAGES_MAX ? left : PAGE_MESSAGES_MAX),
-                        cli->timeout_ms, on_message, browse, &more);
+        uint32_t page = (uint32_t)(left < PAGE_MESSAGES_MAX ? left : PAGE_MESSAGES_MAX);
+        err = browse->kept ? hf_kept(hf, queue, browse->position, page, cli->timeout_ms, on_message, browse, &more)
+                           : hf_browse(hf, queue, browse->position, page, cli->timeout_ms, on_message, browse, &more);
     }
     if (err != 0) {
         exit_code = cli_fail(queue, err, err == ERR_NOT_FOUND ? "no such queue" : hf_error_detail(hf));
@@ -117,11 +137,9 @@ static int browse_run(const struct cli *cli, const char *queue, uint64_t count, 
 
 int cmd_browse(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"from", required_argument, NULL, 1},
-                                            {"count", required_argument, NULL, 2},
-                                            {"lines", no_argument, NULL, 3},
-                                            {"json", no_argument, NULL, 4},
-                                            CLI_OPTIONS};
+    static const struct option options[] = {{"from", required_argument, NULL, 1}, {"count", required_argument, NULL, 2},
+                                            {"lines", no_argument, NULL, 3},      {"json", no_argument, NULL, 4},
+                                            {"kept", no_argument, NULL, 5},       CLI_OPTIONS};
     struct browse browse = {.format = BROWSE_TABLE};
     uint64_t count = COUNT_DEFAULT;
     int option;
@@ -130,6 +148,7 @@ int cmd_browse(struct cli *cli, int argc, char **argv)
         switch (option) {
         case 1: result = cli_number("--from", optarg, 0, UINT64_MAX, &browse.position); break;
         case 2: result = cli_number("--count", optarg, 0, UINT64_MAX, &count); break;
+        case 5: browse.kept = true; break;
         case 3:
         case 4:
             if (browse.format != BROWSE_TABLE) {

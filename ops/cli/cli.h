@@ -29,8 +29,8 @@ struct cli {
 /* Options that every command takes, for its table of options. Those of a command itself are small integers. */
 enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_VHOST, OPTION_HELP, OPTION_VERSION };
 #define CLI_OPTIONS                                                                                                    \
-    {"servers", required_argument, NULL, OPTION_SERVERS}, {"vhost", required_argument, NULL, OPTION_VHOST}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},        \
-        {"help", no_argument, NULL, OPTION_HELP},                                                                      \
+    {"servers", required_argument, NULL, OPTION_SERVERS}, {"vhost", required_argument, NULL, OPTION_VHOST},            \
+        {"timeout", required_argument, NULL, OPTION_TIMEOUT}, {"help", no_argument, NULL, OPTION_HELP},                \
     {                                                                                                                  \
         NULL, 0, NULL, 0                                                                                               \
     }

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "message_json.h"
 #include "output.h"
 
 /* Unsettled deliveries at a time, and what is written between two flushes at most. */
@@ -26,7 +27,7 @@
 #define RESUME_MS 2000u
 
 static const char help[] =
-    "Usage: holdfast consume QUEUE [--count N | --follow] [--lines] [--idle MS] [--no-ack]\n"
+    "Usage: holdfast consume QUEUE [--count N | --follow] [--lines | --json] [--idle MS] [--no-ack]\n"
     "\n"
     "Writes the bodies of messages to standard output, one after the other, and acknowledges each only after it has "
     "been\n"
@@ -34,6 +35,7 @@ static const char help[] =
     "\n"
     "  --count N   ends after N messages; if none arrives for --timeout seconds before that, exits with 3\n"
     "  --lines     writes a newline after every message\n"
+    "  --json      writes a JSON object for every message, one a line, with its properties and headers\n"
     "  --idle MS   without --count: ends when the queue has been empty for so long (default: 1000; 0: never)\n"
     "  --follow    goes on until it is interrupted; what was written is acknowledged then, and the exit code is 0. "
     "When the\n"
@@ -51,6 +53,7 @@ struct consume {
     const char *queue;
     uint64_t count; /* 0: no limit. */
     bool lines;
+    bool json;
     bool follow;
     bool no_ack;
     uint64_t idle_ms;
@@ -130,7 +133,8 @@ static enum consume_end written_accept(struct consume *consume)
 
 static enum consume_end message_take(struct consume *consume, const struct hf_message *message)
 {
-    int err = output_add(&consume->output, message->body.data, message->body.len);
+    int err = consume->json ? message_json(&consume->output, message)
+                            : output_add(&consume->output, message->body.data, message->body.len);
     if (err == 0 && consume->lines) {
         err = output_add(&consume->output, "\n", 1);
     }
@@ -266,9 +270,13 @@ static int consume_run(struct consume *consume)
 
 int cmd_consume(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"count", required_argument, NULL, 1}, {"lines", no_argument, NULL, 2},
-                                            {"idle", required_argument, NULL, 3},  {"follow", no_argument, NULL, 4},
-                                            {"no-ack", no_argument, NULL, 5},      CLI_OPTIONS};
+    static const struct option options[] = {{"count", required_argument, NULL, 1},
+                                            {"lines", no_argument, NULL, 2},
+                                            {"idle", required_argument, NULL, 3},
+                                            {"follow", no_argument, NULL, 4},
+                                            {"no-ack", no_argument, NULL, 5},
+                                            {"json", no_argument, NULL, 6},
+                                            CLI_OPTIONS};
     struct consume *consume = calloc(1, sizeof *consume);
     if (consume == NULL) {
         return cli_fail("consume", ERR_NOMEM, NULL);
@@ -284,6 +292,7 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
         case 3: exit_code = cli_number("--idle", optarg, 0, 86400000, &consume->idle_ms); break;
         case 4: consume->follow = true; break;
         case 5: consume->no_ack = true; break;
+        case 6: consume->json = true; break;
         default: exit_code = cli_option(cli, option, help); break;
         }
     }
@@ -293,6 +302,10 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
     }
     if (consume->follow && consume->count > 0) {
         exit_code = cli_usage("consume: --count ends by itself, --follow does not", help);
+        goto out;
+    }
+    if (consume->json && consume->lines) {
+        exit_code = cli_usage("consume: --lines or --json", help);
         goto out;
     }
     consume->idle_ms = consume->follow ? 0 : consume->idle_ms;

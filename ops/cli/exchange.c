@@ -83,14 +83,11 @@ static int exchange_change(const struct cli *cli, const struct client_exchange *
 
 int cmd_exchange(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"type", required_argument, NULL, 1},
-                                            {"alternate", required_argument, NULL, 2},
-                                            {"auto-delete", no_argument, NULL, 3},
-                                            {"internal", no_argument, NULL, 4},
-                                            {"protected", no_argument, NULL, 5},
-                                            {"note", required_argument, NULL, 6},
-                                            {"if-unused", no_argument, NULL, 7},
-                                            CLI_OPTIONS};
+    static const struct option options[] = {
+        {"type", required_argument, NULL, 1},  {"alternate", required_argument, NULL, 2},
+        {"auto-delete", no_argument, NULL, 3}, {"internal", no_argument, NULL, 4},
+        {"protected", no_argument, NULL, 5},   {"note", required_argument, NULL, 6},
+        {"if-unused", no_argument, NULL, 7},   CLI_OPTIONS};
     struct client_exchange exchange = {.type = CLIENT_DIRECT};
     bool if_unused = false;
     bool declares = false; /* An option of declare was given. */

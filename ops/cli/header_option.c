@@ -34,7 +34,8 @@ int cli_header_add(struct cli_headers *headers, char *option)
 {
     char *equals = strchr(option, '=');
     if (equals == NULL || equals == option || headers->len == CLI_HEADERS_MAX) {
-        fprintf(stderr, "holdfast: --header takes NAME=VALUE, at most %u of them, not \"%s\"\n", CLI_HEADERS_MAX, option);
+        fprintf(stderr, "holdfast: --header takes NAME=VALUE, at most %u of them, not \"%s\"\n", CLI_HEADERS_MAX,
+                option);
         return EXIT_USAGE;
     }
     *equals = '\0';

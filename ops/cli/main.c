@@ -55,10 +55,11 @@ static int command_run(struct cli *cli, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
-    } commands[] = {{"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume}, {"browse", cmd_browse},
-                {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version}, {"exchange", cmd_exchange},
-                    {"bind", cmd_bind}, {"unbind", cmd_bind}, {"bindings", cmd_bindings}, {"redrive", cmd_move},
-                    {"replay", cmd_move}, {"message", cmd_message}, {"vhost", cmd_vhost}, {"limits", cmd_limits}};
+    } commands[] = {
+        {"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume},   {"browse", cmd_browse},
+        {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version},   {"exchange", cmd_exchange},
+        {"bind", cmd_bind},   {"unbind", cmd_bind},     {"bindings", cmd_bindings}, {"redrive", cmd_move},
+        {"replay", cmd_move}, {"message", cmd_message}, {"vhost", cmd_vhost},       {"limits", cmd_limits}};
     if (strcmp(argv[0], "help") == 0) {
         fputs(help, stdout);
         return EXIT_DONE;

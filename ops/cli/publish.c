@@ -13,6 +13,7 @@
 #include "line_reader.h"
 #include "proto/base/bytes.h"
 #include "proto/base/limits.h"
+#include "publish_message.h"
 
 /* What goes into one publish command. */
 #define BATCH_MESSAGES_MAX 128u
@@ -21,7 +22,8 @@
 #define PROGRESS_MS 200u
 
 static const char help[] =
-    "Usage: holdfast publish QUEUE [--file FILE] [--lines] [--producer NAME] [--window N]\n"
+    "Usage: holdfast publish QUEUE [--file FILE] [--lines] [--producer NAME] [--window N] [PROPERTIES]\n"
+    "       holdfast publish --exchange NAME [--key KEY] [the same]\n"
     "\n"
     "Publishes standard input, or FILE, as one message. Returns when a majority of the cluster has it on disk.\n"
     "\n"
@@ -31,6 +33,16 @@ static const char help[] =
     "  --window N        messages in flight with --lines (default: 1024)\n"
     "\n"
     "The queue must exist. A message has at most 16 MiB.\n"
+    "\n"
+    "Properties, for every message (which are then published one at a time):\n"
+    "  --header NAME=VALUE   a header; true, false and whole numbers are values of these types\n"
+    "  --ttl TIME            it expires after so long: 250ms, 30s, 5m, 2h, 7d\n"
+    "  --delay TIME          it is enqueued after so long\n"
+    "  --priority N          in a queue with priorities\n"
+    "  --group NAME          in a queue of groups\n"
+    "  --id ID               in a queue that looks at ids\n"
+    "  --mandatory           when it reaches no queue, the exit code is 1\n"
+    "  --content-type, --correlation-id, --reply-to TEXT   for consumers\n"
     "\n"
     "Example: holdfast publish jobs --lines --file jobs.txt --producer import-2026-03-01\n";
 
@@ -225,11 +237,13 @@ int cmd_publish(struct cli *cli, int argc, char **argv)
                                             {"lines", no_argument, NULL, 2},
                                             {"producer", required_argument, NULL, 3},
                                             {"window", required_argument, NULL, 4},
+                                            PUBLISH_MESSAGE_OPTIONS,
                                             CLI_OPTIONS};
     const char *file = NULL;
     const char *producer = NULL;
     bool lines = false;
     uint64_t window = 1024;
+    struct publish_message message = {.given = false};
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
@@ -238,17 +252,26 @@ int cmd_publish(struct cli *cli, int argc, char **argv)
         case 2: lines = true; break;
         case 3: producer = optarg; break;
         case 4: result = cli_number("--window", optarg, 1, 1000000, &window); break;
-        default: result = cli_option(cli, option, help); break;
+        default:
+            result = option >= PUBLISH_EXCHANGE && option <= PUBLISH_LAST ? publish_message_option(&message, option)
+                                                                          : cli_option(cli, option, help);
+            break;
         }
         if (result != 0) {
             return cli_option_exit(result);
         }
     }
-    if (argc - optind != 1) {
-        return cli_usage("publish takes the name of a queue", help);
+    bool to_exchange = message.message.properties.exchange != NULL;
+    if (argc - optind != (to_exchange ? 0 : 1)) {
+        return cli_usage(to_exchange ? "publish takes the name of a queue, or of an exchange"
+                                     : "publish takes the name of a queue",
+                         help);
     }
     if (producer != NULL && name_check(producer, strlen(producer)) != 0) {
         return cli_usage("--producer takes a name of 1 to 255 bytes of UTF-8 without control characters", help);
+    }
+    if (message.given) {
+        return publish_message_run(cli, &message, to_exchange ? NULL : argv[optind], producer, file, lines);
     }
     return publish_open(cli, argv[optind], producer, file, lines, window);
 }

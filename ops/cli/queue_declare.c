@@ -11,7 +11,8 @@
 static const char help[] =
     "Usage: holdfast queue declare QUEUE [OPTIONS] | change QUEUE OPTIONS\n"
     "\n"
-    "Declare makes a queue, or finds it there with the same options; with others it is refused. Change sets those options of a\n"
+    "Declare makes a queue, or finds it there with the same options; with others it is refused. Change sets those "
+    "options of a\n"
     "queue that are given, and leaves the others.\n"
     "\n"
     "When it is declared only:\n"
@@ -265,7 +266,8 @@ int cmd_queue_declare(struct cli *cli, int argc, char **argv)
     bool changes = strcmp(argv[0], "change") == 0;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        int result = option <= DECLARE_NOTE && option > 0 ? take_option(&declare, option) : cli_option(cli, option, help);
+        int result =
+            option <= DECLARE_NOTE && option > 0 ? take_option(&declare, option) : cli_option(cli, option, help);
         if (result != 0) {
             return cli_option_exit(result);
         }

@@ -8,6 +8,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "json.h"
+#include "queue_options.h"
 
 #define INTERVAL_SECONDS_MAX 3600u
 
@@ -23,9 +24,12 @@ static const char help[] =
     "\n"
     "Example: holdfast queue show jobs --interval 5\n";
 
+#define TEXT_LEN 512u /* A name, a key or a note, with room to spare. */
+
 /* One look. */
 struct look {
     struct client_queue queue; /* Its name is void. */
+    char texts[3][TEXT_LEN];   /* Of its options. */
     uint64_t taken_ns;
 };
 
@@ -41,6 +45,12 @@ static void on_queue(void *arg, const struct client_queue *queue)
 {
     struct look *look = arg;
     look->queue = *queue;
+    const char **texts[] = {&look->queue.options.note, &look->queue.options.dead_letter_exchange,
+                            &look->queue.options.dead_letter_key};
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(look->texts[i], TEXT_LEN, "%s", *texts[i] == NULL ? "" : *texts[i]);
+        *texts[i] = look->texts[i];
+    }
     look->taken_ns = uv_hrtime();
 }
 
@@ -126,20 +136,22 @@ static int show(const struct cli *cli, const char *name, uint64_t interval_s, bo
     }
     struct look first = {0};
     struct look second = {0};
+    const struct look *last = &first;
     struct rates rates = {0};
     int err = hf_queue(hf, name, cli->timeout_ms, on_queue, &first);
-    second = first;
     if (err == 0 && interval_s > 0) {
         sleep((unsigned)interval_s);
         err = hf_queue(hf, name, cli->timeout_ms, on_queue, &second);
         rates = rates_of(&first, &second);
+        last = &second;
     }
     if (err != 0) {
         exit_code = cli_fail(name, err, err == ERR_NOT_FOUND ? "no such queue" : hf_error_detail(hf));
     } else if (json) {
-        json_print(name, &second.queue, &rates);
+        json_print(name, &last->queue, &rates);
     } else {
-        text_print(name, &second.queue, &rates);
+        text_print(name, &last->queue, &rates);
+        queue_options_print(&last->queue);
     }
     (void)hf_close(hf, 0);
     return exit_code;

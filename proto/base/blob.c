@@ -29,6 +29,12 @@ struct blob *blob_ref(struct blob *blob)
     return blob;
 }
 
+void blob_ref_many(struct blob *blob, size_t count)
+{
+    CHECK(blob->refs > 0 && count < UINT32_MAX - blob->refs);
+    blob->refs += (uint32_t)count;
+}
+
 void blob_unref(struct blob *blob)
 {
     if (blob == NULL) {

@@ -24,6 +24,9 @@ struct blob *blob_new(size_t len) NODISCARD;
 /* Takes one more reference; returns its argument. */
 struct blob *blob_ref(struct blob *blob);
 
+/* Takes as many more. */
+void blob_ref_many(struct blob *blob, size_t count);
+
 /* Drops a reference and frees the blob with the last one. NULL is allowed. */
 void blob_unref(struct blob *blob);
 

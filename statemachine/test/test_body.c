@@ -139,10 +139,12 @@ Test(body, goes_with_queues_that_are_purged_or_deleted)
     cr_assert_eq(queue_drop_ready(f.machine, queue_of("b"), 2), 0);
     cr_assert_eq(queue_purge(f.machine, queue_of("a")), 0);
     cr_assert_eq(queue_delete(f.machine, queue_of("b")), 0);
+    fixture_tick(&f, f.time_ms);
     cr_assert_eq(rows(ROW_BODY), 2u);
     restart();
     expect("c", 2, "in memory");
     cr_assert_eq(queue_delete(f.machine, queue_of("c")), 0);
+    fixture_tick(&f, f.time_ms);
     cr_assert(rows(ROW_BODY) == 0 && rows(ROW_BODY_USES) == 0);
     restart();
     cr_assert(rows(ROW_BODY) == 0 && rows(ROW_BODY_USES) == 0);
@@ -159,5 +161,41 @@ Test(body, of_many_stored_messages_go_with_their_queue)
     cr_assert_eq(queue_purge(f.machine, queue_of("b")), 0);
     cr_assert_eq(rows(ROW_BODY), 600u);
     cr_assert_eq(queue_delete(f.machine, queue_of("c")), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        cr_assert_eq(machine_due_ms(f.machine), 0u);
+        fixture_tick(&f, f.time_ms);
+    }
     cr_assert_eq(rows(ROW_BODY), 0u);
+    cr_assert_neq(machine_due_ms(f.machine), 0u);
+}
+
+/* Settled as it is delivered, the last message of a body can be looked at until the next entry as any other. */
+Test(body, of_what_was_accepted_at_once_is_there_until_the_next_entry)
+{
+    for (unsigned stored = 0; stored < 2; stored++) {
+        struct client client;
+        Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
+        Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+        fixture_done(&f);
+        start();
+        push_to_all("shared by all");
+        if (stored > 0) {
+            fixture_checkpoint(&f);
+        }
+        settle("a");
+        settle("b");
+        client_attach(&f, &client, 1, false);
+        subscribe.queue = "c";
+        subscribe.consumer = 1;
+        subscribe.credit = 1;
+        subscribe.fetch = subscribe.auto_accept = true;
+        command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
+        command.subscribe = &subscribe;
+        cr_assert_eq(client_command(&f, &client, &command, NULL, 0).count, 1u);
+        cr_assert_eq(rows(ROW_BODY), 0u);
+        expect("c", 1, "shared by all");
+        fixture_tick(&f, f.time_ms);
+        struct machine_content content;
+        cr_assert_eq(machine_content(f.machine, queue_of("c")->id, 1, &content), ERR_NOT_FOUND);
+    }
 }

@@ -263,3 +263,41 @@ Test(group, parking_is_bounded)
     cr_assert(!found && queue_of(&world)->parked == 99 && !queue_has_next(queue_of(&world)));
     fixture_done(&world.fixture);
 }
+
+/* What is parked goes in its turn, before younger ones that are ready, and after those of lower priorities. */
+Test(group, the_oldest_that_is_dropped_may_be_parked)
+{
+    static const uint64_t groups[] = {9, 9, 0, 9, 8};
+    static struct world world;
+    for (uint8_t max_priority = 0; max_priority < 2; max_priority++) {
+        world_init(&world, 1, max_priority);
+        uint64_t positions[ARRAY_LEN(groups)];
+        for (unsigned i = 0; i < ARRAY_LEN(groups); i++) {
+            struct message message = {.data = (const uint8_t *)"body", .group = groups[i], .body_len = 4};
+            cr_assert_eq(queue_push(machine_of(&world), queue_of(&world), &message, max_priority, &positions[i]), 0);
+        }
+        struct taken taken;
+        struct message message;
+        unsigned budget = 100;
+        uint64_t position;
+        bool found;
+        for (unsigned i = 0; i < 3; i++) { /* The first, the third, the last. */
+            cr_assert_eq(queue_take(machine_of(&world), queue_of(&world), &budget, &taken, &found), 0);
+        }
+        cr_assert(found && taken.position == positions[4] && queue_of(&world)->parked == 2);
+        uint64_t low = 0;
+        struct message last = {.data = (const uint8_t *)"body", .group = 7, .body_len = 4};
+        cr_assert_eq(queue_push(machine_of(&world), queue_of(&world), &last, 0, &low), 0);
+        uint64_t expected[] = {positions[1], positions[3], low};
+        if (max_priority > 0) {
+            memcpy(expected, (uint64_t[]){low, positions[1], positions[3]}, sizeof expected);
+        }
+        for (unsigned i = 0; i < ARRAY_LEN(expected); i++) {
+            cr_assert_eq(queue_drop_oldest(machine_of(&world), queue_of(&world), &message, &position), 0);
+            cr_assert_eq(position, expected[i]);
+            message_unref(&message);
+        }
+        cr_assert_eq(queue_drop_oldest(machine_of(&world), queue_of(&world), &message, &position), ERR_NOT_FOUND);
+        fixture_done(&world.fixture);
+    }
+}

@@ -132,3 +132,28 @@ Test(queue_expiry, an_exclusive_queue_goes_with_its_session)
     cr_assert(!there(&f));
     fixture_done(&f);
 }
+
+/* When an old reminder goes off together with all that was due since, the queue goes in its turn: after a message in it has expired. */
+Test(queue_expiry, an_old_reminder_does_not_end_it_before_its_messages)
+{
+    struct fixture f;
+    struct client a;
+    begin(&f, &a);
+    Holdfast__QueueOptions options = options_dead("", "dead");
+    options.expires_ms = 100;
+    leaving_declare(&f, &a, "dead", &(Holdfast__QueueOptions)HOLDFAST__QUEUE_OPTIONS__INIT);
+    Holdfast__ChangeQueue change = HOLDFAST__CHANGE_QUEUE__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    options.expires_ms = 500; /* The reminder that was set for 100 stays. */
+    change.queue = "q";
+    change.options = &options;
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_QUEUE;
+    command.change_queue = &change;
+    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, 0u);
+    uint64_t used_ms = machine_time_ms(f.machine);
+    leaving_publish(&f, &a, "q", "that is no use", 200);
+    fixture_tick(&f, used_ms + 700);
+    cr_assert(!there(&f));
+    cr_assert_eq(fixture_queue(&f, "dead").ready, 1u);
+    fixture_done(&f);
+}

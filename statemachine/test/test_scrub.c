@@ -107,7 +107,7 @@ Test(scrub, keys_that_no_row_has_are_refused)
 {
     uint8_t long_key[ROW_KEY_LEN_MAX + 1] = {'P'};
     expect_refused("", 0, "of no kind");
-    expect_refused("E", 1, "of no kind");
+    expect_refused("e", 1, "of no kind");
     expect_refused(long_key, sizeof long_key, "of no kind");
     expect_refused("P", 1, "producer");
     expect_refused("Q1234567", 8, "the key has a wrong length");

@@ -76,7 +76,7 @@ static void model_init(struct model *model)
         for (uint64_t position = 0; position < POSITIONS; position++) {
             model_add(model, row_key_pair(ROW_WAITING, queue, position * 100));
             for (uint64_t group = 0; group < GROUPS; group++) {
-                model_add(model, row_key_triple(ROW_PARKED, queue, group == 2 ? UINT64_MAX : group, position));
+                model_add(model, row_key_triple(ROW_LIFE, queue, group == 2 ? UINT64_MAX : group, position));
             }
         }
     }

@@ -276,3 +276,66 @@ Test(turns, a_queue_expires_when_nobody_uses_it)
     fixture_tick(&f, now + 6001);
     cr_assert_not(queue_is_there());
 }
+
+Test(turns, an_exclusive_consumer_keeps_fetches_out_and_no_fetch_keeps_it_out)
+{
+    Holdfast__Subscribe exclusive = plain;
+    Holdfast__Subscribe fetch = plain;
+    exclusive.exclusive = true;
+    fetch.fetch = true;
+    declare(&a, "q", NULL);
+    client_publish(&f, &a, "q", "", 1, 3);
+    cr_assert_eq(subscribe(&a, 1, 1, fetch).count, 1u, "it holds one");
+    same_after_restart();
+    cr_assert_eq(subscribe(&b, 1, 1, exclusive).error, 0u);
+    cr_assert_eq(subscribe(&a, 2, 1, fetch).error, (uint32_t)-ERR_EXCLUSIVE);
+    cr_assert_eq(subscribe(&b, 2, 1, fetch).error, (uint32_t)-ERR_EXCLUSIVE);
+    client_unsubscribe(&f, &b, 1);
+    cr_assert_eq(subscribe(&a, 2, 1, fetch).count, 1u);
+}
+
+Test(turns, of_a_single_active_queue_nobody_fetches_beside_the_active_one)
+{
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    Holdfast__Subscribe fetch = plain;
+    fetch.fetch = true;
+    options.single_active = true;
+    declare(&a, "q", &options);
+    cr_assert_eq(subscribe(&b, 9, 1, fetch).error, 0u, "there is none");
+    cr_assert_eq(subscribe(&a, 1, 1, plain).error, 0u);
+    client_publish(&f, &a, "q", "", 1, 3);
+    same_after_restart();
+    cr_assert_eq(subscribe(&b, 9, 1, fetch).error, (uint32_t)-ERR_EXCLUSIVE);
+    struct effect_reply reply = subscribe(&a, 9, 1, fetch);
+    cr_assert(reply.error == 0 && reply.count == 1, "it is its own");
+    client_unsubscribe(&f, &a, 1);
+    cr_assert_eq(subscribe(&b, 9, 1, fetch).count, 1u);
+}
+
+static struct effect_reply delete_unused(struct client *client)
+{
+    Holdfast__DeleteQueue delete = HOLDFAST__DELETE_QUEUE__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    delete.queue = "q";
+    delete.if_unused = true;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
+    command.delete_queue = &delete;
+    return client_command(&f, client, &command, NULL, 0);
+}
+
+Test(turns, a_queue_with_consumers_is_used_and_one_with_fetches_is_not)
+{
+    Holdfast__Subscribe fetch = plain;
+    fetch.fetch = true;
+    declare(&a, "q", NULL);
+    client_publish(&f, &a, "q", "", 1, 2);
+    cr_assert_eq(subscribe(&b, 2, 1, fetch).count, 1u);
+    cr_assert_eq(subscribe(&a, 1, 1, plain).error, 0u);
+    same_after_restart();
+    cr_assert_eq(delete_unused(&b).error, (uint32_t)-ERR_REFUSED);
+    cr_assert(queue_is_there());
+    client_unsubscribe(&f, &a, 1);
+    struct effect_reply reply = delete_unused(&b);
+    cr_assert(reply.error == 0 && reply.count == 2);
+    cr_assert_not(queue_is_there());
+}

@@ -1,0 +1,99 @@
+/* An entry, while the ledger looks at it. */
+
+#ifndef HOLDFAST_CHAOS_SIM_LEDGER_PRIVATE_H
+#define HOLDFAST_CHAOS_SIM_LEDGER_PRIVATE_H
+
+#include "proto/wire/command.pb-c.h"
+#include "proto/wire/message.pb-c.h"
+#include "sim_ledger.h"
+
+#define LOOK_MOVES_MAX 512u
+
+/* Why a message may leave, or a delivery end. */
+enum {
+    WHY_SETTLED = 1,
+    WHY_REJECTED = 2,
+    WHY_EXPIRED = 4,
+    WHY_MAXLEN = 8,
+    WHY_LIMIT = 16,
+    WHY_RELEASED = 32,
+    WHY_LOCK = 64,
+    WHY_ENDED = 128,
+};
+#define WHY_DEAD (WHY_REJECTED | WHY_EXPIRED | WHY_MAXLEN | WHY_LIMIT)
+#define WHY_BACK (WHY_RELEASED | WHY_LOCK | WHY_ENDED)
+
+#define LOOK_VIOLATION(look, queue, item, text, ...)                                                                   \
+    sim_world_violation(                                                                                               \
+        (look)->world, "entry %" PRIu64 ", queue %s, position %" PRIx64 ", message %" PRIx64 ": " text, (look)->index, \
+        (look)->world->features.queues[queue].name, (item)->position, (item)->parcel, ##__VA_ARGS__)
+
+struct look_command {
+    Holdfast__Command *command;
+    uint64_t session;
+    struct slice bodies;
+    bool done; /* It was carried out in this entry. */
+    uint32_t error;
+    uint64_t count;
+    uint64_t repeated_count;
+};
+
+struct look {
+    struct sim_world *world;
+    struct sim_ledger *ledger;
+    struct machine *machine;
+    uint64_t index;
+    uint64_t time_ms;
+    const struct effects *effects;
+    struct look_command *commands;
+    size_t commands_len;
+    struct look_death { /* A message that came as a dead letter. */
+        uint64_t parcel;
+        unsigned from;
+        unsigned to;
+        unsigned why;
+        bool matched;
+    } deaths[LOOK_MOVES_MAX];
+    size_t deaths_len;
+    struct look_leave {
+        unsigned queue;
+        struct sim_item item;
+        unsigned why;
+    } leaves[LOOK_MOVES_MAX];
+    size_t leaves_len;
+    struct look_expected { /* Is to be in that queue by this entry. */
+        uint64_t parcel;
+        unsigned queue;
+    } expected[LOOK_MOVES_MAX * 4];
+    size_t expected_len;
+    unsigned arrived[SIM_FEATURE_QUEUES]; /* Messages that came in. */
+    unsigned back[SIM_FEATURE_QUEUES];    /* That are ready again. */
+};
+
+/* sim_ledger_command.c: what the commands were, and what follows from them. */
+void look_commands(struct look *look, struct slice payload);
+void look_commands_done(struct look *look);
+/* The parcel's way is taken now. */
+void look_route(struct look *look, uint64_t id, struct sim_parcel *parcel);
+/* What the commands of the entry did to a delivery: reasons. `ret_delay_ms` is the shortest delay that goes with them. */
+unsigned look_delivery(const struct look *look, const struct sim_feature_options *options, const struct sim_item *item,
+                       uint64_t *ret_delay_ms);
+/* Until when its lock lasts after the entry's extensions. */
+uint64_t look_extended(const struct look *look, const struct sim_item *item);
+/* Whether the consumer has ended in this entry. */
+bool look_ended(const struct look *look, uint64_t session, uint64_t consumer);
+
+/* sim_ledger_arrive.c: a message has come; also one that was published and has left again. */
+void look_arrive(struct look *look, unsigned queue, struct sim_item *item);
+void look_arrive_published(struct look *look, unsigned queue, const struct sim_item *item, struct sim_parcel *parcel);
+/* Whether the queue that looks at ids is to keep it out. */
+bool look_id_seen(struct look *look, unsigned queue, const struct sim_parcel *parcel);
+/* Whether so much log time may have passed since. */
+bool look_passed_really(const struct look *look, uint64_t since_us, uint64_t ms);
+
+/* sim_ledger_queue.c: what each queue holds now, and how that came. */
+void look_queue(struct look *look, unsigned queue);
+/* sim_ledger_match.c. All queues have been looked at: what left is held against what came elsewhere, and what was to come. */
+void look_match(struct look *look);
+
+#endif
