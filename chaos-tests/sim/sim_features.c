@@ -85,7 +85,7 @@ void sim_features_init(struct sim_world *world)
     sim_random_init(&features->random, world->options.seed, STREAM_FEATURES);
     /* What a damaged node applies need not be what the others do. */
     features->chosen =
-        sim_random_mix(world->options.seed, STREAM_FEATURES_CHOSEN) % 2 == 0 && !sim_damage_chosen(world->options.seed);
+        sim_random_mix(world->options.seed, STREAM_FEATURES_CHOSEN) % 8 == 0 && !sim_damage_chosen(world->options.seed);
     sim_world_count(world, SIM_STAT_FEATURE_WORLDS, features->chosen);
     features_draw(features);
     features->narrow = sim_random_chance(&features->random, 250000);
