@@ -42,8 +42,8 @@ int command_transact(struct machine *machine, struct session *session, const Hol
                      struct slice bodies, struct reply *reply) NODISCARD;
 int command_open_producer(struct machine *machine, struct session *session, const Holdfast__OpenProducer *open,
                           struct reply *reply) NODISCARD;
-int command_resolve_prepared(struct machine *machine, struct session *session,
-                             const Holdfast__ResolvePrepared *resolve, struct reply *reply) NODISCARD;
+int command_resolve_prepared(struct machine *machine, struct session *session, const Holdfast__ResolvePrepared *resolve,
+                             struct reply *reply) NODISCARD;
 
 int command_create_virtual_host(struct machine *machine, const Holdfast__CreateVirtualHost *create,
                                 struct reply *reply) NODISCARD;

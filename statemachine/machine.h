@@ -77,7 +77,7 @@ struct effect {
             uint64_t queue; /* The queue's id. */
             uint64_t position;
             uint32_t delivery_count; /* Earlier deliveries. */
-            bool settled;            /* As it was delivered (auto_accept): machine_content() has it until the next apply. */
+            bool settled; /* As it was delivered (auto_accept): machine_content() has it until the next apply. */
         } delivery;
         struct {
             uint64_t consumer;
@@ -167,9 +167,9 @@ struct machine_delivery {
     uint64_t queue; /* The queue's id: with the position, what machine_body() takes. */
     uint64_t position;
     uint64_t enqueued_ms;
-    uint64_t body_hash;      /* Of the head and the body. */
-    uint64_t lock_until_ms;  /* Log time at which it goes back; 0: never. */
-    uint64_t expires_ms;     /* Of the message; 0: never. */
+    uint64_t body_hash;     /* Of the head and the body. */
+    uint64_t lock_until_ms; /* Log time at which it goes back; 0: never. */
+    uint64_t expires_ms;    /* Of the message; 0: never. */
     uint32_t body_len;
     uint32_t head_len;
     uint32_t trail_len;

@@ -165,7 +165,7 @@ static bool plan_check_epoch(const Holdfast__Publish *publish, const struct plan
         !fault_fires(FAULT_SKIP_EPOCH_CHECK)) {
         reply_fail(reply, ERR_FENCED, DETAIL_FENCED);
     } else if (publish->no_gaps && publish->first_sequence - 1 > producer->last && !fault_fires(FAULT_SKIP_GAP_CHECK)) {
-        reply_fail(reply, ERR_OUT_OF_ORDER, DETAIL_GAP);
+        reply_fail(reply, ERR_GAP, DETAIL_GAP);
     }
     return reply->error == 0;
 }

@@ -68,8 +68,7 @@ static int planned_route(struct machine *machine, struct planned *planned, struc
     if (err != 0) {
         return err;
     }
-    planned->unrouted =
-        planned->facts.mandatory && publishing->route.len == 0 && !fault_fires(FAULT_SKIP_MANDATORY);
+    planned->unrouted = planned->facts.mandatory && publishing->route.len == 0 && !fault_fires(FAULT_SKIP_MANDATORY);
     if (planned->fate != PLANNED_TAKEN) {
         return 0;
     }
@@ -109,7 +108,8 @@ static enum planned_fate planned_fate(const struct machine *machine, const struc
     if (plan->publish->prepare != NULL) {
         return PLANNED_PREPARED;
     }
-    return head_delay_ms(&planned->facts, machine->time_ms) > 0 && !fault_fires(FAULT_SKIP_DELAY) ? PLANNED_DELAYED : PLANNED_TAKEN;
+    return head_delay_ms(&planned->facts, machine->time_ms) > 0 && !fault_fires(FAULT_SKIP_DELAY) ? PLANNED_DELAYED
+                                                                                                  : PLANNED_TAKEN;
 }
 
 int publish_route(struct machine *machine, struct publish_plan *plan, struct reply *reply)

@@ -3,8 +3,8 @@
 #include "statemachine/waiting.h"
 
 #include "proto/base/check.h"
-#include "statemachine/expiry.h"
 #include "statemachine/dead_letter.h"
+#include "statemachine/expiry.h"
 #include "statemachine/state.h"
 
 static struct timer waiting_timer(const struct queue *queue, const struct waiting *waiting)

@@ -39,7 +39,8 @@
     X(SYSTEM, 28, "the operating system refused")                                              \
     X(FENCED, 29, "somebody else has taken the producer's name since")                         \
     X(EXCLUSIVE, 30, "in exclusive use by another")                                            \
-    X(FULL, 31, "the queue is full")
+    X(FULL, 31, "the queue is full")                                                           \
+    X(GAP, 32, "a sequence number of the producer was skipped")
 /* clang-format on */
 
 enum err {

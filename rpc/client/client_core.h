@@ -137,7 +137,7 @@ struct client_publish {
     const char *producer; /* NULL: none. */
     uint64_t first_sequence;
     uint64_t producer_epoch;   /* Of client_core_command() with OpenProducer; 0: not checked. */
-    bool no_gaps;              /* `first_sequence` has to follow the last one: else OUT_OF_ORDER. */
+    bool no_gaps;              /* `first_sequence` has to follow the last one: else ERR_GAP. */
     bool each;                 /* A message that is refused does not keep out the others: see reply->refused. */
     const struct slice *heads; /* An encoded MessageHead for each message, or NULL. */
     const struct slice *bodies;

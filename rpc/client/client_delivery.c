@@ -61,7 +61,9 @@ static int delivery_take(struct client_core *core, const Holdfast__Delivery *mes
     if (consumer == NULL || consumer->ending || message->number <= consumer->seen) {
         return 0;
     }
-    if (message->number != consumer->seen + 1 && !consumer->gaps) {
+    /* What is out under a lock may have gone back before it could be sent. */
+    bool gaps = consumer->gaps || message->lock_until_ms != 0;
+    if (message->number != consumer->seen + 1 && !gaps) {
         return ERR_OUT_OF_ORDER;
     }
     struct slice hashed = slice_part(content, message->trail_len, content.len - message->trail_len);

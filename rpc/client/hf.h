@@ -170,7 +170,7 @@ struct hf_outgoing {
     const char *producer; /* As for hf_publish(): may be NULL. */
     uint64_t sequence;
     uint64_t epoch;          /* As hf_open_producer() gave it; 0: not checked. One below the newest is ERR_FENCED. */
-    bool no_gaps;            /* `sequence` has to follow the producer's last one: else ERR_OUT_OF_ORDER. */
+    bool no_gaps;            /* `sequence` has to follow the producer's last one: else ERR_GAP. */
     const char *prepare;     /* NULL; else an id: nobody sees it until hf_resolve() is called for that. */
     uint64_t deadline_ms;    /* Of what is prepared: then it is dropped, or... 0: there is none. */
     bool commit_at_deadline; /* ...committed. */

@@ -347,6 +347,7 @@ void fake_node_deliver(struct fake_node *node, uint64_t consumer, uint64_t numbe
     delivery.consumer = consumer;
     delivery.number = number;
     delivery.position = number;
+    delivery.lock_until_ms = node->lock_until_ms;
     delivery.body_len = (uint32_t)strlen(body);
     delivery.body_hash = XXH3_64bits(body, strlen(body)) + hash_error;
     Holdfast__Delivery *list[] = {&delivery};

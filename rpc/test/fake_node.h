@@ -59,6 +59,7 @@ struct fake_node {
         char body[32];
     } deliveries[64];
     size_t deliveries_len;
+    uint64_t lock_until_ms; /* Of what fake_node_deliver() delivers; 0: without a lock. */
     uint64_t ended_consumer;
     int ended_err;
     int ended_calls;

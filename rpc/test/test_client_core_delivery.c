@@ -57,6 +57,22 @@ Test(client_delivery, a_gap_is_asked_for_again)
     fake_node_done(&node);
 }
 
+/* A delivery whose lock ended before it could be sent is not sent any more. */
+Test(client_delivery, under_locks_numbers_may_be_missing)
+{
+    struct fake_node node;
+    struct fake_reply reply = {0};
+    subscribe(&node, &reply);
+    node.lock_until_ms = 5000;
+    fake_node_deliver(&node, 9, 1, "one", 0);
+    fake_node_deliver(&node, 9, 3, "three", 0);
+    fake_node_deliver(&node, 9, 2, "two", 0);
+    cr_assert_eq(node.deliveries_len, 2);
+    cr_assert_str_eq(node.deliveries[1].body, "three");
+    fake_node_expect_nothing(&node);
+    fake_node_done(&node);
+}
+
 Test(client_delivery, damaged_bytes_are_never_handed_out)
 {
     struct fake_node node;

@@ -55,11 +55,11 @@ Test(producer, gaps_are_refused_when_asked)
     cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
     struct posts *posts = named(2, 0);
     posts->publish.no_gaps = true;
-    posts_refused(&f, &a, posts, E(OUT_OF_ORDER));
+    posts_refused(&f, &a, posts, E(GAP));
     posts->publish.first_sequence = 1;
     cr_assert_eq(posts_send(&f, &a, posts).count, 2u);
     posts->publish.first_sequence = 4;
-    posts_refused(&f, &a, posts, E(OUT_OF_ORDER));
+    posts_refused(&f, &a, posts, E(GAP));
     posts->publish.first_sequence = 2;
     struct effect_reply reply = posts_send(&f, &a, posts);
     cr_assert_eq(reply.count, 1u);

@@ -191,7 +191,7 @@ static int producer_error(const struct plan *plan)
     if (publish->producer_epoch != 0 && publish->producer_epoch < plan->producer->epoch) {
         return ERR_FENCED;
     }
-    return publish->no_gaps && publish->first_sequence > plan->producer->last + 1 ? ERR_OUT_OF_ORDER : 0;
+    return publish->no_gaps && publish->first_sequence > plan->producer->last + 1 ? ERR_GAP : 0;
 }
 
 bool m_id_seen(const struct model *model, const struct queue *queue, const char *id)

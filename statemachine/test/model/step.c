@@ -71,7 +71,7 @@ static const struct op_spec specs[OP_COUNT] = {
     [OP_PUBLISH] = {"publish",
                     30,
                     1,
-                    "OK INVALID TOO_BIG NAME NOT_FOUND CHECKSUM REFUSED EXCLUSIVE FULL FENCED OUT_OF_ORDER EXISTS",
+                    "OK INVALID TOO_BIG NAME NOT_FOUND CHECKSUM REFUSED EXCLUSIVE FULL FENCED GAP EXISTS",
                     {OF_CLIENT,
                      {"queue", 4, C, 1},
                      {"messages", 5, C, 1},
