@@ -105,6 +105,8 @@ class Connection:
     def hello(self):
         self.send(frame(HELLO, field(1, b"e2e")))
         kind, header, _ = self.receive()
+        if kind == GOODBYE:  # It has just begun to stop.
+            raise ConnectionError("the node says goodbye")
         assert kind == WELCOME, kind
         return fields(header)
 

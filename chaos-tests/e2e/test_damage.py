@@ -165,6 +165,23 @@ class Damage(harness.ClusterTest):
         self.wait_repaired(said)
         self.check_it_counts()
 
+    def test_a_damaged_node_finds_a_leader_that_it_has_never_met(self):
+        """It became a member, and leads, while the damaged node was down: those that it knows say where."""
+        self.begin()
+        self.cluster.ops("kill", str(self.victim))
+        for slot in (20, 512 + 20):
+            flip(self.shard("meta"), slot)
+        new = [int(self.cluster.ops("join")) for _ in range(2)]
+        for node in new:
+            self.cluster.holdfast("cluster", "promote", str(node))
+        self.cluster.holdfast("cluster", "transfer", str(new[0]))
+        harness.wait_for("the new node to lead", lambda: self.cluster.leader() == new[0])
+        said = len(self.cluster.log(self.victim))
+        self.cluster.ops("start", str(self.victim), "nowait")
+        text = self.wait_repaired(said)
+        self.assertIn(f"node {new[0]} at ", text)
+        self.assertIn("has become a member, and leads", text)
+
     def test_two_of_three_that_have_lost_everything_do_not_begin_anew(self):
         """While the third is down they would be a majority: of an empty cluster, whose state it would be given."""
         self.begin()

@@ -44,7 +44,7 @@ static const struct known known[] = {
     {.fault = FAULT_SKIP_PART_CHECKSUM, .rare = true},
     {.fault = FAULT_SKIP_COPY_SYNC},
     {.fault = FAULT_SKIP_SWITCH_SYNC, .rare = true},
-    {.fault = FAULT_SKIP_BATCH_SYNCED},
+    {.fault = FAULT_SKIP_BATCH_SYNCED, .rare = true},
     {.fault = FAULT_SKIP_G1},
     {.fault = FAULT_SKIP_ADMIT_VOTER},
     {.fault = FAULT_SKIP_PROMOTE},

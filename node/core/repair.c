@@ -28,12 +28,12 @@ struct repair_plan repair_plan(const struct repair_facts *facts, const struct re
 
 /* ---- A start ---- */
 
-/* The mark of a new node may have been lost in the writing. */
 bool repair_is_aside(const char *name)
 {
     return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0;
 }
 
+/* What is aside counts for nothing: the mark of a new node may have been lost in the writing. */
 static void look_for_data(void *arg, const char *name)
 {
     bool *empty = arg;
