@@ -6,7 +6,7 @@
 #include "node/system_memory.h"
 #include "proto/base/check.h"
 #include "rpc/peer/peer_bulk.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 
 /* Some hundred small batches, or a few large ones. */
 #define LOG_FILL_LEN (512 * KIB)

@@ -22,7 +22,7 @@
 #include "node/system_clock.h"
 #include "proto/base/check.h"
 #include "statemachine/machine.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 
 #define SHARD_DIR "shard-0"
 

@@ -5,8 +5,8 @@
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
 #include "proto/wire/strings.h"
-#include "statemachine/command.h"
-#include "statemachine/sweep.h"
+#include "statemachine/command/command.h"
+#include "statemachine/queue/sweep.h"
 #include "statemachine/version_one.h"
 
 /* protobuf-c says NULL for a malformed header and for want of memory alike. The first must give the same reply on every

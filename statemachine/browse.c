@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-#include "statemachine/consumer.h"
-#include "statemachine/hole.h"
-#include "statemachine/returned.h"
+#include "statemachine/queue/hole.h"
+#include "statemachine/queue/returned.h"
+#include "statemachine/session/consumer.h"
 #include "statemachine/state.h"
 
 /* Locked messages found in one pass over what the queue's consumers hold. */

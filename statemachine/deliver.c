@@ -7,7 +7,7 @@
  * deliver count: which others are looked at differs after a restart, and must show in nothing. */
 
 #include "proto/base/check.h"
-#include "statemachine/consumer.h"
+#include "statemachine/session/consumer.h"
 #include "statemachine/state.h"
 
 #define DELIVERIES_PER_ENTRY_MAX 16384u

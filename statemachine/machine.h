@@ -19,7 +19,7 @@
 
 #include "proto/base/blob.h"
 #include "proto/base/err.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 struct machine;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "statemachine/binding.h"
+#include "statemachine/exchange/binding.h"
 #include "statemachine/state.h"
 
 static struct machine_exchange exchange_describe(const struct exchange *exchange)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "statemachine/kept.h"
+#include "statemachine/message/kept.h"
 #include "statemachine/state.h"
 
 int machine_kept(struct machine *machine, uint64_t queue, uint64_t position,

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "statemachine/consumer.h"
-#include "statemachine/session.h"
+#include "statemachine/session/consumer.h"
+#include "statemachine/session/session.h"
 #include "statemachine/state.h"
 
 static struct machine_queue queue_describe(const struct queue *queue)

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "statemachine/checkpoint.h"
-#include "statemachine/consumer.h"
-#include "statemachine/sweep.h"
+#include "statemachine/queue/sweep.h"
+#include "statemachine/session/consumer.h"
+#include "statemachine/store/checkpoint.h"
 
 /* What a header may unpack to: more than any within its limits. */
 #define DECODED_LEN_MAX (16 * MIB)

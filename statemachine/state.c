@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "proto/base/check.h"
-#include "statemachine/body.h"
-#include "statemachine/scrub.h"
+#include "statemachine/message/body.h"
+#include "statemachine/store/scrub.h"
 
 #define FORGOTTEN_CAP_MIN 256u
 

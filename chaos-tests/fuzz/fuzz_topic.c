@@ -5,7 +5,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/list.h"
-#include "statemachine/topic.h"
+#include "statemachine/exchange/topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

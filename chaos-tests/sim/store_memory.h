@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "proto/base/disk.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 struct store_memory_disk;
 

@@ -3,8 +3,8 @@
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
 #include "statemachine/machine_virtual_hosts.h"
-#include "statemachine/queue.h"
-#include "statemachine/queue_options.h"
+#include "statemachine/queue/queue.h"
+#include "statemachine/queue/queue_options.h"
 
 uint32_t gateway_machine_version(struct gateway *gateway)
 {

@@ -20,7 +20,7 @@
 #include "proto/base/err.h"
 #include "proto/base/journal.h"
 #include "proto/wire/frame.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 struct patient;
 

@@ -26,7 +26,7 @@
 #include "proto/base/disk.h"
 #include "proto/base/journal.h"
 #include "proto/wire/frame.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 #define REBUILD_SINK_RETRY_MS 3000u
 #define REBUILD_SINK_GIVE_UP_MS 15000u

@@ -9,7 +9,7 @@
 #include "node/core/repair_mark.h"
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
-#include "statemachine/scrub.h"
+#include "statemachine/store/scrub.h"
 
 #define CHECK_PIECE_LEN (4 * MIB)
 

@@ -35,7 +35,7 @@
 #include "proto/base/journal.h"
 #include "proto/base/limits.h"
 #include "proto/wire/frame.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 #define REBUILD_SOURCE_YIELD_MS 5000u
 #define REBUILD_SOURCE_IDLE_MS 60000u

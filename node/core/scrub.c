@@ -8,7 +8,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
-#include "statemachine/scrub.h"
+#include "statemachine/store/scrub.h"
 
 /* Short enough that a checkpoint, or a segment for the log, hardly waits for it. */
 #define PIECE_LEN (1 * MIB)

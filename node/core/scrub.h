@@ -15,7 +15,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/disk.h"
 #include "proto/base/journal.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 #define SCRUB_BYTES_PER_S_DEFAULT (16 * MIB)
 

@@ -17,7 +17,7 @@
 #include "consensus/driver.h"
 #include "rpc/gateway.h"
 #include "statemachine/machine.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 struct shard;
 

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "proto/base/blob.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 #include "temp_dir.h"
 
 #define ROWS 2000u

@@ -8,8 +8,8 @@
 
 #include "proto/base/check.h"
 #include "sim/store_memory.h"
-#include "statemachine/binding.h"
-#include "statemachine/route.h"
+#include "statemachine/exchange/binding.h"
+#include "statemachine/exchange/route.h"
 #include "statemachine/state.h"
 
 #define QUEUES 10000u

@@ -10,7 +10,7 @@
 #include "proto/base/check.h"
 #include "sim/store_memory.h"
 #include "statemachine/state.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 
 #define ROWS 200000u
 

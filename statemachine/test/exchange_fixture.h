@@ -5,8 +5,8 @@
 
 #include "fixture.h"
 #include "headers_fixture.h"
-#include "statemachine/exchange.h"
-#include "statemachine/route.h"
+#include "statemachine/exchange/exchange.h"
+#include "statemachine/exchange/route.h"
 
 struct world {
     struct fixture fixture;

@@ -4,7 +4,7 @@
 #define HOLDFAST_STATEMACHINE_TEST_HEADERS_FIXTURE_H
 
 #include "proto/base/bytes.h"
-#include "statemachine/arguments.h"
+#include "statemachine/exchange/arguments.h"
 
 #define PAIRS_CAP 8u
 

@@ -4,7 +4,7 @@
 
 #include <criterion/criterion.h>
 
-#include "statemachine/queue.h"
+#include "statemachine/queue/queue.h"
 #include "statemachine/state.h"
 
 Holdfast__QueueOptions options_dead(const char *exchange, const char *key)

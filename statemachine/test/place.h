@@ -9,7 +9,7 @@
 
 #include "sim/sim_disk.h"
 #include "sim/store_memory.h"
-#include "statemachine/store.h"
+#include "statemachine/store/store.h"
 
 struct place {
     char root[64];                  /* RocksDB: a directory for this place alone, or a small disk. */

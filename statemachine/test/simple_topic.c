@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "statemachine/topic.h"
+#include "statemachine/exchange/topic.h"
 
 struct words {
     char *items[160];

@@ -1,6 +1,6 @@
 /* Bodies that several messages share: there once, for as long as one of the messages is there. */
 
-#include "statemachine/body.h"
+#include "statemachine/message/body.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/queue.h"
+#include "statemachine/queue/queue.h"
 
 #define NEVER UINT64_MAX
 

@@ -5,7 +5,7 @@
 
 #include "fixture.h"
 #include "proto/base/check.h"
-#include "statemachine/rows.h"
+#include "statemachine/store/rows.h"
 
 static void setup(struct fixture *f, struct client *a)
 {

@@ -1,6 +1,6 @@
 /* The deque of unsettled deliveries stays short, whatever is settled in whatever order. */
 
-#include "statemachine/delivery.h"
+#include "statemachine/session/delivery.h"
 
 #include <criterion/criterion.h>
 

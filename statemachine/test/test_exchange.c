@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "exchange_fixture.h"
-#include "statemachine/binding.h"
+#include "statemachine/exchange/binding.h"
 #include "statemachine/machine_exchanges.h"
 #include "statemachine/state.h"
 

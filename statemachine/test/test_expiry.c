@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/queue.h"
-#include "statemachine/timer.h"
+#include "statemachine/queue/queue.h"
+#include "statemachine/table/timer.h"
 
 #define NEVER UINT64_MAX
 

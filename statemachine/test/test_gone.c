@@ -1,6 +1,6 @@
 /* The set of settled positions. */
 
-#include "statemachine/gone.h"
+#include "statemachine/queue/gone.h"
 
 #include <criterion/criterion.h>
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "headers_fixture.h"
-#include "statemachine/headers_match.h"
+#include "statemachine/exchange/headers_match.h"
 
 /* Whether a message with these headers has what these arguments ask for. */
 static bool fits(const struct pairs *arguments, const struct pairs *headers)

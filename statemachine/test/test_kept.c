@@ -5,8 +5,8 @@
 
 #include "leaving_fixture.h"
 #include "statemachine/machine_looking.h"
-#include "statemachine/queue.h"
-#include "statemachine/table.h"
+#include "statemachine/queue/queue.h"
+#include "statemachine/table/table.h"
 
 struct seen {
     struct machine_kept kept[16];

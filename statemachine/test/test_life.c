@@ -6,7 +6,7 @@
 
 #include "leaving_fixture.h"
 #include "statemachine/machine_looking.h"
-#include "statemachine/queue.h"
+#include "statemachine/queue/queue.h"
 #include "statemachine/state.h"
 
 struct seen {

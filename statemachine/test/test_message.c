@@ -1,6 +1,6 @@
 /* The deque of messages by position, and message rows. */
 
-#include "statemachine/message.h"
+#include "statemachine/message/message.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

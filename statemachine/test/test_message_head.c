@@ -5,7 +5,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/wire/message.pb-c.h"
-#include "statemachine/message_head.h"
+#include "statemachine/message/message_head.h"
 
 /* The caller frees it. */
 static struct bytes encode(const Holdfast__MessageHead *head)

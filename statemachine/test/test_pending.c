@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "publish_fixture.h"
-#include "statemachine/pending.h"
+#include "statemachine/publish/pending.h"
 #include "statemachine/state.h"
 
 static void add_delayed(struct posts *posts, const char *exchange, const char *key, uint64_t delay_ms, const char *body)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "publish_fixture.h"
-#include "statemachine/prepared.h"
+#include "statemachine/publish/prepared.h"
 #include "statemachine/state.h"
 
 static struct effect_reply prepare(struct fixture *f, struct client *a, Holdfast__Prepare *prepare, size_t count)

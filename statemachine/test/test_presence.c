@@ -6,8 +6,8 @@
 #include "fixture.h"
 #include "proto/base/fault.h"
 #include "proto/base/limits.h"
-#include "statemachine/rows.h"
 #include "statemachine/state.h"
+#include "statemachine/store/rows.h"
 
 /* An origin, as replies carry it. */
 static struct effect_reply origin(uint64_t node, uint64_t run, uint64_t tag)

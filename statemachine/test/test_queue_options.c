@@ -1,6 +1,6 @@
 /* Options of queues: which are taken, what is compared, and that rows keep all of them. */
 
-#include "statemachine/queue_options.h"
+#include "statemachine/queue/queue_options.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

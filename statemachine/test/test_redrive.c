@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/moving.h"
-#include "statemachine/queue.h"
+#include "statemachine/queue/moving.h"
+#include "statemachine/queue/queue.h"
 
 /* "a" and "b", with their dead letters in "dead": of each three have died, in turn. */
 static void two_dead(struct fixture *f, struct client *a)

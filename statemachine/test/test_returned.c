@@ -1,13 +1,13 @@
 /* Messages that have come back, more of them than memory keeps. */
 
-#include "statemachine/returned.h"
+#include "statemachine/queue/returned.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "fixture.h"
+#include "statemachine/queue/sweep.h"
 #include "statemachine/state.h"
-#include "statemachine/sweep.h"
 
 #define COUNT 20000u
 

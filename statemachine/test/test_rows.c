@@ -1,6 +1,6 @@
 /* Keys sort by number; values are believed only whole. */
 
-#include "statemachine/rows.h"
+#include "statemachine/store/rows.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

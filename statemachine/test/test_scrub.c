@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "statemachine/rows.h"
-#include "statemachine/scrub.h"
+#include "statemachine/store/rows.h"
+#include "statemachine/store/scrub.h"
 
 /* A state with rows of every kind. */
 static void state_init(struct fixture *f)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/queue.h"
+#include "statemachine/queue/queue.h"
 #include "statemachine/state.h"
 
 static void settle_init(Holdfast__Settle *settle, Holdfast__Settle__Outcome outcome)

@@ -12,7 +12,7 @@
 #include "fixture.h"
 #include "place.h"
 #include "proto/base/limits.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 
 static void expect(struct place *place, const char *key, const char *value)
 {

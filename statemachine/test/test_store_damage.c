@@ -13,7 +13,7 @@
 #include "place.h"
 #include "proto/base/check.h"
 #include "statemachine/machine.h"
-#include "statemachine/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb.h"
 
 /* A few writes, of rows in tables and of such whose values have files of their own. The row "generation" says how many. */
 #define GENERATIONS 3u /* Before RocksDB merges them. */

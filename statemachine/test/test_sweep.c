@@ -1,13 +1,13 @@
 /* Messages that are dropped bit by bit: on a machine that is left alone, and on one that is checkpointed or restarted all the time. */
 
-#include "statemachine/sweep.h"
+#include "statemachine/queue/sweep.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "fixture.h"
-#include "statemachine/body.h"
-#include "statemachine/group.h"
+#include "statemachine/message/body.h"
+#include "statemachine/queue/group.h"
 #include "statemachine/state.h"
 
 static struct queue *queue_of(struct fixture *f, const char *name)

@@ -9,7 +9,7 @@
 #include "place.h"
 #include "statemachine/hash.h"
 #include "statemachine/state.h"
-#include "statemachine/table_kind.h"
+#include "statemachine/table/table_kind.h"
 
 #define QUEUES 3u
 #define GROUPS 3u

@@ -5,9 +5,9 @@
 
 #include "fixture.h"
 #include "statemachine/hash.h"
-#include "statemachine/scrub.h"
 #include "statemachine/state.h"
-#include "statemachine/table_kind.h"
+#include "statemachine/store/scrub.h"
+#include "statemachine/table/table_kind.h"
 
 static void put_numbers(struct fixture *f, struct row_key key, uint64_t value)
 {

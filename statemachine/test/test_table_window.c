@@ -5,7 +5,7 @@
 
 #include "fixture.h"
 #include "statemachine/state.h"
-#include "statemachine/table_kind.h"
+#include "statemachine/table/table_kind.h"
 
 #define ROWS 2000u
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "simple_topic.h"
-#include "statemachine/topic.h"
+#include "statemachine/exchange/topic.h"
 
 /* ---- The trie, with names for what is bound ---- */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/wire/message.pb-c.h"
-#include "statemachine/trail.h"
+#include "statemachine/message/trail.h"
 
 static struct slice text(const char *text)
 {

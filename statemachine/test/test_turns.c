@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "statemachine/queue_options.h"
+#include "statemachine/queue/queue_options.h"
 #include "statemachine/state.h"
 
 static struct fixture f;

@@ -1,0 +1,144 @@
+/* Commands about consumers: subscribe, fetch, unsubscribe, credit. */
+
+#include <string.h>
+
+#include "statemachine/command/command.h"
+#include "statemachine/virtual_host/virtual_host.h"
+
+/* What one fetch looks at, at most, beside what it is given. */
+#define FETCH_PARKING_MAX 8192u
+
+/* Of version 2. */
+static bool subscribe_check_new(struct machine *machine, const struct session *session,
+                                const Holdfast__Subscribe *subscribe, const struct queue *queue, struct reply *reply)
+{
+    bool others = queue->consumers_len > queue->fetches_len;
+    bool kept_out = queue->exclusive_len > 0 || (subscribe->exclusive && !subscribe->fetch && others);
+    size_t tag_len = strlen(subscribe->tag);
+    if (machine->version < 2) {
+        return true;
+    }
+    if (!queue_usable_by(queue, session)) {
+        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_QUEUE_EXCLUSIVE);
+    } else if (subscribe->lock_ms > QUEUE_TIME_MS_MAX || tag_len > NAME_LEN_MAX ||
+               !bytes_are_utf8(subscribe->tag, tag_len)) {
+        reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_OPTIONS);
+    } else if (!virtual_host_has_room(machine, queue->virtual_host, LIMIT_CONSUMERS)) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+    } else if (!user_has_room(session->user, LIMIT_CONSUMERS)) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER);
+    } else if (kept_out) {
+        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_EXCLUSIVE);
+    } else if (subscribe->fetch && queue->options.single_active && queue->active_session != 0 &&
+               queue->active_session != session->id) {
+        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_ACTIVE);
+    }
+    return reply->error == 0;
+}
+
+static bool subscribe_check(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
+                            const struct queue *queue, struct reply *reply)
+{
+    if (queue == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_QUEUE);
+    } else if (subscribe->consumer == 0) {
+        reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_ZERO);
+    } else if (subscribe->credit == 0 || subscribe->credit > CREDIT_MAX) {
+        reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
+    } else if (consumer_find(session, subscribe->consumer) != NULL) {
+        reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
+    } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
+    } else if (machine->consumers_len >= machine->consumers_max) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS_OF_ALL);
+    }
+    return reply->error == 0 && subscribe_check_new(machine, session, subscribe, queue, reply);
+}
+
+/* Under version 1 nothing but the credit is known. */
+static struct consumer_options subscribe_options(const struct machine *machine, const Holdfast__Subscribe *subscribe)
+{
+    if (machine->version < 2) {
+        return (struct consumer_options){.credit = subscribe->credit};
+    }
+    return (struct consumer_options){
+        .credit = subscribe->credit,
+        .priority = subscribe->priority,
+        .exclusive = subscribe->exclusive && !subscribe->fetch,
+        .auto_accept = subscribe->auto_accept,
+        .fetch = subscribe->fetch,
+        .lock_ms = subscribe->lock_ms,
+        .tag = subscribe->tag,
+    };
+}
+
+/* Gives it what is ready, without regard to others. */
+static int fetch_deliver(struct machine *machine, struct consumer *consumer, struct reply *reply)
+{
+    struct queue *queue = consumer->queue;
+    unsigned budget = FETCH_PARKING_MAX;
+    bool found = !queue->options.paused;
+    while (found && reply->count < consumer->credit) {
+        struct taken taken;
+        int err = queue_take(machine, queue, &budget, &taken, &found);
+        if (err == 0 && found) {
+            err = consumer_deliver(machine, consumer, &taken);
+            reply->count++;
+        }
+        if (err != 0) {
+            return err;
+        }
+    }
+    reply->repeated_count = queue_ready(queue);
+    return 0;
+}
+
+int command_subscribe(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
+                      struct reply *reply)
+{
+    struct queue *queue = queue_by_name(machine, session->virtual_host_id, subscribe->queue);
+    if (!subscribe_check(machine, session, subscribe, queue, reply)) {
+        return 0;
+    }
+    struct consumer_options options = subscribe_options(machine, subscribe);
+    struct consumer *consumer;
+    int err = consumer_new(machine, session, queue, subscribe->consumer, &options, &consumer);
+    if (err != 0) {
+        return err;
+    }
+    consumer_begin(machine, consumer);
+    if (!consumer->fetch) {
+        return 0;
+    }
+    err = fetch_deliver(machine, consumer, reply);
+    if (err == 0) {
+        err = queue_used(machine, queue);
+    }
+    return err != 0 ? err : consumer_settled(machine, consumer);
+}
+
+int command_unsubscribe(struct machine *machine, struct session *session, const Holdfast__Unsubscribe *unsubscribe,
+                        struct reply *reply)
+{
+    struct consumer *consumer = consumer_find(session, unsubscribe->consumer);
+    if (consumer == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
+        return 0;
+    }
+    return consumer_end(machine, consumer);
+}
+
+int command_set_credit(struct machine *machine, struct session *session, const Holdfast__SetCredit *set_credit,
+                       struct reply *reply)
+{
+    struct consumer *consumer = consumer_find(session, set_credit->consumer);
+    if (consumer == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
+    } else if (set_credit->credit > CREDIT_MAX) {
+        reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
+    } else {
+        consumer->credit = set_credit->credit;
+        consumer_update_turn(machine, consumer);
+    }
+    return 0;
+}
