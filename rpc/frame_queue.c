@@ -67,7 +67,7 @@ int frame_queue_push(struct frame_queue *queue, struct frame_out *frame)
     for (unsigned i = 0; i < frame->parts_len; i++) {
         len += frame->parts[i].len;
     }
-    CHECK(len == frame->len && len >= FRAME_PREFIX_LEN);
+    CHECK(len == frame->len && len > 0);
     if (queue->count == queue->cap) {
         int err = queue_grow(queue);
         if (err != 0) {

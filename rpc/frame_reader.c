@@ -7,9 +7,9 @@
 
 #include "proto/base/check.h"
 
-void frame_reader_init(struct frame_reader *reader, size_t len_max)
+void frame_reader_init(struct frame_reader *reader, const struct framing *framing, size_t len_max)
 {
-    *reader = (struct frame_reader){.len_max = len_max};
+    *reader = (struct frame_reader){.framing = framing, .len_max = len_max};
     memory_claim_init(&reader->claim, NULL, NULL);
 }
 
@@ -36,7 +36,7 @@ void frame_reader_done(struct frame_reader *reader)
     memory_claim_release(&reader->claim);
     reader->cap = 0;
     staging_count(reader);
-    frame_reader_init(reader, reader->len_max);
+    frame_reader_init(reader, reader->framing, reader->len_max);
 }
 
 void frame_reader_share(struct frame_reader *reader, struct memory_budget *budget,
@@ -145,17 +145,18 @@ static void frame_of_blob(struct blob *blob, const struct frame_prefix *prefix, 
     struct slice whole = slice_of_blob(blob);
     *ret_frame = (struct frame){
         .type = prefix->type,
+        .tag = prefix->tag,
         .header = slice_part(whole, 0, prefix->header_len),
         .body = slice_part(whole, prefix->header_len, prefix->body_len),
     };
 }
 
 /* Starts or copies the frame behind a checked prefix, as far as it has arrived. */
-static int frame_cut(struct frame_reader *reader, const struct frame_prefix *prefix, bool *ret_got,
+static int frame_cut(struct frame_reader *reader, const struct frame_prefix *prefix, size_t prefix_len, bool *ret_got,
                      struct frame *ret_frame)
 {
     size_t len = (size_t)prefix->header_len + prefix->body_len;
-    size_t have = reader->end - reader->begin - FRAME_PREFIX_LEN;
+    size_t have = reader->end - reader->begin - prefix_len;
     if (have < len && (len < large_len(reader) || !memory_claim_take(&reader->claim, len))) {
         *ret_got = false;
         return 0;
@@ -166,9 +167,9 @@ static int frame_cut(struct frame_reader *reader, const struct frame_prefix *pre
     }
     size_t copied = have < len ? have : len;
     if (copied > 0) {
-        memcpy(blob->data, reader->staging + reader->begin + FRAME_PREFIX_LEN, copied);
+        memcpy(blob->data, reader->staging + reader->begin + prefix_len, copied);
     }
-    reader->begin += FRAME_PREFIX_LEN + copied;
+    reader->begin += prefix_len + copied;
     *ret_got = copied == len;
     if (copied == len) {
         frame_of_blob(blob, prefix, ret_frame);
@@ -176,8 +177,16 @@ static int frame_cut(struct frame_reader *reader, const struct frame_prefix *pre
         reader->large = blob;
         reader->large_filled = copied;
         reader->large_prefix = *prefix;
+        reader->large_prefix_len = prefix_len;
     }
     return 0;
+}
+
+/* Of the frame at the front of the staging buffer. *ret_prefix_len stays 0 while its prefix is not complete. */
+static int measure(const struct frame_reader *reader, struct frame_prefix *ret_prefix, size_t *ret_prefix_len)
+{
+    size_t have = reader->end - reader->begin;
+    return have == 0 ? 0 : reader->framing->measure(reader->staging + reader->begin, have, ret_prefix, ret_prefix_len);
 }
 
 int frame_reader_next(struct frame_reader *reader, bool *ret_got, struct frame *ret_frame)
@@ -190,19 +199,20 @@ int frame_reader_next(struct frame_reader *reader, bool *ret_got, struct frame *
         }
         return 0;
     }
-    if (reader->end - reader->begin < FRAME_PREFIX_LEN) {
-        *ret_got = false;
-        return 0;
-    }
-    struct frame_prefix prefix;
-    int err = frame_prefix_decode(reader->staging + reader->begin, &prefix);
+    struct frame_prefix prefix = {0};
+    size_t prefix_len = 0;
+    int err = measure(reader, &prefix, &prefix_len);
     if (err != 0) {
         return err;
+    }
+    if (prefix_len == 0) {
+        *ret_got = false;
+        return 0;
     }
     if ((size_t)prefix.header_len + prefix.body_len > reader->len_max) {
         return ERR_TOO_BIG;
     }
-    return frame_cut(reader, &prefix, ret_got, ret_frame);
+    return frame_cut(reader, &prefix, prefix_len, ret_got, ret_frame);
 }
 
 bool frame_reader_waits(const struct frame_reader *reader)
@@ -218,13 +228,15 @@ void frame_reader_handed_on(struct frame_reader *reader)
 size_t frame_reader_begun(const struct frame_reader *reader, size_t *ret_len)
 {
     struct frame_prefix prefix = reader->large_prefix;
+    size_t prefix_len = 0;
     size_t have = reader->end - reader->begin;
     if (reader->large != NULL) {
-        have = FRAME_PREFIX_LEN + reader->large_filled;
-    } else if (have < FRAME_PREFIX_LEN || frame_prefix_decode(reader->staging + reader->begin, &prefix) != 0) {
+        prefix_len = reader->large_prefix_len;
+        have = prefix_len + reader->large_filled;
+    } else if (measure(reader, &prefix, &prefix_len) != 0 || prefix_len == 0) {
         *ret_len = 0;
         return have;
     }
-    *ret_len = FRAME_PREFIX_LEN + (size_t)prefix.header_len + prefix.body_len;
+    *ret_len = prefix_len + (size_t)prefix.header_len + prefix.body_len;
     return have;
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "proto/base/err.h"
-#include "proto/wire/frame.h"
+#include "rpc/framing.h"
 #include "rpc/memory_budget.h"
 
 /* Bytes of the staging buffer. */
@@ -29,6 +29,7 @@
 #define FRAME_READER_PRESSED_LARGE_LEN (FRAME_READER_PRESSED_STAGING_LEN / 2)
 
 struct frame_reader {
+    const struct framing *framing;
     uint8_t *staging; /* NULL while nothing is in it. */
     size_t cap;
     size_t begin; /* Bytes [begin, end) are not cut yet. */
@@ -38,10 +39,12 @@ struct frame_reader {
     struct blob *large; /* A frame that is read straight into its blob, or NULL. */
     size_t large_filled;
     struct frame_prefix large_prefix;
+    size_t large_prefix_len;
     struct memory_claim claim; /* For the large frame, until frame_reader_handed_on(). */
 };
 
-void frame_reader_init(struct frame_reader *reader, size_t len_max);
+/* `len_max`: of a frame without its prefix. */
+void frame_reader_init(struct frame_reader *reader, const struct framing *framing, size_t len_max);
 /* Frees and gives back everything. Twice is harmless. */
 void frame_reader_done(struct frame_reader *reader);
 

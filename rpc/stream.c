@@ -228,6 +228,8 @@ static void options_fill(struct stream_options *options)
     options->queue_high = (size_t)or_default(options->queue_high, MIB);
     options->queue_max = (size_t)or_default(options->queue_max, 64 * MIB);
     options->frame_len_max = (size_t)or_default(options->frame_len_max, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX);
+    options->handshake_len_max = (size_t)or_default(options->handshake_len_max, STREAM_HANDSHAKE_FRAME_LEN_MAX);
+    options->framing = options->framing != NULL ? options->framing : &framing_native;
 }
 
 int stream_new(uv_loop_t *loop, const struct stream_options *options, const struct stream_events *events,
@@ -247,9 +249,9 @@ int stream_new(uv_loop_t *loop, const struct stream_options *options, const stru
     stream->armed_ms = UINT64_MAX;
     stream->vanish_deadline_ms = UINT64_MAX;
     stream->grant_deadline_ms = UINT64_MAX;
+    size_t handshake_max = stream->options.handshake_len_max;
     size_t len_max = stream->options.frame_len_max;
-    frame_reader_init(&stream->reader,
-                      len_max < STREAM_HANDSHAKE_FRAME_LEN_MAX ? len_max : STREAM_HANDSHAKE_FRAME_LEN_MAX);
+    frame_reader_init(&stream->reader, stream->options.framing, len_max < handshake_max ? len_max : handshake_max);
     frame_reader_share(&stream->reader, stream->options.receive_budget, stream_memory_granted);
     memory_claim_init(&stream->send_claim, stream->options.send_budget, stream_send_granted);
     if (uv_tcp_init(loop, &stream->tcp) != 0) {

@@ -40,6 +40,7 @@
 #define STREAM_PROGRESS_LEN (4u * 1024u * 1024u)
 #define STREAM_STOPPED_PART 10u
 
+struct framing;
 struct memory_budget;
 struct stream;
 
@@ -80,6 +81,8 @@ struct stream_options {
     size_t queue_high;            /* [1 MiB] */
     size_t queue_max;             /* [64 MiB] A frame that would exceed it is refused, unless the queue is empty. */
     size_t frame_len_max;         /* [the limits of a frame] Header and body together. */
+    size_t handshake_len_max;     /* [STREAM_HANDSHAKE_FRAME_LEN_MAX] The same before stream_established(). */
+    const struct framing *framing;        /* [ours] */
     struct memory_budget *receive_budget; /* [none] Borrowed until the stream is gone, as the next. */
     struct memory_budget *send_budget;    /* [none] */
 };

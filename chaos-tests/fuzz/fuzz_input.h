@@ -16,7 +16,7 @@ static inline void fuzz_frames(const uint8_t *data, size_t len, size_t piece, si
                                void (*take)(void *arg, struct frame *frame), void *arg)
 {
     struct frame_reader reader;
-    frame_reader_init(&reader, len_max);
+    frame_reader_init(&reader, &framing_native, len_max);
     int err = 0;
     while (err == 0 && len > 0) {
         uint8_t *room;

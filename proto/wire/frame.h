@@ -51,6 +51,7 @@ enum frame_type {
 
 struct frame_prefix {
     uint8_t type;
+    uint32_t tag; /* What else the prefix of another protocol says; ours: 0. */
     uint32_t header_len;
     uint32_t body_len;
 };
@@ -65,6 +66,7 @@ int frame_prefix_decode(const uint8_t in[FRAME_PREFIX_LEN], struct frame_prefix 
  * through `header.blob` (`body` borrows it). */
 struct frame {
     uint8_t type;
+    uint32_t tag; /* As in the prefix. */
     struct slice header;
     struct slice body;
 };

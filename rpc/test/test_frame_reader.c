@@ -21,7 +21,7 @@ struct fixture {
 static void fixture_open(struct fixture *f, uint64_t limit)
 {
     memory_budget_init(&f->budget, limit);
-    frame_reader_init(&f->reader, FRAME_BODY_LEN_MAX);
+    frame_reader_init(&f->reader, &framing_native, FRAME_BODY_LEN_MAX);
     frame_reader_share(&f->reader, &f->budget, on_granted);
 }
 
