@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         world.now_ms += 100;
         settle(&world);
     }
-    fuzz_frames(data, len, 61, 256 * KIB, take, &world);
+    fuzz_frames(&framing_native, data, len, 61, 256 * KIB, take, &world);
     settle(&world);
     CHECK(leads(&world));
     CHECK(shard_unanswered(world.shard) == 0);

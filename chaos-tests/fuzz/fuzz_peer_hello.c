@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct arena arena;
     arena_init(&arena, 64 * KIB);
-    fuzz_frames(data, len, 7, 64 * KIB, take, &arena);
+    fuzz_frames(&framing_native, data, len, 7, 64 * KIB, take, &arena);
     arena_done(&arena);
     return 0;
 }

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static struct context context;
     arena_init(&context.arena, 1 * MIB);
-    fuzz_frames(data, len, 11, 256 * KIB, take, &context);
+    fuzz_frames(&framing_native, data, len, 11, 256 * KIB, take, &context);
     arena_done(&context.arena);
     return 0;
 }
