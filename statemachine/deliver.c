@@ -26,9 +26,10 @@ static int deliver_one(struct machine *machine, struct queue *queue, unsigned *b
     return consumer_deliver(machine, RB_MIN(queue_waiting, &queue->waiting), &taken);
 }
 
-static bool queue_can_deliver(const struct queue *queue)
+static bool queue_can_deliver(const struct machine *machine, const struct queue *queue)
 {
-    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && !queue->options.paused;
+    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && !queue->options.paused &&
+           !virtual_host_is_going(machine, queue->virtual_host);
 }
 
 /* One turn of a queue. */
@@ -36,7 +37,7 @@ static int deliver_queue(struct machine *machine, struct queue *queue, unsigned 
 {
     unsigned turn = *budget < DELIVERIES_PER_TURN_MAX ? *budget : DELIVERIES_PER_TURN_MAX;
     unsigned left = turn;
-    while (left > 0 && queue_can_deliver(queue)) {
+    while (left > 0 && queue_can_deliver(machine, queue)) {
         int err = deliver_one(machine, queue, &left);
         if (err != 0) {
             return err;
@@ -54,7 +55,7 @@ static struct queue *deliver_next(struct machine *machine, struct queue *queue)
         if (queue == NULL) {
             queue = RB_MIN(queue_dues, &machine->due_queues);
         }
-        if (queue_can_deliver(queue)) {
+        if (queue_can_deliver(machine, queue)) {
             return queue;
         }
         struct queue *next = RB_NEXT(queue_dues, &machine->due_queues, queue);

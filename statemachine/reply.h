@@ -111,7 +111,8 @@
     X(X_MATCH, 114, "x-match is all, any, all-with-x or any-with-x")                                                   \
     X(LOCK, 120, "a delivery is held for ten years at most")                                                           \
     X(MOVE_MAX, 121, "at most 1024 messages are moved at a time")                                                      \
-    X(MOVE_RANGE, 122, "positions go from the first to the last")
+    X(MOVE_RANGE, 122, "positions go from the first to the last")                                                      \
+    X(SETTLE_BACK, 130, "at most 8192 deliveries are rejected or released at a time")
 /* clang-format on */
 
 enum detail {

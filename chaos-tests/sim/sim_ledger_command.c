@@ -106,12 +106,19 @@ static uint64_t publish_done(struct look *look, const Holdfast__Publish *publish
     return taken;
 }
 
+/* Rovers' messages are none of the ledger's: they are in another virtual host. */
+static bool publish_of_rover(const Holdfast__Publish *publish, struct slice bodies)
+{
+    size_t at = publish->n_head_len > 0 ? publish->head_len[0] : 0;
+    return publish->n_head_len > 0 && at + 8 <= bodies.len && get_u64(bodies.data + at) >> 56 == SIM_ROVER_MARK;
+}
+
 static void look_publish(struct look *look, const struct look_command *command)
 {
     const Holdfast__Publish *publish = command->command->publish;
     sim_world_count(look->world, SIM_STAT_F_FENCED, command->error == (uint32_t)-ERR_FENCED);
     sim_world_count(look->world, SIM_STAT_F_FULL, command->error == (uint32_t)-ERR_FULL);
-    if (publish->n_head_len == 0 || command->error != 0) {
+    if (publish->n_head_len == 0 || command->error != 0 || publish_of_rover(publish, command->bodies)) {
         return;
     }
     (void)publish_done(look, publish, command->bodies);
@@ -125,6 +132,9 @@ static void look_publish(struct look *look, const struct look_command *command)
 static void look_transact(struct look *look, const struct look_command *command)
 {
     const Holdfast__Transact *transact = command->command->transact;
+    if (publish_of_rover(transact->publish[0], command->bodies)) {
+        return;
+    }
     sim_world_count(look->world, SIM_STAT_F_TRANSACT_REFUSED, command->error != 0);
     if (command->error != 0) {
         return;
@@ -145,7 +155,8 @@ static void look_resolve(struct look *look, const struct look_command *command)
     uint64_t found = 0;
     for (uint64_t i = 0; i < look->ledger->senders[actor].len; i++) {
         struct sim_parcel *parcel = &look->ledger->senders[actor].parcels[i];
-        if (parcel->prepared != prepared || !parcel->taken || parcel->routed || parcel->dropped) {
+        if (parcel->prepared != prepared || !parcel->taken || parcel->routed || parcel->dropped ||
+            parcel->due_ms <= look->time_ms) { /* Its deadline came first. */
             continue;
         }
         found++;
@@ -304,6 +315,21 @@ static unsigned settle_why(const struct sim_feature_options *options, const stru
     return WHY_RELEASED;
 }
 
+bool look_settles(const struct look *look, uint64_t session)
+{
+    for (size_t i = 0; i < look->commands_len; i++) {
+        const struct look_command *command = &look->commands[i];
+        int kind = (int)command->command->kind_case;
+        if (command->session == session && command->done &&
+            (kind == HOLDFAST__COMMAND__KIND_SETTLE || kind == HOLDFAST__COMMAND__KIND_TRANSACT ||
+             kind == HOLDFAST__COMMAND__KIND_EXTEND || kind == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE ||
+             kind == HOLDFAST__COMMAND__KIND_CLOSE_SESSION)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool look_ended(const struct look *look, uint64_t session, uint64_t consumer)
 {
     for (size_t i = 0; i < look->effects->len; i++) {
@@ -339,7 +365,8 @@ unsigned look_delivery(const struct look *look, const struct sim_feature_options
         if (command->command->kind_case == HOLDFAST__COMMAND__KIND_SETTLE) {
             why |= settle_why(options, item, command->command->settle, ret_delay_ms);
         } else if (command->command->kind_case == HOLDFAST__COMMAND__KIND_TRANSACT) {
-            why |= settle_why(options, item, command->command->transact->settle[0], ret_delay_ms);
+            const Holdfast__Transact *transact = command->command->transact;
+            why |= transact->n_settle == 0 ? 0 : settle_why(options, item, transact->settle[0], ret_delay_ms);
         }
     }
     if (item->lock_until_ms != 0 && item->lock_until_ms <= look->time_ms) {

@@ -114,6 +114,7 @@ static void node_applied(void *arg, uint64_t index, struct slice payload, const 
     if (node->shard != NULL && !node->diverging && !node->diverged) {
         sim_upgrade_applied(node, machine_version(shard_machine(node->shard)));
         sim_ledger_applied(node, index, payload, effects);
+        sim_rover_applied(node, index, effects);
     }
 }
 

@@ -192,6 +192,22 @@
     X(F_PRIORITIES, "deliveries of a priority below the highest", 1) \
     X(F_PARKED, "messages of a group that waited for another", 1) \
     X(F_ACTIVE, "changes of a single active consumer", 1) \
+    X(R_QUEUES, "queues made by rovers", 1) \
+    X(R_DELIVERED, "deliveries to rovers", 1) \
+    X(R_CHANGED, "changes of a queue", 1) \
+    X(R_PAUSED, "moments at which a paused queue kept messages back", 1) \
+    X(R_DROPPED, "messages dropped by a limit on bytes", 1) \
+    X(R_LIMIT, "commands refused by a limit of a virtual host", 1) \
+    X(R_EXCLUSIVE, "deliveries of exclusive queues", 1) \
+    X(R_EXCLUSIVE_REFUSED, "commands refused by exclusive queues and consumers", 1) \
+    X(R_ALONE, "exclusive consumers", 1) \
+    X(R_RANKED, "deliveries to a consumer of a higher rank than one that waited", 1) \
+    X(R_UNROUTED, "mandatory messages that reached no queue", 1) \
+    X(R_EACH_REFUSED, "publishes of which some messages were refused", 1) \
+    X(R_REDRIVEN, "dead letters moved back", 1) \
+    X(R_REPLAYED, "settled messages replayed", 1) \
+    X(R_ASKED, "questions about prepared messages", 1) \
+    X(R_HOSTS, "virtual hosts made and deleted", 1) \
     X(EVENTS, "events", 1) \
     X(VIRTUAL_MS, "virtual milliseconds", 1)
 /* clang-format on */

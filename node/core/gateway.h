@@ -356,7 +356,8 @@ void gateway_read(struct gateway *gateway, struct gateway_read *read);
 void gateway_read_cancel(struct gateway *gateway, struct gateway_read *read);
 void gateway_reads_turn(struct gateway_core *core);
 
-/* gateway_look.c, gateway_look_messages.c, gateway_look_exchanges.c, gateway_status.c: what operators ask. */
+/* gateway_look.c, gateway_look_messages.c, gateway_look_exchanges.c, gateway_look_publishing.c, gateway_status.c: what operators
+ * ask. */
 uint32_t gateway_machine_version(struct gateway *gateway);
 int gateway_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
                    bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
@@ -371,6 +372,15 @@ int gateway_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
                           bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more);
 int gateway_life(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
                  bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);
+int gateway_consumers(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t session,
+                      uint64_t consumer, void *arg, bool (*each)(void *arg, const struct gateway_consumer *consumer),
+                      bool *ret_more);
+int gateway_limits(struct gateway *gateway, const char *virtual_host, const char *user, void *arg,
+                   bool (*each)(void *arg, const struct gateway_limit *limit));
+int gateway_producer(struct gateway *gateway, const char *virtual_host, const char *name,
+                     struct gateway_producer *ret_producer);
+int gateway_prepared(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                     bool (*each)(void *arg, const struct gateway_prepared *prepared), bool *ret_more);
 /* The queue of that name in that virtual host. ERR_NOT_FOUND. */
 int gateway_find_queue(struct gateway_core *core, const char *virtual_host, const char *name,
                        struct machine_queue *ret_queue) NODISCARD;

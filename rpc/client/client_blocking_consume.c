@@ -4,6 +4,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
+#include "proto/wire/command.pb-c.h"
 #include "rpc/client/client_blocking.h"
 
 #define SETTLE_MESSAGES_BATCH 1024u
@@ -55,6 +56,19 @@ void hf_items_drop(struct hf *hf, uint64_t consumer)
             item_free(item);
         }
     }
+}
+
+bool hf_item_drop(struct hf *hf, uint64_t consumer, uint64_t number)
+{
+    LIST_FOR_EACH (node, &hf->items) {
+        struct hf_item *item = container_of(node, struct hf_item, node);
+        if (item->delivery.consumer == consumer && item->delivery.number == number) {
+            list_remove(node);
+            item_free(item);
+            return true;
+        }
+    }
+    return false;
 }
 
 void hf_on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
@@ -166,6 +180,24 @@ int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms)
         hf_call_wait(&call, client_core_unsubscribe(hf->core, consumer, hf_left_ms(deadline_ms), hf_on_reply, &call));
     hf_items_drop(hf, consumer);
     return end_err != 0 ? end_err : err;
+}
+
+int hf_drain(struct hf *hf, uint64_t consumer, uint64_t timeout_ms)
+{
+    struct hf_call call = {.hf = hf};
+    return hf_call_wait(&call, client_core_drain(hf->core, consumer, timeout_ms, hf_on_reply, &call));
+}
+
+int hf_set_credit(struct hf *hf, uint64_t consumer, uint32_t credit, uint64_t timeout_ms)
+{
+    struct hf_call call = {.hf = hf};
+    Holdfast__SetCredit set_credit = HOLDFAST__SET_CREDIT__INIT;
+    set_credit.consumer = consumer;
+    set_credit.credit = credit;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SET_CREDIT;
+    command.set_credit = &set_credit;
+    return hf_call_wait(&call, client_core_command(hf->core, &command, false, timeout_ms, hf_on_reply, &call));
 }
 
 /* Waits for a message, or for the end of a subscription, for at most `timeout_ms` (here 0: not at all). */

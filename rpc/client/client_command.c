@@ -50,6 +50,8 @@ static void command_end(struct client_core *core, struct client_command *command
     if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
         snprintf(line, sizeof line, "%s (%s)", err_text(err), core->trouble);
         detail = line;
+    } else if (err != 0 && err == core->refused_err) {
+        detail = core->trouble;
     } else if (err == ERR_TOO_BIG) {
         native_limit_text(core->body_len_max, line);
         detail = line;
@@ -247,7 +249,7 @@ static void command_finish(struct client_core *core, struct client_command *comm
     struct client_consumer *consumer = client_consumer_find(core, id);
     if (consumer != NULL && consumer->ended_err != 0 && !consumer->ending) {
         /* It was made and ended before this answer came: now that it is confirmed, its end can be told. */
-        int err = consumer->fetch ? 0 : consumer->ended_err; /* A fetch ends by itself. */
+        int err = consumer->ends_alone ? 0 : consumer->ended_err; /* A fetch ends by itself. */
         client_consumer_remove(core, consumer);
         core->host.consumer_ended(core->host.arg, id, err, err_text(err));
     }

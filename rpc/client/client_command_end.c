@@ -74,8 +74,8 @@ void client_command_session_lost(struct client_core *core)
     client_command_end_list(core, &dead);
 }
 
-/* A command that waits has run out of time. */
-static void waiting_expire(struct client_core *core, struct client_command *command)
+/* A command that waits is to end, with `unsent_err` if it was never sent. */
+static void waiting_end(struct client_core *core, struct client_command *command, int unsent_err)
 {
     struct client_consumer *consumer = client_consumer_find(core, command->consumer);
     if (consumer != NULL && command->kind == CLIENT_SUBSCRIBE) {
@@ -85,9 +85,7 @@ static void waiting_expire(struct client_core *core, struct client_command *comm
     } else if (command->kind == CLIENT_CLOSE) {
         core->closing = false;
     }
-    command->end_err = command->sent                 ? ERR_OUTCOME_UNKNOWN
-                       : core->phase == CLIENT_READY ? ERR_TIMEOUT
-                                                     : ERR_UNAVAILABLE;
+    command->end_err = command->sent ? ERR_OUTCOME_UNKNOWN : unsent_err;
 }
 
 /* Publishes of named producers that wait to be sent again: they are told, but go on waiting, so that what their producer
@@ -159,7 +157,7 @@ void client_command_expire(struct client_core *core, uint64_t now)
             continue;
         }
         if (command->deadline_ms <= now || producer_is_dead(&dead, command)) {
-            waiting_expire(core, command);
+            waiting_end(core, command, core->phase == CLIENT_READY ? ERR_TIMEOUT : ERR_UNAVAILABLE);
             list_remove(node);
             list_push_back(&dead, node);
             core->waiting_len--;
@@ -181,6 +179,20 @@ void client_command_expire(struct client_core *core, uint64_t now)
             core->timeout_ms = command->deadline_ms;
         }
     }
+    client_command_end_list(core, &dead);
+}
+
+void client_command_end_waiting(struct client_core *core, int err)
+{
+    struct list_node dead;
+    list_init(&dead);
+    struct list_node *node;
+    while ((node = list_first(&core->waiting)) != NULL) {
+        waiting_end(core, container_of(node, struct client_command, node), err);
+        list_remove(node);
+        list_push_back(&dead, node);
+    }
+    core->waiting_len = 0;
     client_command_end_list(core, &dead);
 }
 

@@ -45,7 +45,7 @@ static bool subscribe_check(struct machine *machine, struct session *session, co
         reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_ZERO);
     } else if (subscribe->credit == 0 || subscribe->credit > CREDIT_MAX) {
         reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
-    } else if (consumer_find(session, subscribe->consumer) != NULL) {
+    } else if (consumer_find_ending_too(session, subscribe->consumer) != NULL) {
         reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
     } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
@@ -125,7 +125,13 @@ int command_unsubscribe(struct machine *machine, struct session *session, const 
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
         return 0;
     }
-    return consumer_end(machine, consumer);
+    if (machine->version < 2 || !unsubscribe->drain) {
+        return consumer_end(machine, consumer);
+    }
+    int err = consumer_drain(machine, consumer);
+    consumer = consumer_find(session, unsubscribe->consumer);
+    reply->count = consumer != NULL ? consumer->deliveries.held : 0;
+    return err;
 }
 
 int command_set_credit(struct machine *machine, struct session *session, const Holdfast__SetCredit *set_credit,

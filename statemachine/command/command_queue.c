@@ -50,6 +50,8 @@ static int declare_found(struct machine *machine, struct session *session, struc
         reply_fail(reply, ERR_EXISTS, DETAIL_QUEUE_OPTIONS);
         return 0;
     }
+    reply->count = queue_ready(queue);
+    reply->repeated_count = queue->consumers_len - queue->fetches_len;
     return queue_used(machine, queue);
 }
 
@@ -206,6 +208,16 @@ static Holdfast__QueueOptions options_as_message(const struct queue_options *opt
     return message;
 }
 
+/* A longer queue than its virtual host allows is not made of it; what it may hold already stays. */
+static bool change_admit(const struct machine *machine, const struct queue *queue, struct queue_options *options,
+                         struct reply *reply)
+{
+    const struct queue_options *old = &queue->options;
+    uint64_t longest = old->has_max_length ? old->max_length : LIMIT_NONE;
+    bool longer = (options->has_max_length ? options->max_length : LIMIT_NONE) > longest;
+    return !longer || length_admit(machine, queue->virtual_host, options, reply);
+}
+
 /* What the options are to be. ERR_INVALID, ERR_NOMEM. */
 static int change_read(const struct queue *queue, const Holdfast__ChangeQueue *change,
                        struct queue_options *ret_options)
@@ -227,10 +239,6 @@ static int change_read(const struct queue *queue, const Holdfast__ChangeQueue *c
 int command_change_queue(struct machine *machine, struct session *session, const Holdfast__ChangeQueue *change,
                          struct reply *reply)
 {
-    if (machine->version < 2) {
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-        return 0;
-    }
     struct queue *queue = queue_find_usable(machine, session, change->queue, reply);
     if (queue == NULL) {
         return 0;
@@ -246,6 +254,8 @@ int command_change_queue(struct machine *machine, struct session *session, const
     }
     if (!queue_options_same_kind(&queue->options, &options)) {
         reply_fail(reply, ERR_EXISTS, DETAIL_QUEUE_OPTIONS);
+    }
+    if (reply->error != 0 || !change_admit(machine, queue, &options, reply)) {
         queue_options_done(&options);
         return 0;
     }

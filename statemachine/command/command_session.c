@@ -123,6 +123,10 @@ int command_attach_session(struct machine *machine, const Holdfast__AttachSessio
     }
     struct session *session = session_by_key(machine, attach->key.data);
     const struct virtual_host *host = attach_host(machine, attach);
+    if (session != NULL && session_is_ending(machine, session)) { /* With its virtual host: its key is free. */
+        session_ends(machine, session, SESSION_END_HOST_DELETED);
+        session = NULL;
+    }
     if (!attach_check(machine, attach, host, session, reply)) {
         return 0;
     }

@@ -35,6 +35,36 @@ static bool range_is_held(struct consumer *consumer, uint64_t first, uint64_t la
     return held == last - first + 1;
 }
 
+/* Of what is held: how many go back, or are dead letters. */
+static uint64_t settle_back_len(struct session *session, const Holdfast__Settle *settle)
+{
+    struct consumer *consumer = consumer_find(session, settle->consumer);
+    uint64_t len = 0;
+    if (consumer == NULL || settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT) {
+        return 0;
+    }
+    struct deliveries *deliveries = &consumer->deliveries;
+    for (size_t i = 0; i < settle->n_first && len <= SETTLE_BACK_MAX; i++) {
+        struct delivery *delivery = deliveries_find(deliveries, settle->first[i], settle->last[i]);
+        for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, settle->last[i])) {
+            len++;
+        }
+    }
+    return len;
+}
+
+bool settle_check_back(struct session *session, Holdfast__Settle *const *settles, size_t len, struct reply *reply)
+{
+    uint64_t back = 0;
+    for (size_t i = 0; i < len && back <= SETTLE_BACK_MAX; i++) {
+        back += settle_back_len(session, settles[i]);
+    }
+    if (back > SETTLE_BACK_MAX) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_SETTLE_BACK);
+    }
+    return reply->error == 0;
+}
+
 static bool settle_is_well_formed(const Holdfast__Settle *settle)
 {
     bool known = settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT ||
@@ -91,7 +121,7 @@ int settle_check_all(struct machine *machine, struct session *session, Holdfast_
         }
         ranges_len += settles[i]->n_first;
     }
-    if (ranges_len < 2) {
+    if (!settle_check_back(session, settles, len, reply) || ranges_len < 2) {
         return 0;
     }
     struct settle_range *ranges = malloc(ranges_len * sizeof *ranges);

@@ -113,10 +113,13 @@ static int prepared_remove_message(struct machine *machine, const struct prepare
     return table_remove(machine, &key);
 }
 
-/* Publishes or drops the next ones, at most `max`. */
+/* Publishes or drops the next ones, at most `max`; of those that go to many queues as many as one entry may. */
 static int prepared_go_on(struct machine *machine, struct prepared *prepared, uint64_t max, bool publish)
 {
     for (uint64_t i = 0; i < max && prepared->done < prepared->count; i++) {
+        if (publish && i > 0 && work_is_done(&machine->work)) {
+            return 0;
+        }
         uint64_t number = ++prepared->done;
         int err = publish ? prepared_publish_one(machine, prepared, number) : 0;
         if (err == 0) {

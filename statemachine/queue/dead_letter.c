@@ -243,6 +243,7 @@ int dead_letter(struct machine *machine, struct queue *queue, uint64_t position,
         err = dead_letter_note(machine, queue, position, message, reason);
     }
     if (err == 0 && queue->options.has_dead_letter) {
+        work_spend(&machine->work, WORK_OF_DEAD_LETTER);
         err = dead_letter_send(machine, queue, position, message, reason);
     }
     message_unref(message);

@@ -271,6 +271,7 @@ int table_get(struct machine *machine, const struct row_key *key, struct table_r
 {
     struct table *table = &machine->table;
     const struct table_entry *entry = table_entry_find(&table->rows, row_key_slice(key));
+    state_look_at(machine, key);
     if (entry != NULL) {
         return table_row_of_entry(entry, ret_row);
     }
@@ -303,7 +304,11 @@ int table_seek(struct machine *machine, const struct row_key *from, const struct
         entry = NULL;
     }
     int err = table_window_seek(machine, from, end, bound, ret_row);
-    return err == ERR_NOT_FOUND && entry != NULL ? table_row_of_entry(entry, ret_row) : err;
+    err = err == ERR_NOT_FOUND && entry != NULL ? table_row_of_entry(entry, ret_row) : err;
+    if (err == 0) {
+        state_look_at(machine, &ret_row->key);
+    }
+    return err;
 }
 
 struct seek_back {

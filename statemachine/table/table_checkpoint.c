@@ -158,7 +158,7 @@ void checkpoint_table_list(const struct checkpoint_table *part, struct store_cha
 /* ---- The digest ---- */
 
 struct table_sum {
-    struct table *table;
+    struct machine *machine;
     uint64_t digest;
 };
 
@@ -171,7 +171,7 @@ static int table_sum_stored(void *arg, struct slice key, struct slice value)
     if (key.len > ROW_KEY_LEN_MAX) {
         return ERR_CORRUPT;
     }
-    if (table_hides(sum->table, key)) {
+    if (table_hides(&sum->machine->table, key)) {
         return 0;
     }
     memcpy(row_key.data, key.data, key.len);
@@ -179,12 +179,12 @@ static int table_sum_stored(void *arg, struct slice key, struct slice value)
     if (err == 0) {
         sum->digest += row_checksum(&row_key, row.data, row.len);
     }
-    return err;
+    return state_blame(sum->machine, &row_key, err, err_text(err));
 }
 
 static int table_digest_stored(struct machine *machine, uint64_t *digest)
 {
-    struct table_sum sum = {.table = &machine->table};
+    struct table_sum sum = {.machine = machine};
     for (unsigned letter = 0; letter <= UINT8_MAX; letter++) {
         if (table_kind((uint8_t)letter) == NULL) {
             continue;

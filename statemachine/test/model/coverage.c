@@ -5,15 +5,32 @@
 
 #include "world.h"
 
-static const char *const state_names[OBJECT_STATES] = {"none", "empty", "ready", "locked", "detached"};
+static const char *const state_names[OBJECT_STATES] = {"none",   "empty",  "ready", "locked",  "waiting",
+                                                       "parked", "paused", "full",  "detached"};
 
 static enum object_state state_of_queue(const struct queue *queue)
 {
     if (queue == NULL) {
         return OBJECT_NONE;
     }
-    if (m_queue_count(queue, MODEL_READY) > 0) {
+    uint64_t ready = m_queue_count(queue, MODEL_READY);
+    if (queue->options.paused) {
+        return OBJECT_PAUSED;
+    }
+    if ((queue->options.has_max_length && ready >= queue->options.max_length) ||
+        (queue->options.has_max_bytes && m_queue_bytes(queue) >= queue->options.max_bytes)) {
+        return OBJECT_FULL;
+    }
+    EACH (struct message, message, &queue->messages) {
+        if (message->state == MODEL_READY && !m_message_is_free(queue, message)) {
+            return OBJECT_PARKED;
+        }
+    }
+    if (ready > 0) {
         return OBJECT_READY;
+    }
+    if (m_queue_count(queue, MODEL_WAITING) > 0) {
+        return OBJECT_WAITING;
     }
     return queue->messages.len > 0 ? OBJECT_LOCKED : OBJECT_EMPTY;
 }
@@ -26,11 +43,15 @@ enum object_state coverage_state(const struct world *world, const struct step *s
         session = m_session_find(world->model, world->clients[step_arg(step, "client")].session);
     }
     if (op_has(step->op, "consumer")) {
-        struct consumer *consumer = session != NULL ? m_consumer_find(session, step_arg(step, "consumer") + 1) : NULL;
+        struct consumer *consumer = session != NULL ? m_consumer_find(session, consumer_of(world, step)) : NULL;
+        if (consumer != NULL && consumer->session->place == NULL) {
+            return OBJECT_DETACHED;
+        }
         return consumer == NULL ? OBJECT_NONE : consumer->held.len > 0 ? OBJECT_LOCKED : OBJECT_EMPTY;
     }
     if (op_has(step->op, "queue")) {
-        return state_of_queue(m_queue_find(world->model, "/", names[step_arg(step, "queue")]));
+        const char *host = session != NULL ? session->virtual_host : "/";
+        return state_of_queue(m_queue_find(world->model, host, names[step_arg(step, "queue")]));
     }
     if (session == NULL) {
         return OBJECT_NONE;

@@ -9,6 +9,7 @@
 #include "proto/wire/entry.h"
 
 #define NEVER UINT64_MAX
+#define TIME_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000)
 
 /* Pointers in a row. */
 struct list {
@@ -54,7 +55,24 @@ struct session {
     uint64_t failed_publish;
     struct list consumers; /* In order of id. */
     const char *virtual_host;
-    const char *user;
+    const char *user; /* "": nobody in particular. */
+};
+
+/* What a virtual host or a user may have, by Limit.What; NEVER: without limit. */
+#define LIMITS 7u
+struct limits {
+    uint64_t most[LIMITS];
+};
+
+struct host {
+    const char *name;
+    const char *note;
+    struct limits limits;
+};
+
+struct user {
+    const char *name;
+    struct limits limits;
 };
 
 /* What was published, whatever queues it is in. */
@@ -68,7 +86,7 @@ struct content {
 };
 
 /* How it came into a queue. */
-enum how { PUBLISHED, DUE, DEAD, REDRIVEN };
+enum how { PUBLISHED, DUE, DEAD, REDRIVEN, REPLAYED };
 
 /* A message on its way into queues: with what has become of it before. */
 struct parcel {
@@ -86,6 +104,52 @@ struct message {
     struct consumer *holder;
     uint64_t expires_ms; /* 0: never. */
     uint64_t wakes_ms;   /* While it waits. */
+    bool parked;         /* It was its turn once, but for another of its group. */
+};
+
+/* A message that is kept after it has left its queue. The numbers of outcomes are those of the queries. */
+enum outcome { ACCEPTED = 0, REJECTED = 1, EXPIRED = 2, DROPPED = 3, DELIVERY_LIMIT = 4 };
+struct kept {
+    uint64_t position;
+    uint64_t enqueued_ms;
+    uint64_t left_ms;
+    uint64_t until_ms;
+    enum outcome outcome;
+    struct parcel parcel;
+};
+
+/* A step of a message's life. The numbers of kinds are those of the queries. */
+enum life_kind {
+    L_ENQUEUED = 1,
+    L_DELIVERED = 2,
+    L_RELEASED = 3,
+    L_LOCK_ENDED = 4,
+    L_HOLDER_ENDED = 5,
+    L_WAITING = 6,
+    L_ACCEPTED = 7,
+    L_REJECTED = 8,
+    L_EXPIRED = 9,
+    L_DROPPED = 10,
+    L_DELIVERY_LIMIT = 11,
+    L_DEAD_LETTERED = 12,
+    L_REDRIVEN = 13,
+    L_PURGED = 14,
+};
+struct life_step {
+    uint64_t index;
+    uint64_t time_ms;
+    enum life_kind kind;
+    uint64_t session;
+    uint64_t consumer;
+    const char *text;
+    uint64_t until_ms; /* Of purges. */
+};
+struct life {
+    uint64_t position; /* 0: the queue's purges. */
+    struct list steps; /* struct life_step */
+    uint64_t until_ms; /* NEVER: it has not ended. */
+    bool purged;       /* How long it is known is known only roughly. */
+    bool forgotten;
 };
 
 struct seen_id {
@@ -103,13 +167,21 @@ struct queue {
     struct list messages;  /* In order of position. */
     struct list consumers; /* In order of session and id. */
     struct consumer *active;
-    struct list ids; /* struct seen_id */
+    struct list ids;   /* struct seen_id */
+    struct list kept;  /* In order of position. */
+    struct list lives; /* Those that are forgotten included. */
+    uint64_t sweep_ms; /* When what is known of purged messages begins to be forgotten; NEVER. */
     bool deleted;
     uint64_t used_ms;
     uint64_t enqueued;
     uint64_t delivered;
     uint64_t settled;
     uint64_t released;
+    uint64_t expired;
+    uint64_t dropped;
+    uint64_t dead_lettered;
+    uint64_t redriven;
+    uint64_t lock_ended;
 };
 
 struct held {
@@ -143,8 +215,8 @@ struct exchange {
     bool delayed;
     bool protected;
     const char *alternate; /* NULL: none. */
+    const char *note;
     bool built_in;
-    bool had_binding;
 };
 
 struct binding {
@@ -184,7 +256,7 @@ struct prepared {
 struct letter {
     const char *virtual_host;
     const char *exchange;
-    const char *key; /* NULL: the keys that it has. */
+    const char *key; /* NULL: all keys of its head. */
     struct parcel parcel;
 };
 
@@ -198,12 +270,15 @@ struct producer {
 
 struct model {
     struct list chunks; /* All that was allocated. */
+    uint64_t index;
     uint64_t time_ms;
     uint64_t version;
     uint64_t next_session;
     uint64_t next_queue;
     uint64_t places; /* Given to waiting consumers so far. */
     struct list nodes;
+    struct list hosts;
+    struct list users;    /* That have limits. */
     struct list sessions; /* In order of id. */
     struct list queues;   /* In order of id. */
     struct list producers;
@@ -220,6 +295,7 @@ struct model {
     size_t effects_len;
     size_t effects_cap;
     unsigned deliveries; /* Of this entry. */
+    uint64_t seen[SEEN_COUNT];
 };
 
 /* model.c */
@@ -232,6 +308,11 @@ struct model_effect *model_effect(struct model *model, enum model_effect_kind ki
 /* Ends the process: a bound was reached that the model does not know about. */
 void model_require(bool holds, const char *what);
 
+static inline void m_saw(struct model *model, enum model_seen what)
+{
+    model->seen[what]++;
+}
+
 /* model_apply.c: a command of a session; true when it is carried out, whatever comes of it. */
 bool m_is_name(const char *text);
 
@@ -241,7 +322,7 @@ void m_attach_session(struct model *model, const Holdfast__AttachSession *attach
 void m_detach_session(struct model *model, const Holdfast__DetachSession *detach, struct reply *reply);
 void m_node_present(struct model *model, const Holdfast__NodePresent *present, struct reply *reply);
 void m_node_lost(struct model *model, const Holdfast__NodeLost *lost, struct reply *reply);
-void m_session_end(struct model *model, struct session *session, bool expired);
+void m_session_end(struct model *model, struct session *session, enum model_end end);
 void m_leases_end(struct model *model);
 
 /* model_queue.c */
@@ -258,8 +339,10 @@ void m_purge_queue(struct model *model, struct session *session, const Holdfast_
 void m_queue_delete(struct model *model, struct queue *queue);
 uint64_t m_queue_count(const struct queue *queue, enum model_state state);
 uint64_t m_queue_bytes(const struct queue *queue);
+/* Ready, and none of its group is in the way. */
+bool m_message_is_free(const struct queue *queue, const struct message *message);
 /* The message that is to be delivered next; NULL: none. */
-struct message *m_queue_next(const struct queue *queue);
+struct message *m_queue_next(struct model *model, const struct queue *queue);
 void m_message_remove(struct queue *queue, struct message *message);
 bool m_message_is_in(const struct queue *queue, const struct message *message);
 
@@ -268,6 +351,12 @@ bool m_message_is_in(const struct queue *queue, const struct message *message);
 void m_enter(struct model *model, struct queue *queue, const struct parcel *parcel);
 /* It leaves the queue as a dead letter; it is in the queue, in whatever state, or on its way there (position 0). */
 void m_die(struct model *model, struct queue *queue, const struct message *message, Holdfast__Death__Reason reason);
+/* model_trail.c: the letter that it becomes; NULL: the queue has nowhere to send it. */
+struct letter *m_letter(struct model *model, const struct queue *queue, const struct message *message,
+                        Holdfast__Death__Reason reason);
+/* A way to a queue that closes a circle is not taken. */
+bool m_may_enter(const struct parcel *parcel, const struct queue *queue);
+
 /* Carries letters out, unless someone further out does. */
 void m_hold(struct model *model);
 void m_release(struct model *model);
@@ -285,6 +374,8 @@ struct list m_keys(struct model *model, const Holdfast__MessageHead *head);
 void m_exchanges_queue_gone(struct model *model, struct queue *queue);
 void m_declare_exchange(struct model *model, struct session *session, const Holdfast__DeclareExchange *declare,
                         struct reply *reply);
+void m_change_exchange(struct model *model, struct session *session, const Holdfast__ChangeExchange *change,
+                       struct reply *reply);
 void m_delete_exchange(struct model *model, struct session *session, const Holdfast__DeleteExchange *delete,
                        struct reply *reply);
 void m_bind(struct model *model, struct session *session, const Holdfast__Bind *bind, struct reply *reply);
@@ -306,7 +397,7 @@ void m_transact(struct model *model, struct session *session, const Holdfast__Tr
 void m_open_producer(struct model *model, struct session *session, const Holdfast__OpenProducer *open,
                      struct reply *reply);
 /* Whether the queue has seen the id, and remembers it still. */
-bool m_id_seen(const struct model *model, const struct queue *queue, const char *id);
+bool m_id_seen(struct model *model, const struct queue *queue, const char *id);
 
 /* model_pending.c */
 void m_pending_add(struct model *model, const char *virtual_host, const char *queue, const struct parcel *parcel,
@@ -318,6 +409,36 @@ void m_prepared_new(struct model *model, struct session *session, const Holdfast
 void m_prepared_fired(struct model *model, struct prepared *prepared);
 void m_resolve_prepared(struct model *model, struct session *session, const Holdfast__ResolvePrepared *resolve,
                         struct reply *reply);
+
+/* model_host.c */
+struct host *m_host_find(struct model *model, const char *name);
+struct user *m_user_find(struct model *model, const char *name);
+/* Whether there may be one thing more. */
+bool m_host_has_room(const struct model *model, const char *host, Holdfast__Limit__What what);
+bool m_user_has_room(const struct model *model, const char *user, Holdfast__Limit__What what);
+uint64_t m_host_most(struct model *model, const char *host, Holdfast__Limit__What what);
+struct host *m_host_new(struct model *model, const char *name);
+void m_create_host(struct model *model, const Holdfast__CreateVirtualHost *create, struct reply *reply);
+void m_delete_host(struct model *model, struct session *session, const Holdfast__DeleteVirtualHost *delete,
+                   struct reply *reply);
+void m_set_limits(struct model *model, const Holdfast__SetLimits *set, struct reply *reply);
+
+/* model_life.c */
+void m_keep(struct model *model, struct queue *queue, const struct message *message, enum outcome outcome);
+void m_life(struct model *model, struct queue *queue, const struct message *message, enum life_kind kind,
+            const struct consumer *consumer, const char *text);
+/* That was the last step. */
+void m_life_ends(struct model *model, struct queue *queue, const struct message *message);
+/* Before its messages go. */
+void m_life_purge(struct model *model, struct queue *queue);
+/* Lives are not kept any more. */
+void m_lives_drop(struct queue *queue);
+/* What has been kept for long enough is not known any more. */
+void m_forget(struct model *model);
+
+/* model_move.c */
+void m_redrive(struct model *model, struct session *session, const Holdfast__Redrive *redrive, struct reply *reply);
+void m_replay(struct model *model, struct session *session, const Holdfast__Replay *replay, struct reply *reply);
 
 /* model_time.c */
 /* What is due by now, first to last. */
@@ -351,10 +472,12 @@ bool m_deliver(struct model *model);
 enum why_back { RELEASED, NOT_COUNTED, LOCK_OVER, HOLDER_ENDED };
 void m_settle(struct model *model, struct session *session, const Holdfast__Settle *settle, struct reply *reply);
 void m_extend(struct model *model, struct session *session, const Holdfast__Extend *extend, struct reply *reply);
-int m_settle_error(const struct model *model, const Holdfast__Settle *settle, const struct consumer *consumer);
-bool m_settle_all_held(const Holdfast__Settle *settle, const struct consumer *consumer);
+/* Whether several could be carried out as a whole. */
+int m_settle_all_error(const struct session *session, size_t len, Holdfast__Settle *const *settles);
 void m_settle_carry_out(struct model *model, struct consumer *consumer, const Holdfast__Settle *settle,
                         struct reply *reply);
+/* A message of its queue is done with, and leaves. */
+void m_accept(struct model *model, const struct consumer *consumer, struct message *message);
 /* `delay_ms`: NEVER for what the queue says. */
 void m_goes_back(struct model *model, struct consumer *consumer, struct held *held, enum why_back why,
                  uint64_t delay_ms);

@@ -24,8 +24,8 @@ static uint64_t below(struct dice *dice, uint64_t limit)
 /* Things that go wrong are to stay rare, or nothing else is reached. */
 static bool is_trouble(const char *name)
 {
-    static const char *const names[] = {"odd",  "wrong",  "stale", "zero",   "key",
-                                        "name", "origin", "host",  "paused", "protected"};
+    static const char *const names[] = {"odd",  "wrong",  "stale",     "zero",    "key",       "name",  "origin",
+                                        "host", "paused", "protected", "unknown", "exclusive", "astray"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
@@ -55,6 +55,13 @@ static void dice_choose(struct dice *dice)
     }
 }
 
+/* The last of the queues is none. */
+static uint32_t choice_random(struct dice *dice, const struct arg_spec *arg)
+{
+    bool queue = strcmp(arg->name, "queue") == 0 && below(dice, 6) != 0;
+    return (uint32_t)below(dice, (uint64_t)arg->max + !queue);
+}
+
 static struct step step_random(struct dice *dice, enum op op)
 {
     const struct op_spec *spec = op_spec(op);
@@ -65,7 +72,7 @@ static struct step step_random(struct dice *dice, enum op op)
             continue;
         }
         if (arg->kind == ARG_CHOICE) {
-            step.args[i] = (uint32_t)below(dice, (uint64_t)arg->max + 1);
+            step.args[i] = choice_random(dice, arg);
         } else if (below(dice, 256) < dice->odds[op][i]) {
             uint64_t once = below(dice, arg->max);
             uint64_t again = below(dice, arg->max);
@@ -99,6 +106,30 @@ static void add_with(struct history *history, enum op op, uint32_t first, const 
     history_add(history, &step);
 }
 
+/* In some histories one client or two live in a virtual host of their own. */
+static void add_host(struct history *history, struct dice *dice)
+{
+    uint64_t clients = dice->version >= 2 ? below(dice, 6) : 0;
+    if (clients != 1 && clients != 2) {
+        return;
+    }
+    add_with(history, OP_HOST, 0, "host", 0);
+    for (uint32_t i = 0; i < clients; i++) {
+        add_with(history, OP_CLOSE, 3 - i, NULL, 0);
+    }
+    history_add(history, &(struct step){.op = OP_ENTRY});
+    for (uint32_t i = 0; i < clients; i++) {
+        add_with(history, OP_ATTACH, 3 - i, "host", 1);
+    }
+    history_add(history, &(struct step){.op = OP_ENTRY});
+    for (uint32_t i = 0; i < 2; i++) {
+        struct step step = step_random(dice, OP_DECLARE);
+        step.args[op_arg(OP_DECLARE, "client")] = 3;
+        step.args[op_arg(OP_DECLARE, "queue")] = i;
+        history_add(history, &step);
+    }
+}
+
 /* Everybody is there, and most queues: from nothing it would take long until something can be settled. */
 static void add_first(struct history *history, struct dice *dice)
 {
@@ -112,6 +143,7 @@ static void add_first(struct history *history, struct dice *dice)
         add_with(history, OP_ATTACH, i, "node", i % 3);
     }
     history_add(history, &(struct step){.op = OP_ENTRY});
+    add_host(history, dice);
     for (uint32_t i = 0; i < 3; i++) {
         struct step step = step_random(dice, OP_DECLARE);
         step.args[op_arg(OP_DECLARE, "client")] = i % 2;

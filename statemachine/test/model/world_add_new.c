@@ -4,6 +4,14 @@
 
 #include "world.h"
 
+/* In QueueOptions. */
+static uint32_t field_number(uint32_t field)
+{
+    static const uint32_t numbers[] = {0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+                                       24, 25, 26, 27, 28, 29, 30, 31, 5,  4,  3,  2,  1,  10};
+    return numbers[field];
+}
+
 static void add_change(struct world *world, const struct step *step, const struct entry_command *from)
 {
     Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
@@ -25,6 +33,11 @@ static void add_change(struct world *world, const struct step *step, const struc
         options.groups = fixed.groups;
         options.single_active = fixed.single_active;
     }
+    /* All of them, or one or two. */
+    uint32_t fields[] = {field_number(step_arg(step, "field")), field_number(step_arg(step, "second"))};
+    change.n_field = fields[0] == 0 ? 0 : fields[1] == 0 ? 1 : 2;
+    change.field = fields;
+    fields[0] = step_arg(step, "unknown") != 0 ? 99 : fields[0];
     world_add_command(world, from, &command, NULL, 0);
 }
 
@@ -141,29 +154,6 @@ static void add_binding(struct world *world, const struct step *step, const stru
     free(bind.argument);
 }
 
-static void add_transact(struct world *world, const struct step *step, const struct entry_command *from)
-{
-    uint64_t first[2];
-    uint64_t last[2];
-    struct parts parts = {0};
-    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
-    Holdfast__Settle settle = HOLDFAST__SETTLE__INIT;
-    Holdfast__Publish *publishes[] = {&publish};
-    Holdfast__Settle *settles[] = {&settle};
-    Holdfast__Transact transact = HOLDFAST__TRANSACT__INIT;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_TRANSACT;
-    command.transact = &transact;
-    set_messages(world, step, &publish, &parts);
-    set_settle(world, step, &settle, first, last);
-    transact.n_publish = 1;
-    transact.publish = publishes;
-    transact.n_settle = step_arg(step, "settle");
-    transact.settle = settles;
-    world_add_command(world, from, &command, parts.bodies.data, parts.bodies.len);
-    bytes_done(&parts.bodies);
-}
-
 void world_add_new(struct world *world, const struct step *step, const struct entry_command *from)
 {
     switch (step->op) {
@@ -175,6 +165,6 @@ void world_add_new(struct world *world, const struct step *step, const struct en
     case OP_UNEXCHANGE: add_unexchange(world, step, from); break;
     case OP_BIND:
     case OP_UNBIND: add_binding(world, step, from); break;
-    default: add_transact(world, step, from);
+    default: world_add_more(world, step, from);
     }
 }

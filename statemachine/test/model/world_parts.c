@@ -24,6 +24,13 @@ const char *exchange_name(uint32_t exchange)
     return names[exchange];
 }
 
+/* Where clients live; the last one is not there. */
+const char *host_name(uint32_t host)
+{
+    static const char *const names[] = {"", "v", "w", "/", "none"};
+    return names[host];
+}
+
 /* Routing keys; those from 6 on only bind. */
 static const char *const keys[] = {"a", "b", "", "x.y", "x.z.y", "c", "k", "x.*", "#", "#.y", "*.#.y"};
 
@@ -47,6 +54,7 @@ static void set_times(Holdfast__QueueOptions *options, const struct step *step)
     static const uint64_t longest[] = {0, 100, 5000};
     static const uint64_t locks[] = {0, 20, 500, 5000};
     static const uint64_t windows[] = {0, 200, 10000};
+    static const uint64_t kept[] = {0, 4000, 150};
     options->expires_ms = expiries[step_arg(step, "expires")];
     options->has_ttl = step_arg(step, "ttl") != 0;
     options->ttl_ms = ttls[step_arg(step, "ttl")];
@@ -54,6 +62,8 @@ static void set_times(Holdfast__QueueOptions *options, const struct step *step)
     options->redelivery_delay_max_ms = longest[step_arg(step, "delay_max")];
     options->lock_ms = locks[step_arg(step, "lock")];
     options->id_window_ms = windows[step_arg(step, "ids")];
+    options->keep_settled_ms = kept[step_arg(step, "keep")];
+    options->keep_life_ms = kept[step_arg(step, "life")];
 }
 
 /* To the default exchange, to others, with a key of its own or without. */

@@ -1,0 +1,163 @@
+/* Random logs of version 2 on two machines, one of which is checkpointed and restarted all the time: nothing tells them apart, and
+ * no answer does. */
+
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "log_maker.h"
+#include "view.h"
+
+struct pair {
+    struct log_maker maker;
+    uint64_t seed;
+    uint64_t random; /* For what happens to the disturbed one. */
+    struct fixture plain;
+    struct fixture disturbed;
+    struct machine_checkpoint *checkpoint; /* Of the disturbed one. */
+    bool written;
+    struct slice *log; /* log[i] is the entry of index i + 1. */
+    size_t log_len;
+};
+
+static uint64_t chance(struct pair *pair, uint64_t limit)
+{
+    struct log_maker dice = {.random = pair->random};
+    uint64_t chosen = maker_below(&dice, limit);
+    pair->random = dice.random;
+    return chosen;
+}
+
+static void checkpoint_end(struct pair *pair)
+{
+    if (pair->checkpoint != NULL) {
+        machine_checkpoint_done(pair->checkpoint, pair->written ? 0 : ERR_IO);
+        pair->checkpoint = NULL;
+    }
+}
+
+static void restart(struct pair *pair)
+{
+    checkpoint_end(pair);
+    fixture_crash(&pair->disturbed);
+    while (pair->disturbed.index < pair->log_len) {
+        cr_assert_eq(fixture_apply(&pair->disturbed, slice_ref(pair->log[pair->disturbed.index])), 0);
+    }
+}
+
+static void disturb(struct pair *pair)
+{
+    uint64_t what = chance(pair, 10);
+    if (what == 0 && pair->checkpoint == NULL) {
+        pair->written = false;
+        cr_assert_eq(machine_checkpoint(pair->disturbed.machine, (struct slice){0}, &pair->checkpoint), 0);
+    } else if (what == 1 && pair->checkpoint != NULL && !pair->written) {
+        if (chance(pair, 5) == 0) {
+            store_memory_disk_fail_write(pair->disturbed.disk, ERR_IO);
+        }
+        pair->written = machine_checkpoint_write(pair->checkpoint) == 0;
+    } else if (what == 2 && (pair->written || chance(pair, 4) == 0)) {
+        checkpoint_end(pair);
+    } else if (what == 3 && chance(pair, 4) == 0) {
+        restart(pair);
+    }
+}
+
+static uint64_t memory_digest(const struct fixture *f)
+{
+    uint64_t digest;
+    cr_assert_eq(machine_memory_digest(f->machine, &digest), 0);
+    return digest;
+}
+
+static void same(const struct pair *pair, uint64_t plain, uint64_t disturbed, const char *what)
+{
+    cr_assert_eq(plain, disturbed, "seed %" PRIu64 ", entry %zu: another %s", pair->seed, pair->log_len, what);
+}
+
+static void compare(struct pair *pair, bool thoroughly)
+{
+    struct machine *plain = pair->plain.machine;
+    struct machine *disturbed = pair->disturbed.machine;
+    same(pair, machine_running_digest(plain), machine_running_digest(disturbed), "running digest");
+    same(pair, machine_due_ms(plain), machine_due_ms(disturbed), "time at which something is due");
+    same(pair, memory_digest(&pair->plain), memory_digest(&pair->disturbed), "digest of memory");
+    if (thoroughly) {
+        same(pair, fixture_digest(&pair->plain), fixture_digest(&pair->disturbed), "digest");
+        same(pair, machine_view(plain), machine_view(disturbed), "answer");
+    }
+}
+
+static void step(struct pair *pair)
+{
+    struct slice entry = log_maker_next(&pair->maker);
+    pair->log = realloc(pair->log, (pair->log_len + 1) * sizeof *pair->log);
+    cr_assert_not_null(pair->log);
+    pair->log[pair->log_len++] = slice_ref(entry);
+    cr_assert_eq(fixture_apply(&pair->plain, slice_ref(entry)), 0, "seed %" PRIu64 ", entry %zu", pair->seed,
+                 pair->log_len);
+    log_maker_learn(&pair->maker, pair->plain.machine, &pair->plain.effects);
+    cr_assert_eq(fixture_apply(&pair->disturbed, entry), 0, "seed %" PRIu64 ", entry %zu", pair->seed, pair->log_len);
+    compare(pair, pair->log_len % 8 == 0);
+    disturb(pair);
+}
+
+static void run(uint64_t seed, uint64_t uses, unsigned entries, uint64_t raise_at, uint64_t kinds[40])
+{
+    struct pair pair = {.seed = seed, .random = seed};
+    log_maker_init(&pair.maker, seed, uses);
+    pair.maker.raise_at = raise_at;
+    fixture_init_empty(&pair.plain);
+    fixture_init_empty(&pair.disturbed);
+    while (pair.log_len < entries) {
+        step(&pair);
+    }
+    restart(&pair);
+    compare(&pair, true);
+    for (size_t i = 0; i < 40; i++) {
+        kinds[i] += pair.maker.kinds[i];
+    }
+    for (size_t i = 0; i < pair.log_len; i++) {
+        slice_unref(&pair.log[i]);
+    }
+    free(pair.log);
+    log_maker_done(&pair.maker);
+    fixture_done(&pair.plain);
+    fixture_done(&pair.disturbed);
+}
+
+/* HOLDFAST_SEEDS="FROM COUNT" instead of the usual ones. */
+static void run_seeds(uint64_t uses, uint64_t from, uint64_t seeds, unsigned entries, uint64_t raise_at)
+{
+    uint64_t kinds[40] = {0};
+    const char *given = getenv("HOLDFAST_SEEDS");
+    if (given != NULL) {
+        char *rest;
+        from = strtoull(given, &rest, 10);
+        seeds = strtoull(rest, NULL, 10);
+    }
+    for (uint64_t seed = from; seed < from + seeds; seed++) {
+        run(seed, uses, entries, raise_at, kinds);
+    }
+    for (unsigned i = 0; i < holdfast__command__descriptor.n_fields && given == NULL; i++) {
+        cr_assert_gt(kinds[holdfast__command__descriptor.fields[i].id], 0u, "%s never came",
+                     holdfast__command__descriptor.fields[i].name);
+    }
+}
+
+Test(random_new, restarts_show_in_nothing)
+{
+    run_seeds(0, 1, 60, 200, 1);
+}
+
+Test(random_new, restarts_show_in_nothing_with_everything_at_once)
+{
+    run_seeds(UINT64_MAX, 1000, 8, 600, 1);
+}
+
+Test(random_new, restarts_show_in_nothing_when_the_version_is_raised)
+{
+    run_seeds(0, 2000, 40, 200, 80);
+    run_seeds(UINT64_MAX, 3000, 4, 300, 150);
+}
