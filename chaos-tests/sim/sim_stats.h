@@ -124,6 +124,7 @@
     X(PATIENTS, "starts as a patient", 1) \
     X(PATIENTS_CRASHED, "crashes of patients", 1) \
     X(PATIENTS_FETCHED, "copies fetched by patients", 1) \
+    X(WITHDRAWN, "orders to begin anew withdrawn because nobody led", 0) \
     X(COPIES_REFUSED, "copies found to be damaged before they counted", 1) \
     X(COPIES_UNUSABLE, "copies that turned out to be damaged when they were to count", 0) \
     X(DISCARDED, "logs begun anew after a copy", 1) \

@@ -25,7 +25,7 @@ void gateway_machine_failed(struct gateway_core *core, int err, const char *what
     (void)snprintf(text, sizeof text, "%s: %s", what, said[0] != '\0' ? said : err_text(err));
     bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_NOT_FOUND;
     if (damage && core->options.repair != NULL) {
-        core->options.repair(core->options.arg, text);
+        core->options.repair(core->options.arg, text, false);
         return;
     }
     core->options.fatal(core->options.arg, err, text);

@@ -103,8 +103,9 @@ struct gateway_core_options {
     /* Whether this node voted once, was repaired, and is to vote again when it has caught up. May be NULL. */
     bool (*wants_vote)(void *arg);
     /* This node's data is not to be relied on: it is to begin anew with a copy of the leader's state. `reason` is one line. May be
-     * called again and again, from within any call but those of the driver. NULL: that cannot be done. */
-    void (*repair)(void *arg, const char *reason);
+     * called again and again, from within any call but those of the driver. `ordered`: an operator wants it so, and nothing is known
+     * to be wrong. NULL: that cannot be done. */
+    void (*repair)(void *arg, const char *reason, bool ordered);
 };
 
 struct gateway_core {
