@@ -135,7 +135,8 @@ int machine_consumers_after(struct machine *machine, uint64_t queue_id, uint64_t
     struct consumer like = {.session_id = session, .id = number};
     struct consumer *consumer = RB_NFIND(queue_consumers, &queue->consumers, &like);
     for (; consumer != NULL; consumer = RB_NEXT(queue_consumers, &queue->consumers, consumer)) {
-        if (consumer->session_id == session && consumer->id == number) {
+        bool is_ending = consumer->ending || session_is_ending(machine, consumer->session);
+        if ((consumer->session_id == session && consumer->id == number) || is_ending) {
             continue;
         }
         struct machine_consumer described = {

@@ -300,6 +300,7 @@ int state_go(struct machine *machine)
     if (err == 0) {
         err = virtual_hosts_go(machine);
     }
+    table_tidy(machine);
     return err != 0 ? err : sweeps_go(machine);
 }
 

@@ -1,5 +1,5 @@
-"""What features promise across the loss of the leader, a restart of all nodes, and a checkpoint: nothing confirmed is lost, nothing
-acknowledged comes back, nothing comes or expires early, and what was numbered is enqueued once."""
+"""What features promise across the loss of the leader, a restart of all nodes, and a checkpoint: nothing confirmed is lost,
+nothing acknowledged comes back, nothing comes or expires early, and what was numbered is enqueued once."""
 
 import json
 import subprocess
@@ -7,7 +7,6 @@ import time
 
 import client
 import features
-import harness
 from features import REJECT
 from native import field
 

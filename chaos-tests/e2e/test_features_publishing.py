@@ -1,10 +1,10 @@
-"""Publishing and settling: producers, ids, tokens, transactions, messages in two phases."""
+"""Publishing: producers, ids, transactions, messages in two phases."""
 
 import time
 
 import client
 import features
-from features import REJECT, STALE
+from features import STALE
 from native import field
 
 TRANSACT = 26
@@ -63,49 +63,6 @@ class Publishing(features.FeaturesTest):
         self.declare("q", "--max-length", "3", "--overflow", "reject")
         self.refused("full", "publish", "q", "--lines", stdin="1\n2\n3\n4\n")
         self.assertEqual(self.ready("q"), 0)
-
-    # Settling.
-
-    def test_accept_reject_release(self):
-        self.declare("dead")
-        self.declare("q", "--dead-letter", "dead")
-        self.publish("q", "1", "2", "3", "4")
-        self.assertEqual(self.cli("consume", "q", "--count", "1").stdout, "1")
-        self.assertEqual(self.cli("consume", "q", "--count", "1", "--reject").stdout, "2")
-        began = time.monotonic()
-        self.assertEqual(self.cli("consume", "q", "--release", "700ms").stdout, "3")
-        self.assertEqual(self.cli("consume", "q", "--release", "0").stdout, "4")
-        self.assertEqual((self.show("q")["ready"], self.show("q")["waiting"]), (1, 1))
-        self.assertEqual(self.cli("consume", "q", "--lines", "--count", "2").stdout, "4\n3\n")
-        self.assertGreaterEqual(time.monotonic() - began, 0.65)
-        self.assertEqual(self.fetch("dead"), ["2"])
-
-    def test_by_list_and_cumulative(self):
-        self.declare("q")
-        self.publish("q", *"123456")
-        holder = self.consumer("q")
-        holder.wait_for(6)
-        self.assertEqual(holder.settle_range(2, 2), (0, 1, 0))
-        self.assertEqual(holder.settle_range(1, 4), (0, 3, 1), "all up to 4; one of them was settled before")
-        self.assertEqual(holder.settle_range(1, 6, whole=True)[0], STALE)
-        self.assertEqual(self.show("q")["locked"], 2, "what was refused has changed nothing")
-        self.assertEqual(holder.settle_range(5, 6, client.RELEASE), (0, 2, 0))
-        self.assertEqual(holder.wait_for(8)[6:], ["5", "6"])
-
-    def test_a_stale_token_changes_nothing(self):
-        """What a session held that has ended is another's now."""
-        self.declare("q")
-        self.publish("q", "m")
-        first, second = self.consumer("q", 1), self.consumer("q", 1)
-        first.wait_for(1)
-        token = first.deliveries[0]
-        first.settle_one(token, client.RELEASE, delay_ms=0)
-        second.wait_for(1)
-        for outcome in (client.ACCEPT, REJECT, client.RELEASE):
-            self.assertEqual(first.settle_one(token, outcome), (0, 0, 1))
-        self.assertEqual(second.settle_one(second.deliveries[0]), (0, 1, 0))
-        self.assertEqual(second.settle_one(second.deliveries[0]), (0, 0, 1), "nor is it settled twice")
-        self.assertEqual(self.show("q")["settled"], 1)
 
     # Transactions.
 

@@ -126,24 +126,15 @@ static int parse_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'm'},
-        {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'N'},
-        {"fault", required_argument, NULL, 'f'},
-        {"limit", required_argument, NULL, 'l'},
-        {"file", required_argument, NULL, 'F'},
-        {"trace", no_argument, NULL, 't'},
-        {"replay-check", no_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"catch", no_argument, NULL, 'c'},
-        {"digests", no_argument, NULL, 'd'},
-        {"coverage", no_argument, NULL, 'C'},
-        {"features", no_argument, NULL, 'e'},
-        {"all", no_argument, NULL, 'a'},
-        {"forgetful", no_argument, NULL, 'g'},
-        {0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},  {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'}, {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},       {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},       {"catch", no_argument, NULL, 'c'},
+        {"digests", no_argument, NULL, 'd'},     {"coverage", no_argument, NULL, 'C'},
+        {"features", no_argument, NULL, 'e'},    {"all", no_argument, NULL, 'a'},
+        {"forgetful", no_argument, NULL, 'g'},   {0},
     };
     int option;
     optind = 1;

@@ -75,6 +75,8 @@ void look_commands(struct look *look, struct slice payload);
 void look_commands_done(struct look *look);
 /* The parcel's way is taken now. */
 void look_route(struct look *look, uint64_t id, struct sim_parcel *parcel);
+
+/* sim_ledger_delivery.c */
 /* What the commands of the entry did to a delivery: reasons. `ret_delay_ms` is the shortest delay that goes with them. */
 unsigned look_delivery(const struct look *look, const struct sim_feature_options *options, const struct sim_item *item,
                        uint64_t *ret_delay_ms);

@@ -242,8 +242,8 @@ static void check_passed_over(struct look *look, unsigned queue, const struct ef
         if (item == NULL || item->delivered || (item->expires_ms != 0 && item->expires_ms <= look->time_ms)) {
             continue;
         }
-        bool ready = item->state == MESSAGE_READY && old->state == MESSAGE_READY &&
-                     !(groups && group_is_busy(&state->now, old));
+        bool ready =
+            item->state == MESSAGE_READY && old->state == MESSAGE_READY && !(groups && group_is_busy(&state->now, old));
         bool behind = groups && given != NULL && given->group != 0 && given->group == item->group &&
                       (item->state == MESSAGE_READY || item->state == MESSAGE_PARKED);
         if (ready || behind) {

@@ -9,10 +9,10 @@
 
 static bool concerns(const struct look *look, unsigned queue, const struct effect *effect)
 {
-    return effect->kind == EFFECT_DELIVER ? effect->delivery.queue == look->ledger->queues[queue].id
-                                          : effect->kind == EFFECT_SESSION_ENDED ||
-                                                effect->kind == EFFECT_CONSUMER_ENDED ||
-                                                effect->kind == EFFECT_LOCK_ENDED;
+    return effect->kind == EFFECT_DELIVER
+               ? effect->delivery.queue == look->ledger->queues[queue].id
+               : effect->kind == EFFECT_SESSION_ENDED || effect->kind == EFFECT_CONSUMER_ENDED ||
+                     effect->kind == EFFECT_LOCK_ENDED;
 }
 
 /* When something in it is due by itself. */

@@ -138,6 +138,7 @@ void sim_node_replace(struct sim_node *node)
         return;
     }
     sim_world_count(world, patient ? SIM_STAT_PATIENTS_FETCHED : SIM_STAT_REBUILT, 1);
+    sim_world_count(world, SIM_STAT_REBUILT_MIXED, sim_upgrade_mixed(world));
     if (sim_random_chance(&node->disk_random, 200000)) {
         sim_world_count(world, SIM_STAT_SWITCHES_CRASHED, 1);
         sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);

@@ -14,16 +14,15 @@
 #include <stdint.h>
 
 #include "rpc/gateway.h"
+#include "sim_actor.h"
 #include "statemachine/machine.h"
 
-struct sim_actor;
-struct sim_act;
 struct sim_node;
 struct sim_world;
 
 #define SIM_ROVER_HOST "f-rovers"
-#define SIM_ROVER_MARK ((uint64_t)'r')   /* The first byte of their messages' numbers. */
-#define SIM_ROVER_QUEUES_LIMIT 5u /* Fewer than there are names for. */
+#define SIM_ROVER_MARK ((uint64_t)'r') /* The first byte of their messages' numbers. */
+#define SIM_ROVER_QUEUES_LIMIT 5u      /* Fewer than there are names for. */
 #define SIM_ROVER_READY_LIMIT 60u
 #define SIM_ROVER_QUEUES 7u
 #define SIM_ROVER_CONSUMERS 16u
@@ -76,8 +75,22 @@ void sim_rover_answered(struct sim_actor *actor, struct sim_act *act, const stru
 void sim_rover_delivery(struct sim_actor *actor, const struct gateway_delivery *delivery);
 /* It is asked what becomes of prepared messages. */
 void sim_rover_asked(struct sim_actor *actor, const char *id);
+/* A number from 0 to below `below`. */
+unsigned sim_rover_draw(struct sim_actor *actor, unsigned below);
+/* False: too much is under way. */
+bool sim_rover_submit(struct sim_actor *actor, const Holdfast__Command *command, enum sim_actor_kind kind,
+                      unsigned slot);
+
+/* sim_rover_names.c */
 /* The step of setting up, an encoded command that the caller owns: false when there is none of that number. */
 bool sim_rover_setup(unsigned step, struct slice *ret_header);
+void sim_rover_declare(struct sim_actor *actor);
+void sim_rover_change(struct sim_actor *actor);
+void sim_rover_delete(struct sim_actor *actor);
+void sim_rover_exchange(struct sim_actor *actor);
+void sim_rover_bind(struct sim_actor *actor);
+void sim_rover_host(struct sim_actor *actor);
+
 /* sim_rover_publish.c */
 void sim_rover_publish(struct sim_actor *actor);
 /* sim_rover_look.c: a node has applied an entry. */

@@ -150,8 +150,8 @@ static void check_figures(struct rover_look *look, const struct sim_rover_queue 
     bool less = known + queue->dropped < queue->enqueued;
     if (more || less || (!queue->limited && known != queue->enqueued)) {
         ROVER_VIOLATION(look, queue,
-                        "of %" PRIu64 " messages %" PRIu64 " are ready, %" PRIu64 " wait, %" PRIu64
-                        " are out, %" PRIu64 " are gone, %" PRIu64 " dropped",
+                        "of %" PRIu64 " messages %" PRIu64 " are ready, %" PRIu64 " wait, %" PRIu64 " are out, %" PRIu64
+                        " are gone, %" PRIu64 " dropped",
                         queue->enqueued, queue->ready, queue->waiting, queue->unsettled, queue->gone, queue->dropped);
     }
 }
@@ -206,7 +206,8 @@ static void check_rank(struct rover_look *look, const struct sim_rover_queue *qu
         bool always = is_free(other) && is_free(was) && was->delivered == other->delivered;
         sim_world_count(look->world, SIM_STAT_R_RANKED, always && other->priority < given->priority);
         if (always && other->priority > given->priority) {
-            ROVER_VIOLATION(look, queue, "consumer %" PRIx64 " of rank %d was given a message; %" PRIx64 " of %d is free",
+            ROVER_VIOLATION(look, queue,
+                            "consumer %" PRIx64 " of rank %d was given a message; %" PRIx64 " of %d is free",
                             given->consumer, given->priority, other->consumer, other->priority);
         }
     }

@@ -28,25 +28,20 @@ struct part {
     size_t len;
 };
 
-static unsigned draw(struct sim_actor *actor, unsigned below)
-{
-    return (unsigned)sim_random_between(&actor->random, 0, below - 1);
-}
-
 static void head_draw(struct sim_actor *actor, Holdfast__MessageHead *head, bool nowhere)
 {
     static const char *const ways[][2] = {{"", "r-plain"},    {"", "r-kept"},       {"", "r-bytes"},
                                           {"", "r-own-0"},    {"", "r-own-1"},      {"", "r-passing"},
                                           {"r-headers", "a"}, {"r-headers", "a.b"}, {"r-direct", "a"},
                                           {"r-topic", "a.b"}, {"r-topic", "c"},     {"r-lost", "a.b"}};
-    unsigned way = draw(actor, sizeof ways / sizeof ways[0]);
+    unsigned way = sim_rover_draw(actor, sizeof ways / sizeof ways[0]);
     head->exchange = nowhere ? "" : (char *)ways[way][0];
     head->routing_key = nowhere ? "r-none" : (char *)ways[way][1];
-    head->mandatory = nowhere || draw(actor, 3) == 0;
-    head->delay_ms = !nowhere && draw(actor, 8) == 0 ? 1 + draw(actor, 200) : 0;
-    head->group = draw(actor, 3) == 0 ? "one" : "";
-    head->has_ttl = draw(actor, 8) == 0;
-    head->ttl_ms = head->has_ttl ? draw(actor, 300) : 0;
+    head->mandatory = nowhere || sim_rover_draw(actor, 3) == 0;
+    head->delay_ms = !nowhere && sim_rover_draw(actor, 8) == 0 ? 1 + sim_rover_draw(actor, 200) : 0;
+    head->group = sim_rover_draw(actor, 3) == 0 ? "one" : "";
+    head->has_ttl = sim_rover_draw(actor, 8) == 0;
+    head->ttl_ms = head->has_ttl ? sim_rover_draw(actor, 300) : 0;
 }
 
 static void part_add(struct sim_actor *actor, struct part *part, bool nowhere)
@@ -61,12 +56,12 @@ static void part_add(struct sim_actor *actor, struct part *part, bool nowhere)
     header.name = "kind";
     header.value = &value;
     value.kind_case = HOLDFAST__VALUE__KIND_INT64;
-    value.int64 = (int64_t)draw(actor, 3);
+    value.int64 = (int64_t)sim_rover_draw(actor, 3);
     head.n_header = 1;
     head.header = &headers;
     head_draw(actor, &head, nowhere);
     size_t head_len = holdfast__message_head__pack(&head, at);
-    size_t body_len = SIM_ACT_BODY_LEN + draw(actor, BODY_MAX);
+    size_t body_len = SIM_ACT_BODY_LEN + sim_rover_draw(actor, BODY_MAX);
     put_u64(at + head_len, serial);
     put_u64(at + head_len + 8, ~serial);
     memset(at + head_len + SIM_ACT_BODY_LEN, 'r', body_len - SIM_ACT_BODY_LEN);
@@ -88,8 +83,8 @@ static void part_write(struct sim_actor *actor, struct part *part, unsigned mess
     }
 }
 
-static void send(struct sim_actor *actor, const Holdfast__Command *command, const struct part *parts, unsigned parts_len,
-                 enum sim_actor_kind kind)
+static void send(struct sim_actor *actor, const Holdfast__Command *command, const struct part *parts,
+                 unsigned parts_len, enum sim_actor_kind kind)
 {
     size_t len = 0;
     for (unsigned i = 0; i < parts_len; i++) {
@@ -110,8 +105,8 @@ static void publish_one(struct sim_actor *actor, bool nowhere)
 {
     struct part part;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    part_write(actor, &part, nowhere ? 1 : 1 + draw(actor, SIM_ACT_MESSAGES_MAX), nowhere);
-    part.publish.each = !nowhere && draw(actor, 2) == 0;
+    part_write(actor, &part, nowhere ? 1 : 1 + sim_rover_draw(actor, SIM_ACT_MESSAGES_MAX), nowhere);
+    part.publish.each = !nowhere && sim_rover_draw(actor, 2) == 0;
     command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
     command.publish = &part.publish;
     send(actor, &command, &part, 1, nowhere ? SIM_ACT_ROVE_NOWHERE : SIM_ACT_ROVE);
@@ -127,7 +122,7 @@ static void publish_prepared(struct sim_actor *actor)
     snprintf(part.group, sizeof part.group, "r-group-%u", actor->index);
     part.prepare.id = part.id;
     part.prepare.group = part.group;
-    part.prepare.ask_after_ms = 100 + draw(actor, 200);
+    part.prepare.ask_after_ms = 100 + sim_rover_draw(actor, 200);
     part.prepare.deadline_ms = 1500;
     part.publish.prepare = &part.prepare;
     command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
@@ -145,7 +140,7 @@ static void publish_transaction(struct sim_actor *actor)
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__Transact transact = HOLDFAST__TRANSACT__INIT;
     for (unsigned i = 0; i < PARTS_MAX; i++) {
-        part_write(actor, &parts[i], 1 + draw(actor, 2), false);
+        part_write(actor, &parts[i], 1 + sim_rover_draw(actor, 2), false);
         publishes[i] = &parts[i].publish;
     }
     for (unsigned i = 0; i < SIM_ACT_CONSUMERS; i++) {
@@ -169,7 +164,7 @@ static void publish_transaction(struct sim_actor *actor)
 
 void sim_rover_publish(struct sim_actor *actor)
 {
-    unsigned what = draw(actor, 12);
+    unsigned what = sim_rover_draw(actor, 12);
     if (what == 0) {
         publish_one(actor, true);
     } else if (what <= 2) {

@@ -154,6 +154,8 @@
     X(MIXED_WORLDS, "runs that began with nodes of an old build", 1) \
     X(UPGRADES, "nodes upgraded", 1) \
     X(UPGRADES_LEADER, "of these while they led", 1) \
+    X(ROLLED_BACK, "nodes that became of the old build again", 1) \
+    X(REBUILT_MIXED, "states replaced by a copy while there were nodes of both builds", 1) \
     X(RAISED, "machines raised to a newer version of the rules", 1) \
     X(FEATURE_WORLDS, "runs with exchanges and queues with options", 1) \
     X(F_COMMANDS, "commands of actors", 1) \
@@ -203,6 +205,7 @@
     X(R_EXCLUSIVE_REFUSED, "commands refused by exclusive queues and consumers", 1) \
     X(R_ALONE, "exclusive consumers", 1) \
     X(R_RANKED, "deliveries to a consumer of a higher rank than one that waited", 1) \
+    X(R_ALL_STALE, "settlements of all or nothing refused", 1) \
     X(R_UNROUTED, "mandatory messages that reached no queue", 1) \
     X(R_EACH_REFUSED, "publishes of which some messages were refused", 1) \
     X(R_REDRIVEN, "dead letters moved back", 1) \

@@ -137,11 +137,12 @@ struct gateway_core {
     uint64_t propose_ms;     /* Until then nothing is proposed: the driver refused. */
     uint64_t answers;        /* Commands of this node answered so far, and as of the last look. */
     uint64_t answers_seen;
-    uint64_t stuck_since_ms; /* Commands wait, and none has been answered since. */
-    bool stuck;              /* No answers for too long: no attachments are taken until there is one. */
-    uint64_t hand_over_ms;   /* When handing leadership over may be tried again. */
-    uint64_t relax_ms;       /* When memory may be given back to the system again. */
-    uint64_t resume_ms;      /* When a link that was slowed down may go on; UINT64_MAX: none. */
+    uint64_t stuck_since_ms;   /* Commands wait, and none has been answered since. */
+    bool stuck;                /* No answers for too long: no attachments are taken until there is one. */
+    uint64_t hand_over_ms;     /* When handing leadership over may be tried again. */
+    uint64_t relax_ms;         /* When memory may be given back to the system again. */
+    uint64_t version_waits_ms; /* As leader: since when newer rules wait for a member; 0: they do not. */
+    uint64_t resume_ms;        /* When a link that was slowed down may go on; UINT64_MAX: none. */
     struct log_time time;
     struct batch batch;
     struct outgoing outgoing;
@@ -295,6 +296,9 @@ void gateway_presence_ended(struct gateway_core *core, uint64_t node);
 
 /* gateway_version.c: as leader: raises the version of the machine's rules to what all members know. */
 void gateway_version_turn(struct gateway_core *core);
+/* As leader, when newer rules have waited for a while: which members hold them back, and why, in one line; "" for none. core->status
+ * is up to date. */
+void gateway_version_alarm(struct gateway_core *core, char ret_text[GATEWAY_ALARM_LEN]);
 
 /* gateway_room.c: disk and memory. As leader: refuses new messages, and hands leadership over. */
 void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);

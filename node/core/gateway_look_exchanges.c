@@ -6,8 +6,8 @@
 #include "statemachine/machine_exchanges.h"
 #include "statemachine/machine_virtual_hosts.h"
 
-/* What the texts and arguments of one of them may take. */
-#define LOOK_ARENA_LEN_MAX (256 * KIB)
+/* What the texts and arguments of one of them may take: 16 KiB of the smallest arguments become a hundred times as much. */
+#define LOOK_ARENA_LEN_MAX (4 * MIB)
 
 struct exchange_listing {
     struct arena arena; /* For the one at hand. */

@@ -6,6 +6,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "proto/wire/strings.h"
 #include "rpc/client/client_query.h"
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
@@ -264,6 +265,9 @@ static struct client_ask *ask_find(struct client_core *core, uint64_t id)
 int client_ask_result(struct client_core *core, struct frame *frame)
 {
     ProtobufCMessage *base;
+    if (!message_strings_are_whole(&holdfast__query_result__descriptor, frame->header.data, frame->header.len)) {
+        return ERR_INVALID;
+    }
     int err = native_frame_decode(frame, &holdfast__query_result__descriptor, &core->arena, &base);
     if (err != 0) {
         return err;

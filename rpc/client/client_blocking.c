@@ -9,6 +9,7 @@
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
 #include "rpc/client/client_blocking.h"
+#include "rpc/native/native_version.h"
 
 int hf_fail(struct hf *hf, int err, const char *detail)
 {
@@ -162,7 +163,7 @@ void hf_on_reply(void *arg, const struct client_reply *reply)
 int hf_call_wait(struct hf_call *call, int err)
 {
     if (err != 0) {
-        return hf_fail(call->hf, err, NULL);
+        return hf_fail(call->hf, err, err == ERR_VERSION ? NATIVE_VERSION_TEXT : NULL);
     }
     while (!call->done) {
         hf_turn(call->hf);

@@ -220,7 +220,7 @@ static int message_unpack(struct hf_item *item, struct hf_message *message)
     int err = 0;
     if (item->delivery.head.len > 0) {
         err = client_properties_decode(item->delivery.head, &item->arena, &item->properties);
-        message->properties = &item->properties;
+        message->properties = err == 0 ? &item->properties : NULL;
     }
     if (err == 0 && item->delivery.trail.len > 0) {
         err = client_deaths_decode(item->delivery.trail, &item->arena, &message->deaths, &message->deaths_len);
@@ -259,11 +259,8 @@ int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message)
                                  .settled = delivery->settled,
                                  .body = {.data = delivery->body.data, .len = delivery->body.len}};
     int err = message_unpack(hf->shown, &message);
-    if (err != 0) {
-        return hf_fail(hf, err, "the properties of a message cannot be read");
-    }
-    *ret_message = message;
-    return 0;
+    *ret_message = message; /* Whatever goes with it: else nobody could settle it. */
+    return err == 0 ? 0 : hf_fail(hf, err, "the properties of a message cannot be read");
 }
 
 static int settle_add(struct hf *hf, const struct hf_message *message, enum client_outcome outcome)

@@ -139,9 +139,10 @@ int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_ou
                  const struct client_settlement *how, uint64_t timeout_ms)
 {
     struct hf_call call = {.hf = hf};
+    const struct client_settlement plain = {0};
     const struct client_range range = {message->number, message->number};
-    return held_run(&call, client_core_settle_as(hf->core, message->consumer, outcome, how, &range, 1, timeout_ms,
-                                                 hf_on_reply, &call));
+    return held_run(&call, client_core_settle_as(hf->core, message->consumer, outcome, how == NULL ? &plain : how,
+                                                 &range, 1, timeout_ms, hf_on_reply, &call));
 }
 
 int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms)

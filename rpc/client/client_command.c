@@ -8,6 +8,7 @@
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_limit.h"
+#include "rpc/native/native_version.h"
 
 /* Room that a command's number and floor take beside it in the frame's header. */
 #define COMMAND_FRAME_OVERHEAD 64u
@@ -55,6 +56,8 @@ static void command_end(struct client_core *core, struct client_command *command
     } else if (err == ERR_TOO_BIG) {
         native_limit_text(core->body_len_max, line);
         detail = line;
+    } else if (err == ERR_VERSION) {
+        detail = NATIVE_VERSION_TEXT;
     }
     client_command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
     command_free(core, command);
@@ -135,12 +138,17 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
     if (full && kind != CLIENT_CLOSE) {
         return ERR_BUSY;
     }
+    int err = ERR_NOMEM;
     struct client_command *command = calloc(1, sizeof *command);
     struct blob *header = blob_new(header_len);
     if (command == NULL || header == NULL) {
         goto fail;
     }
     holdfast__command__pack(message, header->data);
+    if (core->version_one && !native_version_one_knows(slice_of_blob(header))) {
+        err = ERR_VERSION;
+        goto fail;
+    }
     if (bodies_take(command, bodies, bodies_len) != 0) {
         goto fail;
     }
@@ -166,7 +174,7 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
 fail:
     blob_unref(header);
     free(command);
-    return ERR_NOMEM;
+    return err;
 }
 
 static int command_send(struct client_core *core, struct client_command *command)

@@ -2,6 +2,7 @@
 
 #include "proto/base/check.h"
 #include "rpc/client/client_state.h"
+#include "rpc/native/native_version.h"
 
 /* What becomes of a command that was sent in a session that is gone: true when it is sent again in the next. */
 static bool command_survives(struct client_core *core, struct client_command *command)
@@ -125,6 +126,15 @@ static bool producer_is_dead(struct list_node *dead, const struct client_command
     return false;
 }
 
+/* Why the node at hand would not take it: 0, ERR_TOO_BIG or ERR_VERSION. */
+static int command_fault(const struct client_core *core, const struct client_command *command)
+{
+    if (command->body_len > core->body_len_max) {
+        return ERR_TOO_BIG;
+    }
+    return core->version_one && !native_version_one_knows(command->header) ? ERR_VERSION : 0;
+}
+
 void client_command_refuse(struct client_core *core)
 {
     struct list_node dead;
@@ -135,8 +145,9 @@ void client_command_refuse(struct client_core *core)
         if (command->sent) {
             continue; /* It may have been done: the node tells. */
         }
-        if (command->body_len > core->body_len_max || producer_is_dead(&dead, command)) {
-            command->end_err = command->body_len > core->body_len_max ? ERR_TOO_BIG : ERR_REFUSED;
+        int fault = command_fault(core, command);
+        if (fault != 0 || producer_is_dead(&dead, command)) {
+            waiting_end(core, command, fault != 0 ? fault : ERR_REFUSED);
             list_remove(node);
             list_push_back(&dead, node);
             core->waiting_len--;

@@ -189,6 +189,7 @@ static int welcome_receive(struct client_core *core, struct frame *frame)
         return 0;
     }
     core->body_len_max = native_limit_of(welcome->body_len_max);
+    core->version_one = !welcome->checks_version;
     client_command_refuse(core);
     attach_send(core); /* Also when it knows of no leader: it says itself whether it serves. */
     return 0;

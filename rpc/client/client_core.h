@@ -122,7 +122,7 @@ uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64
 
 /* Commands. `timeout_ms` 0 means for ever. The bodies are copied or referenced, never borrowed. An error return means
  * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
- * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the node's limit of a body becomes known, and is over
+ * ERR_INVALID, ERR_NOMEM, ERR_CLOSED, ERR_VERSION (the node is of a version that does not know it). A publish that waits when the node's limit of a body becomes known, and is over
  * it, ends with ERR_TOO_BIG without having been sent. When a publish of a named producer is refused, what its producer
  * numbered after it and has not been sent yet ends with ERR_REFUSED: a later number would hide the refused one. */
 int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb,

@@ -157,6 +157,7 @@ struct client_core {
     bool closing;        /* client_core_close_session() was called. */
     uint64_t timeout_ms; /* No command or query times out before. */
 
+    bool version_one;      /* The node that greeted last knows version 1 of the rules alone. */
     uint64_t body_len_max; /* Of the node last attached to. */
     uint64_t node;         /* That greeted last; 0: none has. */
     uint64_t leader;       /* As it knew then; 0: not known. */
@@ -219,7 +220,8 @@ void client_command_expire(struct client_core *core, uint64_t now);
 void client_command_end_waiting(struct client_core *core, int err);
 /* Ends everything: what was sent with `sent_err`, the rest with `unsent_err`. */
 void client_command_end_all(struct client_core *core, int sent_err, int unsent_err);
-/* The node takes bodies up to core->body_len_max: what waits, has never been sent and is over it ends. */
+/* The node takes bodies up to core->body_len_max, and perhaps nothing that is new since version 1: what waits, has never been sent and
+ * is more than that ends. */
 void client_command_refuse(struct client_core *core);
 /* Whether the consumer's Subscribe has a number, is not answered, and was carried out before this attachment. */
 bool client_command_subscribed_before(struct client_core *core, uint64_t consumer);

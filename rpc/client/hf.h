@@ -310,7 +310,7 @@ struct hf_message {
     uint64_t expires_ms;     /* Log time; 0: never. */
     bool settled;            /* As it was delivered. */
     struct hf_body body;     /* Its bytes match the checksum that the publisher's library took. */
-    const struct client_properties *properties; /* NULL: it was published without. Lives as long as the body. */
+    const struct client_properties *properties; /* NULL: it was published without, or they cannot be read. Lives as long as the body. */
     const struct client_death *deaths;          /* Where it was a dead letter, most recent first. */
     size_t deaths_len;
 };
@@ -334,7 +334,8 @@ struct hf_notice {
 int hf_notice(struct hf *hf, uint64_t timeout_ms, struct hf_notice *ret_notice) NODISCARD;
 
 /* The next message of any subscription; it lives until the next call of hf_next() or hf_close(). Flushes settlements
- * before it waits. ERR_TIMEOUT: none came in time (here 0 does not wait). ERR_SESSION_EXPIRED, ERR_NOT_FOUND: a
+ * before it waits. ERR_TIMEOUT: none came in time (here 0 does not wait). ERR_INVALID: there is one, and *ret_message is set, but its
+ * properties are of a kind that this library cannot read; it may be settled as any other. ERR_SESSION_EXPIRED, ERR_NOT_FOUND: a
  * subscription is over; what it held has gone back to its queue. */
 int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message) NODISCARD;
 
@@ -350,7 +351,7 @@ int hf_accept(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_reject(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
 
-/* Settles one message, in any way, and waits for the answer. ERR_STALE: it is not held any more, and nothing was done. */
+/* Settles one message, in any way, and waits for the answer. `how` may be NULL. ERR_STALE: it is not held any more, and nothing was done. */
 int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_outcome outcome,
                  const struct client_settlement *how, uint64_t timeout_ms) NODISCARD;
 

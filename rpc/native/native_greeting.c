@@ -60,6 +60,7 @@ void session_take_hello(struct native_session *session, const struct frame *fram
     welcome.leader = leader.node;
     welcome.leader_address = (char *)(uintptr_t)leader.address;
     welcome.body_len_max = native_limit_of(session->gateway->body_len_max);
+    welcome.checks_version = true;
     session->state = SESSION_GREETED;
     session_check_sent(session, session_send(session, FRAME_WELCOME, &welcome.base));
 }

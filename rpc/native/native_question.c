@@ -41,6 +41,12 @@ bool native_question_reads(const struct native_question *question)
     return answer_of(question->kind) != ANSWER_AT_ONCE;
 }
 
+bool native_question_lists(const struct native_question *question)
+{
+    enum answer answer = answer_of(question->kind);
+    return answer == ANSWER_LIST || answer == ANSWER_MESSAGES;
+}
+
 size_t native_result_len_max(const struct gateway *gateway, const struct native_question *question)
 {
     uint64_t body_len_max = native_limit_of(gateway->body_len_max);

@@ -29,6 +29,9 @@ struct native_question {
 /* Whether the gateway's replica must be current for the answer. */
 bool native_question_reads(const struct native_question *question);
 
+/* Whether what it asks for is a list, or messages. */
+bool native_question_lists(const struct native_question *question);
+
 /* Whether it asks for a change of the membership, which is answered when that is done; which one, then. */
 bool native_question_changes(const struct native_question *question, enum gateway_change_kind *ret_kind);
 

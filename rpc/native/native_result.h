@@ -18,7 +18,7 @@
 #define NATIVE_RESULT_MESSAGES_MAX 1000u
 
 /* Bytes of header at which a list is closed. */
-#define NATIVE_RESULT_HEADER_LEN_MAX (200 * KIB)
+#define NATIVE_RESULT_HEADER_LEN_MAX (128 * KIB)
 
 /* Bytes of bodies at which a result is closed; a single larger body travels alone. */
 #define NATIVE_RESULT_BODIES_LEN_MAX (1 * MIB)

@@ -15,8 +15,9 @@ enum {
     PREPARED_FIELD = 15,
 };
 
-/* The largest of a list is a binding: two names, a key and its arguments. */
-_Static_assert(NATIVE_RESULT_HEADER_LEN_MAX + 32 * KIB < FRAME_HEADER_LEN_MAX, "one element more fits");
+/* The largest of a list is a binding: two names, a key and its arguments, 16 KiB as the machine has them, where the smallest, a void
+ * in an array, takes one byte, and here six. */
+_Static_assert(NATIVE_RESULT_HEADER_LEN_MAX + 100 * KIB < FRAME_HEADER_LEN_MAX, "one element more fits");
 
 /* Adds an element to a list. Whether it was taken. */
 static bool list_add(struct collector *collector, unsigned field, const ProtobufCMessage *element)

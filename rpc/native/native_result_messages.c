@@ -14,13 +14,19 @@ _Static_assert(NATIVE_RESULT_MESSAGES_MAX *(11 * 11 + 20) + 1024 < FRAME_HEADER_
 static bool on_message(void *arg, const struct gateway_browsed *message)
 {
     struct collector *collector = arg;
-    struct native_content content =
-        native_content_of(collector->heads, message->trail, message->head, message->body, message->body_hash);
+    struct native_content content;
+    int err =
+        native_content_of(collector->heads, message->trail, message->head, message->body, message->body_hash, &content);
+    if (err != 0) {
+        collector->err = err;
+        return false;
+    }
     size_t len = content.trail.len + content.content.len;
     bool fits = collector->messages == 0 ||
                 (len <= NATIVE_RESULT_BODIES_LEN_MAX && collector->bodies_bytes <= NATIVE_RESULT_BODIES_LEN_MAX - len);
     if (collector->err != 0 || collector->messages == collector->max || !fits) {
         collector->left_out = true;
+        slice_unref(&content.content);
         return false;
     }
     Holdfast__BrowsedMessage info = HOLDFAST__BROWSED_MESSAGE__INIT;
@@ -37,12 +43,13 @@ static bool on_message(void *arg, const struct gateway_browsed *message)
     info.left_ms = message->left_ms;
     collector->err = native_frame_append(&collector->header, MESSAGES_FIELD, &info.base);
     if (collector->err != 0) {
+        slice_unref(&content.content);
         return false;
     }
     if (content.trail.len > 0) {
         collector->bodies[collector->bodies_len++] = slice_ref(content.trail);
     }
-    collector->bodies[collector->bodies_len++] = slice_ref(content.content);
+    collector->bodies[collector->bodies_len++] = content.content;
     collector->messages++;
     collector->bodies_bytes += len;
     return collector->messages < collector->max && collector->bodies_bytes < NATIVE_RESULT_BODIES_LEN_MAX;

@@ -18,8 +18,8 @@ struct fake_gateway {
     int submit_err;
     unsigned queues; /* How many there are: q000000 and so on. */
     int queues_err;
-    unsigned messages; /* In each queue, at positions from 1 on, */
-    struct slice body; /* each with this body. Borrowed. */
+    unsigned messages;   /* In each queue, at positions from 1 on, */
+    struct slice body;   /* each with this body. Borrowed. */
     unsigned things;     /* How many exchanges, bindings, virtual hosts, consumers and so on there are. */
     char last_look[256]; /* What was looked at of these: which name. */
     int transfer_err;

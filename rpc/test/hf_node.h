@@ -28,7 +28,7 @@ struct hf_node {
     bool (*script)(struct hf_node *node, uint64_t number, const Holdfast__Command *command);
     atomic_int scripted; /* For the script. */
     atomic_bool full;    /* Refuses commands. */
-    atomic_bool mute; /* Leaves commands unanswered. Deliveries go out all the same. */
+    atomic_bool mute;    /* Leaves commands unanswered. Deliveries go out all the same. */
     pthread_t thread;
 };
 

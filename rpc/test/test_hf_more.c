@@ -314,6 +314,74 @@ Test(hf_more, exchanges_are_changed)
     cr_assert_eq(dropped, 3u);
 }
 
+/* ---- Hostile publishers ---- */
+
+/* An encoded MessageHead with a header whose value is an array in an array, and so on. */
+static size_t deep_head(uint8_t *to, size_t cap, unsigned depth)
+{
+    size_t at = cap;
+    unsigned values = 2 * depth + 1;
+    for (unsigned i = 0; i < values + 2; i++) { /* From the inside out: a field of the content so far. */
+        size_t len = cap - at;
+        static const uint8_t tags[] = {0x0a, 0x92}; /* Array.item, or (two bytes) Value.array. */
+        uint8_t prefix[8];
+        size_t prefix_len = 0;
+        bool outer = i >= values;
+        prefix[prefix_len++] = outer ? (i == values ? 0x12 : 0x6a) : tags[(i + 1) % 2];
+        if (!outer && (i + 1) % 2 == 1) {
+            prefix[prefix_len++] = 0x01;
+        }
+        for (; len >= 0x80; len >>= 7) {
+            prefix[prefix_len++] = (uint8_t)(len | 0x80);
+        }
+        prefix[prefix_len++] = (uint8_t)len;
+        CHECK(at >= prefix_len);
+        at -= prefix_len;
+        memcpy(to + at, prefix, prefix_len);
+    }
+    memmove(to, to + at, cap - at);
+    return cap - at;
+}
+
+static bool answer_deep(struct hf_node *from, uint64_t number, const Holdfast__Command *command)
+{
+    static uint8_t content[250 * KIB];
+    if (command->kind_case != HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
+        return false;
+    }
+    reply_counts(from, number, 0, 0);
+    unsigned depths[] = {3, 20000};
+    for (uint64_t i = 0; i < 2; i++) {
+        size_t head_len = deep_head(content, sizeof content - 4, depths[i]);
+        memcpy(content + head_len, "body", 4);
+        struct gateway_delivery delivery = {.consumer = command->subscribe->consumer,
+                                            .number = i + 1,
+                                            .position = i + 1,
+                                            .body_hash = XXH3_64bits(content, head_len + 4),
+                                            .head = {.data = content, .len = head_len},
+                                            .body = {.data = content + head_len, .len = 4}};
+        from->fake.sink.delivery(from->fake.sink.arg, &delivery);
+        from->fake.sink.flush(from->fake.sink.arg);
+    }
+    return true;
+}
+
+Test(hf_more, a_head_that_is_nested_too_deep_harms_nobody)
+{
+    node.script = answer_deep;
+    uint64_t consumer;
+    cr_assert_eq(hf_subscribe(hf, "q", 10, 20000, &consumer), 0);
+    struct hf_message message;
+    cr_assert_eq(hf_next(hf, 20000, &message), 0);
+    cr_assert_eq(message.properties->headers_len, 1u);
+    cr_assert_eq(message.properties->headers[0].type, CLIENT_OTHER);
+    cr_assert_eq(hf_next(hf, 20000, &message), ERR_INVALID);
+    cr_assert_eq(message.number, 2u);
+    cr_assert_null(message.properties);
+    cr_assert_eq(message.body.len, 4u, "it is there, and can be rejected");
+    cr_assert_arr_eq(message.body.data, "body", 4);
+}
+
 /* ---- Queries ---- */
 
 struct seen {

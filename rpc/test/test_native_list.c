@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "rpc/native/native_query.h"
 #include "rpc/native/native_result.h"
 #include "session_fixture.h"
 
@@ -182,12 +183,31 @@ Test(native_list, what_is_no_name_is_refused_at_once)
         queries[5].exchange = bad[i];
         for (unsigned j = 0; j < ARRAY_LEN(queries); j++) {
             give(&f, FRAME_QUERY, &queries[j].base);
-            const Holdfast__QueryResult *result =
-                take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
+            const Holdfast__QueryResult *result = take(&f, FRAME_QUERY_RESULT, &holdfast__query_result__descriptor);
             cr_assert(result->error == (uint32_t)-ERR_NAME || result->error == (uint32_t)-ERR_UTF8, "%u %u: %u", i, j,
                       result->error);
         }
     }
     cr_assert_eq(f.fake.reads, 0u);
     cr_assert_eq(f.closes, 0u);
+}
+
+Test(native_list, a_read_is_good_for_some_lists)
+{
+    Holdfast__Query query = query_of(HOLDFAST__QUERY__KIND__CONSUMERS);
+    query.queue = (char[]){"q"};
+    for (unsigned i = 0; i < 10; i++) {
+        give(&f, FRAME_QUERY, &query.base);
+    }
+    unsigned answered[4];
+    for (unsigned i = 0; i < ARRAY_LEN(answered); i++) {
+        unsigned before = f.sent_len;
+        (void)fake_gateway_read_done(&f.fake, 0);
+        answered[i] = f.sent_len - before;
+    }
+    unsigned most = NATIVE_QUERY_TURN_LEN / NATIVE_QUERY_LIST_LEN_MIN;
+    cr_assert_eq(answered[0], 1u, "the others came after that read was asked for");
+    cr_assert_eq(answered[1], most);
+    cr_assert_eq(answered[2], most);
+    cr_assert_eq(answered[3], 9 - 2 * most);
 }

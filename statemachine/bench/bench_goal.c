@@ -30,7 +30,6 @@ void bench_goals(void)
         const struct goal *goal = &goals[i];
         bool met = goal->most ? goal->value <= goal->target : goal->value >= goal->target;
         printf("%-64s %12.*f %s %10.*f %-5s %s\n", goal->what, goal->target < 1000 ? 2 : 0, goal->value,
-               goal->most ? "<=" : ">=", goal->target < 1000 ? 1 : 0, goal->target, goal->unit,
-               met ? "met" : "MISSED");
+               goal->most ? "<=" : ">=", goal->target < 1000 ? 1 : 0, goal->target, goal->unit, met ? "met" : "MISSED");
     }
 }

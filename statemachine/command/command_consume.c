@@ -2,11 +2,16 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
+#include "statemachine/message/life.h"
 #include "statemachine/virtual_host/virtual_host.h"
 
 /* What one fetch looks at, at most, beside what it is given. */
 #define FETCH_PARKING_MAX 8192u
+/* What one is given, at most. */
+#define FETCH_MAX 16384u
+#define FETCH_WITH_LIVES_MAX 4096u
 
 /* Of version 2. */
 static bool subscribe_check_new(struct machine *machine, const struct session *session,
@@ -24,10 +29,10 @@ static bool subscribe_check_new(struct machine *machine, const struct session *s
                !bytes_are_utf8(subscribe->tag, tag_len)) {
         reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_OPTIONS);
     } else if (!virtual_host_has_room(machine, queue->virtual_host, LIMIT_CONSUMERS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_CONSUMERS);
     } else if (!user_has_room(session->user, LIMIT_CONSUMERS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER);
-    } else if (kept_out) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER_CONSUMERS);
+    } else if (kept_out && !fault_fires(FAULT_SKIP_ALONE)) {
         reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_EXCLUSIVE);
     } else if (subscribe->fetch && queue->options.single_active && queue->active_session != 0 &&
                queue->active_session != session->id) {
@@ -78,7 +83,8 @@ static int fetch_deliver(struct machine *machine, struct consumer *consumer, str
     struct queue *queue = consumer->queue;
     unsigned budget = FETCH_PARKING_MAX;
     bool found = !queue->options.paused;
-    while (found && reply->count < consumer->credit) {
+    uint64_t most = queue_keeps_lives(queue) ? FETCH_WITH_LIVES_MAX : FETCH_MAX;
+    while (found && reply->count < consumer->credit && reply->count < most) {
         struct taken taken;
         int err = queue_take(machine, queue, &budget, &taken, &found);
         if (err == 0 && found) {

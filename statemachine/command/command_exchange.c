@@ -68,7 +68,7 @@ static bool declare_may(struct machine *machine, const struct session *session, 
     } else if (machine->exchanges.exchanges_len >= EXCHANGES_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_EXCHANGES);
     } else if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_EXCHANGES)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_EXCHANGES);
     }
     return reply->error == 0;
 }
@@ -205,7 +205,7 @@ static bool bind_may(struct machine *machine, const struct session *session, str
     if (machine->exchanges.bindings_len >= BINDINGS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_BINDINGS);
     } else if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_BINDINGS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_BINDINGS);
     }
     return reply->error == 0;
 }

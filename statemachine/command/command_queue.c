@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/message/life.h"
 #include "statemachine/virtual_host/virtual_host.h"
@@ -68,7 +69,9 @@ static int declare_new(struct machine *machine, struct session *session, const H
     queue_changed(machine, queue);
     if (queue->options.exclusive) {
         queue->owner = session->id;
-        list_push_back(&session->queues, &queue->owned);
+        if (!fault_fires(FAULT_SKIP_SESSION_QUEUES)) {
+            list_push_back(&session->queues, &queue->owned);
+        }
     }
     return queue_used(machine, queue);
 }
@@ -79,8 +82,8 @@ static bool length_admit(const struct machine *machine, uint64_t virtual_host, s
 {
     uint64_t longest = virtual_host_queue_length_max(machine, virtual_host);
     if (longest != LIMIT_NONE && !options->has_max_length) {
-        options->has_max_length = true;
-        options->max_length = longest;
+        options->has_max_length = !fault_fires(FAULT_SKIP_LENGTH_GIVEN);
+        options->max_length = options->has_max_length ? longest : 0;
     } else if (longest != LIMIT_NONE && options->max_length > longest) {
         reply_fail(reply, ERR_LIMIT, DETAIL_QUEUE_LENGTH);
     }
@@ -95,7 +98,7 @@ static bool declare_admit(struct machine *machine, const struct session *session
         return true;
     }
     if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_QUEUES)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_QUEUES);
         return false;
     }
     return length_admit(machine, session->virtual_host_id, options, reply);
@@ -222,7 +225,7 @@ static bool change_admit(const struct machine *machine, const struct queue *queu
 static int change_read(const struct queue *queue, const Holdfast__ChangeQueue *change,
                        struct queue_options *ret_options)
 {
-    if (change->n_field == 0 || change->options == NULL) {
+    if (change->n_field == 0 || change->options == NULL || fault_fires(FAULT_SKIP_CHANGE_FIELDS)) {
         return change->options == NULL ? ERR_INVALID : queue_options_read(change->options, ret_options);
     }
     Holdfast__QueueOptions message = options_as_message(&queue->options);
@@ -299,7 +302,7 @@ int command_purge_queue(struct machine *machine, struct session *session, const 
     if (queue == NULL) {
         return 0;
     }
-    if (queue->options.protected) {
+    if (queue->options.protected && !fault_fires(FAULT_SKIP_PROTECTION)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_QUEUE_PROTECTED);
         return 0;
     }

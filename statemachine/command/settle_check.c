@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+#include "proto/base/fault.h"
+#include "statemachine/message/kept.h"
+#include "statemachine/message/life.h"
+
 struct settle_range {
     uint64_t consumer;
     uint64_t first;
@@ -35,19 +39,23 @@ static bool range_is_held(struct consumer *consumer, uint64_t first, uint64_t la
     return held == last - first + 1;
 }
 
-/* Of what is held: how many go back, or are dead letters. */
+/* Of what is held: how many there is more to do about than to forget them. */
 static uint64_t settle_back_len(struct session *session, const Holdfast__Settle *settle)
 {
     struct consumer *consumer = consumer_find(session, settle->consumer);
     uint64_t len = 0;
-    if (consumer == NULL || settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT) {
+    if (consumer == NULL) {
+        return 0;
+    }
+    bool lives = queue_keeps_lives(consumer->queue);
+    if (settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT && !lives && !queue_keeps_settled(consumer->queue)) {
         return 0;
     }
     struct deliveries *deliveries = &consumer->deliveries;
     for (size_t i = 0; i < settle->n_first && len <= SETTLE_BACK_MAX; i++) {
         struct delivery *delivery = deliveries_find(deliveries, settle->first[i], settle->last[i]);
         for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, settle->last[i])) {
-            len++;
+            len += lives ? 2 : 1;
         }
     }
     return len;
@@ -103,7 +111,8 @@ static void ranges_check(struct settle_range *ranges, size_t len, struct reply *
 {
     qsort(ranges, len, sizeof *ranges, range_compare);
     for (size_t i = 1; i < len; i++) {
-        if (ranges[i].consumer == ranges[i - 1].consumer && ranges[i].first <= ranges[i - 1].last) {
+        if (ranges[i].consumer == ranges[i - 1].consumer && ranges[i].first <= ranges[i - 1].last &&
+            !fault_fires(FAULT_SKIP_TRANSACT_TWICE)) {
             reply_fail(reply, ERR_STALE, DETAIL_NOT_HELD);
             return;
         }

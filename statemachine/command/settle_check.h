@@ -5,10 +5,11 @@
 
 #include "statemachine/command/command.h"
 
-/* Deliveries that one command rejects or releases at most: of each it has to be found out what becomes of it. */
-#define SETTLE_BACK_MAX 8192u
+/* Deliveries that one command rejects, releases, or accepts in a queue that keeps what is settled, at most: of each there is something to
+ * be done. Those of a queue that keeps lives count twice. */
+#define SETTLE_BACK_MAX 4096u
 
-/* Whether they reject and release no more together; else the reply is LIMIT. */
+/* Whether they are no more together; else the reply is LIMIT. */
 bool settle_check_back(struct session *session, Holdfast__Settle *const *settles, size_t len, struct reply *reply);
 
 /* Looks at all settlements of a transaction; nothing is changed. When one of them could not be carried out, the reply says why: STALE

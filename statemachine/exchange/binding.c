@@ -105,6 +105,7 @@ static void binding_enter(struct machine *machine, struct binding *binding)
     }
     *bound = binding;
     list_push_back(&binding->source->bindings, &binding->from);
+    list_push_back(&binding->source->host->bindings, &binding->of_host);
     binding->source->bindings_len++;
     binding->source->host->bindings_len++;
     exchanges->bindings_len++;
@@ -163,6 +164,7 @@ void binding_discard(struct machine *machine, struct binding *binding)
     binding->source->host->bindings_len--;
     binding->source->bindings_len--;
     list_remove(&binding->from);
+    list_remove(&binding->of_host);
     *binding->bound_before = binding->bound_next;
     if (binding->bound_next != NULL) {
         binding->bound_next->bound_before = binding->bound_before;

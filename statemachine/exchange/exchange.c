@@ -233,6 +233,7 @@ int exchange_host_get(struct machine *machine, uint64_t virtual_host, struct exc
         return ERR_NOMEM;
     }
     host->virtual_host = virtual_host;
+    list_init(&host->bindings);
     HASH_ADD(by_id, machine->exchanges.hosts, virtual_host, sizeof host->virtual_host, host);
     for (size_t i = 0; i < ARRAY_LEN(built_in); i++) {
         struct exchange_properties properties = {.type = built_in[i].type};

@@ -94,6 +94,7 @@ struct exchange_host {
     uint64_t virtual_host;
     uint64_t exchanges_len; /* Without those that are built in. */
     uint64_t bindings_len;
+    struct list_node bindings; /* In order of id. */
     UT_hash_handle by_id;
 };
 

@@ -138,7 +138,11 @@ int exchanges_virtual_host_gone(struct machine *machine, uint64_t virtual_host, 
            (exchange = exchange_after(machine, virtual_host, NULL)) != NULL) {
         err = exchange_is_built_in(exchange) ? built_in_gone(machine, exchange) : exchange_delete(machine, exchange);
     }
-    *ret_done = exchange_after(machine, virtual_host, NULL) == NULL && (host == NULL || host->exchanges_len == 0);
+    /* Those that are built in do not count: after a restart they are there only when somebody has asked for one. */
+    *ret_done = host == NULL || (host->exchanges_len == 0 && host->bindings_len == 0);
+    while (err == 0 && *ret_done && (exchange = exchange_after(machine, virtual_host, NULL)) != NULL) {
+        exchange_discard(machine, exchange);
+    }
     if (host != NULL && *ret_done && err == 0) {
         HASH_DELETE(by_id, machine->exchanges.hosts, host);
         free(host);

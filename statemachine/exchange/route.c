@@ -57,7 +57,7 @@ static void reach_queue(struct walk *walk, struct queue *queue)
 {
     struct route *route = walk->route;
     walk->matched |= queue->route_mark != ROUTE_NEVER;
-    if (queue->route_mark == walk->mark || queue->route_mark == ROUTE_NEVER) {
+    if ((queue->route_mark == walk->mark && !fault_fires(FAULT_SKIP_ONE_WAY)) || queue->route_mark == ROUTE_NEVER) {
         return;
     }
     queue->route_mark = walk->mark;

@@ -17,7 +17,8 @@ struct topic_words {
 
 static struct topic_words words_of(const char *key, size_t len)
 {
-    return (struct topic_words){.at = key, .end = key + len, .more = len > 0};
+    return (struct topic_words){
+        .at = key, .end = len > 0 ? key + len : key, .more = len > 0}; /* An empty key may be NULL. */
 }
 
 static bool words_next(struct topic_words *words, const char **ret_word, size_t *ret_len)

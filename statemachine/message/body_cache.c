@@ -66,7 +66,7 @@ void body_cache_reached(struct body_cache *cache, uint64_t queue, uint64_t posit
     cache->streams[queue % BODY_CACHE_STREAMS].next = position;
 }
 
-void body_cache_done(struct body_cache *cache)
+void body_cache_clear(struct body_cache *cache)
 {
     for (size_t i = 0; cache->slots != NULL && i < BODY_CACHE_SLOTS; i++) {
         if (cache->slots[i].queue != 0) {
@@ -74,5 +74,11 @@ void body_cache_done(struct body_cache *cache)
         }
     }
     free(cache->slots);
+    cache->slots = NULL;
+}
+
+void body_cache_done(struct body_cache *cache)
+{
+    body_cache_clear(cache);
     *cache = (struct body_cache){0};
 }

@@ -14,7 +14,7 @@
 /* A larger body is read again: the cache holds at most 16 MiB. */
 #define BODY_CACHE_BODY_LEN_MAX (16u * 1024u)
 /* Rows, and about as many bytes, read ahead at once. */
-#define BODY_CACHE_AHEAD_MAX 128u
+#define BODY_CACHE_AHEAD_MAX 256u
 #define BODY_CACHE_AHEAD_LEN_MAX (256u * 1024u)
 /* Queues that are read in order at the same time, but for chance. */
 #define BODY_CACHE_STREAMS 64u
@@ -45,6 +45,8 @@ const struct message *body_cache_peek(const struct body_cache *cache, uint64_t q
 uint32_t body_cache_ahead(struct body_cache *cache, uint64_t queue, uint64_t position);
 /* That reading ended before `position`. */
 void body_cache_reached(struct body_cache *cache, uint64_t queue, uint64_t position);
+/* Lets go of the messages, but not of how far queues were read. */
+void body_cache_clear(struct body_cache *cache);
 void body_cache_done(struct body_cache *cache);
 
 #endif

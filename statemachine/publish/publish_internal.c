@@ -206,10 +206,10 @@ int publish_internal_release(struct machine *machine)
     return err;
 }
 
-/* When this entry has done enough it comes with the next ones. Due messages come from there. */
+/* When this entry has done enough it comes with the next ones, once. */
 static int internal_publish_or_wait(struct machine *machine, const struct internal *internal, size_t *ret_queues)
 {
-    if (internal->how == ENQUEUE_DEAD && work_is_done(&machine->work)) {
+    if (internal->how == ENQUEUE_DEAD && !internal->waited && work_is_done(&machine->work)) {
         return pending_add(machine, internal, machine->time_ms);
     }
     return internal_publish(machine, internal, ret_queues);

@@ -74,6 +74,10 @@ static int planned_route(struct machine *machine, struct planned *planned, struc
     if (planned->fate != PLANNED_TAKEN) {
         return 0;
     }
+    if (publishing->route.cut) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_WAY);
+        return 0;
+    }
     return planned_set_targets(publishing, planned, publishing->route.queues, publishing->route.len, reply);
 }
 

@@ -265,6 +265,9 @@ struct lane *queue_first_ready_lane(const struct queue *queue)
     if (queue->lanes == NULL) {
         return lane_has_ready(&queue->lane) ? (struct lane *)&queue->lane : NULL;
     }
+    if (fault_fires(FAULT_SKIP_PRIORITY)) {
+        return queue_last_ready_lane(queue);
+    }
     for (unsigned word = 0; word < ARRAY_LEN(queue->ready_lanes); word++) {
         if (queue->ready_lanes[word] != 0) {
             return queue->lanes[word * 64 + (unsigned)__builtin_ctzll(queue->ready_lanes[word])];

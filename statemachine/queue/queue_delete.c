@@ -1,6 +1,7 @@
 /* The end of a queue: deleted by a command, or by itself when nobody uses it. */
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/effect_list.h"
 #include "statemachine/exchange/exchange.h"
 #include "statemachine/queue/queue_private.h"
@@ -63,8 +64,7 @@ static int queue_forget_rows(struct machine *machine, const struct queue *queue,
 
 int queue_end(struct machine *machine, struct queue *queue)
 {
-    int err =
-        machine->version >= 2 ? queue_forget_rows(machine, queue, queue_place_kinds, ARRAY_LEN(queue_place_kinds)) : 0;
+    int err = queue->had_rows ? queue_forget_rows(machine, queue, queue_place_kinds, ARRAY_LEN(queue_place_kinds)) : 0;
     if (err == 0 && queue->stored) {
         state_forget_row(machine, ROW_QUEUE, queue->id, 0);
     }
@@ -106,7 +106,7 @@ int queue_delete(struct machine *machine, struct queue *queue)
 {
     bool done;
     int err = queue_drop_things(machine, queue, &done);
-    if (err == 0 && machine->version >= 2) {
+    if (err == 0 && queue->had_rows) {
         err = queue_forget_rows(machine, queue, queue_other_kinds, ARRAY_LEN(queue_other_kinds));
     }
     if (err != 0) {
@@ -154,5 +154,5 @@ int queue_expiry_fired(struct machine *machine, const struct timer *timer)
     if (timer->at_ms < queue->last_used_ms + queue->options.expires_ms) {
         return queue_expiry_set(machine, queue);
     }
-    return queue_delete(machine, queue);
+    return fault_fires(FAULT_SKIP_QUEUE_EXPIRY) ? 0 : queue_delete(machine, queue);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/effect_list.h"
 #include "statemachine/message/life.h"
 #include "statemachine/queue/lock.h"
@@ -192,7 +193,8 @@ int consumer_end(struct machine *machine, struct consumer *consumer)
     if (err != 0 || !gone || queue->doomed) {
         return err;
     }
-    if (queue->options.auto_delete && !fetch && queue->consumers_len == queue->fetches_len) {
+    if (queue->options.auto_delete && !fetch && queue->consumers_len == queue->fetches_len &&
+        !fault_fires(FAULT_SKIP_AUTO_DELETE)) {
         return queue_delete(machine, queue);
     }
     return queue_used(machine, queue);
@@ -200,7 +202,7 @@ int consumer_end(struct machine *machine, struct consumer *consumer)
 
 int consumer_settled(struct machine *machine, struct consumer *consumer)
 {
-    if (!consumer->fetch || consumer->deliveries.held > 0) {
+    if (!consumer->fetch || consumer->deliveries.held > 0 || fault_fires(FAULT_SKIP_FETCH_END)) {
         consumer_update_turn(machine, consumer);
         return 0;
     }
@@ -215,7 +217,6 @@ int consumer_drain(struct machine *machine, struct consumer *consumer)
     if (consumer->fetch) {
         return 0;
     }
-    consumer_leave_row(consumer);
     queue->fetches_len++;
     queue->exclusive_len -= consumer->exclusive;
     consumer->fetch = true;

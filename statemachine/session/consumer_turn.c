@@ -46,7 +46,7 @@ static bool consumer_enter_standby(struct consumer *consumer)
 bool consumer_is_active(const struct consumer *consumer)
 {
     const struct queue *queue = consumer->queue;
-    return !queue->options.single_active ||
+    return !queue->options.single_active || fault_fires(FAULT_SKIP_ACTIVE) ||
            (queue->active_session == consumer->session_id && queue->active_consumer == consumer->id);
 }
 
@@ -130,7 +130,7 @@ void queue_activate_next(struct machine *machine, struct queue *queue)
     struct consumer *next = RB_MIN(queue_waiting, &queue->standby);
     queue->active_session = queue->active_consumer = 0;
     queue_changed(machine, queue);
-    if (next != NULL) {
+    if (next != NULL && !fault_fires(FAULT_SKIP_ACTIVE_NEXT)) {
         consumer_activate(machine, next);
     }
 }

@@ -29,7 +29,7 @@ static void renew_messages(struct machine_checkpoint *checkpoint)
 
 static void renew_returned(struct machine *machine, uint64_t queue_id, uint64_t position)
 {
-    struct queue *queue = queue_by_id(machine, queue_id);
+    struct queue *queue = queue_by_id_doomed_too(machine, queue_id);
     struct returned like = {.position = position};
     struct returned *returned = queue != NULL ? RB_FIND(returned_tree, &queue->returned, &like) : NULL;
     if (returned != NULL && !list_linked(&returned->unstored)) {

@@ -96,6 +96,7 @@ int table_collect(struct machine *machine, struct machine_checkpoint *checkpoint
 {
     struct table *table = &machine->table;
     struct list_node *node;
+    table_tidy_all(machine);
     while ((node = list_first(&table->changed)) != NULL) {
         struct table_entry *entry = container_of(node, struct table_entry, state);
         int err = part_add(&checkpoint->table, entry);
@@ -204,6 +205,7 @@ static int table_digest_stored(struct machine *machine, uint64_t *digest)
 int table_digest(struct machine *machine, uint64_t *digest)
 {
     struct table_entry *entry;
+    table_tidy_all(machine);
     RB_FOREACH (entry, table_tree, &machine->table.rows) {
         struct row_key key = {.len = entry->key_len};
         memcpy(key.data, entry->key, entry->key_len);

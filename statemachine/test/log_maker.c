@@ -230,6 +230,22 @@ static void add_raise(struct log_maker *maker)
     maker_add(maker, &(struct entry_command){0}, &command, (struct slice){0});
 }
 
+/* The virtual hosts of those who are not in "/". */
+static void add_hosts(struct log_maker *maker, struct log_maker_client *client)
+{
+    static const char *const hosts[] = {"v", "w"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct entry_command from = {
+            .session = client->session, .attachment = client->attachment, .number = ++client->number};
+        Holdfast__CreateVirtualHost create = HOLDFAST__CREATE_VIRTUAL_HOST__INIT;
+        Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+        command.kind_case = HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST;
+        command.create_virtual_host = &create;
+        create.virtual_host = maker_text(hosts[i]);
+        maker_add(maker, &from, &command, (struct slice){0});
+    }
+}
+
 static void add_some(struct log_maker *maker)
 {
     if (maker->index == 1) {
@@ -240,6 +256,8 @@ static void add_some(struct log_maker *maker)
         for (unsigned at = 0; at < MAKER_CLIENTS; at++) {
             add_attach(maker, at);
         }
+    } else if (maker->index == maker->raise_at + 2 && maker->clients[0].session != 0) {
+        add_hosts(maker, &maker->clients[0]);
     } else {
         for (uint64_t i = maker_below(maker, 5); i > 0; i--) {
             add_random(maker);

@@ -95,6 +95,7 @@ void maker_add_consume(struct log_maker *maker, const struct entry_command *from
         command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
         command.unsubscribe = &unsubscribe;
         unsubscribe.consumer = consumer;
+        unsubscribe.drain = maker_below(maker, 2) == 0;
     }
     maker_add(maker, from, &command, (struct slice){0});
 }

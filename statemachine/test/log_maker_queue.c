@@ -227,15 +227,31 @@ static void add_binding(struct log_maker *maker, const struct entry_command *fro
     maker_add(maker, from, &command, (struct slice){0});
 }
 
+static void add_change_exchange(struct log_maker *maker, const struct entry_command *from)
+{
+    Holdfast__ChangeExchange change = HOLDFAST__CHANGE_EXCHANGE__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE;
+    command.change_exchange = &change;
+    change.exchange = maker_exchange(maker);
+    change.has_note = maker_below(maker, 2) == 0;
+    change.note = maker_text(maker_below(maker, 2) == 0 ? "another note" : "");
+    change.has_protected = maker_below(maker, 2) == 0;
+    change.protected_ = maker_may(maker, USES_PAUSES, 2);
+    maker_add(maker, from, &command, (struct slice){0});
+}
+
 void maker_add_exchange(struct log_maker *maker, const struct entry_command *from)
 {
     Holdfast__DeleteExchange delete = HOLDFAST__DELETE_EXCHANGE__INIT;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    uint64_t kind = maker_below(maker, 16);
+    uint64_t kind = maker_below(maker, 18);
     if (kind < 4) {
         add_declare_exchange(maker, from);
     } else if (kind < 15) {
         add_binding(maker, from);
+    } else if (kind < 16) {
+        add_change_exchange(maker, from);
     } else {
         command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE;
         command.delete_exchange = &delete;
@@ -250,7 +266,7 @@ void maker_add_exchange(struct log_maker *maker, const struct entry_command *fro
 
 static void add_limits(struct log_maker *maker, const struct entry_command *from)
 {
-    static const uint64_t values[] = {0, 1, 2, 4, 10, 100, UINT64_MAX};
+    static const uint64_t values[] = {1, 3, 5, 10, 20, 100, 100, UINT64_MAX};
     Holdfast__Limit limits[3];
     Holdfast__Limit *list[3];
     Holdfast__Limits all = HOLDFAST__LIMITS__INIT;

@@ -57,6 +57,17 @@ Test(drain, keeps_what_it_holds_and_ends_when_that_is_settled)
     leaving_disturb(&f, true);
 }
 
+Test(drain, leaves_the_row_of_those_who_wait)
+{
+    leaving_declare(&f, &a, "q", NULL);
+    cr_assert_eq(client_subscribe(&f, &a, "q", 1, 5).error, 0u);
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 1, 2).count, 2u);
+    cr_assert_eq(ask_drain(&f, &a, 1).count, 2u);
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 3, 1).count, 1u);
+    cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 0u);
+    leaving_disturb(&f, true);
+}
+
 Test(drain, ends_at_once_when_it_holds_nothing)
 {
     leaving_declare(&f, &a, "q", NULL);
@@ -100,10 +111,12 @@ Test(drain, is_no_consumer_any_more)
     cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, E(EXCLUSIVE));
     cr_assert_eq(ask_delete(&f, &a, "q", false, true).error, E(REFUSED));
     cr_assert_eq(ask_drain(&f, &a, 1).count, 2u);
-    leaving_disturb(&f, true);
-    cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, 0u);
-    cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 1u);
-    cr_assert_eq(client_unsubscribe(&f, &b, 1).error, 0u);
+    for (uint64_t disturb = 0; disturb < 2; disturb++) {
+        leaving_disturb(&f, disturb);
+        cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, 0u);
+        cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 1u);
+        cr_assert_eq(client_unsubscribe(&f, &b, 1).error, 0u);
+    }
     cr_assert_eq(ask_delete(&f, &a, "q", false, true).error, 0u);
     cr_assert_eq(ask_ended(&f, 1, CONSUMER_ENDED_QUEUE_DELETED), 1u);
 }
@@ -121,6 +134,23 @@ Test(drain, an_auto_delete_queue_goes_with_the_last_one)
     cr_assert_eq(reply.count, 0u, "what it held has gone with the queue");
     cr_assert_eq(fixture_queue(&f, "q").id, 0u);
     leaving_disturb(&f, true);
+}
+
+Test(drain, a_queue_may_expire_while_one_holds_something)
+{
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    options.expires_ms = 100;
+    two_of_three(&options);
+    fixture_tick(&f, f.time_ms + 500);
+    cr_assert_neq(fixture_queue(&f, "q").id, 0u, "it has a consumer");
+    cr_assert_eq(ask_drain(&f, &a, 1).count, 2u);
+    uint64_t drained_ms = machine_time_ms(f.machine);
+    leaving_disturb(&f, true);
+    fixture_tick(&f, drained_ms + 99);
+    cr_assert_neq(fixture_queue(&f, "q").id, 0u);
+    fixture_tick(&f, drained_ms + 100);
+    cr_assert_eq(fixture_queue(&f, "q").id, 0u);
+    cr_assert_eq(ask_ended(&f, 1, CONSUMER_ENDED_QUEUE_DELETED), 1u);
 }
 
 Test(drain, a_fetch_does_not_take_an_auto_delete_queue_with_it)

@@ -1,6 +1,7 @@
-/* Logs recorded with the release that had only version 1, replayed: replies, effects and state are what they were then, to the
- * bit, whatever is checkpointed and restarted on the way; and a store of that release is read. The logs were made by
- * golden/golden_make.c; v1_odd has what only a build that knows more than version 1 could misread. */
+/* Recorded logs, replayed: replies, effects and state are what they were then, to the bit, whatever is checkpointed and restarted on the
+ * way; and a store from then is read. The logs were made by golden/golden_make.c. v1 is of the release that had only version 1; v1_odd has
+ * what only a build that knows more could misread. v2 uses all of version 2, v2_raised begins under version 1, and the others have few
+ * features each. */
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -91,7 +92,15 @@ static void replay_plain(const char *name)
     struct replay replay;
     replay_init(&replay, name);
     replay_to(&replay, replay.log.len);
-    /* The recording reaches what one entry may do. */
+    replay_done(&replay);
+}
+
+/* The recording reaches what one entry may do. */
+static void replay_to_the_limits(const char *name)
+{
+    struct replay replay;
+    replay_init(&replay, name);
+    replay_to(&replay, replay.log.len);
     cr_assert_eq(replay.deliveries_max, 16384u);
     cr_assert_eq(replay.ended_max, 256u);
     replay_done(&replay);
@@ -148,16 +157,17 @@ static void load_rows(struct fixture *f, const char *name)
     fixture_open(f);
 }
 
-static void replay_from_store(const char *name)
+/* The store is that of entry `index`. */
+static void replay_from_store(const char *name, uint64_t index)
 {
     struct replay replay;
     replay_init(&replay, name);
     load_rows(&replay.f, name);
-    cr_assert_eq(replay.f.index, 650u);
+    cr_assert_eq(replay.f.index, index);
     replay_compare(&replay);
     fixture_crash(&replay.f);
     replay_compare(&replay);
-    replay_to(&replay, 800);
+    replay_to(&replay, index + 150 < replay.log.len ? index + 150 : replay.log.len);
     fixture_reopen(&replay.f);
     replay_to(&replay, replay.log.len);
     replay_done(&replay);
@@ -165,7 +175,7 @@ static void replay_from_store(const char *name)
 
 Test(golden, version_1_is_what_it_was)
 {
-    replay_plain("v1");
+    replay_to_the_limits("v1");
 }
 
 Test(golden, version_1_is_what_it_was_with_restarts)
@@ -175,12 +185,12 @@ Test(golden, version_1_is_what_it_was_with_restarts)
 
 Test(golden, version_1_goes_on_from_its_store)
 {
-    replay_from_store("v1");
+    replay_from_store("v1", 650);
 }
 
 Test(golden, version_1_takes_later_things_as_it_did)
 {
-    replay_plain("v1_odd");
+    replay_to_the_limits("v1_odd");
 }
 
 Test(golden, version_1_takes_later_things_as_it_did_with_restarts)
@@ -190,5 +200,55 @@ Test(golden, version_1_takes_later_things_as_it_did_with_restarts)
 
 Test(golden, version_1_goes_on_from_a_store_after_later_things)
 {
-    replay_from_store("v1_odd");
+    replay_from_store("v1_odd", 650);
+}
+
+/* ---- Version 2 ---- */
+
+static const char *const new_logs[] = {"v2", "v2_raised", "v2_few_1", "v2_few_2", "v2_few_3"};
+
+Test(golden, version_2_is_what_it_was)
+{
+    for (size_t i = 0; i < sizeof new_logs / sizeof *new_logs; i++) {
+        replay_plain(new_logs[i]);
+    }
+}
+
+Test(golden, version_2_is_what_it_was_with_restarts)
+{
+    for (size_t i = 0; i < sizeof new_logs / sizeof *new_logs; i++) {
+        replay_with_restarts(new_logs[i]);
+    }
+}
+
+Test(golden, version_2_goes_on_from_its_store)
+{
+    replay_from_store("v2", 600);
+    replay_from_store("v2_raised", 300);
+    replay_from_store("v2_few_1", 150);
+    replay_from_store("v2_few_2", 150);
+    replay_from_store("v2_few_3", 150);
+}
+
+/* Every kind of command is in the recording, and most answers. */
+Test(golden, version_2_is_recorded_with_all_commands)
+{
+    struct golden_log log;
+    char dir[DIR_LEN_MAX];
+    unsigned kinds[64] = {0};
+    cr_assert_eq(golden_log_read(&log, golden_dir(dir), "v2"), 0);
+    for (size_t i = 0; i < log.len; i++) {
+        struct entry_command command;
+        for (size_t offset = ENTRY_HEAD_LEN; entry_command_decode(log.entries[i], &offset, &command) == 0;) {
+            Holdfast__Command *decoded = holdfast__command__unpack(NULL, command.header.len, command.header.data);
+            cr_assert_not_null(decoded);
+            kinds[decoded->kind_case]++;
+            holdfast__command__free_unpacked(decoded, NULL);
+        }
+    }
+    for (unsigned i = 0; i < holdfast__command__descriptor.n_fields; i++) {
+        cr_assert_gt(kinds[holdfast__command__descriptor.fields[i].id], 0u, "%s",
+                     holdfast__command__descriptor.fields[i].name);
+    }
+    golden_log_done(&log);
 }

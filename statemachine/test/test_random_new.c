@@ -7,12 +7,14 @@
 
 #include "fixture.h"
 #include "log_maker.h"
+#include "statemachine/state.h"
 #include "view.h"
 
 struct pair {
     struct log_maker maker;
     uint64_t seed;
     uint64_t random; /* For what happens to the disturbed one. */
+    uint64_t work;   /* That an entry may do (work.h); 0: as much as ever. */
     struct fixture plain;
     struct fixture disturbed;
     struct machine_checkpoint *checkpoint; /* Of the disturbed one. */
@@ -29,6 +31,12 @@ static uint64_t chance(struct pair *pair, uint64_t limit)
     return chosen;
 }
 
+/* What is bounded per entry is spread over many. */
+static void limit_work(const struct pair *pair, struct fixture *f)
+{
+    f->machine->work.max = pair->work != 0 ? pair->work : f->machine->work.max;
+}
+
 static void checkpoint_end(struct pair *pair)
 {
     if (pair->checkpoint != NULL) {
@@ -41,6 +49,7 @@ static void restart(struct pair *pair)
 {
     checkpoint_end(pair);
     fixture_crash(&pair->disturbed);
+    limit_work(pair, &pair->disturbed);
     while (pair->disturbed.index < pair->log_len) {
         cr_assert_eq(fixture_apply(&pair->disturbed, slice_ref(pair->log[pair->disturbed.index])), 0);
     }
@@ -103,13 +112,15 @@ static void step(struct pair *pair)
     disturb(pair);
 }
 
-static void run(uint64_t seed, uint64_t uses, unsigned entries, uint64_t raise_at, uint64_t kinds[40])
+static void run(uint64_t seed, uint64_t uses, unsigned entries, uint64_t raise_at, uint64_t work, uint64_t kinds[40])
 {
-    struct pair pair = {.seed = seed, .random = seed};
+    struct pair pair = {.seed = seed, .random = seed, .work = work};
     log_maker_init(&pair.maker, seed, uses);
     pair.maker.raise_at = raise_at;
     fixture_init_empty(&pair.plain);
     fixture_init_empty(&pair.disturbed);
+    limit_work(&pair, &pair.plain);
+    limit_work(&pair, &pair.disturbed);
     while (pair.log_len < entries) {
         step(&pair);
     }
@@ -127,20 +138,31 @@ static void run(uint64_t seed, uint64_t uses, unsigned entries, uint64_t raise_a
     fixture_done(&pair.disturbed);
 }
 
+struct plan {
+    uint64_t uses;
+    uint64_t from;
+    uint64_t seeds;
+    unsigned entries;
+    uint64_t raise_at;
+    uint64_t work;
+};
+
 /* HOLDFAST_SEEDS="FROM COUNT" instead of the usual ones. */
-static void run_seeds(uint64_t uses, uint64_t from, uint64_t seeds, unsigned entries, uint64_t raise_at)
+static void run_seeds(const struct plan *plan)
 {
     uint64_t kinds[40] = {0};
     const char *given = getenv("HOLDFAST_SEEDS");
+    uint64_t from = plan->from;
+    uint64_t seeds = plan->seeds;
     if (given != NULL) {
         char *rest;
         from = strtoull(given, &rest, 10);
         seeds = strtoull(rest, NULL, 10);
     }
     for (uint64_t seed = from; seed < from + seeds; seed++) {
-        run(seed, uses, entries, raise_at, kinds);
+        run(seed, plan->uses, plan->entries, plan->raise_at, plan->work, kinds);
     }
-    for (unsigned i = 0; i < holdfast__command__descriptor.n_fields && given == NULL; i++) {
+    for (unsigned i = 0; i < holdfast__command__descriptor.n_fields && seeds >= 40; i++) {
         cr_assert_gt(kinds[holdfast__command__descriptor.fields[i].id], 0u, "%s never came",
                      holdfast__command__descriptor.fields[i].name);
     }
@@ -148,16 +170,24 @@ static void run_seeds(uint64_t uses, uint64_t from, uint64_t seeds, unsigned ent
 
 Test(random_new, restarts_show_in_nothing)
 {
-    run_seeds(0, 1, 60, 200, 1);
+    run_seeds(&(struct plan){.from = 1, .seeds = 60, .entries = 200, .raise_at = 1});
 }
 
 Test(random_new, restarts_show_in_nothing_with_everything_at_once)
 {
-    run_seeds(UINT64_MAX, 1000, 8, 600, 1);
+    run_seeds(&(struct plan){.uses = UINT64_MAX, .from = 1000, .seeds = 8, .entries = 600, .raise_at = 1});
 }
 
 Test(random_new, restarts_show_in_nothing_when_the_version_is_raised)
 {
-    run_seeds(0, 2000, 40, 200, 80);
-    run_seeds(UINT64_MAX, 3000, 4, 300, 150);
+    run_seeds(&(struct plan){.from = 2000, .seeds = 40, .entries = 200, .raise_at = 80});
+    run_seeds(&(struct plan){.uses = UINT64_MAX, .from = 3000, .seeds = 4, .entries = 300, .raise_at = 150});
+}
+
+/* What has been begun is gone on with by the entries that follow. */
+Test(random_new, restarts_show_in_nothing_when_entries_do_little)
+{
+    run_seeds(&(struct plan){.from = 4000, .seeds = 40, .entries = 200, .raise_at = 1, .work = 1});
+    run_seeds(&(struct plan){.from = 5000, .seeds = 40, .entries = 200, .raise_at = 1, .work = 7});
+    run_seeds(&(struct plan){.uses = UINT64_MAX, .from = 6000, .seeds = 8, .entries = 400, .raise_at = 1, .work = 13});
 }

@@ -144,7 +144,7 @@ static void view_consumers(struct view *view, const struct machine_queue *queue)
         cr_assert_eq(machine_deliveries(view->machine, consumer->session, consumer->consumer, 0, view_delivery, view),
                      0);
     }
-    cr_assert_eq(unsettled, queue->unsettled);
+    cr_assert_leq(unsettled, queue->unsettled); /* Consumers that are about to end are not shown. */
 }
 
 static void view_queue(struct view *view, const struct machine_queue *queue)

@@ -32,6 +32,7 @@ static bool counters_differ(const struct model_queue *queue, const struct machin
         {"id", queue->id, found->id},
         {"ready", queue->ready, found->ready},
         {"unsettled", queue->unsettled, found->unsettled},
+        {"parked", queue->parked, found->parked},
         {"waiting", queue->waiting, found->waiting},
         {"consumers", queue->consumers, found->consumers},
         {"enqueued", queue->enqueued, found->enqueued},

@@ -127,6 +127,7 @@ struct model_queue model_queue(const struct model *model, size_t nth)
         .name = queue->name,
         .id = queue->id,
         .ready = m_queue_count(queue, MODEL_READY),
+        .parked = m_queue_parked(queue),
         .unsettled = m_queue_count(queue, MODEL_LOCKED),
         .waiting = m_queue_count(queue, MODEL_WAITING),
         .consumers = queue->consumers.len,

@@ -70,7 +70,8 @@ struct model_queue {
     const char *virtual_host;
     const char *name;
     uint64_t id;
-    uint64_t ready; /* And parked ones. */
+    uint64_t ready;  /* And parked ones. */
+    uint64_t parked; /* Those whose turn it was, but for another of their group. */
     uint64_t unsettled;
     uint64_t waiting;
     uint64_t consumers;

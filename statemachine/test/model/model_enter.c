@@ -131,6 +131,7 @@ static void push(struct model *model, struct queue *queue, struct message *messa
     size_t at = 0;
     message->position = lane << 56 | ++queue->lanes[lane];
     message->state = MODEL_READY;
+    message->old = model->version < 2;
     EACH (struct message, other, &queue->messages) {
         at += other->position < message->position;
     }

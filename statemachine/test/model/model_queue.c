@@ -33,7 +33,7 @@ uint64_t m_queue_bytes(const struct queue *queue)
 {
     uint64_t bytes = 0;
     EACH (struct message, message, &queue->messages) {
-        if (message->state == MODEL_READY) {
+        if (message->state == MODEL_READY && !message->old) {
             bytes += message->parcel.content->head_len + message->parcel.content->body_len;
         }
     }
@@ -60,6 +60,15 @@ static bool group_is_in_the_way(const struct queue *queue, const struct message 
 bool m_message_is_free(const struct queue *queue, const struct message *message)
 {
     return message->state == MODEL_READY && !group_is_in_the_way(queue, message);
+}
+
+uint64_t m_queue_parked(const struct queue *queue)
+{
+    uint64_t count = 0;
+    EACH (struct message, message, &queue->messages) {
+        count += message->state == MODEL_READY && message->parked && !m_message_is_free(queue, message);
+    }
+    return count;
 }
 
 struct message *m_queue_next(struct model *model, const struct queue *queue)

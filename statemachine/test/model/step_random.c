@@ -37,7 +37,7 @@ static bool is_trouble(const char *name)
 static void dice_choose(struct dice *dice)
 {
     static const unsigned factors[] = {0, 1, 2, 2, 4};
-    static const unsigned odds[] = {0, 0, 16, 64, 200};
+    static const unsigned odds[] = {0, 0, 12, 40, 160};
     static const unsigned rare[] = {0, 3, 10};
     for (enum op op = 0; op < OP_COUNT; op++) {
         const struct op_spec *spec = op_spec(op);
@@ -130,6 +130,23 @@ static void add_host(struct history *history, struct dice *dice)
     }
 }
 
+/* Exchanges, and where they lead. */
+static void add_ways(struct history *history, struct dice *dice)
+{
+    for (uint32_t i = 0; i < 3 && dice->weights[OP_EXCHANGE] > 0; i++) {
+        struct step step = step_random(dice, OP_EXCHANGE);
+        step.args[op_arg(OP_EXCHANGE, "to")] = i;
+        step.args[op_arg(OP_EXCHANGE, "client")] = i % 2;
+        history_add(history, &step);
+    }
+    for (uint32_t i = 0; i < 6 && dice->weights[OP_BIND] > 0; i++) {
+        struct step step = step_random(dice, OP_BIND);
+        step.args[op_arg(OP_BIND, "to")] = i;
+        step.args[op_arg(OP_BIND, "client")] = i % 2;
+        history_add(history, &step);
+    }
+}
+
 /* Everybody is there, and most queues: from nothing it would take long until something can be settled. */
 static void add_first(struct history *history, struct dice *dice)
 {
@@ -144,7 +161,7 @@ static void add_first(struct history *history, struct dice *dice)
     }
     history_add(history, &(struct step){.op = OP_ENTRY});
     add_host(history, dice);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 4; i++) {
         struct step step = step_random(dice, OP_DECLARE);
         step.args[op_arg(OP_DECLARE, "client")] = i % 2;
         step.args[op_arg(OP_DECLARE, "queue")] = i;
@@ -152,8 +169,11 @@ static void add_first(struct history *history, struct dice *dice)
     }
     for (uint32_t i = 0; i < 4; i++) {
         struct step step = step_random(dice, OP_SUBSCRIBE);
+        step.args[op_arg(OP_SUBSCRIBE, "client")] = i;
+        step.args[op_arg(OP_SUBSCRIBE, "queue")] = (uint32_t)below(dice, 3);
         history_add(history, &step);
     }
+    add_ways(history, dice);
     history_add(history, &(struct step){.op = OP_ENTRY});
 }
 
@@ -181,9 +201,6 @@ void history_random(struct history *history, uint64_t seed, unsigned rules, unsi
     add_entries(history, &dice, entries / 2);
     dice.version = 2;
     dice_choose(&dice);
-    /* The bytes of messages that came in under version 1 are not known, and do not count. */
-    dice.odds[OP_DECLARE][op_arg(OP_DECLARE, "bytes")] = 0;
-    dice.odds[OP_CHANGE][op_arg(OP_CHANGE, "bytes")] = 0;
     add_with(history, OP_RAISE, 1, "new", 1);
     add_entries(history, &dice, entries - entries / 2);
 }

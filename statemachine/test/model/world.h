@@ -57,6 +57,7 @@ struct client {
 
 struct world {
     struct model *model;
+    bool alone; /* Without machines. */
     struct twin plain;
     struct twin disturbed;
     struct machine_checkpoint *checkpoint; /* Of the disturbed one. */
@@ -88,6 +89,9 @@ struct world {
  * `trace`, if not NULL, gets a line for every step and effect. */
 bool world_run(const struct history *history, struct coverage *coverage, char *said, FILE *trace);
 
+/* Applies it to the model alone, to see what the history reaches. */
+void world_run_alone(const struct history *history, struct coverage *coverage);
+
 /* world_add.c: adds the command of a step to the entry being built. */
 void world_add(struct world *world, const struct step *step);
 
@@ -108,7 +112,10 @@ void set_options(Holdfast__QueueOptions *options, const struct step *step);
 void set_messages(struct world *world, const struct step *step, Holdfast__Publish *publish, struct parts *parts);
 /* Arguments of a binding, and how many. */
 size_t set_arguments(Holdfast__Header ***ret_arguments, uint32_t match);
+void arguments_free(Holdfast__Header **arguments, size_t len);
 
+/* world_settle.c: whose command a step is, and of which consumer. */
+uint32_t client_of(const struct world *world, const struct step *step);
 uint64_t consumer_of(const struct world *world, const struct step *step);
 
 /* world_add_new.c: commands since version 2. */
@@ -137,6 +144,10 @@ void look_at_hosts(struct world *world, struct twin *twin);
 enum object_state coverage_state(const struct world *world, const struct step *step);
 void coverage_note(struct world *world);
 void coverage_add(struct coverage *coverage, const struct coverage *other);
+/* At the end of a history. */
+void coverage_end(struct world *world);
 void coverage_print(const struct coverage *coverage, unsigned version, FILE *file);
+/* How many of the cells are empty that histories under these rules are to reach; `file` gets a line for each. */
+size_t coverage_missing(const struct coverage *coverage, unsigned version, FILE *file);
 
 #endif

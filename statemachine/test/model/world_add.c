@@ -126,7 +126,7 @@ static void add_detach(struct world *world, const struct step *step)
 /* Who sends the command. */
 static struct entry_command from_client(struct world *world, const struct step *step)
 {
-    struct client *client = &world->clients[step_arg(step, "client")];
+    struct client *client = &world->clients[client_of(world, step)];
     uint32_t odd = step_arg(step, "odd");
     uint32_t answered = step_arg(step, "answered");
     struct entry_command from = {.session = client->session, .attachment = client->attachment};
@@ -214,61 +214,6 @@ static void set_subscribe(Holdfast__Subscribe *subscribe, const struct step *ste
     subscribe->auto_accept = step_arg(step, "auto_accept") != 0;
     subscribe->fetch = step_arg(step, "fetch") != 0;
     subscribe->credit = wrong == 2 ? 0 : wrong == 3 ? 65536 : credits[step_arg(step, "credit")];
-}
-
-/* One of those that the client has; an id that may be none, when it has none, or goes astray. */
-uint64_t consumer_of(const struct world *world, const struct step *step)
-{
-    uint64_t wanted = step_arg(step, "consumer");
-    struct session *session = m_session_find(world->model, world->clients[step_arg(step, "client")].session);
-    if (session == NULL || session->consumers.len == 0 || !op_has(step->op, "astray") ||
-        step_arg(step, "astray") != 0) {
-        return wanted + 1;
-    }
-    const struct consumer *consumer = session->consumers.items[wanted % session->consumers.len];
-    return consumer->id;
-}
-
-/* Deliveries from the one that is so far back among those that are held; of `stale` ones whoever holds them. */
-static uint64_t delivery_number(const struct consumer *consumer, uint64_t back, bool stale)
-{
-    if (consumer == NULL || consumer->last_number == 0) {
-        return 0;
-    }
-    if (stale || consumer->held.len == 0) {
-        return consumer->last_number > back ? consumer->last_number - back : 1;
-    }
-    const struct held *held = consumer->held.items[consumer->held.len - 1 - back % consumer->held.len];
-    return held->number;
-}
-
-void set_settle(struct world *world, const struct step *step, Holdfast__Settle *settle, uint64_t first[2],
-                uint64_t last[2])
-{
-    uint64_t id = consumer_of(world, step);
-    struct session *session = m_session_find(world->model, world->clients[step_arg(step, "client")].session);
-    const struct consumer *consumer = session != NULL ? m_consumer_find(session, id) : NULL;
-    uint64_t made = consumer != NULL ? consumer->last_number : 0;
-    uint64_t back = step_arg(step, "back");
-    bool stale = step_arg(step, "stale") != 0;
-    uint32_t wrong = op_has(step->op, "wrong") ? step_arg(step, "wrong") : 0;
-    uint32_t second = op_has(step->op, "second") ? step_arg(step, "second") : 0;
-    uint64_t span = step_arg(step, "span");
-    settle->consumer = id;
-    settle->outcome =
-        wrong == 1 ? 9 : (Holdfast__Settle__Outcome)(op_has(step->op, "outcome") ? step_arg(step, "outcome") : 0);
-    first[0] = delivery_number(consumer, back, stale);
-    last[0] = first[0] + span < made ? first[0] + span : made;
-    first[1] = delivery_number(consumer, 2 * back + 1, stale);
-    last[1] = first[1] + second - 1;
-    last[1] = last[1] < made ? last[1] : made;
-    settle->n_first = second > 0 && first[1] <= last[1] ? 2 : 1;
-    settle->n_last = settle->n_first - (wrong == 2);
-    first[0] = wrong == 3 ? 0 : first[0];
-    first[0] = wrong == 4 ? last[0] + 1 : first[0];
-    last[0] = wrong == 5 ? made + 1 : last[0];
-    settle->first = first;
-    settle->last = last;
 }
 
 /* Since version 2. */

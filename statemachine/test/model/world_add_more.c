@@ -28,6 +28,8 @@ static void add_transact_settle(struct world *world, const struct step *step, ui
     struct step of = *step;
     uint32_t *consumer = &of.args[op_arg(OP_TRANSACT, "consumer")];
     *consumer = step_arg(step, "twice") != 0 ? *consumer : (*consumer + nth) % WORLD_CONSUMERS;
+    of.args[op_arg(OP_TRANSACT, "back")] += nth;
+    of.args[op_arg(OP_TRANSACT, "span")] %= 2;
     of.args[op_arg(OP_TRANSACT, "wrong")] = nth == 0 && step_arg(step, "wrong") == 5 ? 5 : 0;
     *settle = (Holdfast__Settle)HOLDFAST__SETTLE__INIT;
     set_settle(world, &of, settle, first, last);

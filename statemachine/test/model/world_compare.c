@@ -139,6 +139,45 @@ static void model_line(char *line, const struct model_effect *effect)
     machine_line(line, &same);
 }
 
+/* Deliveries of different queues, one after the other, may come in any order: whose turn it is and for how long is not what a queue
+ * means. Here they are in order of queues. */
+static size_t nth_delivery(size_t at, size_t len, uint64_t (*queue)(const void *effects, size_t at),
+                           const void *effects)
+{
+    size_t first = at;
+    size_t end = at;
+    size_t order[1024];
+    size_t count = 0;
+    while (first > 0 && queue(effects, first - 1) != 0) {
+        first--;
+    }
+    while (end < len && queue(effects, end) != 0) {
+        end++;
+    }
+    model_require(end - first <= sizeof order / sizeof order[0], "few deliveries at a time");
+    for (size_t i = first; i < end; i++) {
+        size_t to = count++;
+        while (to > 0 && queue(effects, order[to - 1]) > queue(effects, i)) {
+            order[to] = order[to - 1];
+            to--;
+        }
+        order[to] = i;
+    }
+    return order[at - first];
+}
+
+static uint64_t queue_of_model(const void *effects, size_t at)
+{
+    const struct model_effect *effect = (const struct model_effect *)effects + at;
+    return effect->kind == MODEL_DELIVER ? effect->queue : 0;
+}
+
+static uint64_t queue_of_machine(const void *effects, size_t at)
+{
+    const struct effect *effect = (const struct effect *)effects + at;
+    return effect->kind == EFFECT_DELIVER ? effect->delivery.queue : 0;
+}
+
 void compare_effects(struct world *world)
 {
     size_t len;
@@ -147,15 +186,18 @@ void compare_effects(struct world *world)
     for (size_t i = 0; i < len || i < machine->len; i++) {
         char expected[EFFECT_LINE_MAX] = "nothing more";
         char found[EFFECT_LINE_MAX] = "nothing more";
+        const char *detail = "";
         if (i < len) {
-            model_line(expected, &effects[i]);
+            bool delivery = effects[i].kind == MODEL_DELIVER;
+            model_line(expected, &effects[delivery ? nth_delivery(i, len, queue_of_model, effects) : i]);
         }
         if (i < machine->len) {
-            machine_line(found, &machine->items[i]);
+            const struct effect *items = machine->items;
+            bool delivery = items[i].kind == EFFECT_DELIVER;
+            machine_line(found, &items[delivery ? nth_delivery(i, machine->len, queue_of_machine, items) : i]);
+            detail = items[i].kind == EFFECT_REPLY ? items[i].reply.detail : "";
         }
         if (strcmp(expected, found) != 0) {
-            const char *detail =
-                i < machine->len && machine->items[i].kind == EFFECT_REPLY ? machine->items[i].reply.detail : "";
             world_say(world, "effect %zu\n  model:   %s\n  machine: %s %s", i, expected, found, detail);
             return;
         }
@@ -266,6 +308,30 @@ static void compare_contents(struct world *world, struct twin *twin, const struc
     }
 }
 
+static int note_first(void *arg, const struct machine_message *found)
+{
+    *(uint64_t *)arg = found->position;
+    return 1;
+}
+
+/* From a message on, and from behind the one before it. */
+static void compare_browse_from(struct world *world, struct twin *twin, const struct queue *queue)
+{
+    uint64_t before = 0;
+    EACH (struct message, message, &queue->messages) {
+        const uint64_t from[] = {message->position, before + 1};
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t first = 0;
+            (void)!machine_browse(twin->machine, queue->id, from[i], note_first, &first);
+            if (first != message->position) {
+                world_say(world, "queue %s: browsed from %" PRIx64 ", the first one is %" PRIx64 ", not %" PRIx64,
+                          queue->name, from[i], first, message->position);
+            }
+        }
+        before = message->position;
+    }
+}
+
 static void compare_queue(struct world *world, struct twin *twin, size_t nth)
 {
     struct model_queue queue = model_queue(world->model, nth);
@@ -281,6 +347,11 @@ static void compare_queue(struct world *world, struct twin *twin, size_t nth)
     if (figures_differ(&queue, &found, said)) {
         world_say(world, "queue %s: %s", queue.name, said);
     }
+    uint64_t bytes = 0;
+    if (machine_queue_bytes(twin->machine, queue.id, &bytes) != 0 || bytes != queue.bytes) {
+        world_say(world, "queue %s: %" PRIu64 " bytes are ready, and the machine says %" PRIu64, queue.name,
+                  queue.bytes, bytes);
+    }
     int err = machine_browse(twin->machine, queue.id, 0, compare_message, &compare);
     if (err != 0 && world->said[0] == '\0') {
         world_say(world, "queue %s cannot be browsed: %s", queue.name, err_name(err));
@@ -291,6 +362,7 @@ static void compare_queue(struct world *world, struct twin *twin, size_t nth)
     }
     if (world->said[0] == '\0' && (world->log_len + nth) % 4 == 0) {
         compare_contents(world, twin, world->model->queues.items[nth]);
+        compare_browse_from(world, twin, world->model->queues.items[nth]);
         look_at_queue(world, twin, world->model->queues.items[nth]);
     }
 }
