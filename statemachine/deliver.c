@@ -32,7 +32,8 @@ static int deliver_one(struct machine *machine, struct queue *queue, unsigned *b
 
 static bool queue_can_deliver(const struct machine *machine, const struct queue *queue)
 {
-    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && (!queue->options.paused || fault_fires(FAULT_SKIP_PAUSE)) &&
+    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) &&
+           (!queue->options.paused || fault_fires(FAULT_SKIP_PAUSE)) &&
            !virtual_host_is_going(machine, queue->virtual_host);
 }
 

@@ -46,8 +46,8 @@ uint64_t machine_due_ms(const struct machine *machine)
 {
     uint64_t lease_ms = leases_due_ms(machine);
     uint64_t due_ms = lease_ms < machine->timers.next_ms ? lease_ms : machine->timers.next_ms;
-    bool at_once = machine->due_cursor != 0 || state_is_going(machine) ||
-                   (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
+    bool at_once =
+        machine->due_cursor != 0 || state_is_going(machine) || (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
     return at_once ? 0 : due_ms;
 }
 

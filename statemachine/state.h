@@ -66,10 +66,10 @@ struct machine {
     size_t sessions_max;            /* SESSIONS_MAX and CONSUMERS_MAX, but for tests. */
     size_t consumers_max;
     size_t consumers_len;
-    struct leases leases;       /* Sessions that are attached nowhere, by the end of their lease. */
+    struct leases leases;                     /* Sessions that are attached nowhere, by the end of their lease. */
     struct leases ending_sessions;            /* That have ended, but for what they have (session_end.c), by id. */
     struct ending_consumers ending_consumers; /* Likewise, by session and id. */
-    struct list_node presences; /* Nodes that are present, in order of node. */
+    struct list_node presences;               /* Nodes that are present, in order of node. */
     unsigned presences_len;
     struct producers producers;
     struct virtual_hosts virtual_hosts;
@@ -100,8 +100,8 @@ struct machine {
     struct body_cache bodies;
     struct partings partings;
     struct expiries undelivered;
-    int err;        /* The first failure in a place that cannot return one; ends the apply. */
-    char said[320]; /* Which row was found damaged, and how; empty: none was. */
+    int err;               /* The first failure in a place that cannot return one; ends the apply. */
+    char said[320];        /* Which row was found damaged, and how; empty: none was. */
     struct row_key looked; /* The row that was looked for last, in the table or among messages. No state. */
 };
 

@@ -310,8 +310,9 @@ struct hf_message {
     uint64_t expires_ms;     /* Log time; 0: never. */
     bool settled;            /* As it was delivered. */
     struct hf_body body;     /* Its bytes match the checksum that the publisher's library took. */
-    const struct client_properties *properties; /* NULL: it was published without, or they cannot be read. Lives as long as the body. */
-    const struct client_death *deaths;          /* Where it was a dead letter, most recent first. */
+    const struct client_properties
+        *properties; /* NULL: it was published without, or they cannot be read. Lives as long as the body. */
+    const struct client_death *deaths; /* Where it was a dead letter, most recent first. */
     size_t deaths_len;
 };
 

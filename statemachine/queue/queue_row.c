@@ -75,9 +75,9 @@ int queue_row(const struct machine *machine, const struct queue *queue, struct r
     for (unsigned i = 0; i < QUEUE_NUMBERS; i++) {
         row_put_u64(row, *numbers[i]);
     }
-    row_put_u8(row, (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) |
-                              (queue->had_shared ? FLAG_HAD_SHARED : 0) | (queue->doomed ? FLAG_DOOMED : 0) |
-                              (queue->had_rows ? FLAG_HAD_ROWS : 0)));
+    row_put_u8(row,
+               (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) | (queue->had_shared ? FLAG_HAD_SHARED : 0) |
+                         (queue->doomed ? FLAG_DOOMED : 0) | (queue->had_rows ? FLAG_HAD_ROWS : 0)));
     row_put_u8(row, (uint8_t)queue->name_len);
     row_put_bytes(row, queue->name, queue->name_len);
     queue_options_put(&queue->options, row);

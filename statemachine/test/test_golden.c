@@ -11,16 +11,6 @@
 #include "fixture.h"
 #include "golden_log.h"
 
-#define DIR_LEN_MAX 512u
-
-static const char *golden_dir(char dir[DIR_LEN_MAX])
-{
-    const char *end = strrchr(__FILE__, '/');
-    (void)snprintf(dir, DIR_LEN_MAX, "%.*s/golden", end != NULL ? (int)(end - __FILE__) : 1,
-                   end != NULL ? __FILE__ : ".");
-    return dir;
-}
-
 struct replay {
     struct golden_log log;
     struct fixture f;
@@ -32,9 +22,8 @@ struct replay {
 
 static void replay_init(struct replay *replay, const char *name)
 {
-    char dir[DIR_LEN_MAX];
     *replay = (struct replay){0};
-    cr_assert_eq(golden_log_read(&replay->log, golden_dir(dir), name), 0, "%s/%s", dir, name);
+    cr_assert_eq(golden_log_read(&replay->log, GOLDEN_DIR, name), 0, GOLDEN_DIR "/%s", name);
     cr_assert_eq(replay->log.digests[replay->log.digests_len - 1].index, replay->log.len);
     fixture_init_empty(&replay->f);
 }
@@ -135,11 +124,10 @@ static void replay_with_restarts(const char *name)
 /* Rows that a checkpoint of that release left in its store. */
 static void load_rows(struct fixture *f, const char *name)
 {
-    char dir[DIR_LEN_MAX];
-    char path[DIR_LEN_MAX + 64];
+    char path[512];
     struct slice file;
     struct store *store;
-    (void)snprintf(path, sizeof path, "%s/%s.rows", golden_dir(dir), name);
+    (void)snprintf(path, sizeof path, GOLDEN_DIR "/%s.rows", name);
     cr_assert_eq(golden_file_read(path, &file), 0, "%s", path);
     machine_close(f->machine);
     cr_assert_eq(store_memory_open(f->disk, &store), 0);
@@ -234,9 +222,8 @@ Test(golden, version_2_goes_on_from_its_store)
 Test(golden, version_2_is_recorded_with_all_commands)
 {
     struct golden_log log;
-    char dir[DIR_LEN_MAX];
     unsigned kinds[64] = {0};
-    cr_assert_eq(golden_log_read(&log, golden_dir(dir), "v2"), 0);
+    cr_assert_eq(golden_log_read(&log, GOLDEN_DIR, "v2"), 0);
     for (size_t i = 0; i < log.len; i++) {
         struct entry_command command;
         for (size_t offset = ENTRY_HEAD_LEN; entry_command_decode(log.entries[i], &offset, &command) == 0;) {
