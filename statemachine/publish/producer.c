@@ -231,7 +231,7 @@ int producer_row_again(const struct machine *machine, const struct row_key *key,
 {
     struct producer_fields fields = {0};
     bool is_of_host = key->len >= ROW_KEY_HOST_LEN && key->data[1] == 0;
-    if (is_of_host && virtual_host_by_id(machine, get_be64(key->data + 2)) == NULL) {
+    if (is_of_host && virtual_host_by_id_going_too(machine, get_be64(key->data + 2)) == NULL) {
         return ERR_NOT_FOUND;
     }
     int err = producer_decode(key, value, &fields);
