@@ -216,6 +216,7 @@ static int entry_apply(struct machine *machine, struct slice payload, const stru
         err = state_go(machine);
     }
     if (err == 0 && machine->version >= 2) {
+        deliver_look(machine);
         err = timers_look(machine);
     }
     return err != 0 ? err : machine->err;

@@ -86,3 +86,11 @@ int deliver_due(struct machine *machine)
     machine->due_cursor = queue != NULL ? queue->id : 0;
     return 0;
 }
+
+void deliver_look(struct machine *machine)
+{
+    if (machine->due_cursor == 0) {
+        const struct queue *queue = deliver_next(machine, NULL);
+        machine->due_cursor = queue != NULL ? queue->id : 0;
+    }
+}

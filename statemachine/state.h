@@ -146,6 +146,8 @@ struct message_head state_head_of(const struct message *message);
 
 /* Hands ready messages to waiting consumers, queues taking turns, as far as one entry may. */
 int deliver_due(struct machine *machine) NODISCARD;
+/* What has come back to its queue since then is delivered by the next entry, which is due at once. */
+void deliver_look(struct machine *machine);
 
 /* Goes on with all that goes bit by bit, as far as one entry may, at its end; and whether there is any of that. */
 int state_go(struct machine *machine) NODISCARD;

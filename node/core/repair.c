@@ -130,7 +130,7 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
 
 int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter, bool ordered)
 {
-    struct repair_mark mark;
+    struct repair_mark mark = {0};
     int err = repair_mark_read(disk, dir, &mark);
     bool worse = mark.ordered && !ordered; /* There may be a copy already: that stays. */
     if (err != 0 || (mark.state == REPAIR_NEEDED && !worse)) {
@@ -182,8 +182,8 @@ int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark
 int repair_withdraw(struct disk *disk, const char *dir, bool *ret_done)
 {
     char detail[200];
-    struct repair_mark mark;
-    struct state_dir current;
+    struct repair_mark mark = {0};
+    struct state_dir current = {0};
     int err = repair_mark_read(disk, dir, &mark);
     if (err == 0) {
         err = state_dir_read(disk, dir, &current, detail, sizeof detail);

@@ -52,13 +52,15 @@ static uint64_t settle_back_len(struct session *session, const Holdfast__Settle 
         return 0;
     }
     struct deliveries *deliveries = &consumer->deliveries;
-    for (size_t i = 0; i < settle->n_first && len <= SETTLE_BACK_MAX; i++) {
+    uint64_t each = lives ? 2 : 1;
+    uint64_t held = deliveries->held * each; /* Ranges may name the same ones again and again. */
+    for (size_t i = 0; i < settle->n_first && len < held && len <= SETTLE_BACK_MAX; i++) {
         struct delivery *delivery = deliveries_find(deliveries, settle->first[i], settle->last[i]);
         for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, settle->last[i])) {
-            len += lives ? 2 : 1;
+            len += each;
         }
     }
-    return len;
+    return len < held ? len : held;
 }
 
 bool settle_check_back(struct session *session, Holdfast__Settle *const *settles, size_t len, struct reply *reply)

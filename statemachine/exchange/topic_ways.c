@@ -35,7 +35,7 @@ struct topic_node *topic_ways_end(const struct topic_ways *ways, uint64_t way, c
     for (; ways->slots[at].node != NULL; at = (at + 1) & (ways->cap - 1)) {
         struct topic_node *node = ways->slots[at].node;
         if (ways->slots[at].way == way && node->parent == parent && node->word_len == len &&
-            memcmp(node->word, word, len) == 0) {
+            (len == 0 || memcmp(node->word, word, len) == 0)) {
             return node;
         }
     }

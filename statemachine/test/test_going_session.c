@@ -64,6 +64,33 @@ Test(going, a_session_goes_before_what_it_has)
     cr_assert_eq(session_goes_once(false), session_goes_once(true));
 }
 
+/* What a session that goes gives back in the last of several entries is delivered all the same, though nothing else happens. */
+static uint64_t others_get_all_once(bool disturb)
+{
+    struct fixture f;
+    struct client a;
+    struct client b;
+    going_begin(&f, &a);
+    cr_assert_eq(client_attach(&f, &b, 2, false).error, 0u);
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
+    going_take_all(&f, &b, "q", 5);
+    cr_assert_eq(client_subscribe(&f, &a, "q", 1, 1000).error, 0u);
+    going_disturb(&f, disturb);
+    cr_assert_eq(client_close(&f, &b).error, 0u);
+    unsigned entries = going_go_on(&f, disturb);
+    cr_assert_gt(entries, 2u);
+    cr_assert_eq(fixture_queue(&f, "q").ready, 0u);
+    cr_assert_eq(fixture_queue(&f, "q").unsettled, 100u);
+    uint64_t digest = going_digest(&f);
+    fixture_done(&f);
+    return digest;
+}
+
+Test(going, what_a_session_held_is_delivered_to_the_last)
+{
+    cr_assert_eq(others_get_all_once(false), others_get_all_once(true));
+}
+
 static uint64_t leases_end_once(bool disturb)
 {
     struct fixture f;
