@@ -85,8 +85,25 @@ static void same(const struct pair *pair, uint64_t plain, uint64_t disturbed, co
     cr_assert_eq(plain, disturbed, "seed %" PRIu64 ", entry %zu: another %s", pair->seed, pair->log_len, what);
 }
 
+/* Nothing is ready while somebody is free, unless the next entry is due at once: else it would stay there until something else
+ * happens. */
+static void nothing_stays(const struct pair *pair)
+{
+    struct machine *machine = pair->plain.machine;
+    if (machine_due_ms(machine) == 0) {
+        return;
+    }
+    for (const struct queue *queue = machine->queues; queue != NULL; queue = queue->by_id.next) {
+        bool goes = !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && !queue->options.paused &&
+                    !virtual_host_is_going(machine, queue->virtual_host);
+        cr_assert_not(goes, "seed %" PRIu64 ", entry %zu: queue %s has messages, and a consumer that is free",
+                      pair->seed, pair->log_len, queue->name);
+    }
+}
+
 static void compare(struct pair *pair, bool thoroughly)
 {
+    nothing_stays(pair);
     struct machine *plain = pair->plain.machine;
     struct machine *disturbed = pair->disturbed.machine;
     same(pair, machine_running_digest(plain), machine_running_digest(disturbed), "running digest");
