@@ -73,6 +73,7 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_UINT_PTR("isolation_timeout_ms", OPTIONAL, struct config_file, isolation_timeout_ms),
     CYAML_FIELD_UINT_PTR("disk_stall_ms", OPTIONAL, struct config_file, disk_stall_ms),
     CYAML_FIELD_UINT_PTR("clock_skew_ms", OPTIONAL, struct config_file, clock_skew_ms),
+    CYAML_FIELD_UINT_PTR("machine_version", OPTIONAL, struct config_file, machine_version),
     CYAML_FIELD_UINT_PTR("scrub_mib_per_s", OPTIONAL, struct config_file, scrub_mib_per_s),
     CYAML_FIELD_UINT_PTR("scrub_interval_s", OPTIONAL, struct config_file, scrub_interval_s),
     CYAML_FIELD_END,

@@ -76,7 +76,8 @@ struct config {
     unsigned presence_timeout_ms;  /* A node that is not heard of for so long is taken for lost. */
     unsigned isolation_timeout_ms; /* Clients of a node that has had no leader for so long are told to go elsewhere. */
     unsigned disk_stall_ms;        /* A leader whose disk has not answered for so long hands over. */
-    unsigned clock_skew_ms;        /* A wall clock further from the majority's is told of; 0: they are not compared. */
+    unsigned machine_version; /* The newest rules of the machine that this node says to know; 0: all that it does. */
+    unsigned clock_skew_ms;   /* A wall clock further from the majority's is told of; 0: they are not compared. */
     uint64_t checkpoint_bytes;
     uint64_t retain_bytes;
     uint64_t rebuild_rate; /* Bytes a second. */

@@ -2,6 +2,7 @@
 
 #include "node/config_private.h"
 #include "proto/base/check.h"
+#include "statemachine/machine.h"
 
 /* Upper bound of the sizes that have none of their own: far from where arithmetic on them could wrap. */
 #define SIZE_MIB_MAX (UINT64_C(1) << 20)
@@ -98,6 +99,7 @@ static int take_sizes(const struct config_loading *loading, struct config *confi
 {
     const struct config_file *file = loading->file;
     uint64_t connections = config->connections_max;
+    uint64_t machine_version = config->machine_version;
     const struct {
         const char *key;
         const uint64_t *given;
@@ -119,6 +121,7 @@ static int take_sizes(const struct config_loading *loading, struct config *confi
         {"scrub_interval_s", file->scrub_interval_s, 1000, 0, CONFIG_SCRUB_INTERVAL_MS_MAX / 1000,
          &config->scrub_interval_ms},
         {"connections_max", file->connections_max, 1, 1, CONFIG_CONNECTIONS_MAX_MAX, &connections},
+        {"machine_version", file->machine_version, 1, 1, MACHINE_VERSION_MAX, &machine_version},
     };
     int err = 0;
     for (size_t i = 0; err == 0 && i < ARRAY_LEN(sizes); i++) {
@@ -126,6 +129,7 @@ static int take_sizes(const struct config_loading *loading, struct config *confi
                           sizes[i].number);
     }
     config->connections_max = (unsigned)connections;
+    config->machine_version = (unsigned)machine_version;
     return err;
 }
 

@@ -45,6 +45,7 @@ struct config_file {
     uint64_t *isolation_timeout_ms;
     uint64_t *disk_stall_ms;
     uint64_t *clock_skew_ms;
+    uint64_t *machine_version;
     uint64_t *scrub_mib_per_s;
     uint64_t *scrub_interval_s;
 };

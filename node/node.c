@@ -19,7 +19,7 @@ void node_fatal(struct node *node, int err, const char *what)
 {
     journal_error(node->journal, "fatal", "%s (%s): this process ends", what, err_text(err));
     bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM;
-    if (damage && node_note_damage(node, what) && node->restart != NULL) {
+    if (damage && node_note_damage(node, what, false) && node->restart != NULL) {
         node->restart(node->arg);
     }
     _exit(NODE_EXIT_FATAL);
@@ -82,6 +82,12 @@ static void node_found(struct node *node)
     node->founded = true;
 }
 
+/* Closed, it is opened again by its owner, as what it is by then. */
+static bool node_begins_anew(const struct node *node)
+{
+    return node->founded || node->copy[0] != '\0' || node->damaged || node->withdrawn;
+}
+
 static void node_turn(struct node *node)
 {
     if (!node_is_up(node)) {
@@ -99,7 +105,7 @@ static void node_turn(struct node *node)
     if (node->founding && !node->founded && node_is_accepted(node)) {
         node_found(node);
     }
-    if (node->founded || node->copy[0] != '\0' || node->damaged || (node->stopping && node_has_stopped(node))) {
+    if (node_begins_anew(node) || (node->stopping && node_has_stopped(node))) {
         node_close(node);
     }
 }
@@ -143,7 +149,7 @@ static void node_free(struct node *node)
 {
     void (*stopped)(void *arg, bool again) = node->stopped;
     void *arg = node->arg;
-    bool again = (node->copy[0] != '\0' || node->damaged || node->founded) && !node->stopping;
+    bool again = node_begins_anew(node) && !node->stopping;
     free(node);
     if (stopped != NULL) {
         stopped(arg, again);
@@ -180,6 +186,7 @@ static void node_close_files(struct node *node)
     node->shard = NULL;
     node_patient_close(node);
     node_shard_switch_state(node);
+    node_patient_withdraw(node);
     data_dir_close(node->data_dir);
     uv_close((uv_handle_t *)&node->due, node_handle_closed);
     uv_close((uv_handle_t *)&node->patience, node_handle_closed);
@@ -313,7 +320,7 @@ static int node_note_loss(struct node *node, char *detail, size_t detail_len)
 {
     (void)snprintf(detail, detail_len,
                    SHARD_DIR " is empty, though this node has taken part: log, term and state are lost");
-    return node_note_damage(node, detail) ? 0 : ERR_CORRUPT;
+    return node_note_damage(node, detail, false) ? 0 : ERR_CORRUPT;
 }
 
 /* The files of the shard are there before it is noted that they must be, and that is noted before anything is promised. */

@@ -10,6 +10,13 @@ static void patient_wake(void *arg)
     node_wake(arg);
 }
 
+/* Called from within the patient's turn: it is closed when that is over (node_turn()). */
+static void patient_withdraw(void *arg)
+{
+    struct node *node = arg;
+    node->withdrawn = true;
+}
+
 static void patient_fatal(void *arg, int err, const char *what)
 {
     node_fatal(arg, err, what);
@@ -36,12 +43,12 @@ static bool has_others(const struct node *node)
     return false;
 }
 
-bool node_note_damage(struct node *node, const char *what)
+bool node_note_damage(struct node *node, const char *what, bool ordered)
 {
     if (!has_others(node) || node->disk == NULL) {
         return false; /* Nobody has a copy. */
     }
-    int err = repair_mark_needed(posix_disk_base(node->disk), SHARD_DIR, what, has_vote(node));
+    int err = repair_mark_needed(posix_disk_base(node->disk), SHARD_DIR, what, has_vote(node), ordered);
     if (err != 0) {
         journal_error(node->journal, "damage", "%s/" SHARD_DIR "/repair: %s", node->config->data_dir, err_text(err));
         return false;
@@ -50,13 +57,13 @@ bool node_note_damage(struct node *node, const char *what)
     return true;
 }
 
-void node_damaged(void *arg, const char *what)
+void node_damaged(void *arg, const char *what, bool ordered)
 {
     struct node *node = arg;
     if (node->damaged || node->closing) {
         return;
     }
-    if (!node_note_damage(node, what)) {
+    if (!node_note_damage(node, what, ordered)) {
         node_fatal(node, ERR_IO, what);
     }
     node->damaged = true;
@@ -116,6 +123,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
     const struct patient_options options = {
         .node = config->node,
         .reason = node->founding ? FOUNDING_REASON : node->mark.reason,
+        .ordered = node->mark.ordered,
         .founding = node->founding,
         .members = members,
         .members_len = node->members_len,
@@ -131,6 +139,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
         .open_copy = node_open_copy,
         .reach = patient_reach,
         .replaced = node_replaced,
+        .withdraw = patient_withdraw,
         .wake = patient_wake,
         .fatal = patient_fatal,
     };
@@ -162,4 +171,17 @@ void node_patient_close(struct node *node)
     patient_gateway_done(&node->patient_gateway);
     patient_close(node->patient);
     node->patient = NULL;
+}
+
+void node_patient_withdraw(struct node *node)
+{
+    bool done = false;
+    if (!node->withdrawn) {
+        return;
+    }
+    int err = repair_withdraw(posix_disk_base(node->disk), SHARD_DIR, &done);
+    if (err != 0 || !done) {
+        journal_warning(node->journal, "repair", "the order to begin anew stays: %s",
+                        err != 0 ? err_text(err) : "more is wrong here, or a copy has come");
+    }
 }

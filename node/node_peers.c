@@ -157,7 +157,7 @@ static void node_peer_refused(void *arg, uint64_t peer, int err, const char *det
                    text); /* A copy of this directory is in use too: what either promises, the other may not know. */
     }
     if (err == ERR_STALE && node->shard != NULL) {
-        node_damaged(node, text);
+        node_damaged(node, text, false);
     }
 }
 

@@ -68,7 +68,8 @@ struct node {
         uint64_t id; /* 0: free. */
         uint64_t until_ms;
     } leaving[MEMBERS_MAX]; /* No members any more: what is still to be said to them goes out, then their links end. */
-    bool damaged;           /* It is to be started anew, as a patient. */
+    bool damaged;           /* It is to be started anew, as a patient; */
+    bool withdrawn;         /* or with what it had put aside. */
     char copy[STATE_DIR_NAME_LEN_MAX]; /* That of one which is to take its place; "": none. */
     bool stopping;
     bool closing;
@@ -94,12 +95,14 @@ void node_replaced(void *arg, const char *name);
 /* node_patient.c: a patient in place of the shard. */
 int node_patient_open(struct node *node, char *detail, size_t detail_len) NODISCARD;
 void node_patient_close(struct node *node);
+/* One step after which the node is none any more, if it is to be so. Everything is closed. */
+void node_patient_withdraw(struct node *node);
 /* Whether a start that failed in this way can be made as a patient: then 0, and node->plan says so; else the error. */
 int node_start_failed(struct node *node, int err, char *detail, size_t detail_len) NODISCARD;
-/* This node's data is not to be relied on: it begins anew as a patient. From the loop, not from within the shard's turn. */
-void node_damaged(void *arg, const char *what);
+/* This node's data is not to be relied on, or (`ordered`) an operator wants it: it begins anew as a patient. From the loop, not from within the shard's turn. */
+void node_damaged(void *arg, const char *what, bool ordered);
 /* Notes, durably, that it is to be one from the next start on. False: nobody else has the data, or it cannot be noted. */
-bool node_note_damage(struct node *node, const char *what);
+bool node_note_damage(struct node *node, const char *what, bool ordered);
 
 /* node_members.c: who is a member, as last known: at the start from the directory or the configuration, later from the log. */
 int node_members_load(struct node *node, char *detail, size_t detail_len) NODISCARD;

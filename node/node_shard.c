@@ -164,6 +164,7 @@ static struct shard_options node_shard_options(struct node *node)
         .send = node_send,
         .rebuild_rate = config->rebuild_rate,
         .clock_skew_ms = config->clock_skew_ms,
+        .machine_version = config->machine_version,
         .zone = config_member(config, config->node)->zone,
         .preferred = config_member(config, config->node)->preferred,
         .scrub_rate = config->scrub_rate,

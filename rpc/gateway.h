@@ -156,6 +156,47 @@ struct gateway_step {
     const char *text; /* How it came in, or where it went; "". */
 };
 
+struct gateway_consumer {
+    uint64_t session;
+    uint64_t consumer;  /* Its number within the session. */
+    uint64_t node;      /* Where the session is attached; 0: nowhere. */
+    uint64_t delivered; /* The number of its last delivery. */
+    uint64_t lock_ms;   /* Of its own; 0: the queue's. */
+    uint32_t credit;
+    uint32_t unsettled;
+    int32_t priority;
+    bool exclusive;
+    bool auto_accept;
+    bool fetch;
+    bool active; /* It may be given messages: false while another is the active one. */
+    const char *tag;
+};
+
+struct gateway_limit {
+    Holdfast__Limit__What what;
+    bool is_set;
+    bool is_counted; /* `used` says something. */
+    uint64_t value;
+    uint64_t used;
+};
+
+struct gateway_producer {
+    uint64_t epoch;         /* 0: it was never opened. */
+    uint64_t last_sequence; /* 0: none was taken. */
+    uint64_t session;       /* That opened it last; it may be gone. 0: none. */
+};
+
+struct gateway_prepared {
+    const char *id;
+    const char *group;
+    const char *state; /* A word. */
+    uint64_t messages;
+    uint64_t ask_ms;      /* Log time of the next question; 0: none. */
+    uint64_t deadline_ms; /* Log time; 0: none. */
+    bool commit_at_deadline;
+    uint64_t remembered_until_ms; /* Log time; 0: it is not resolved. */
+};
+
 /* A read that must be current. The caller's struct, which must live until done() or read_cancel(). */
 struct gateway_read {
     /* With 0, this node's replica holds everything that was confirmed, to anybody, before read() was called: look at it
@@ -254,7 +295,8 @@ struct gateway_ops {
     uint32_t (*machine_version)(struct gateway *gateway);
 
     /* Looks at this node's replica, which is current within a read's done(). `virtual_host` "" means "/"; ERR_NOT_FOUND: there is no
-     * such one. `each` is given one after the other until it says false, for one that it did not take: then *ret_more is set. */
+     * such one. `each` is given one after the other until it says false, for one that it did not take: then *ret_more is set. Never called, and may be NULL,
+     * where no read succeeds. */
 
     /* The queues whose names sort after `after`. */
     int (*queues)(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
@@ -274,6 +316,19 @@ struct gateway_ops {
     /* The virtual hosts whose names sort after `after`. */
     int (*virtual_hosts)(struct gateway *gateway, const char *after, void *arg,
                          bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more);
+    /* The consumers of a queue behind that one of that session, by session and number. ERR_NOT_FOUND. */
+    int (*consumers)(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t session,
+                     uint64_t consumer, void *arg, bool (*each)(void *arg, const struct gateway_consumer *consumer),
+                     bool *ret_more);
+    /* What the virtual host, or (if `user` is not "") the user, may have, and has: all limits that there are for it. */
+    int (*limits)(struct gateway *gateway, const char *virtual_host, const char *user, void *arg,
+                  bool (*each)(void *arg, const struct gateway_limit *limit));
+    /* ERR_NOT_FOUND: nothing is known of it. */
+    int (*producer)(struct gateway *gateway, const char *virtual_host, const char *name,
+                    struct gateway_producer *ret_producer);
+    /* Prepared messages whose ids sort after `after`, with those that were resolved and are remembered. */
+    int (*prepared)(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                    bool (*each)(void *arg, const struct gateway_prepared *prepared), bool *ret_more);
     /* What became of the message at a position of a queue, in order. ERR_NOT_FOUND: no such queue. */
     int (*life)(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
                 bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);

@@ -1,204 +1,10 @@
 /* Applying an entry: which commands are carried out, which were carried out before, and which are refused. */
 
-#include <string.h>
-
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
-#include "proto/wire/strings.h"
-#include "statemachine/command/command.h"
+#include "statemachine/command/decode.h"
+#include "statemachine/command/dispatch.h"
 #include "statemachine/queue/sweep.h"
-#include "statemachine/version_one.h"
-
-/* protobuf-c says NULL for a malformed header and for want of memory alike. The first must give the same reply on every
- * node, and a header that unpacks to more than the arena's bound counts as malformed; the second must end the process.
- */
-struct decoder {
-    ProtobufCAllocator protobuf;
-    struct arena *arena;
-    bool starved;
-};
-
-static void *decoder_alloc(void *data, size_t len)
-{
-    struct decoder *decoder = data;
-    void *pointer = arena_alloc(decoder->arena, len);
-    if (pointer == NULL && len + 16 <= decoder->arena->used_max - decoder->arena->used) {
-        decoder->starved = true;
-    }
-    return pointer;
-}
-
-static void decoder_free(void *data, void *pointer)
-{
-    (void)data;
-    (void)pointer;
-}
-
-/* `*ret_command` is NULL for a malformed header. ERR_NOMEM. */
-static int command_decode(struct machine *machine, struct slice header, Holdfast__Command **ret_command)
-{
-    struct decoder decoder = {
-        .protobuf = {.alloc = decoder_alloc, .free = decoder_free},
-        .arena = &machine->arena,
-    };
-    decoder.protobuf.allocator_data = &decoder;
-    arena_reset(&machine->arena);
-    if (machine->version == 1) {
-        int err = version_one_header(&machine->arena, header, &header);
-        if (err != 0) {
-            return err;
-        }
-    }
-    /* A string with a zero byte in it would be cut short by the decoder, and name another queue; and what is nested too deep would
-     * take more stack than there is. */
-    if (!message_strings_are_whole(&holdfast__command__descriptor, header.data, header.len)) {
-        *ret_command = NULL;
-        return 0;
-    }
-    Holdfast__Command *command = holdfast__command__unpack(&decoder.protobuf, header.len, header.data);
-    if (command == NULL && decoder.starved) {
-        return ERR_NOMEM;
-    }
-    *ret_command = command;
-    return 0;
-}
-
-static bool command_is_for_nodes(const Holdfast__Command *command)
-{
-    return command->kind_case == HOLDFAST__COMMAND__KIND_ATTACH_SESSION ||
-           command->kind_case == HOLDFAST__COMMAND__KIND_DETACH_SESSION ||
-           command->kind_case == HOLDFAST__COMMAND__KIND_NODE_PRESENT ||
-           command->kind_case == HOLDFAST__COMMAND__KIND_NODE_LOST ||
-           command->kind_case == HOLDFAST__COMMAND__KIND_RAISE_VERSION;
-}
-
-static bool command_check(const struct entry_command *from, const Holdfast__Command *command, struct reply *reply)
-{
-    if (command == NULL) {
-        reply_fail(reply, ERR_INVALID, DETAIL_HEADER);
-    } else if (command->kind_case == HOLDFAST__COMMAND__KIND__NOT_SET) {
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-    } else if (from->bodies.len > 0 && command->kind_case != HOLDFAST__COMMAND__KIND_PUBLISH &&
-               command->kind_case != HOLDFAST__COMMAND__KIND_TRANSACT) {
-        reply_fail(reply, ERR_INVALID, DETAIL_BODIES);
-    } else if (from->session != 0 && command_is_for_nodes(command)) {
-        reply_fail(reply, ERR_REFUSED, DETAIL_NODE_ONLY);
-    } else if (from->session == 0 && !command_is_for_nodes(command)) {
-        reply_fail(reply, ERR_REFUSED, DETAIL_SESSION_ONLY);
-    }
-    return reply->error == 0;
-}
-
-static int command_carry_out_of_node(struct machine *machine, const Holdfast__Command *command, struct reply *reply)
-{
-    switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_ATTACH_SESSION: return command_attach_session(machine, command->attach_session, reply);
-    case HOLDFAST__COMMAND__KIND_DETACH_SESSION: return command_detach_session(machine, command->detach_session, reply);
-    case HOLDFAST__COMMAND__KIND_NODE_PRESENT: return command_node_present(machine, command->node_present, reply);
-    case HOLDFAST__COMMAND__KIND_NODE_LOST: return command_node_lost(machine, command->node_lost, reply);
-    case HOLDFAST__COMMAND__KIND_RAISE_VERSION: return command_raise_version(machine, command->raise_version, reply);
-    default: return 0;
-    }
-}
-
-static int command_carry_out_of_exchange(struct machine *machine, struct session *session,
-                                         const Holdfast__Command *command, struct reply *reply)
-{
-    switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE:
-        return command_declare_exchange(machine, session, command->declare_exchange, reply);
-    case HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE:
-        return command_delete_exchange(machine, session, command->delete_exchange, reply);
-    case HOLDFAST__COMMAND__KIND_BIND: return command_bind(machine, session, command->bind, reply);
-    case HOLDFAST__COMMAND__KIND_UNBIND: return command_unbind(machine, session, command->unbind, reply);
-    default: return 0;
-    }
-}
-
-/* Those around publishing, and virtual hosts. */
-static int command_carry_out_of_publisher(struct machine *machine, struct session *session,
-                                          const struct entry_command *from, const Holdfast__Command *command,
-                                          struct reply *reply)
-{
-    switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_TRANSACT:
-        return command_transact(machine, session, command->transact, from->bodies, reply);
-    case HOLDFAST__COMMAND__KIND_OPEN_PRODUCER:
-        return command_open_producer(machine, session, command->open_producer, reply);
-    case HOLDFAST__COMMAND__KIND_RESOLVE_PREPARED:
-        return command_resolve_prepared(machine, session, command->resolve_prepared, reply);
-    case HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST:
-        return command_create_virtual_host(machine, command->create_virtual_host, reply);
-    case HOLDFAST__COMMAND__KIND_DELETE_VIRTUAL_HOST:
-        return command_delete_virtual_host(machine, session, command->delete_virtual_host, reply);
-    case HOLDFAST__COMMAND__KIND_SET_LIMITS: return command_set_limits(machine, command->set_limits, reply);
-    default: return 0;
-    }
-}
-
-/* Those that keep messages where they are, or move them. */
-static int command_carry_out_of_mover(struct machine *machine, struct session *session,
-                                      const Holdfast__Command *command, struct reply *reply)
-{
-    switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_EXTEND: return command_extend(machine, session, command->extend, reply);
-    case HOLDFAST__COMMAND__KIND_REDRIVE: return command_redrive(machine, session, command->redrive, reply);
-    case HOLDFAST__COMMAND__KIND_REPLAY: return command_replay(machine, session, command->replay, reply);
-    default: return 0;
-    }
-}
-
-static int command_carry_out_of_session(struct machine *machine, struct session *session,
-                                        const struct entry_command *from, const Holdfast__Command *command,
-                                        struct reply *reply)
-{
-    switch (command->kind_case) {
-    case HOLDFAST__COMMAND__KIND_DECLARE_QUEUE:
-        return command_declare_queue(machine, session, command->declare_queue, reply);
-    case HOLDFAST__COMMAND__KIND_CHANGE_QUEUE:
-        return command_change_queue(machine, session, command->change_queue, reply);
-    case HOLDFAST__COMMAND__KIND_DELETE_QUEUE:
-        return command_delete_queue(machine, session, command->delete_queue, reply);
-    case HOLDFAST__COMMAND__KIND_PURGE_QUEUE: return command_purge_queue(machine, session, command->purge_queue, reply);
-    case HOLDFAST__COMMAND__KIND_PUBLISH:
-        return command_publish(machine, session, command->publish, from->bodies, reply);
-    case HOLDFAST__COMMAND__KIND_TRANSACT:
-    case HOLDFAST__COMMAND__KIND_OPEN_PRODUCER:
-    case HOLDFAST__COMMAND__KIND_RESOLVE_PREPARED:
-    case HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST:
-    case HOLDFAST__COMMAND__KIND_DELETE_VIRTUAL_HOST:
-    case HOLDFAST__COMMAND__KIND_SET_LIMITS:
-        if (machine->version >= 2) {
-            return command_carry_out_of_publisher(machine, session, from, command, reply);
-        }
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-        return 0;
-    case HOLDFAST__COMMAND__KIND_SUBSCRIBE: return command_subscribe(machine, session, command->subscribe, reply);
-    case HOLDFAST__COMMAND__KIND_UNSUBSCRIBE: return command_unsubscribe(machine, session, command->unsubscribe, reply);
-    case HOLDFAST__COMMAND__KIND_SET_CREDIT: return command_set_credit(machine, session, command->set_credit, reply);
-    case HOLDFAST__COMMAND__KIND_SETTLE: return command_settle(machine, session, command->settle, reply);
-    case HOLDFAST__COMMAND__KIND_EXTEND:
-    case HOLDFAST__COMMAND__KIND_REDRIVE:
-    case HOLDFAST__COMMAND__KIND_REPLAY:
-        if (machine->version >= 2) {
-            return command_carry_out_of_mover(machine, session, command, reply);
-        }
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-        return 0;
-    case HOLDFAST__COMMAND__KIND_REFUSED: reply_refuse(reply, command->refused->error, machine->version); return 0;
-    case HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE:
-    case HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE:
-    case HOLDFAST__COMMAND__KIND_BIND:
-    case HOLDFAST__COMMAND__KIND_UNBIND:
-        if (machine->version >= 2) {
-            return command_carry_out_of_exchange(machine, session, command, reply);
-        }
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-        return 0;
-    case HOLDFAST__COMMAND__KIND_CLOSE_SESSION: /* Its reply goes out first: see session_apply(). */
-    default: return 0;
-    }
-}
 
 /* Whether it has messages of a producer. Under version 1 there are no transactions. */
 static bool command_is_named_publish(const struct machine *machine, const Holdfast__Command *command)
@@ -268,7 +74,7 @@ static int session_apply(struct machine *machine, struct session *session, const
 {
     Holdfast__Command *command;
     int err = command_decode(machine, from->header, &command);
-    if (err == 0 && command_check(from, command, reply) &&
+    if (err == 0 && command_check(machine, from, command, reply) &&
         publish_check_failed(machine, session, from, command, reply)) {
         err = command_carry_out_of_session(machine, session, from, command, reply);
     }
@@ -323,7 +129,7 @@ static int command_apply_of_node(struct machine *machine, const struct entry_com
     struct reply reply = {0};
     Holdfast__Command *command;
     int err = command_decode(machine, from->header, &command);
-    if (err == 0 && command_check(from, command, &reply)) {
+    if (err == 0 && command_check(machine, from, command, &reply)) {
         err = command_carry_out_of_node(machine, command, &reply);
     }
     if (err != 0) {
@@ -345,7 +151,8 @@ static int command_check_version(struct machine *machine, const struct entry_com
         return err;
     }
     struct reply reply = {0};
-    bool raises = command_check(from, command, &reply) && command->kind_case == HOLDFAST__COMMAND__KIND_RAISE_VERSION;
+    bool raises =
+        command_check(machine, from, command, &reply) && command->kind_case == HOLDFAST__COMMAND__KIND_RAISE_VERSION;
     return raises && command->raise_version->version > MACHINE_VERSION_MAX ? ERR_VERSION : 0;
 }
 
@@ -383,6 +190,7 @@ static int entry_apply(struct machine *machine, struct slice payload, const stru
     if (head->time_ms > machine->time_ms) {
         machine->time_ms = head->time_ms;
     }
+    work_begin(&machine->work, machine->version);
     int err = leases_expire(machine);
     if (err == 0 && machine->version >= 2) {
         err = timers_fire(machine);
@@ -405,9 +213,10 @@ static int entry_apply(struct machine *machine, struct slice payload, const stru
         err = expire_undelivered(machine);
     }
     if (err == 0) {
-        err = sweeps_go(machine);
+        err = state_go(machine);
     }
     if (err == 0 && machine->version >= 2) {
+        deliver_look(machine);
         err = timers_look(machine);
     }
     return err != 0 ? err : machine->err;
@@ -427,7 +236,7 @@ int machine_apply(struct machine *machine, uint64_t index, struct slice payload,
         err = 0;
     }
     if (err != 0) {
-        return err;
+        return state_blame_looked(machine, err);
     }
     machine->applied_index = index;
     machine->running_digest = XXH3_64bits_withSeed(payload.data, payload.len, machine->running_digest + index);

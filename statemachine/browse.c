@@ -213,17 +213,16 @@ static int browse_below_head(struct browse *browse)
     return 0;
 }
 
-/* Whether all positions from the next one to one before `position` are in holes: else rows are missing. */
+/* The next position is `position`: all before it are in a hole. Else rows are missing. */
 static int browse_skip_hole(struct browse *browse, uint64_t position)
 {
-    bool in_hole = true;
-    for (; browse->position < position && in_hole; browse->position += in_hole) {
-        int err = hole_at(browse->machine, browse->queue, browse->position, &in_hole);
-        if (err != 0) {
-            return err;
-        }
+    uint64_t next = browse->position;
+    int err = next < position ? hole_skip(browse->machine, browse->queue, next, &next) : 0;
+    if (err == 0 && next < position) {
+        return ERR_CORRUPT;
     }
-    return in_hole ? 0 : ERR_CORRUPT;
+    browse->position = err == 0 ? position : browse->position;
+    return err;
 }
 
 /* A row's checksum covers its key: if it is not the row of this position, and there is no hole, one is missing, and it is not
@@ -248,34 +247,47 @@ static int browse_stored_row(void *arg, struct slice key, struct slice value)
     return browse_show(browse, &head, 0, MESSAGE_READY);
 }
 
-/* From the head on, up to where memory begins. Where rows are missing at the end, browse_in_memory() finds nothing. */
-static int browse_stored(struct browse *browse)
+/* What is stored from the next position on, up to `stop`. */
+static int browse_scan(struct browse *browse, uint64_t stop)
 {
     struct store *store = browse->machine->store;
-    uint64_t base = browse->lane->messages.base;
-    if (browse->position >= base) {
-        return 0;
-    }
     struct row_key first = row_key_pair(ROW_MESSAGE, browse->queue->id, browse->position);
-    struct row_key end = row_key_pair(ROW_MESSAGE, browse->queue->id, base);
+    struct row_key end = row_key_pair(ROW_MESSAGE, browse->queue->id, stop);
     return store->ops->scan(store, row_key_slice(&first), row_key_slice(&end), browse_stored_row, browse);
+}
+
+/* From the head on, up to where memory begins; from hole to hole, so that the store need not pass over what was deleted in them.
+ * Where rows are missing at the end, browse_in_memory() finds nothing. */
+static int browse_stored(struct browse *browse)
+{
+    uint64_t base = browse->lane->messages.base;
+    uint64_t stop = browse->position;
+    int err = 0;
+    while (err == 0 && browse->position == stop && stop < base) {
+        err = hole_skip(browse->machine, browse->queue, browse->position, &browse->position);
+        if (err == 0) {
+            err = hole_next(browse->machine, browse->queue, browse->position, base, &stop);
+        }
+        if (err == 0 && browse->position < stop) {
+            err = browse_scan(browse, stop);
+        }
+    }
+    return err;
 }
 
 static int browse_in_memory(struct browse *browse)
 {
-    while (browse->position < browse->lane->tail) {
-        bool in_hole;
-        int err = hole_at(browse->machine, browse->queue, browse->position, &in_hole);
-        if (err == 0 && !in_hole) {
+    int err = 0;
+    while (err == 0 && browse->position < browse->lane->tail) {
+        uint64_t next;
+        err = hole_skip(browse->machine, browse->queue, browse->position, &next);
+        if (err == 0 && next != browse->position) {
+            browse->position = next;
+        } else if (err == 0) {
             err = browse_show_at(browse, browse->position, 0, MESSAGE_READY);
-        } else {
-            browse->position += in_hole;
-        }
-        if (err != 0) {
-            return err;
         }
     }
-    return 0;
+    return err;
 }
 
 static int browse_lane(struct browse *browse, unsigned number, uint64_t position)

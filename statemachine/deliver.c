@@ -7,11 +7,14 @@
  * deliver count: which others are looked at differs after a restart, and must show in nothing. */
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
+#include "statemachine/message/life.h"
 #include "statemachine/session/consumer.h"
 #include "statemachine/state.h"
 
 #define DELIVERIES_PER_ENTRY_MAX 16384u
 #define DELIVERIES_PER_TURN_MAX 64u
+#define DELIVERIES_PER_LIFE 4u
 
 /* Delivers one message, if there is one that may be: on the way to it others may be parked, which counts, too. */
 static int deliver_one(struct machine *machine, struct queue *queue, unsigned *budget)
@@ -22,13 +25,16 @@ static int deliver_one(struct machine *machine, struct queue *queue, unsigned *b
     if (err != 0 || !found) {
         return err;
     }
-    --*budget;
+    unsigned cost = queue_keeps_lives(queue) ? DELIVERIES_PER_LIFE : 1; /* A row more of each. */
+    *budget -= *budget < cost ? *budget : cost;
     return consumer_deliver(machine, RB_MIN(queue_waiting, &queue->waiting), &taken);
 }
 
-static bool queue_can_deliver(const struct queue *queue)
+static bool queue_can_deliver(const struct machine *machine, const struct queue *queue)
 {
-    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) && !queue->options.paused;
+    return !RB_EMPTY(&queue->waiting) && queue_has_next(queue) &&
+           (!queue->options.paused || fault_fires(FAULT_SKIP_PAUSE)) &&
+           !virtual_host_is_going(machine, queue->virtual_host);
 }
 
 /* One turn of a queue. */
@@ -36,7 +42,7 @@ static int deliver_queue(struct machine *machine, struct queue *queue, unsigned 
 {
     unsigned turn = *budget < DELIVERIES_PER_TURN_MAX ? *budget : DELIVERIES_PER_TURN_MAX;
     unsigned left = turn;
-    while (left > 0 && queue_can_deliver(queue)) {
+    while (left > 0 && queue_can_deliver(machine, queue)) {
         int err = deliver_one(machine, queue, &left);
         if (err != 0) {
             return err;
@@ -54,7 +60,7 @@ static struct queue *deliver_next(struct machine *machine, struct queue *queue)
         if (queue == NULL) {
             queue = RB_MIN(queue_dues, &machine->due_queues);
         }
-        if (queue_can_deliver(queue)) {
+        if (queue_can_deliver(machine, queue)) {
             return queue;
         }
         struct queue *next = RB_NEXT(queue_dues, &machine->due_queues, queue);
@@ -79,4 +85,12 @@ int deliver_due(struct machine *machine)
     }
     machine->due_cursor = queue != NULL ? queue->id : 0;
     return 0;
+}
+
+void deliver_look(struct machine *machine)
+{
+    if (machine->due_cursor == 0) {
+        const struct queue *queue = deliver_next(machine, NULL);
+        machine->due_cursor = queue != NULL ? queue->id : 0;
+    }
 }

@@ -76,7 +76,10 @@ static int digest_stored_message(void *arg, struct slice key, struct slice value
     }
     struct message message;
     int err = message_row_decode(&row_key, value, &message);
-    return err != 0 ? err : digest_add_message(scan->machine, &scan->digest, queue->id, position, &message);
+    if (err != 0) {
+        return state_blame(scan->machine, &row_key, err, err_text(err));
+    }
+    return digest_add_message(scan->machine, &scan->digest, queue->id, position, &message);
 }
 
 /* Rows of producers count when memory knows nothing newer. */
@@ -95,6 +98,9 @@ static int digest_stored_producer(void *arg, struct slice key, struct slice valu
     }
     struct row *row = &scan->machine->row;
     int err = producer_row_again(scan->machine, &row_key, value, row);
+    if (err != 0 && err != ERR_NOT_FOUND) {
+        return state_blame(scan->machine, &row_key, err, err_text(err));
+    }
     return err == ERR_NOT_FOUND ? 0 : digest_add(&scan->digest, row, err);
 }
 

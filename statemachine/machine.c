@@ -47,7 +47,7 @@ uint64_t machine_due_ms(const struct machine *machine)
     uint64_t lease_ms = leases_due_ms(machine);
     uint64_t due_ms = lease_ms < machine->timers.next_ms ? lease_ms : machine->timers.next_ms;
     bool at_once =
-        machine->due_cursor != 0 || machine->sweeps > 0 || (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
+        machine->due_cursor != 0 || state_is_going(machine) || (due_ms != LEASE_NEVER && due_ms <= machine->time_ms);
     return at_once ? 0 : due_ms;
 }
 
@@ -207,7 +207,7 @@ int machine_sessions(struct machine *machine, int (*each)(void *arg, const struc
 {
     for (struct session *session = machine->sessions; session != NULL; session = session->by_id.next) {
         struct machine_session described = session_describe(session);
-        int err = each(arg, &described);
+        int err = session_is_ending(machine, session) ? 0 : each(arg, &described);
         if (err != 0) {
             return err;
         }

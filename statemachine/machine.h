@@ -262,6 +262,9 @@ struct machine_consumer {
 };
 int machine_consumers(struct machine *machine, uint64_t queue,
                       int (*each)(void *arg, const struct machine_consumer *consumer), void *arg) NODISCARD;
+/* Likewise those behind that one of that session, which need not be there. */
+int machine_consumers_after(struct machine *machine, uint64_t queue, uint64_t session, uint64_t consumer,
+                            int (*each)(void *arg, const struct machine_consumer *consumer), void *arg) NODISCARD;
 /* Log time at which the oldest ready message of the queue was enqueued; 0: none is ready. ERR_NOT_FOUND, ERR_IO,
  * ERR_CORRUPT. */
 int machine_queue_oldest(struct machine *machine, uint64_t queue, uint64_t *ret_enqueued_ms) NODISCARD;

@@ -2,6 +2,7 @@
 
 #include "statemachine/machine_exchanges.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "proto/base/check.h"
@@ -64,17 +65,65 @@ static int binding_give(const struct binding *binding, int (*each)(void *arg, co
     return each(arg, &described);
 }
 
+/* What is deleted and not gone yet is not shown. */
+static bool binding_is_shown(const struct binding *binding)
+{
+    return !binding->source->going && (binding->to_exchange == NULL || !binding->to_exchange->going) &&
+           (binding->to_queue == NULL || !binding->to_queue->doomed);
+}
+
+/* Bindings in order of id: all of a virtual host, or those from one exchange. */
+struct listing {
+    const struct list_node *head;
+    size_t link; /* Offset of the list's node in a binding. */
+};
+
+static const struct binding *listed(const struct listing *listing, const struct list_node *node)
+{
+    return (const struct binding *)(const void *)((const char *)node - listing->link);
+}
+
+static const struct list_node *link_of(const struct listing *listing, const struct binding *binding)
+{
+    return (const struct list_node *)(const void *)((const char *)binding + listing->link);
+}
+
+/* Those with an id above `after`; `last` is the one of that id, if it is in the list. */
+static int bindings_give(const struct listing *listing, const struct binding *last, uint64_t after,
+                         int (*each)(void *arg, const struct machine_binding *binding), void *arg)
+{
+    const struct list_node *node = last != NULL ? link_of(listing, last)->next : listing->head->next;
+    for (unsigned passed = 0; node != listing->head; node = node->next) {
+        const struct binding *binding = listed(listing, node);
+        if (binding->id > after && binding_is_shown(binding)) {
+            int err = binding_give(binding, each, arg);
+            if (err != 0) {
+                return err;
+            }
+        } else if (++passed == MACHINE_BINDINGS_PASSED_MAX) {
+            return ERR_BUSY;
+        }
+    }
+    return 0;
+}
+
+static const struct binding *binding_by_id(struct machine *machine, uint64_t id)
+{
+    struct binding like = {.id = id};
+    return RB_FIND(binding_ids, &machine->exchanges.binding_ids, &like);
+}
+
 int machine_bindings(struct machine *machine, uint64_t virtual_host, uint64_t after,
                      int (*each)(void *arg, const struct machine_binding *binding), void *arg)
 {
-    struct binding like = {.id = after < UINT64_MAX ? after + 1 : after};
-    struct binding *binding = RB_NFIND(binding_ids, &machine->exchanges.binding_ids, &like);
-    int err = 0;
-    while (err == 0 && binding != NULL) {
-        err = binding->source->virtual_host == virtual_host ? binding_give(binding, each, arg) : 0;
-        binding = RB_NEXT(binding_ids, &machine->exchanges.binding_ids, binding);
+    struct exchange_host *host;
+    int err = exchange_host_get(machine, virtual_host, &host);
+    if (err != 0) {
+        return err;
     }
-    return err;
+    const struct listing listing = {.head = &host->bindings, .link = offsetof(struct binding, of_host)};
+    const struct binding *last = binding_by_id(machine, after);
+    return bindings_give(&listing, last != NULL && last->source->host == host ? last : NULL, after, each, arg);
 }
 
 int machine_bindings_from(struct machine *machine, uint64_t virtual_host, const char *name, uint64_t after,
@@ -85,14 +134,9 @@ int machine_bindings_from(struct machine *machine, uint64_t virtual_host, const 
     if (err != 0) {
         return err;
     }
-    LIST_FOR_EACH (link, &exchange->bindings) {
-        const struct binding *binding = container_of(link, struct binding, from);
-        err = binding->id > after ? binding_give(binding, each, arg) : 0;
-        if (err != 0) {
-            return err;
-        }
-    }
-    return 0;
+    const struct listing listing = {.head = &exchange->bindings, .link = offsetof(struct binding, from)};
+    const struct binding *last = binding_by_id(machine, after);
+    return bindings_give(&listing, last != NULL && last->source == exchange ? last : NULL, after, each, arg);
 }
 
 int machine_bindings_to(struct machine *machine, uint64_t virtual_host, const char *name, bool to_exchange,

@@ -44,10 +44,12 @@ struct machine_binding {
 };
 
 /* Calls `each` for the bindings of a virtual host with an id above `after` (0: all), in order, until it returns non-zero, which is
- * then returned. Takes time for those of other virtual hosts, too. */
+ * then returned. When `after` is no binding of it (any more) those below are passed over one by one: at most so many, then ERR_BUSY,
+ * and the list is to be asked for from its beginning. ERR_NOMEM. */
+#define MACHINE_BINDINGS_PASSED_MAX 262144u
 int machine_bindings(struct machine *machine, uint64_t virtual_host, uint64_t after,
                      int (*each)(void *arg, const struct machine_binding *binding), void *arg) NODISCARD;
-/* Likewise, of those from one exchange. ERR_NOT_FOUND: no such exchange. ERR_NOMEM. */
+/* Likewise, of those from one exchange. ERR_NOT_FOUND: no such exchange. */
 int machine_bindings_from(struct machine *machine, uint64_t virtual_host, const char *exchange, uint64_t after,
                           int (*each)(void *arg, const struct machine_binding *binding), void *arg) NODISCARD;
 /* Likewise, of those that lead to one queue, or exchange, in no particular order. ERR_NOT_FOUND, ERR_NOMEM. */

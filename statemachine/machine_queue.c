@@ -122,12 +122,23 @@ int machine_queues(struct machine *machine, const char *after,
 int machine_consumers(struct machine *machine, uint64_t queue_id,
                       int (*each)(void *arg, const struct machine_consumer *consumer), void *arg)
 {
+    return machine_consumers_after(machine, queue_id, 0, 0, each, arg);
+}
+
+int machine_consumers_after(struct machine *machine, uint64_t queue_id, uint64_t session, uint64_t number,
+                            int (*each)(void *arg, const struct machine_consumer *consumer), void *arg)
+{
     struct queue *queue = queue_by_id(machine, queue_id);
     if (queue == NULL) {
         return ERR_NOT_FOUND;
     }
-    struct consumer *consumer;
-    RB_FOREACH (consumer, queue_consumers, &queue->consumers) {
+    struct consumer like = {.session_id = session, .id = number};
+    struct consumer *consumer = RB_NFIND(queue_consumers, &queue->consumers, &like);
+    for (; consumer != NULL; consumer = RB_NEXT(queue_consumers, &queue->consumers, consumer)) {
+        bool is_ending = consumer->ending || session_is_ending(machine, consumer->session);
+        if ((consumer->session_id == session && consumer->id == number) || is_ending) {
+            continue;
+        }
         struct machine_consumer described = {
             .session = consumer->session_id,
             .consumer = consumer->id,

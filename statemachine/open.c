@@ -28,6 +28,9 @@ static struct machine *machine_new(struct store *store)
     RB_INIT(&machine->queue_names);
     RB_INIT(&machine->due_queues);
     RB_INIT(&machine->leases);
+    RB_INIT(&machine->ending_sessions);
+    RB_INIT(&machine->ending_consumers);
+    machine->work = (struct work){.left = UINT64_MAX, .max = WORK_PER_ENTRY_MAX};
     list_init(&machine->presences);
     producers_init(&machine->producers);
     table_init(&machine->table);
@@ -205,7 +208,7 @@ static int queue_load_owner(struct machine *machine, struct queue *queue)
     if (queue->owner == 0) {
         return 0;
     }
-    struct session *session = session_by_id(machine, queue->owner);
+    struct session *session = session_by_id_ending_too(machine, queue->owner);
     if (session == NULL) {
         return ERR_CORRUPT;
     }

@@ -80,12 +80,17 @@
     X(USER_NAME, 66, "not a name for a user")                                                                          \
     X(USERS, 67, "too many users with limits")                                                                         \
     X(LIMITS, 68, "limits are of a virtual host or of a user, and of known kinds")                                     \
-    X(LIMIT_VHOST, 69, "the virtual host has as many of these as it may")                                              \
-    X(LIMIT_USER, 70, "the user has as many of these as it may")                                                       \
+    X(LIMIT_QUEUES, 69, "the virtual host has as many queues as it may")                                               \
+    X(LIMIT_EXCHANGES, 70, "the virtual host has as many exchanges as it may")                                         \
     X(NOTE, 71, "a note is too long or not UTF-8")                                                                     \
     X(PUBLISH_EXCHANGE, 72, "no such exchange to publish to")                                                          \
     X(PUBLISH_INTERNAL, 73, "the exchange is internal")                                                                \
     X(SESSION_VHOST, 74, "the session is in another virtual host")                                                     \
+    X(LIMIT_BINDINGS, 75, "the virtual host has as many bindings as it may")                                           \
+    X(LIMIT_CONSUMERS, 76, "the virtual host has as many consumers as it may")                                         \
+    X(LIMIT_SESSIONS, 77, "the virtual host has as many sessions as it may")                                           \
+    X(LIMIT_USER_CONSUMERS, 78, "the user has as many consumers as it may")                                            \
+    X(LIMIT_USER_SESSIONS, 79, "the user has as many sessions as it may")                                              \
     X(QUEUE_OPTIONS, 80, "the queue is there with other options")                                                      \
     X(QUEUE_OPTIONS_RANGE, 81, "an option of the queue is out of range")                                               \
     X(QUEUE_PROTECTED, 82, "the queue is protected")                                                                   \
@@ -109,9 +114,11 @@
     X(ROUTING_KEY, 112, "a routing key is too long or not UTF-8")                                                      \
     X(ARGUMENTS, 113, "arguments are malformed, or too many, too long or too deep")                                    \
     X(X_MATCH, 114, "x-match is all, any, all-with-x or any-with-x")                                                   \
+    X(WAY, 115, "the way of a message would lead over more than 4096 exchanges")                                       \
     X(LOCK, 120, "a delivery is held for ten years at most")                                                           \
     X(MOVE_MAX, 121, "at most 1024 messages are moved at a time")                                                      \
-    X(MOVE_RANGE, 122, "positions go from the first to the last")
+    X(MOVE_RANGE, 122, "positions go from the first to the last")                                                      \
+    X(SETTLE_BACK, 130, "at most 4096 deliveries go back or are kept with one command")
 /* clang-format on */
 
 enum detail {

@@ -28,6 +28,7 @@
 #include "statemachine/table/table.h"
 #include "statemachine/table/timer.h"
 #include "statemachine/virtual_host/virtual_host.h"
+#include "statemachine/work.h"
 
 /* Limits of the state as a whole: part of the rules, so they change only with the machine's version. */
 #define QUEUES_MAX 1048576u
@@ -65,8 +66,10 @@ struct machine {
     size_t sessions_max;            /* SESSIONS_MAX and CONSUMERS_MAX, but for tests. */
     size_t consumers_max;
     size_t consumers_len;
-    struct leases leases;       /* Sessions that are attached nowhere, by the end of their lease. */
-    struct list_node presences; /* Nodes that are present, in order of node. */
+    struct leases leases;                     /* Sessions that are attached nowhere, by the end of their lease. */
+    struct leases ending_sessions;            /* That have ended, but for what they have (session_end.c), by id. */
+    struct ending_consumers ending_consumers; /* Likewise, by session and id. */
+    struct list_node presences;               /* Nodes that are present, in order of node. */
     unsigned presences_len;
     struct producers producers;
     struct virtual_hosts virtual_hosts;
@@ -90,18 +93,24 @@ struct machine {
     uint64_t overlay_bytes;
 
     /* Scratch for one entry. */
+    struct work work;
     struct effect_list effects;
     struct arena arena;
     struct row row;
     struct body_cache bodies;
     struct partings partings;
     struct expiries undelivered;
-    int err;        /* The first failure in a place that cannot return one; ends the apply. */
-    char said[320]; /* Which row was found damaged, and how; empty: none was. */
+    int err;               /* The first failure in a place that cannot return one; ends the apply. */
+    char said[320];        /* Which row was found damaged, and how; empty: none was. */
+    struct row_key looked; /* The row that was looked for last, in the table or among messages. No state. */
 };
 
 /* Notes that a row of the store is damaged, for machine_explain(); gives the error back. Other errors are not noted. */
 int state_blame(struct machine *machine, const struct row_key *key, int err, const char *what);
+
+/* Notes that a row is looked for; and that it is to blame for an error of which nobody has said more; gives the error back. */
+void state_look_at(struct machine *machine, const struct row_key *key);
+int state_blame_looked(struct machine *machine, int err);
 
 /* Notes a row for deletion. Out of memory shows in machine->err. */
 void state_forget_row(struct machine *machine, enum row_kind kind, uint64_t a, uint64_t b);
@@ -137,8 +146,14 @@ struct message_head state_head_of(const struct message *message);
 
 /* Hands ready messages to waiting consumers, queues taking turns, as far as one entry may. */
 int deliver_due(struct machine *machine) NODISCARD;
+/* What has come back to its queue since then is delivered by the next entry, which is due at once. */
+void deliver_look(struct machine *machine);
 
-/* Ends the session with its effect. */
+/* Goes on with all that goes bit by bit, as far as one entry may, at its end; and whether there is any of that. */
+int state_go(struct machine *machine) NODISCARD;
+bool state_is_going(const struct machine *machine);
+
+/* Ends the session, with its effect when all that it has is gone. */
 int state_end_session(struct machine *machine, struct session *session, enum session_end end) NODISCARD;
 
 #endif

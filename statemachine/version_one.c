@@ -19,6 +19,7 @@ static const struct {
     {5, 2}, /* DeleteQueue */
     {6, 5}, /* Publish */
     {7, 3}, /* Subscribe */
+    {8, 1}, /* Unsubscribe */
     {9, 4}, /* Settle */
 };
 

@@ -65,6 +65,9 @@ class Delivery:
 class Client:
     """`addresses`: where to go, in this order, over and over. Events that a person would call errors are in `events`."""
 
+    delivery_type = Delivery
+    hello = field(1, b"e2e")
+
     def __init__(self, addresses, lease_ms=10_000, small_window=False):
         self.addresses, self.lease_ms, self.small_window = list(addresses), lease_ms, small_window
         self.key, self.attempt, self.session, self.at = os.urandom(16), 0, None, -1
@@ -100,7 +103,7 @@ class Client:
         try:
             self.connection = native.Connection(self.address(), timeout=ATTACH_SECONDS)
             self.buffer = b""
-            self.connection.socket.sendall(frame(native.HELLO, field(1, b"e2e")) +
+            self.connection.socket.sendall(frame(native.HELLO, self.hello) +
                                            frame(native.ATTACH, self.attach_header()))
             while True:
                 got = self.connection.receive()
@@ -211,9 +214,11 @@ class Client:
                 self.take_reply(fields(reply))
         elif kind == native.DELIVERIES:
             for message in fields(header).get(1, []):
-                length = fields(message).get(5, [0])[0]
-                self.take_delivery(Delivery(message, body[:length]))
-                body = body[length:]
+                found = fields(message)
+                start = found.get(9, [0])[0] + found.get(8, [0])[0]  # Trail and head come before the body.
+                end = start + found.get(5, [0])[0]
+                self.take_delivery(self.delivery_type(message, body[start:end]))
+                body = body[end:]
         elif kind == native.GOODBYE:
             self.said_goodbye(header)
 

@@ -160,9 +160,11 @@ class Member:
             self.swarm.pongs += 1
 
     def take_reply(self, found):
-        if self.unanswered.pop(found[1][0], None) is not None:
+        asked = self.unanswered.pop(found[1][0], None)
+        if asked is not None:
             self.swarm.replies += 1
-            if found.get(2, [0])[0] or found.get(5, [0])[0]:
+            again = found.get(5, [0])[0]  # Repeated, or stale; of a declaration: consumers.
+            if found.get(2, [0])[0] or (again and asked[0][0] != DECLARE << 3 | 2):
                 self.swarm.errors.append((self.session, found))
 
     def take_delivery(self, delivery):

@@ -1,4 +1,4 @@
-"""Options of queues, exchanges and properties of messages: the example of the client library, and the command line."""
+"""Options of queues, exchanges and properties of messages: the examples of the client library, and the command line."""
 
 import json
 import os
@@ -19,12 +19,13 @@ class Messages(harness.ClusterTest):
         done = self.cluster.holdfast("consume", queue, "--json", "--idle", "300")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def test_example(self):
-        example = os.path.join(os.path.dirname(harness.HOLDFAST), "holdfast-orders")
-        for node in (1, 2, 3):
-            done = subprocess.run([example, self.cluster.address(node)], capture_output=True, text=True, timeout=60)
-            self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertNotIn("orders", self.cluster.holdfast("queue", "list").stdout)
+    def test_examples(self):
+        for name in ("orders", "parcels"):
+            example = os.path.join(os.path.dirname(harness.HOLDFAST), f"holdfast-{name}")
+            for node in (1, 2, 3):
+                done = subprocess.run([example, self.cluster.address(node)], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotIn(name, self.cluster.holdfast("queue", "list").stdout)
 
     def test_exchanges_lead_to_queues(self):
         run = self.cluster.holdfast

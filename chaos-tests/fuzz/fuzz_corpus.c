@@ -51,6 +51,7 @@ static void append_hello(struct bytes *bytes)
     Holdfast__Hello hello = HOLDFAST__HELLO__INIT;
     char name[] = "fuzzer 1.0";
     hello.client = name;
+    hello.heads = true;
     append_message(bytes, FRAME_HELLO, &hello.base);
 }
 
@@ -61,6 +62,7 @@ static void append_attach(struct bytes *bytes)
     uint64_t consumers[] = {1, 2}, seen[] = {10, 20};
     attach.key = (ProtobufCBinaryData){.len = sizeof key, .data = key};
     attach.lease_ms = 10000;
+    attach.user = (char[]){"carol"};
     attach.consumer = consumers;
     attach.seen = seen;
     attach.n_consumer = attach.n_seen = 2;
@@ -113,6 +115,75 @@ static void append_queries(struct bytes *bytes)
     append_message(bytes, FRAME_PING, &ping.base);
 }
 
+/* Lists, and what is about one thing. */
+static void append_lists(struct bytes *bytes)
+{
+    for (int kind = HOLDFAST__QUERY__KIND__EXCHANGES; kind <= HOLDFAST__QUERY__KIND__PREPARED; kind++) {
+        Holdfast__Query query = HOLDFAST__QUERY__INIT;
+        query.id = (uint64_t)kind;
+        query.kind = (Holdfast__Query__Kind)kind;
+        query.queue = query.producer = (char[]){"q000003"};
+        query.position = 2;
+        query.session = 1;
+        query.virtual_host = (char[]){"/"};
+        append_message(bytes, FRAME_QUERY, &query.base);
+    }
+}
+
+static void append_encoded(struct bytes *bytes, uint64_t number, const Holdfast__Command *command, struct slice body)
+{
+    uint8_t header[512];
+    CHECK(holdfast__command__get_packed_size(command) <= sizeof header);
+    struct slice encoded = {.data = header, .len = holdfast__command__pack(command, header)};
+    struct frame_out frame;
+    CHECK(native_frame_encode_command(number, number - 1, encoded, &body, body.len > 0, &frame) == 0);
+    append_frame(bytes, &frame);
+}
+
+/* Two messages with heads, alone and in a transaction with a settlement; and an exchange that is changed. */
+static void append_new_commands(struct bytes *bytes, uint64_t number)
+{
+    uint32_t lengths[] = {5, 6};
+    uint32_t heads[] = {3, 0};
+    uint64_t hashes[] = {1, 2};
+    Holdfast__Prepare prepare = HOLDFAST__PREPARE__INIT;
+    prepare.id = (char[]){"payment"};
+    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
+    publish.body_len = lengths;
+    publish.body_hash = hashes;
+    publish.head_len = heads;
+    publish.n_body_len = publish.n_body_hash = publish.n_head_len = 2;
+    publish.each = true;
+    publish.prepare = &prepare;
+    struct slice body = {.data = (const uint8_t *)"\x12\x01kfirstsecond", .len = 14};
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
+    command.publish = &publish;
+    append_encoded(bytes, number, &command, body);
+    uint64_t range[] = {1};
+    Holdfast__Settle settle = HOLDFAST__SETTLE__INIT;
+    settle.consumer = 1;
+    settle.first = settle.last = range;
+    settle.n_first = settle.n_last = 1;
+    publish.each = false;
+    publish.prepare = NULL;
+    Holdfast__Transact transact = HOLDFAST__TRANSACT__INIT;
+    transact.publish = (Holdfast__Publish *[]){&publish};
+    transact.n_publish = 1;
+    transact.settle = (Holdfast__Settle *[]){&settle};
+    transact.n_settle = 1;
+    command.kind_case = HOLDFAST__COMMAND__KIND_TRANSACT;
+    command.transact = &transact;
+    append_encoded(bytes, number + 1, &command, body);
+    Holdfast__ChangeExchange change = HOLDFAST__CHANGE_EXCHANGE__INIT;
+    change.exchange = (char[]){"x"};
+    change.has_note = true;
+    change.note = (char[]){"ours"};
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE;
+    command.change_exchange = &change;
+    append_encoded(bytes, number + 2, &command, (struct slice){0});
+}
+
 /* What a node sends. */
 static void append_answers(struct bytes *bytes)
 {
@@ -142,6 +213,14 @@ static void append_answers(struct bytes *bytes)
     ended.error = 4;
     ended.detail = deleted;
     append_message(bytes, FRAME_CONSUMERS_ENDED, &ended.base);
+    Holdfast__LockEnded lock_ended = HOLDFAST__LOCK_ENDED__INIT;
+    lock_ended.consumer = lock_ended.number = 1;
+    Holdfast__Notices notices = HOLDFAST__NOTICES__INIT;
+    notices.lock_ended = (Holdfast__LockEnded *[]){&lock_ended};
+    notices.n_lock_ended = 1;
+    notices.prepared_ask = (char *[]){(char[]){"payment"}};
+    notices.n_prepared_ask = 1;
+    append_message(bytes, FRAME_NOTICES, &notices.base);
     goodbye.error = 25;
     goodbye.detail = detail;
     goodbye.leader = 2;
@@ -172,9 +251,17 @@ int main(int argc, char **argv)
     seed("native_frame", "attach_command", "\x02", 1, &bytes);
     append_queries(&bytes);
     seed("native_frame", "queries", "\x40", 1, &bytes);
+    append_lists(&bytes);
+    append_new_commands(&bytes, 1);
+    seed("native_frame", "lists_new_commands", "\xff", 1, &bytes);
     append_answers(&bytes);
     seed("native_frame", "answers", "\xff", 1, &bytes);
 
+    append_hello(&bytes);
+    append_attach(&bytes);
+    append_new_commands(&bytes, 1);
+    append_lists(&bytes);
+    seed("native_session", "lists_new_commands", "\0\0\100\0\0\100\100\350", 8, &bytes);
     append_hello(&bytes);
     append_queries(&bytes);
     seed("native_session", "queries", "\0\0\100\0\0\100\100\350", 8, &bytes);

@@ -3,6 +3,7 @@
 #include "fuzz_input.h"
 #include "proto/base/limits.h"
 #include "proto/wire/command.pb-c.h"
+#include "proto/wire/strings.h"
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_limit.h"
 
@@ -10,7 +11,7 @@ static const ProtobufCMessageDescriptor *const descriptors[] = {
     &holdfast__hello__descriptor,   &holdfast__attach__descriptor,          &holdfast__query__descriptor,
     &holdfast__ping__descriptor,    &holdfast__welcome__descriptor,         &holdfast__attached__descriptor,
     &holdfast__replies__descriptor, &holdfast__query_result__descriptor,    &holdfast__goodbye__descriptor,
-    &holdfast__command__descriptor, &holdfast__consumers_ended__descriptor,
+    &holdfast__command__descriptor, &holdfast__consumers_ended__descriptor, &holdfast__notices__descriptor,
 };
 
 /* What the scanner takes, protobuf-c must take as well, and read the same. */
@@ -28,16 +29,28 @@ static void check_command(const struct frame *frame, struct arena *arena)
     CHECK(command.command.len == 0 || memcmp(message->command.data, command.command.data, command.command.len) == 0);
 }
 
+static void check_bodies(const Holdfast__Publish *publish, uint64_t longest)
+{
+    for (size_t i = 0; i < publish->n_body_len; i++) {
+        CHECK(publish->body_len[i] <= longest);
+    }
+}
+
 /* No body that the machine would see is missed by who enforces the limit. */
 static void check_limit(struct slice encoded, struct arena *arena)
 {
     uint64_t longest = native_limit_longest(encoded);
-    const Holdfast__Command *command = holdfast__command__unpack(&arena->protobuf, encoded.len, encoded.data);
-    if (command == NULL || command->kind_case != HOLDFAST__COMMAND__KIND_PUBLISH) {
+    if (!message_strings_are_whole(&holdfast__command__descriptor, encoded.data, encoded.len)) {
         return;
     }
-    for (size_t i = 0; i < command->publish->n_body_len; i++) {
-        CHECK(command->publish->body_len[i] <= longest);
+    const Holdfast__Command *command = holdfast__command__unpack(&arena->protobuf, encoded.len, encoded.data);
+    if (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH) {
+        check_bodies(command->publish, longest);
+    }
+    for (size_t i = 0;
+         command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_TRANSACT && i < command->transact->n_publish;
+         i++) {
+        check_bodies(command->transact->publish[i], longest);
     }
 }
 
@@ -56,7 +69,9 @@ static void take(void *arg, struct frame *frame)
     ProtobufCMessage *base;
     for (size_t i = 0; i < ARRAY_LEN(descriptors); i++) {
         arena_reset(arena);
-        if (native_frame_decode(frame, descriptors[i], arena, &base) == 0) {
+        /* Whoever decodes what may be nested looks first how deep. */
+        if (message_strings_are_whole(descriptors[i], frame->header.data, frame->header.len) &&
+            native_frame_decode(frame, descriptors[i], arena, &base) == 0) {
             CHECK(base->descriptor == descriptors[i]);
         }
     }
@@ -66,8 +81,10 @@ static void take(void *arg, struct frame *frame)
         if (native_frame_check_deliveries(deliveries, frame->body) == 0) {
             size_t offset = 0;
             for (size_t i = 0; i < deliveries->n_deliveries; i++) {
-                (void)slice_part(frame->body, offset, deliveries->deliveries[i]->body_len);
-                offset += deliveries->deliveries[i]->body_len;
+                const Holdfast__Delivery *delivery = deliveries->deliveries[i];
+                size_t content_len = (size_t)delivery->trail_len + delivery->head_len + delivery->body_len;
+                (void)slice_part(frame->body, offset, content_len);
+                offset += content_len;
             }
         }
     }

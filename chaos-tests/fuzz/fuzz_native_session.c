@@ -108,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     memset(body->data, 'b', body->len);
     world.fake.queues = 10;
     world.fake.messages = 20;
+    world.fake.things = 30;
     world.fake.body = slice_of_blob(body);
     world.fake.base.body_len_max = data[0] >= 128 ? 5 : 0;
     struct native_session_host host = {.arg = &world, .send = host_send, .hold = host_hold, .close = host_close};

@@ -24,6 +24,7 @@ static const char usage[] =
     "Options:\n"
     "  --ops N           client operations a seed (2000)\n"
     "  --nodes N         3 or 5 (the seed decides)\n"
+    "  --features        exchanges and queues with options in all worlds whose data are not damaged\n"
     "  --fault NAME      switches a safety step off; may be given several times\n"
     "  --limit N         with --catch: seeds at most (300)\n"
     "  --all             with --catch: also what takes many seeds, and what only unit tests show\n"
@@ -92,6 +93,7 @@ static int parse_option(struct arguments *arguments, int option, const char *val
     case 'd': arguments->digests = true; return 0;
     case 'a': arguments->all = true; return 0;
     case 'g': arguments->options.forgetful = true; return 0;
+    case 'e': arguments->options.features = true; return 0;
     case 'C': arguments->coverage = true; return 0;
     case 'F': arguments->file = value; return 0;
     case 'f':
@@ -124,23 +126,15 @@ static int parse_option(struct arguments *arguments, int option, const char *val
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"from", required_argument, NULL, 'm'},
-        {"ops", required_argument, NULL, 'o'},
-        {"nodes", required_argument, NULL, 'N'},
-        {"fault", required_argument, NULL, 'f'},
-        {"limit", required_argument, NULL, 'l'},
-        {"file", required_argument, NULL, 'F'},
-        {"trace", no_argument, NULL, 't'},
-        {"replay-check", no_argument, NULL, 'r'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"catch", no_argument, NULL, 'c'},
-        {"digests", no_argument, NULL, 'd'},
-        {"coverage", no_argument, NULL, 'C'},
-        {"all", no_argument, NULL, 'a'},
-        {"forgetful", no_argument, NULL, 'g'},
-        {0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"from", required_argument, NULL, 'm'},  {"ops", required_argument, NULL, 'o'},
+        {"nodes", required_argument, NULL, 'N'}, {"fault", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'l'}, {"file", required_argument, NULL, 'F'},
+        {"trace", no_argument, NULL, 't'},       {"replay-check", no_argument, NULL, 'r'},
+        {"quiet", no_argument, NULL, 'q'},       {"catch", no_argument, NULL, 'c'},
+        {"digests", no_argument, NULL, 'd'},     {"coverage", no_argument, NULL, 'C'},
+        {"features", no_argument, NULL, 'e'},    {"all", no_argument, NULL, 'a'},
+        {"forgetful", no_argument, NULL, 'g'},   {0},
     };
     int option;
     optind = 1;
@@ -160,6 +154,7 @@ static void print_violation(const struct arguments *arguments, uint64_t seed, co
     if (arguments->options.nodes != 0) {
         printf(" --nodes %u", arguments->options.nodes);
     }
+    printf("%s", arguments->options.features ? " --features" : "");
     for (unsigned i = 0; i < arguments->faults_len; i++) {
         printf(" --fault %s", fault_name(arguments->faults[i]));
     }

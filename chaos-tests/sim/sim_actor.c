@@ -123,7 +123,7 @@ static void sink_reply(void *arg, const struct gateway_reply *reply)
                       reply->repeated_count);
             act->answered = true;
             sim_world_note(actor->world, 30, actor->index << 16 | reply->error, reply->number);
-            sim_actor_answered(actor, act, reply);
+            actor->rover ? sim_rover_answered(actor, act, reply) : sim_actor_answered(actor, act, reply);
             break;
         }
     }
@@ -132,7 +132,8 @@ static void sink_reply(void *arg, const struct gateway_reply *reply)
 
 static void sink_delivery(void *arg, const struct gateway_delivery *delivery)
 {
-    sim_actor_delivery(arg, delivery);
+    struct sim_actor *actor = arg;
+    actor->rover ? sim_rover_delivery(actor, delivery) : sim_actor_delivery(actor, delivery);
 }
 
 static void sink_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
@@ -140,6 +141,14 @@ static void sink_consumer_ended(void *arg, uint64_t consumer, int err, const cha
     (void)err;
     (void)detail;
     sim_actor_consumer_over(arg, consumer);
+}
+
+static void sink_prepared_ask(void *arg, const char *id)
+{
+    struct sim_actor *actor = arg;
+    if (actor->rover) {
+        sim_rover_asked(actor, id);
+    }
 }
 
 static void sink_detached(void *arg, int err, const char *detail, const struct gateway_leader *leader)
@@ -183,7 +192,7 @@ static void actor_attach(struct sim_actor *actor)
     uint64_t consumers[SIM_ACT_CONSUMERS];
     uint64_t seen[SIM_ACT_CONSUMERS];
     size_t consumers_len = 0;
-    if (!node_serves(node)) {
+    if (!node_serves(node) || (actor->rover && !world->features.ready)) {
         return;
     }
     for (unsigned i = 0; i < SIM_ACT_CONSUMERS; i++) {
@@ -193,7 +202,7 @@ static void actor_attach(struct sim_actor *actor)
         }
     }
     struct gateway_attach attach = {.resume = actor->resume,
-                                    .virtual_host = "/",
+                                    .virtual_host = actor->rover ? SIM_ROVER_HOST : "/",
                                     .client = "actor",
                                     .lease_ms = 1500,
                                     .attempt = ++actor->attempt,
@@ -205,6 +214,7 @@ static void actor_attach(struct sim_actor *actor)
                                       .reply = sink_reply,
                                       .delivery = sink_delivery,
                                       .consumer_ended = sink_consumer_ended,
+                                      .prepared_ask = sink_prepared_ask,
                                       .detached = sink_detached,
                                       .resume = sink_resume,
                                       .flush = sink_flush};
@@ -250,7 +260,7 @@ static void actor_event(struct sim_event *event)
             actor_leave(actor); /* Its program ends. */
             actor_new_session(actor);
         } else {
-            sim_actor_work(actor);
+            actor->rover ? sim_rover_work(actor) : sim_actor_work(actor);
             actor_send(actor);
         }
     }
@@ -272,15 +282,15 @@ bool sim_actor_submit(struct sim_actor *actor, const struct sim_act *act)
 
 void sim_actors_init(struct sim_world *world)
 {
-    for (unsigned i = 0; i < SIM_ACTORS_MAX && world->features.chosen; i++) {
+    for (unsigned i = 0; i < SIM_ACTORS_MAX + SIM_ROVERS_MAX && world->features.chosen; i++) {
         struct sim_actor *actor = &world->actors[i];
-        *actor = (struct sim_actor){.world = world, .index = i};
+        *actor = (struct sim_actor){.world = world, .index = i, .rover = i >= SIM_ACTORS_MAX};
         sim_random_init(&actor->random, world->options.seed, STREAM_ACTORS + i);
         static const unsigned queues[SIM_ACTORS_MAX][SIM_ACT_CONSUMERS] = {{SIM_Q_PRIORITY, SIM_Q_GROUPS, SIM_Q_SINGLE},
                                                                            {SIM_Q_TTL, SIM_Q_SHORT, SIM_Q_SINGLE},
                                                                            {SIM_Q_LIMIT, SIM_Q_DEAD, SIM_Q_GROUPS},
                                                                            {SIM_Q_LIMIT, SIM_Q_PRIORITY, SIM_Q_SINGLE}};
-        for (unsigned c = 0; c < SIM_ACT_CONSUMERS; c++) {
+        for (unsigned c = 0; c < SIM_ACT_CONSUMERS && !actor->rover; c++) {
             actor->consumers[c].queue = queues[i][c];
         }
         actor_new_session(actor);
@@ -290,7 +300,7 @@ void sim_actors_init(struct sim_world *world)
 
 void sim_actors_node_gone(struct sim_world *world, struct sim_node *node)
 {
-    for (unsigned i = 0; i < SIM_ACTORS_MAX; i++) {
+    for (unsigned i = 0; i < SIM_ACTORS_MAX + SIM_ROVERS_MAX; i++) {
         struct sim_actor *actor = &world->actors[i];
         if (actor->node == node && actor->link != NULL && node->shard != NULL) {
             actor_leave(actor);
@@ -300,7 +310,7 @@ void sim_actors_node_gone(struct sim_world *world, struct sim_node *node)
 
 bool sim_actors_idle(struct sim_world *world, char *why, size_t why_len)
 {
-    for (unsigned i = 0; i < SIM_ACTORS_MAX && world->features.chosen; i++) {
+    for (unsigned i = 0; i < SIM_ACTORS_MAX + SIM_ROVERS_MAX && world->features.chosen; i++) {
         if (!world->actors[i].closed) {
             char left[128] = "";
             (void)sim_ledger_empty(world, left, sizeof left);
@@ -314,7 +324,7 @@ bool sim_actors_idle(struct sim_world *world, char *why, size_t why_len)
 
 void sim_actors_done(struct sim_world *world)
 {
-    for (unsigned i = 0; i < SIM_ACTORS_MAX; i++) {
+    for (unsigned i = 0; i < SIM_ACTORS_MAX + SIM_ROVERS_MAX; i++) {
         struct sim_actor *actor = &world->actors[i];
         for (unsigned c = 0; c < actor->commands_len; c++) {
             act_done(&actor->commands[c]);

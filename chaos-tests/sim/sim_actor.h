@@ -31,6 +31,14 @@ enum sim_actor_kind {
     SIM_ACT_SETTLE,
     SIM_ACT_EXTEND,
     SIM_ACT_CLOSE,
+    /* Of rovers (sim_rover.h). */
+    SIM_ACT_ROVE,
+    SIM_ACT_ROVE_CHANGE,
+    SIM_ACT_ROVE_REDRIVE,
+    SIM_ACT_ROVE_REPLAY,
+    SIM_ACT_ROVE_HOST,
+    SIM_ACT_ROVE_ALL,     /* A settlement of all or nothing. */
+    SIM_ACT_ROVE_NOWHERE, /* A mandatory message that no queue is there for. */
 };
 
 #define SIM_ACT_COMMANDS_MAX 12u
@@ -54,6 +62,7 @@ struct sim_act {
 struct sim_actor {
     struct sim_world *world;
     unsigned index;
+    bool rover; /* See sim_rover.h. */
     struct sim_random random;
     uint8_t key[16];
     bool resume;

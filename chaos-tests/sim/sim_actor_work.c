@@ -171,11 +171,16 @@ static void work_consumer(struct sim_actor *actor, unsigned slot)
     }
 }
 
+/* More than that in the queues, and nothing is added: each entry's look at all of it would take long. */
+#define BACKLOG_MAX 100u
+
 static void work_produce(struct sim_actor *actor)
 {
     uint64_t draw = sim_random_between(&actor->random, 0, 99);
     if (actor->prepared != 0 && draw < 60) {
         sim_actor_resolve(actor);
+    } else if (sim_ledger_backlog(actor->world) > BACKLOG_MAX) {
+        work_fetch(actor);
     } else if (draw < 20) {
         sim_actor_publish(actor, SIM_ACT_PUBLISH);
     } else if (draw < 45) {

@@ -148,6 +148,9 @@ bool sim_drain_done(struct sim_world *world, char *text, size_t text_len)
     if (!sim_membership_done(world, text, text_len)) {
         return false;
     }
+    if (!sim_upgrade_done(world)) {
+        return not_yet(&why, "version %u of the machine's rules is not in force", MACHINE_VERSION_MAX);
+    }
     for (unsigned i = 0; i < world->nodes_len; i++) {
         struct sim_node *node = &world->nodes[i];
         if (node->gone) {

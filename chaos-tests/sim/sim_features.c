@@ -8,6 +8,8 @@
 #define STREAM_FEATURES 73u
 #define STREAM_FEATURES_CHOSEN 74u
 
+#define FEATURES_ONE_IN 8u
+
 #define ON(queue) (1u << (queue))
 
 const struct sim_route sim_routes[] = {
@@ -84,8 +86,9 @@ void sim_features_init(struct sim_world *world)
     struct sim_features *features = &world->features;
     sim_random_init(&features->random, world->options.seed, STREAM_FEATURES);
     /* What a damaged node applies need not be what the others do. */
-    features->chosen =
-        sim_random_mix(world->options.seed, STREAM_FEATURES_CHOSEN) % 8 == 0 && !sim_damage_chosen(world->options.seed);
+    features->chosen = (world->options.features ||
+                        sim_random_mix(world->options.seed, STREAM_FEATURES_CHOSEN) % FEATURES_ONE_IN == 0) &&
+                       !sim_damage_chosen(world->options.seed);
     sim_world_count(world, SIM_STAT_FEATURE_WORLDS, features->chosen);
     features_draw(features);
     features->narrow = sim_random_chance(&features->random, 250000);
@@ -160,7 +163,7 @@ bool sim_features_setup(const struct sim_features *features, unsigned step, stru
     } else if (step < SIM_FEATURE_QUEUES + EXCHANGES + BINDINGS) {
         *ret_header = setup_binding(features, step - SIM_FEATURE_QUEUES - EXCHANGES);
     } else {
-        return false;
+        return sim_rover_setup((unsigned)(step - SIM_FEATURE_QUEUES - EXCHANGES - BINDINGS), ret_header);
     }
     return true;
 }

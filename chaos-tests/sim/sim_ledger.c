@@ -80,6 +80,15 @@ void sim_ledger_applied(struct sim_node *node, uint64_t index, struct slice payl
     free(look);
 }
 
+uint64_t sim_ledger_backlog(const struct sim_world *world)
+{
+    uint64_t backlog = 0;
+    for (unsigned i = 0; i < SIM_FEATURE_QUEUES; i++) {
+        backlog += world->ledger.queues[i].now.len;
+    }
+    return backlog;
+}
+
 bool sim_ledger_empty(struct sim_world *world, char *why, size_t why_len)
 {
     const struct sim_ledger *ledger = &world->ledger;

@@ -27,6 +27,7 @@ struct sim_node;
 struct sim_world;
 
 #define SIM_ACTORS_MAX 4u
+#define SIM_ROVERS_MAX 2u                       /* After them, in a virtual host of their own. */
 #define SIM_SHARED_IDS 8u                       /* Of messages, in the queue that looks at ids. */
 #define SIM_PRODUCERS_MAX (SIM_ACTORS_MAX + 1u) /* One of its own for each actor, and one that they share. */
 
@@ -90,6 +91,7 @@ struct sim_ledger {
         uint64_t id;
         struct sim_items now;
         struct sim_items next;   /* While an entry is looked at. */
+        uint64_t figures[8];     /* Of the machine, when it was looked at: while they stay, so does what it holds. */
         uint64_t active_session; /* In a single-active queue: who was given the last message. */
         uint64_t active_consumer;
         bool active_over;
@@ -119,6 +121,8 @@ struct sim_parcel *sim_ledger_parcel(struct sim_world *world, uint64_t parcel);
 void sim_ledger_applied(struct sim_node *node, uint64_t index, struct slice payload, const struct effects *effects);
 /* Its sender was told that it was taken, or that it was not. */
 void sim_ledger_answered(struct sim_world *world, uint64_t parcel, int err);
+/* Messages in all queues, by the last entry looked at. */
+uint64_t sim_ledger_backlog(const struct sim_world *world);
 /* Whether nothing is left in any queue; `why` gets a line if not. */
 bool sim_ledger_empty(struct sim_world *world, char *why, size_t why_len);
 /* All is drained: every message that was taken is accounted for. */

@@ -105,6 +105,17 @@ static void arrive_dead(struct look *look, unsigned queue, const struct sim_item
     }
 }
 
+/* Its own time to live has been used up then. */
+static bool has_expired(const Holdfast__Trail *trail)
+{
+    for (size_t i = 0; i < trail->n_death; i++) {
+        if (trail->death[i]->reason == HOLDFAST__DEATH__REASON__EXPIRED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* When its time is over, by what its sender and the queue said. */
 static uint64_t expires_of(const struct look *look, unsigned queue, const struct sim_parcel *parcel, bool no_ttl)
 {
@@ -139,7 +150,7 @@ void look_arrive(struct look *look, unsigned queue, struct sim_item *item)
     } else {
         item->group = parcel->group;
         item->arrived_us = sim_world_now(look->world);
-        uint64_t expires_ms = expires_of(look, queue, parcel, trail != NULL && trail->no_ttl);
+        uint64_t expires_ms = expires_of(look, queue, parcel, trail != NULL && has_expired(trail));
         if (item->expires_ms != expires_ms) {
             LOOK_VIOLATION(look, queue, item, "it is to expire at %" PRIu64 ", not at %" PRIu64, item->expires_ms,
                            expires_ms);

@@ -106,12 +106,19 @@ static uint64_t publish_done(struct look *look, const Holdfast__Publish *publish
     return taken;
 }
 
+/* Rovers' messages are none of the ledger's: they are in another virtual host. */
+static bool publish_of_rover(const Holdfast__Publish *publish, struct slice bodies)
+{
+    size_t at = publish->n_head_len > 0 ? publish->head_len[0] : 0;
+    return publish->n_head_len > 0 && at + 8 <= bodies.len && get_u64(bodies.data + at) >> 56 == SIM_ROVER_MARK;
+}
+
 static void look_publish(struct look *look, const struct look_command *command)
 {
     const Holdfast__Publish *publish = command->command->publish;
     sim_world_count(look->world, SIM_STAT_F_FENCED, command->error == (uint32_t)-ERR_FENCED);
     sim_world_count(look->world, SIM_STAT_F_FULL, command->error == (uint32_t)-ERR_FULL);
-    if (publish->n_head_len == 0 || command->error != 0) {
+    if (publish->n_head_len == 0 || command->error != 0 || publish_of_rover(publish, command->bodies)) {
         return;
     }
     (void)publish_done(look, publish, command->bodies);
@@ -122,15 +129,36 @@ static void look_publish(struct look *look, const struct look_command *command)
     }
 }
 
+static uint64_t settle_numbers(const Holdfast__Settle *settle)
+{
+    uint64_t numbers = 0;
+    for (size_t i = 0; i < settle->n_first; i++) {
+        numbers += settle->last[i] - settle->first[i] + 1;
+    }
+    return numbers;
+}
+
 static void look_transact(struct look *look, const struct look_command *command)
 {
     const Holdfast__Transact *transact = command->command->transact;
+    if (publish_of_rover(transact->publish[0], command->bodies)) {
+        return;
+    }
     sim_world_count(look->world, SIM_STAT_F_TRANSACT_REFUSED, command->error != 0);
     if (command->error != 0) {
         return;
     }
     sim_world_count(look->world, SIM_STAT_F_TRANSACT, 1);
-    (void)publish_done(look, transact->publish[0], command->bodies);
+    uint64_t parts = publish_done(look, transact->publish[0], command->bodies);
+    for (size_t i = 0; i < transact->n_settle; i++) {
+        parts += settle_numbers(transact->settle[i]);
+    }
+    if (command->count + command->repeated_count != parts) {
+        sim_world_violation(look->world,
+                            "entry %" PRIu64 ": of a transaction of %" PRIu64 " messages and settlements %" PRIu64
+                            " were done",
+                            look->index, parts, command->count + command->repeated_count);
+    }
 }
 
 /* What was prepared under an id is committed, or dropped. */
@@ -145,7 +173,8 @@ static void look_resolve(struct look *look, const struct look_command *command)
     uint64_t found = 0;
     for (uint64_t i = 0; i < look->ledger->senders[actor].len; i++) {
         struct sim_parcel *parcel = &look->ledger->senders[actor].parcels[i];
-        if (parcel->prepared != prepared || !parcel->taken || parcel->routed || parcel->dropped) {
+        if (parcel->prepared != prepared || !parcel->taken || parcel->routed || parcel->dropped ||
+            parcel->due_ms <= look->time_ms) { /* Its deadline came first. */
             continue;
         }
         found++;
@@ -261,112 +290,4 @@ void look_commands_done(struct look *look)
         holdfast__command__free_unpacked(look->commands[i].command, NULL);
     }
     free(look->commands);
-}
-
-/* ---- What became of a delivery ---- */
-
-static bool settle_covers(const Holdfast__Settle *settle, const struct sim_item *item)
-{
-    for (size_t i = 0; i < settle->n_first && settle->consumer == item->consumer; i++) {
-        if (settle->first[i] <= item->number && item->number <= settle->last[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* How long it waits before it can be delivered again, at least. */
-static uint64_t delay_least(const struct sim_feature_options *options, const struct sim_item *item, bool counted)
-{
-    uint64_t delay_ms = options->redelivery_delay_ms;
-    for (uint32_t i = 1; counted && i < item->count && delay_ms < options->redelivery_delay_max_ms; i++) {
-        delay_ms *= 2;
-    }
-    return options->redelivery_delay_max_ms != 0 && delay_ms > options->redelivery_delay_max_ms
-               ? options->redelivery_delay_max_ms
-               : delay_ms;
-}
-
-static unsigned settle_why(const struct sim_feature_options *options, const struct sim_item *item,
-                           const Holdfast__Settle *settle, uint64_t *delay_ms)
-{
-    if (!settle_covers(settle, item)) {
-        return 0;
-    }
-    if (settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT) {
-        return WHY_SETTLED;
-    }
-    if (settle->outcome == HOLDFAST__SETTLE__OUTCOME__REJECT) {
-        return WHY_REJECTED;
-    }
-    uint64_t delay = settle->has_delay ? settle->delay_ms : delay_least(options, item, !settle->not_counted);
-    *delay_ms = delay < *delay_ms ? delay : *delay_ms;
-    return WHY_RELEASED;
-}
-
-bool look_ended(const struct look *look, uint64_t session, uint64_t consumer)
-{
-    for (size_t i = 0; i < look->effects->len; i++) {
-        const struct effect *effect = &look->effects->items[i];
-        if (effect->session == session &&
-            (effect->kind == EFFECT_SESSION_ENDED ||
-             (effect->kind == EFFECT_CONSUMER_ENDED && effect->consumer_ended.consumer == consumer))) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < look->commands_len; i++) {
-        const struct look_command *command = &look->commands[i];
-        if (command->session == session && command->done && command->error == 0 &&
-            (command->command->kind_case == HOLDFAST__COMMAND__KIND_CLOSE_SESSION ||
-             (command->command->kind_case == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE &&
-              command->command->unsubscribe->consumer == consumer))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-unsigned look_delivery(const struct look *look, const struct sim_feature_options *options, const struct sim_item *item,
-                       uint64_t *ret_delay_ms)
-{
-    unsigned why = 0;
-    *ret_delay_ms = UINT64_MAX;
-    for (size_t i = 0; i < look->commands_len; i++) {
-        const struct look_command *command = &look->commands[i];
-        if (!command->done || command->error != 0 || command->session != item->session) {
-            continue;
-        }
-        if (command->command->kind_case == HOLDFAST__COMMAND__KIND_SETTLE) {
-            why |= settle_why(options, item, command->command->settle, ret_delay_ms);
-        } else if (command->command->kind_case == HOLDFAST__COMMAND__KIND_TRANSACT) {
-            why |= settle_why(options, item, command->command->transact->settle[0], ret_delay_ms);
-        }
-    }
-    if (item->lock_until_ms != 0 && item->lock_until_ms <= look->time_ms) {
-        uint64_t delay = delay_least(options, item, true);
-        why |= WHY_LOCK;
-        *ret_delay_ms = delay < *ret_delay_ms ? delay : *ret_delay_ms;
-    }
-    if (look_ended(look, item->session, item->consumer)) {
-        why |= WHY_ENDED;
-        *ret_delay_ms = 0;
-    }
-    return why;
-}
-
-uint64_t look_extended(const struct look *look, const struct sim_item *item)
-{
-    uint64_t until_ms = item->lock_until_ms;
-    for (size_t i = 0; i < look->commands_len; i++) {
-        const struct look_command *command = &look->commands[i];
-        if (command->done && command->error == 0 && command->session == item->session &&
-            command->command->kind_case == HOLDFAST__COMMAND__KIND_EXTEND && until_ms != 0) {
-            const Holdfast__Extend *extend = command->command->extend;
-            if (extend->consumer == item->consumer && extend->first[0] <= item->number &&
-                item->number <= extend->last[0]) {
-                until_ms = look->time_ms + extend->lock_ms;
-            }
-        }
-    }
-    return until_ms;
 }

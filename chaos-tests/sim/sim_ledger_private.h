@@ -75,11 +75,15 @@ void look_commands(struct look *look, struct slice payload);
 void look_commands_done(struct look *look);
 /* The parcel's way is taken now. */
 void look_route(struct look *look, uint64_t id, struct sim_parcel *parcel);
+
+/* sim_ledger_delivery.c */
 /* What the commands of the entry did to a delivery: reasons. `ret_delay_ms` is the shortest delay that goes with them. */
 unsigned look_delivery(const struct look *look, const struct sim_feature_options *options, const struct sim_item *item,
                        uint64_t *ret_delay_ms);
 /* Until when its lock lasts after the entry's extensions. */
 uint64_t look_extended(const struct look *look, const struct sim_item *item);
+/* Whether a command of this session was carried out that may settle, extend or end deliveries. */
+bool look_settles(const struct look *look, uint64_t session);
 /* Whether the consumer has ended in this entry. */
 bool look_ended(const struct look *look, uint64_t session, uint64_t consumer);
 
@@ -93,6 +97,8 @@ bool look_passed_really(const struct look *look, uint64_t since_us, uint64_t ms)
 
 /* sim_ledger_queue.c: what each queue holds now, and how that came. */
 void look_queue(struct look *look, unsigned queue);
+/* sim_ledger_quiet.c: whether the entry has left the queue as it was. Most have, and reading all that it holds takes long. */
+bool look_quiet(struct look *look, unsigned queue, const struct machine_queue *found);
 /* sim_ledger_match.c. All queues have been looked at: what left is held against what came elsewhere, and what was to come. */
 void look_match(struct look *look);
 

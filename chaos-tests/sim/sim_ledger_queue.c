@@ -217,6 +217,19 @@ static const struct sim_item *item_at(const struct sim_items *items, uint64_t po
     return low < items->len && items->items[low].position == position ? &items->items[low] : NULL;
 }
 
+/* Whether one of its group is out, or comes before it: such a message counts as ready until it is its turn, and is not. */
+static bool group_is_busy(const struct sim_items *items, const struct sim_item *item)
+{
+    for (size_t i = 0; i < items->len && item->group != 0; i++) {
+        const struct sim_item *other = &items->items[i];
+        if (other->group == item->group && other->position != item->position &&
+            (other->position < item->position || other->state == MESSAGE_LOCKED || other->state == MESSAGE_WAITING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Nothing that was ready, or of the same group, comes before what was delivered. */
 static void check_passed_over(struct look *look, unsigned queue, const struct effect_delivery *delivery)
 {
@@ -229,12 +242,14 @@ static void check_passed_over(struct look *look, unsigned queue, const struct ef
         if (item == NULL || item->delivered || (item->expires_ms != 0 && item->expires_ms <= look->time_ms)) {
             continue;
         }
-        bool ready = item->state == MESSAGE_READY && old->state == MESSAGE_READY;
+        bool ready =
+            item->state == MESSAGE_READY && old->state == MESSAGE_READY && !(groups && group_is_busy(&state->now, old));
         bool behind = groups && given != NULL && given->group != 0 && given->group == item->group &&
                       (item->state == MESSAGE_READY || item->state == MESSAGE_PARKED);
         if (ready || behind) {
-            LOOK_VIOLATION(look, queue, item, "it was passed over: position %" PRIx64 " was delivered",
-                           delivery->position);
+            LOOK_VIOLATION(look, queue, item,
+                           "it was passed over: position %" PRIx64 " was delivered (%s, state %d, %d before)",
+                           delivery->position, behind ? "of its group" : "ready", (int)item->state, (int)old->state);
         }
     }
     sim_world_count(look->world, SIM_STAT_F_PRIORITIES, delivery->position >> 56 != 0 && queue == SIM_Q_PRIORITY);
@@ -285,7 +300,12 @@ void look_queue(struct look *look, unsigned queue)
     if (machine_queue(look->machine, look->world->features.queues[queue].name, &found) != 0) {
         return;
     }
+    state->active_over = state->active_over || look_ended(look, state->active_session, state->active_consumer);
+    bool same = state->id == found.id;
     state->id = found.id;
+    if (same && look_quiet(look, queue, &found)) {
+        return;
+    }
     state->next.len = 0;
     int err = machine_browse(look->machine, state->id, 0, collect, &state->next);
     if (err != 0) {
@@ -293,7 +313,6 @@ void look_queue(struct look *look, unsigned queue)
                             look->world->features.queues[queue].name, err_name(err));
         return;
     }
-    state->active_over = state->active_over || look_ended(look, state->active_session, state->active_consumer);
     size_t i = 0;
     for (size_t j = 0; j < state->next.len; j++) {
         struct sim_item *item = &state->next.items[j];

@@ -153,6 +153,10 @@ static void node_turn(struct sim_node *node)
         sim_node_treat(node);
         return;
     }
+    if (node->withdrawn) {
+        sim_node_withdraw(node);
+        return;
+    }
     if (node->copy[0] != '\0') {
         sim_node_replace(node);
         return;
@@ -223,7 +227,7 @@ void sim_node_receive(struct sim_node *node, uint64_t from, const struct frame *
 
 void sim_node_bulk_changed(struct sim_node *node, uint64_t with, bool connected)
 {
-    if (node->copy[0] != '\0' || node->damage[0] != '\0') {
+    if (node->copy[0] != '\0' || node->damage[0] != '\0' || node->withdrawn) {
         return; /* It is about to end. */
     }
     if (node->shard != NULL) {

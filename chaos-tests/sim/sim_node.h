@@ -71,6 +71,8 @@ struct sim_node {
     bool whole;            /* It has a state, and goes on from that. */
     bool leaving;          /* It is about to be removed, */
     bool removed;          /* and has heard of it. */
+    bool damage_ordered;   /* Only because the operator wants it. */
+    bool withdrawn;        /* A patient that is to come back with what it has. */
     bool repair_asked;     /* The operator has asked for a repair of it. */
     struct sim_node_memory memory;
     bool log_short; /* As last seen. */

@@ -138,6 +138,7 @@ void sim_node_replace(struct sim_node *node)
         return;
     }
     sim_world_count(world, patient ? SIM_STAT_PATIENTS_FETCHED : SIM_STAT_REBUILT, 1);
+    sim_world_count(world, SIM_STAT_REBUILT_MIXED, sim_upgrade_mixed(world));
     if (sim_random_chance(&node->disk_random, 200000)) {
         sim_world_count(world, SIM_STAT_SWITCHES_CRASHED, 1);
         sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);
@@ -194,7 +195,29 @@ void sim_node_treat(struct sim_node *node)
     }
     sim_world_count(world, SIM_STAT_DAMAGE_FOUND_RUNNING, node->struck);
     node_end(node);
-    node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, voter));
+    node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, voter, node->damage_ordered));
+}
+
+/* The power may fail before it counts, and after it. */
+void sim_node_withdraw(struct sim_node *node)
+{
+    struct sim_world *world = node->world;
+    bool done = false;
+    sim_world_count(world, SIM_STAT_WITHDRAWN, 1);
+    if (sim_random_chance(&node->disk_random, 200000)) {
+        sim_node_crash(node, RESTART_US);
+        return;
+    }
+    node_end(node);
+    node_restart_after(node, RESTART_US);
+    int err = repair_withdraw(sim_disk_ops(node->disk), SIM_NODE_DIR, &done);
+    SIM_TRACE(world, "node %u: the order to begin anew is withdrawn%s", node->index + 1, done ? "" : ", in vain");
+    if (err != 0 && err != ERR_NO_SPACE && !sim_damage_explains(node, err)) {
+        sim_world_violation(world, "node %u cannot withdraw a repair: %s", node->index + 1, err_name(err));
+    }
+    if (sim_random_chance(&node->disk_random, 200000)) {
+        sim_disk_crash(node->disk, sim_random_callback, &node->disk_random);
+    }
 }
 
 /* The shard is open, and has not said anything yet. */
@@ -202,7 +225,7 @@ void sim_node_forgot(struct sim_node *node, const char *what)
 {
     sim_disk_kill(node->disk);
     node_leave(node);
-    node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, true));
+    node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, true, false));
 }
 
 void sim_node_ended_itself(struct sim_node *node, int err, const char *what)
@@ -215,7 +238,7 @@ void sim_node_ended_itself(struct sim_node *node, int err, const char *what)
     }
     node_end(node);
     if (err == ERR_CORRUPT || err == ERR_CHECKSUM) {
-        node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, voter));
+        node_mark(node, repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, what, voter, false));
     } else {
         node_restart_after(node, RESTART_US);
     }
@@ -224,7 +247,7 @@ void sim_node_ended_itself(struct sim_node *node, int err, const char *what)
 /* A disk without space for the mark: then it is not told, and follows. */
 void sim_node_stale(struct sim_node *node)
 {
-    int err = repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, "its data are an older copy", true);
+    int err = repair_mark_needed(sim_disk_ops(node->disk), SIM_NODE_DIR, "its data are an older copy", true, false);
     SIM_TRACE(node->world, "node %u is told that its data are old%s", node->index + 1, err == 0 ? "" : ", in vain");
     node->whole = false;
 }
@@ -261,13 +284,14 @@ static void node_begin_life(struct sim_node *node)
     node->crash_when_dirty = false;
     node->copy[0] = '\0';
     node->damage[0] = '\0';
+    node->withdrawn = false;
 }
 
 static void node_start_patient(struct sim_node *node, const struct repair_mark *mark)
 {
     struct sim_world *world = node->world;
     char detail[512] = "";
-    int err = sim_node_open_patient(node, mark->reason, detail, sizeof detail);
+    int err = sim_node_open_patient(node, mark, detail, sizeof detail);
     if (err == ERR_NO_SPACE) {
         node_restart_after(node, RETRY_US);
     } else if (err != 0 && sim_damage_explains(node, err)) {

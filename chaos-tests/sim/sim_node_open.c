@@ -84,13 +84,21 @@ static int node_open_copy(void *arg, const char *name, struct store **ret_store,
 }
 
 /* From within any call of the shard: the next turn sees to it. */
-static void node_damaged(void *arg, const char *what)
+static void node_damaged(void *arg, const char *what, bool ordered)
 {
     struct sim_node *node = arg;
     if (node->damage[0] == '\0') {
         snprintf(node->damage, sizeof node->damage, "%s", what);
+        node->damage_ordered = ordered;
         sim_node_wake(node);
     }
+}
+
+static void node_withdraw(void *arg)
+{
+    struct sim_node *node = arg;
+    node->withdrawn = true;
+    sim_node_wake(node);
 }
 
 /* By then the operator has been told, or soon will be. */
@@ -114,6 +122,7 @@ static void node_applied(void *arg, uint64_t index, struct slice payload, const 
     if (node->shard != NULL && !node->diverging && !node->diverged) {
         sim_upgrade_applied(node, machine_version(shard_machine(node->shard)));
         sim_ledger_applied(node, index, payload, effects);
+        sim_rover_applied(node, index, effects);
     }
 }
 
@@ -168,14 +177,15 @@ static bool node_reach(void *arg, uint64_t id, const char *address)
     return id >= 1 && id <= node->world->nodes_len && strcmp(address, members[id - 1].address) == 0;
 }
 
-int sim_node_open_patient(struct sim_node *node, const char *reason, char *detail, size_t detail_len)
+int sim_node_open_patient(struct sim_node *node, const struct repair_mark *mark, char *detail, size_t detail_len)
 {
     uint64_t ids[SIM_NODES_MAX];
     for (unsigned i = 0; i < node->world->nodes_len; i++) {
         ids[i] = members[i].id;
     }
     const struct patient_options options = {.node = node->id,
-                                            .reason = reason,
+                                            .reason = mark->reason,
+                                            .ordered = mark->ordered,
                                             .members = ids,
                                             .members_len = node->world->nodes_len,
                                             .disk = sim_disk_ops(node->disk),
@@ -189,6 +199,7 @@ int sim_node_open_patient(struct sim_node *node, const char *reason, char *detai
                                             .open_copy = node_open_copy,
                                             .reach = node_reach,
                                             .replaced = node_replaced,
+                                            .withdraw = node_withdraw,
                                             .wake = node_wake,
                                             .fatal = node_fatal};
     return patient_open(&options, &node->patient, detail, detail_len);

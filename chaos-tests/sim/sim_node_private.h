@@ -15,10 +15,12 @@ void sim_node_push(struct sim_node *node, uint64_t at_us, void (*fire)(struct si
 /* sim_node_open.c: what the node consists of while it runs. Takes over the store. */
 int sim_node_open_shard(struct sim_node *node, struct store *store, const struct repair_plan *plan, char *detail,
                         size_t detail_len) NODISCARD;
-int sim_node_open_patient(struct sim_node *node, const char *reason, char *detail, size_t detail_len) NODISCARD;
+int sim_node_open_patient(struct sim_node *node, const struct repair_mark *mark, char *detail,
+                          size_t detail_len) NODISCARD;
 
 /* sim_node_life.c. A copy takes the place of the state; what is on disk is damaged: after a turn in which the node said so. */
 void sim_node_replace(struct sim_node *node);
+void sim_node_withdraw(struct sim_node *node);
 void sim_node_treat(struct sim_node *node);
 
 #endif

@@ -124,6 +124,7 @@
     X(PATIENTS, "starts as a patient", 1) \
     X(PATIENTS_CRASHED, "crashes of patients", 1) \
     X(PATIENTS_FETCHED, "copies fetched by patients", 1) \
+    X(WITHDRAWN, "orders to begin anew withdrawn because nobody led", 0) \
     X(COPIES_REFUSED, "copies found to be damaged before they counted", 1) \
     X(COPIES_UNUSABLE, "copies that turned out to be damaged when they were to count", 0) \
     X(DISCARDED, "logs begun anew after a copy", 1) \
@@ -153,6 +154,8 @@
     X(MIXED_WORLDS, "runs that began with nodes of an old build", 1) \
     X(UPGRADES, "nodes upgraded", 1) \
     X(UPGRADES_LEADER, "of these while they led", 1) \
+    X(ROLLED_BACK, "nodes that became of the old build again", 1) \
+    X(REBUILT_MIXED, "states replaced by a copy while there were nodes of both builds", 1) \
     X(RAISED, "machines raised to a newer version of the rules", 1) \
     X(FEATURE_WORLDS, "runs with exchanges and queues with options", 1) \
     X(F_COMMANDS, "commands of actors", 1) \
@@ -192,6 +195,23 @@
     X(F_PRIORITIES, "deliveries of a priority below the highest", 1) \
     X(F_PARKED, "messages of a group that waited for another", 1) \
     X(F_ACTIVE, "changes of a single active consumer", 1) \
+    X(R_QUEUES, "queues made by rovers", 1) \
+    X(R_DELIVERED, "deliveries to rovers", 1) \
+    X(R_CHANGED, "changes of a queue", 1) \
+    X(R_PAUSED, "moments at which a paused queue kept messages back", 1) \
+    X(R_DROPPED, "messages dropped by a limit on bytes", 1) \
+    X(R_LIMIT, "commands refused by a limit of a virtual host", 1) \
+    X(R_EXCLUSIVE, "deliveries of exclusive queues", 1) \
+    X(R_EXCLUSIVE_REFUSED, "commands refused by exclusive queues and consumers", 1) \
+    X(R_ALONE, "exclusive consumers", 1) \
+    X(R_RANKED, "deliveries to a consumer of a higher rank than one that waited", 1) \
+    X(R_ALL_STALE, "settlements of all or nothing refused", 1) \
+    X(R_UNROUTED, "mandatory messages that reached no queue", 1) \
+    X(R_EACH_REFUSED, "publishes of which some messages were refused", 1) \
+    X(R_REDRIVEN, "dead letters moved back", 1) \
+    X(R_REPLAYED, "settled messages replayed", 1) \
+    X(R_ASKED, "questions about prepared messages", 1) \
+    X(R_HOSTS, "virtual hosts made and deleted", 1) \
     X(EVENTS, "events", 1) \
     X(VIRTUAL_MS, "virtual milliseconds", 1)
 /* clang-format on */

@@ -144,7 +144,7 @@ static void world_look(struct sim_world *world)
     char why[400] = "";
     if (world->phase == SIM_WORK) {
         if (world->stats.counts[SIM_STAT_OPS] >= world->ops && now >= world->work_us && sim_nemesis_done(world) &&
-            sim_upgrade_done(world) && (world->features.ready || !world->features.chosen)) {
+            world->upgrade.old == 0 && (world->features.ready || !world->features.chosen)) {
             SIM_TRACE(world, "the faults end");
             world->phase = SIM_DRAIN;
             world->drain_since_us = now;

@@ -28,6 +28,7 @@
 #include "sim_queue.h"
 #include "sim_random.h"
 #include "sim_reads.h"
+#include "sim_rover.h"
 #include "sim_sessions.h"
 #include "sim_stats.h"
 #include "sim_upgrade.h"
@@ -37,6 +38,7 @@ struct sim_options {
     uint64_t ops;   /* Client operations at least. */
     unsigned nodes; /* 3 or 5; 0: the seed decides. */
     bool trace;     /* Print what happens. */
+    bool features;  /* A world with exchanges and options, but where data are damaged: else the seed decides. */
     bool forgetful; /* Nodes that do not know what they have forgotten go on: see sim_damage.h. */
 };
 
@@ -78,7 +80,8 @@ struct sim_world {
     struct sim_upgrade upgrade;
     struct sim_features features;
     struct sim_ledger ledger;
-    struct sim_actor actors[SIM_ACTORS_MAX];
+    struct sim_actor actors[SIM_ACTORS_MAX + SIM_ROVERS_MAX];
+    struct sim_rovers rovers;
 
     uint64_t digest; /* Of everything that happened: two runs of a seed must agree. */
     bool failed;

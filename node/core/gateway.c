@@ -25,7 +25,7 @@ void gateway_machine_failed(struct gateway_core *core, int err, const char *what
     (void)snprintf(text, sizeof text, "%s: %s", what, said[0] != '\0' ? said : err_text(err));
     bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM || err == ERR_NOT_FOUND;
     if (damage && core->options.repair != NULL) {
-        core->options.repair(core->options.arg, text);
+        core->options.repair(core->options.arg, text, false);
         return;
     }
     core->options.fatal(core->options.arg, err, text);
@@ -277,6 +277,10 @@ static const struct gateway_ops gateway_core_ops = {
     .bindings = gateway_bindings,
     .virtual_hosts = gateway_virtual_hosts,
     .life = gateway_life,
+    .consumers = gateway_consumers,
+    .limits = gateway_limits,
+    .producer = gateway_producer,
+    .prepared = gateway_prepared,
     .transfer = gateway_transfer,
     .change = gateway_change,
     .change_cancel = gateway_change_cancel,

@@ -103,8 +103,9 @@ struct gateway_core_options {
     /* Whether this node voted once, was repaired, and is to vote again when it has caught up. May be NULL. */
     bool (*wants_vote)(void *arg);
     /* This node's data is not to be relied on: it is to begin anew with a copy of the leader's state. `reason` is one line. May be
-     * called again and again, from within any call but those of the driver. NULL: that cannot be done. */
-    void (*repair)(void *arg, const char *reason);
+     * called again and again, from within any call but those of the driver. `ordered`: an operator wants it so, and nothing is known
+     * to be wrong. NULL: that cannot be done. */
+    void (*repair)(void *arg, const char *reason, bool ordered);
 };
 
 struct gateway_core {
@@ -136,11 +137,12 @@ struct gateway_core {
     uint64_t propose_ms;     /* Until then nothing is proposed: the driver refused. */
     uint64_t answers;        /* Commands of this node answered so far, and as of the last look. */
     uint64_t answers_seen;
-    uint64_t stuck_since_ms; /* Commands wait, and none has been answered since. */
-    bool stuck;              /* No answers for too long: no attachments are taken until there is one. */
-    uint64_t hand_over_ms;   /* When handing leadership over may be tried again. */
-    uint64_t relax_ms;       /* When memory may be given back to the system again. */
-    uint64_t resume_ms;      /* When a link that was slowed down may go on; UINT64_MAX: none. */
+    uint64_t stuck_since_ms;   /* Commands wait, and none has been answered since. */
+    bool stuck;                /* No answers for too long: no attachments are taken until there is one. */
+    uint64_t hand_over_ms;     /* When handing leadership over may be tried again. */
+    uint64_t relax_ms;         /* When memory may be given back to the system again. */
+    uint64_t version_waits_ms; /* As leader: since when newer rules wait for a member; 0: they do not. */
+    uint64_t resume_ms;        /* When a link that was slowed down may go on; UINT64_MAX: none. */
     struct log_time time;
     struct batch batch;
     struct outgoing outgoing;
@@ -294,6 +296,9 @@ void gateway_presence_ended(struct gateway_core *core, uint64_t node);
 
 /* gateway_version.c: as leader: raises the version of the machine's rules to what all members know. */
 void gateway_version_turn(struct gateway_core *core);
+/* As leader, when newer rules have waited for a while: which members hold them back, and why, in one line; "" for none. core->status
+ * is up to date. */
+void gateway_version_alarm(struct gateway_core *core, char ret_text[GATEWAY_ALARM_LEN]);
 
 /* gateway_room.c: disk and memory. As leader: refuses new messages, and hands leadership over. */
 void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);
@@ -356,7 +361,8 @@ void gateway_read(struct gateway *gateway, struct gateway_read *read);
 void gateway_read_cancel(struct gateway *gateway, struct gateway_read *read);
 void gateway_reads_turn(struct gateway_core *core);
 
-/* gateway_look.c, gateway_look_messages.c, gateway_look_exchanges.c, gateway_status.c: what operators ask. */
+/* gateway_look.c, gateway_look_messages.c, gateway_look_exchanges.c, gateway_look_publishing.c, gateway_status.c: what operators
+ * ask. */
 uint32_t gateway_machine_version(struct gateway *gateway);
 int gateway_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
                    bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more);
@@ -371,6 +377,15 @@ int gateway_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
                           bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more);
 int gateway_life(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
                  bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);
+int gateway_consumers(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t session,
+                      uint64_t consumer, void *arg, bool (*each)(void *arg, const struct gateway_consumer *consumer),
+                      bool *ret_more);
+int gateway_limits(struct gateway *gateway, const char *virtual_host, const char *user, void *arg,
+                   bool (*each)(void *arg, const struct gateway_limit *limit));
+int gateway_producer(struct gateway *gateway, const char *virtual_host, const char *name,
+                     struct gateway_producer *ret_producer);
+int gateway_prepared(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
+                     bool (*each)(void *arg, const struct gateway_prepared *prepared), bool *ret_more);
 /* The queue of that name in that virtual host. ERR_NOT_FOUND. */
 int gateway_find_queue(struct gateway_core *core, const char *virtual_host, const char *name,
                        struct machine_queue *ret_queue) NODISCARD;

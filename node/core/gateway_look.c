@@ -1,4 +1,4 @@
-/* Looking at this node's replica: queues. */
+/* Looking at this node's replica: queues and their consumers. */
 
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
@@ -140,4 +140,53 @@ int gateway_queue(struct gateway *gateway, const char *virtual_host, const char 
     }
     gateway_note_damage(core, err, "the oldest message of a queue cannot be read");
     return err;
+}
+
+/* ---- Consumers ---- */
+
+struct consumer_listing {
+    struct gateway_core *core;
+    void *arg;
+    bool (*each)(void *arg, const struct gateway_consumer *consumer);
+};
+
+static int list_consumer(void *arg, const struct machine_consumer *consumer)
+{
+    struct consumer_listing *listing = arg;
+    struct machine_session session;
+    bool known = machine_session(listing->core->machine, consumer->session, &session) == 0;
+    struct gateway_consumer told = {
+        .session = consumer->session,
+        .consumer = consumer->consumer,
+        .node = known ? session.node : 0,
+        .delivered = consumer->delivered,
+        .lock_ms = consumer->lock_ms,
+        .credit = consumer->credit,
+        .unsettled = consumer->unsettled,
+        .priority = consumer->priority,
+        .exclusive = consumer->exclusive,
+        .auto_accept = consumer->auto_accept,
+        .fetch = consumer->fetch,
+        .active = consumer->active,
+        .tag = consumer->tag,
+    };
+    return listing->each(listing->arg, &told) ? 0 : 1;
+}
+
+int gateway_consumers(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t session,
+                      uint64_t consumer, void *arg, bool (*each)(void *arg, const struct gateway_consumer *consumer),
+                      bool *ret_more)
+{
+    struct gateway_core *core = gateway_core_of(gateway);
+    struct consumer_listing listing = {.core = core, .arg = arg, .each = each};
+    struct machine_queue found;
+    int err = gateway_find_queue(core, virtual_host, queue, &found);
+    if (err == 0) {
+        err = machine_consumers_after(core->machine, found.id, session, consumer, list_consumer, &listing);
+    }
+    if (err < 0) {
+        return err;
+    }
+    *ret_more = err > 0;
+    return 0;
 }

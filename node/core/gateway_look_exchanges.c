@@ -1,4 +1,4 @@
-/* Looking at this node's replica: exchanges, bindings and virtual hosts. */
+/* Looking at this node's replica: exchanges, bindings, virtual hosts, and limits. */
 
 #include <string.h>
 
@@ -6,8 +6,8 @@
 #include "statemachine/machine_exchanges.h"
 #include "statemachine/machine_virtual_hosts.h"
 
-/* What the texts and arguments of one of them may take. */
-#define LOOK_ARENA_LEN_MAX (256 * KIB)
+/* What the texts and arguments of one of them may take: 16 KiB of the smallest arguments become a hundred times as much. */
+#define LOOK_ARENA_LEN_MAX (4 * MIB)
 
 struct exchange_listing {
     struct arena arena; /* For the one at hand. */
@@ -133,4 +133,30 @@ int gateway_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
     arena_init(&listing.arena, LOOK_ARENA_LEN_MAX);
     int err = machine_virtual_hosts(core->machine, after, list_host, &listing);
     return listing_end(&listing, err, ret_more);
+}
+
+int gateway_limits(struct gateway *gateway, const char *virtual_host, const char *user, void *arg,
+                   bool (*each)(void *arg, const struct gateway_limit *limit))
+{
+    struct gateway_core *core = gateway_core_of(gateway);
+    struct machine_limit limits[MACHINE_LIMITS_MAX];
+    unsigned len = 0;
+    uint64_t host;
+    int err = machine_virtual_host(core->machine, virtual_host, &host);
+    if (err == 0 && user[0] != '\0') {
+        machine_user_limits(core->machine, user, limits, &len);
+    } else if (err == 0) {
+        err = machine_host_limits(core->machine, host, limits, &len);
+    }
+    for (unsigned i = 0; err == 0 && i < len; i++) {
+        struct gateway_limit told = {
+            .what = (Holdfast__Limit__What)limits[i].what,
+            .is_set = limits[i].is_set,
+            .is_counted = limits[i].is_counted,
+            .value = limits[i].value,
+            .used = limits[i].used,
+        };
+        (void)each(arg, &told);
+    }
+    return err;
 }

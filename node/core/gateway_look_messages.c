@@ -5,7 +5,7 @@
 
 /* Messages looked up before their bodies are read: the machine is not called from within its own iteration. Looking at one
  * that is in the store may read all of it: so a chunk ends early when messages are large. */
-#define CHUNK_LEN 64u
+#define CHUNK_LEN 256u
 #define CHUNK_BYTES (1 * MIB)
 
 /* What is told of a message but for its content. */

@@ -9,13 +9,14 @@
 /* A node is told at most this often that its data is not to be relied on. */
 #define REPAIR_PAUSE_MS 1000u
 
-static bool repair_send(struct gateway_core *core, uint64_t node, const char *reason)
+static bool repair_send(struct gateway_core *core, uint64_t node, const char *reason, bool ordered)
 {
     Holdfast__Repair repair = HOLDFAST__REPAIR__INIT;
     Holdfast__PeerGateway message = HOLDFAST__PEER_GATEWAY__INIT;
     message.kind_case = HOLDFAST__PEER_GATEWAY__KIND_REPAIR;
     message.repair = &repair;
     repair.reason = (char *)(uintptr_t)reason;
+    repair.ordered = ordered;
     return gateway_send(core, node, &message, (struct slice){0});
 }
 
@@ -56,16 +57,17 @@ int gateway_repair(struct gateway *gateway, uint64_t node)
         return ERR_REFUSED;
     }
     if (node != core->node) {
-        return repair_send(core, node, reason) ? 0 : ERR_UNAVAILABLE;
+        return repair_send(core, node, reason, true) ? 0 : ERR_UNAVAILABLE;
     }
     if (core->options.repair == NULL) {
         return ERR_UNAVAILABLE;
     }
-    core->options.repair(core->options.arg, reason);
+    core->options.repair(core->options.arg, reason, true);
     return 0;
 }
 
-/* What is said to it may be that it has lost what it acknowledged: then it is not asked whether there are others enough. */
+/* Whether there are others enough is asked again when an operator wants it: they may have gone while the order was on its way. It is
+ * not asked when what is said may be that this node has lost what it acknowledged. */
 void gateway_repair_take(struct gateway_core *core, uint64_t from, const Holdfast__Repair *repair)
 {
     struct roster_node said = {0}; /* Its line is made fit for people. */
@@ -84,9 +86,17 @@ void gateway_repair_take(struct gateway_core *core, uint64_t from, const Holdfas
                         others == 0 ? "there is no other voter to get it from" : "it cannot begin anew by itself");
         return;
     }
+    if (repair->ordered && gateway_is_voter(core, core->node) && !repair_leaves_majority(core, core->node)) {
+        journal_warning(core->journal, "members",
+                        "node %" PRIu64
+                        " passes on an operator's order to begin anew: not done, the other voters that can be "
+                        "reached are no majority",
+                        from);
+        return;
+    }
     char reason[ROSTER_ALARM_LEN + 64];
     (void)snprintf(reason, sizeof reason, "node %" PRIu64 " says: %s", from, said.alarm);
-    core->options.repair(core->options.arg, reason);
+    core->options.repair(core->options.arg, reason, repair->ordered);
 }
 
 void gateway_core_forgot(struct gateway_core *core, uint64_t node, uint64_t had, uint64_t has)
@@ -100,7 +110,7 @@ void gateway_core_forgot(struct gateway_core *core, uint64_t node, uint64_t had,
     (void)snprintf(reason, sizeof reason,
                    "its log ends at entry %" PRIu64 ", but it had acknowledged %" PRIu64 ": what it stored is lost",
                    has, had);
-    if (repair_send(core, node, reason)) {
+    if (repair_send(core, node, reason, false)) {
         known->repair_ms = now_ms;
         journal_warning(core->journal, "members", "node %" PRIu64 " is told to fetch a copy of the state: %s", node,
                         reason);

@@ -128,6 +128,11 @@ static void gateway_fill_alarms(struct gateway_core *core, struct gateway_status
     if (gateway_zones_alarm(core)[0] != '\0') {
         alarm_add(core, status, "%s", gateway_zones_alarm(core));
     }
+    char version[GATEWAY_ALARM_LEN];
+    gateway_version_alarm(core, version);
+    if (version[0] != '\0') {
+        alarm_add(core, status, "%s", version);
+    }
     alarms_of_others(core, status);
 }
 

@@ -17,6 +17,9 @@
 #define PAUSE_MS_MIN 500u
 #define PAUSE_MS_MAX 2000u
 
+/* So long, and over so many rounds, nobody leads before an operator's order is taken for withdrawn: several elections. */
+#define WITHDRAW_MS 30000u
+
 /* Before another member is asked in the same round. */
 #define NEXT_MS 50u
 
@@ -28,10 +31,11 @@ struct patient {
     uint64_t members[MEMBERS_MAX];
     unsigned members_len;
     struct rebuild_sink *sink;
-    struct arena arena; /* For questions of others. */
-    uint64_t target;    /* Whom it asks next; 0: there is nobody. */
-    unsigned tries;     /* Of this round. */
-    bool replaced;
+    struct arena arena;            /* For questions of others. */
+    uint64_t target;               /* Whom it asks next; 0: there is nobody. */
+    unsigned tries;                /* Of this round. */
+    uint64_t leaderless_ms;        /* Since when all who answered know no leader; UINT64_MAX: not so. */
+    bool over;                     /* replaced() or withdraw() has been called. */
     char refusal[REFUSAL_LEN_MAX]; /* The last one; "": none. */
     char said[REFUSAL_LEN_MAX];    /* The last one in the journal. */
     char text[REPAIR_REASON_LEN_MAX + REFUSAL_LEN_MAX + 200];
@@ -107,7 +111,7 @@ static void sink_ready(void *arg, const char *name, uint64_t index, uint64_t ter
     struct patient *patient = arg;
     journal_info(patient->options.journal, "repair",
                  "a copy of the state is here, up to entry %" PRIu64 " (term %" PRIu64 ") or later", index, term);
-    patient->replaced = true;
+    patient->over = true;
     patient->options.replaced(patient->options.arg, name);
 }
 
@@ -130,6 +134,17 @@ static bool knows(int err)
     return err != ERR_NOT_LEADER && err != ERR_TIMEOUT && err != ERR_UNAVAILABLE;
 }
 
+/* Whoever cannot be reached says nothing about who leads. */
+static void note_leader(struct patient *patient, int err, uint64_t leader)
+{
+    struct clock *clock = patient->options.clock;
+    if (knows(err) || leader != 0) {
+        patient->leaderless_ms = UINT64_MAX;
+    } else if (err == ERR_NOT_LEADER && patient->leaderless_ms == UINT64_MAX) {
+        patient->leaderless_ms = clock->monotonic_ms(clock);
+    }
+}
+
 static void say_refusal(struct patient *patient, uint64_t source, int err, const char *detail)
 {
     (void)snprintf(patient->refusal, sizeof patient->refusal, "node %" PRIu64 ": %s", source,
@@ -146,6 +161,7 @@ static uint64_t sink_refused(void *arg, uint64_t source, int err, const char *de
 {
     struct patient *patient = arg;
     say_refusal(patient, source, err, detail);
+    note_leader(patient, err, leader);
     bool stays = knows(err) && is_member(patient, source);
     bool named = err == ERR_NOT_LEADER && leader != source && is_member(patient, leader);
     patient->tries++;
@@ -204,7 +220,7 @@ static int answer_question(struct patient *patient, uint64_t from, const struct 
 
 int patient_receive_bulk(struct patient *patient, uint64_t from, bool asking, const struct frame *frame)
 {
-    if (patient->replaced) {
+    if (patient->over) {
         return 0;
     }
     return asking ? rebuild_sink_receive(patient->sink, from, frame) : answer_question(patient, from, frame);
@@ -212,7 +228,7 @@ int patient_receive_bulk(struct patient *patient, uint64_t from, bool asking, co
 
 void patient_bulk_lost(struct patient *patient, uint64_t node)
 {
-    if (!patient->replaced) {
+    if (!patient->over) {
         rebuild_sink_disconnected(patient->sink, node);
     }
 }
@@ -224,9 +240,30 @@ void patient_bulk_connected(struct patient *patient, uint64_t node)
 
 /* ---- Turns ---- */
 
+/* Whether the cluster may be waiting for what this node has put aside. */
+static bool is_missed(struct patient *patient)
+{
+    const struct patient_options *options = &patient->options;
+    struct rebuild_sink_status status;
+    rebuild_sink_status(patient->sink, &status);
+    if (status.fetching) {
+        patient->leaderless_ms = UINT64_MAX;
+    }
+    return options->ordered && options->withdraw != NULL && patient->leaderless_ms != UINT64_MAX &&
+           options->clock->monotonic_ms(options->clock) >= patient->leaderless_ms + WITHDRAW_MS;
+}
+
 void patient_step(struct patient *patient)
 {
-    if (patient->replaced) {
+    if (patient->over) {
+        return;
+    }
+    if (is_missed(patient)) {
+        journal_warning(
+            patient->options.journal, "repair",
+            "nobody leads without this node: the operator's order is withdrawn, and it takes part with what it has");
+        patient->over = true;
+        patient->options.withdraw(patient->options.arg);
         return;
     }
     if (patient->target != 0) {
@@ -237,7 +274,7 @@ void patient_step(struct patient *patient)
 
 uint64_t patient_deadline_ms(const struct patient *patient)
 {
-    return patient->replaced ? UINT64_MAX : rebuild_sink_deadline_ms(patient->sink);
+    return patient->over ? UINT64_MAX : rebuild_sink_deadline_ms(patient->sink);
 }
 
 bool patient_idle(const struct patient *patient)
@@ -332,6 +369,7 @@ int patient_open(const struct patient_options *options, struct patient **ret_pat
     int err = patient == NULL ? ERR_NOMEM : 0;
     if (err == 0) {
         patient->options = *options;
+        patient->leaderless_ms = UINT64_MAX;
         repair_reason(patient->reason, options->reason);
         arena_init(&patient->arena, REBUILD_MESSAGE_MEMORY_MAX);
         err = open_sink(patient);

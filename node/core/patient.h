@@ -6,6 +6,9 @@
  * What it had stays on the disk, untouched, until the log follows the copy: where there is no room for both, it says so, and
  * waits for somebody to make room.
  *
+ * One that an operator has ordered to be one has put aside what was sound. When it hears for a while, from everybody whom it can
+ * reach, that nobody leads, that was one node too many: it takes the order for withdrawn, and comes back with what it has.
+ *
  * Pure: no socket, no clock but the one given. What writes runs on the disk's other thread. */
 
 #ifndef HOLDFAST_NODE_CORE_PATIENT_H
@@ -27,6 +30,7 @@ struct patient;
 struct patient_options {
     uint64_t node;      /* This one. */
     const char *reason; /* What is wrong, one line (repair_mark.h); "": nothing, it is new. Copied. */
+    bool ordered;       /* That is an operator's order: what this node has is sound, as far as is known. */
     bool founding;      /* It asks nobody: its cluster has not begun, which `reason` says. */
     const uint64_t
         *members; /* Whom it may ask; itself, if it is there, is left out. Copied. At most MEMBERS_MAX count. */
@@ -48,6 +52,10 @@ struct patient_options {
     /* The copy is here, durably, in the directory `name` of the shard: nothing may be given to the patient any more; it is to be
      * closed, then repair_switch() called, then the node opened anew. Called from within patient_step(), once. */
     void (*replaced)(void *arg, const char *name);
+    /* Nobody leads, and what this node has is sound: it may be what the others wait for. Nothing may be given to the patient any more;
+     * it is to be closed, then repair_withdraw() called, then the node opened anew. Called from within patient_step(), once. NULL: it
+     * goes on asking. */
+    void (*withdraw)(void *arg);
     /* Something happened off the loop's own calls that makes patient_step() due. May be NULL. */
     void (*wake)(void *arg);
     /* The disk failed. Does not return, or nothing more is done. */

@@ -126,94 +126,6 @@ uint64_t patient_gateway_deadline_ms(const struct patient_gateway *gateway)
     return list_empty(&gateway->reads) && list_empty(&gateway->changes) ? UINT64_MAX : 0;
 }
 
-/* ---- There is no replica to look at ---- */
-
-static int patient_queues(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
-                          bool (*each)(void *arg, const struct gateway_queue *queue), bool *ret_more)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)after;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_queue(struct gateway *gateway, const char *virtual_host, const char *name,
-                         struct gateway_queue *ret_queue)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)name;
-    (void)ret_queue;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_browse(struct gateway *gateway, const char *virtual_host, const char *name, uint64_t position,
-                          bool kept, void *arg, bool (*each)(void *arg, const struct gateway_browsed *message),
-                          bool *ret_more)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)name;
-    (void)position;
-    (void)kept;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_exchanges(struct gateway *gateway, const char *virtual_host, const char *after, void *arg,
-                             bool (*each)(void *arg, const struct gateway_exchange *exchange), bool *ret_more)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)after;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_bindings(struct gateway *gateway, const char *virtual_host, const char *from, uint64_t after,
-                            void *arg, bool (*each)(void *arg, const struct gateway_binding *binding), bool *ret_more)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)from;
-    (void)after;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_virtual_hosts(struct gateway *gateway, const char *after, void *arg,
-                                 bool (*each)(void *arg, const struct gateway_virtual_host *host), bool *ret_more)
-{
-    (void)gateway;
-    (void)after;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
-static int patient_life(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position,
-                        void *arg, bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more)
-{
-    (void)gateway;
-    (void)virtual_host;
-    (void)queue;
-    (void)position;
-    (void)arg;
-    (void)each;
-    (void)ret_more;
-    return ERR_UNAVAILABLE;
-}
-
 static int patient_transfer(struct gateway *gateway, uint64_t node)
 {
     (void)gateway;
@@ -289,6 +201,7 @@ static void patient_status(struct gateway *gateway, struct gateway_status *ret_s
     }
 }
 
+/* There is no replica to look at: every read fails, and so nothing is looked at. */
 static const struct gateway_ops patient_ops = {
     .leader = patient_leader,
     .attach = patient_attach,
@@ -297,13 +210,6 @@ static const struct gateway_ops patient_ops = {
     .detach = patient_detach,
     .read = patient_read,
     .read_cancel = patient_read_cancel,
-    .queues = patient_queues,
-    .queue = patient_queue,
-    .browse = patient_browse,
-    .exchanges = patient_exchanges,
-    .bindings = patient_bindings,
-    .virtual_hosts = patient_virtual_hosts,
-    .life = patient_life,
     .transfer = patient_transfer,
     .change = patient_change,
     .change_cancel = patient_change_cancel,

@@ -74,6 +74,7 @@ static int begin_look(struct disk *disk, const char *dir, struct repair_facts *f
 static void begin_mark(const char *dir, const struct repair_facts *facts, struct repair_mark *mark)
 {
     if (facts->unknown && !mark->damaged) {
+        mark->ordered = false;
         mark->voter = mark->voter || mark->state == REPAIR_NONE;
         (void)snprintf(mark->reason, sizeof mark->reason, UNKNOWN_REASON, dir);
     } else if (!mark->damaged) {
@@ -127,12 +128,18 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
 
 /* ---- What comes of it ---- */
 
-int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter)
+int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter, bool ordered)
 {
-    struct repair_mark mark;
+    struct repair_mark mark = {0};
     int err = repair_mark_read(disk, dir, &mark);
-    if (err != 0 || mark.state == REPAIR_NEEDED) {
+    bool worse = mark.ordered && !ordered; /* There may be a copy already: that stays. */
+    if (err != 0 || (mark.state == REPAIR_NEEDED && !worse)) {
         return err;
+    }
+    if (mark.state == REPAIR_NEEDED) {
+        mark.ordered = false;
+        repair_reason(mark.reason, reason);
+        return repair_mark_write(disk, dir, &mark);
     }
     err = state_dir_keep(disk, dir);
     if (err != 0 && err != ERR_CORRUPT) { /* Nobody believes a damaged one. */
@@ -140,6 +147,7 @@ int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, b
     }
     mark.voter = voter || (mark.state == REPAIR_RETURNING && mark.voter);
     mark.state = REPAIR_NEEDED;
+    mark.ordered = ordered;
     repair_reason(mark.reason, reason[0] != '\0' ? reason : "its data is not to be relied on");
     return repair_mark_write(disk, dir, &mark);
 }
@@ -163,6 +171,7 @@ int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark
     CHECK(mark->state == REPAIR_NEEDED);
     struct repair_mark next = *mark;
     next.state = mark->voter ? REPAIR_RETURNING : REPAIR_NONE;
+    next.ordered = false;
     int err = repair_mark_write(disk, dir, &next);
     if (err == 0) {
         *mark = next;
@@ -170,8 +179,29 @@ int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark
     return err;
 }
 
+int repair_withdraw(struct disk *disk, const char *dir, bool *ret_done)
+{
+    char detail[200];
+    struct repair_mark mark = {0};
+    struct state_dir current = {0};
+    int err = repair_mark_read(disk, dir, &mark);
+    if (err == 0) {
+        err = state_dir_read(disk, dir, &current, detail, sizeof detail);
+    }
+    bool right = err == 0 && mark.state == REPAIR_NEEDED && mark.ordered && !mark.damaged && !current.fresh;
+    if (right) {
+        mark.state = mark.voter ? REPAIR_RETURNING : REPAIR_NONE;
+        mark.ordered = false;
+        err = repair_mark_write(disk, dir, &mark);
+    }
+    if (err == 0) {
+        *ret_done = right;
+    }
+    return err;
+}
+
 int repair_failed(struct disk *disk, const char *dir, const char *reason, bool voter)
 {
     int err = state_dir_return(disk, dir);
-    return err == 0 || err == ERR_CORRUPT ? repair_mark_needed(disk, dir, reason, voter) : err;
+    return err == 0 || err == ERR_CORRUPT ? repair_mark_needed(disk, dir, reason, voter, false) : err;
 }

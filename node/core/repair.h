@@ -4,6 +4,7 @@
  *   none       settled           opens it.
  *   none       a fresh copy      it was behind: driver_rejoin(), without `discard`, then opens it.
  *   NEEDED     settled           opens nothing: it is a patient (patient.h), until it has a copy; then repair_switch().
+ *                                Ordered by an operator, and nobody leads: repair_withdraw().
  *   NEEDED     a fresh copy      that copy is here: driver_rejoin() with `discard`, repair_rejoined(), then opens it.
  *   RETURNING  settled           opens it, and says `wants_vote`; when it votes again, repair_mark_clear().
  *   RETURNING  a fresh copy      driver_rejoin() without `discard`, then opens it, and says `wants_vote`.
@@ -60,8 +61,14 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
                  struct repair_mark *ret_mark, struct repair_plan *ret_plan, char *detail, size_t detail_len) NODISCARD;
 
 /* This node's data is damaged, or it has diverged: durably, it is a patient from the next start on. The shard may still be open,
- * but must do nothing any more. Of a node that is one already the reason stays. `voter`: it has a vote, as far as is known. */
-int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter) NODISCARD;
+ * but must do nothing any more. Of a node that is one already the reason stays, unless that was an operator's order and this is none.
+ * `voter`: it has a vote, as far as is known. `ordered`: an operator wants it so, and nothing else is known to be wrong. */
+int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter, bool ordered) NODISCARD;
+
+/* Nobody can give a copy to a patient that is one because an operator wants it: what it has may be what the others wait for. Its
+ * next start opens that, and says `wants_vote` if it had one: it may have been taken away for the copy. *ret_done: whether it
+ * is so; nothing changes for any other patient, nor once there is a copy. Everything is closed. Errors of the disk. */
+int repair_withdraw(struct disk *disk, const char *dir, bool *ret_done) NODISCARD;
 
 /* A copy has been fetched, by a patient or by a shard that was behind: from now on, durably, it is the state, and fresh
  * (state_dir_switch()). Nothing is done with that of a shard which has been found damaged since: *ret_done is false. Everything

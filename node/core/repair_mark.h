@@ -24,6 +24,7 @@ enum repair_state {
 struct repair_mark {
     enum repair_state state;
     bool voter;                             /* It had a vote, as far as is known: it is to get it back. */
+    bool ordered;                           /* An operator wants it so: as far as is known, what is there is sound. */
     bool damaged;                           /* The file was: the rest is what is safe to assume. */
     char reason[REPAIR_REASON_LEN_MAX + 1]; /* One line of UTF-8; "": nothing is wrong, the node is new. */
 };

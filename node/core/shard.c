@@ -98,19 +98,30 @@ void shard_bulk_connected(struct shard *shard, uint64_t node)
 }
 
 /* Possibly in the middle of a turn: the host hears of it when that is over. */
-void shard_damaged(struct shard *shard, const char *what)
+static void shard_give_up(struct shard *shard, const char *what, bool ordered)
 {
-    if (shard->damaged) {
+    if (shard->damaged && (ordered || !shard->ordered)) {
         return;
     }
     if (shard->options.damaged == NULL) {
         shard->options.fatal(shard->options.arg, ERR_CORRUPT, what);
     }
     shard->damaged = true;
+    shard->ordered = ordered;
     (void)snprintf(shard->damage, sizeof shard->damage, "%s", what);
     if (shard->options.wake != NULL) {
         shard->options.wake(shard->options.arg);
     }
+}
+
+void shard_damaged(struct shard *shard, const char *what)
+{
+    shard_give_up(shard, what, false);
+}
+
+void shard_ordered(struct shard *shard, const char *what)
+{
+    shard_give_up(shard, what, true);
 }
 
 void shard_bulk_lost(struct shard *shard, uint64_t node)
@@ -232,7 +243,7 @@ void shard_step(struct shard *shard)
         char what[sizeof shard->damage];
         (void)snprintf(what, sizeof what, "%s", shard->damage);
         shard->damage[0] = '\0';
-        shard->options.damaged(shard->options.arg, what);
+        shard->options.damaged(shard->options.arg, what, shard->ordered);
     }
 }
 

@@ -75,8 +75,9 @@ struct shard_options {
      * nothing may be given to the shard: it is to be closed, then state_dir_switch() called, then opened anew. */
     void (*replaced)(void *arg, const char *name);
     /* What is on disk is damaged, has diverged, lacks what was acknowledged, or an operator says so: `what` is one line. From here
-     * on the shard does nothing. It is to be closed, and opened anew as a patient (repair.h). NULL: fatal() is called. */
-    void (*damaged)(void *arg, const char *what);
+     * on the shard does nothing. It is to be closed, and opened anew as a patient (repair.h). `ordered`: that, and nothing else is known
+     * to be wrong. NULL: fatal() is called. */
+    void (*damaged)(void *arg, const char *what, bool ordered);
     /* The membership in force is another one: see driver_status(). May be NULL. */
     void (*members_changed)(void *arg);
     /* This node is no member any more. May be NULL. */
@@ -118,6 +119,8 @@ void shard_bulk_connected(struct shard *shard, uint64_t node);
 
 /* What this node has on disk is not to be relied on: as options.damaged says, from the end of this turn on. */
 void shard_damaged(struct shard *shard, const char *what);
+/* An operator wants this node to begin anew with a copy: the same. */
+void shard_ordered(struct shard *shard, const char *what);
 
 /* The end of a turn of the loop: proposes what gathered, drives consensus, applies, carries out effects, starts a
  * checkpoint when one is due. Call it after every batch of events and at the deadline. */

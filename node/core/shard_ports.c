@@ -140,6 +140,15 @@ static void shard_damaged_by(void *arg, const char *what)
     shard_damaged(arg, what);
 }
 
+static void shard_repair(void *arg, const char *reason, bool ordered)
+{
+    if (ordered) {
+        shard_ordered(arg, reason);
+    } else {
+        shard_damaged(arg, reason);
+    }
+}
+
 static const char *shard_alarm(void *arg)
 {
     const struct shard *shard = arg;
@@ -328,7 +337,7 @@ void shard_init_gateway(struct shard *shard)
         .at_work = shard_at_work_text,
         .relax = shard_relax,
         .diverged = shard_damaged_by,
-        .repair = shard_damaged_by,
+        .repair = shard_repair,
         .alarm = shard_alarm,
         .wants_vote = shard_wants_vote,
         .fatal = shard_fatal,

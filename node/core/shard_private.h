@@ -21,6 +21,7 @@ struct shard {
     struct scrub scrub;
     char at_work[120];    /* What operators are told of the scrub. */
     bool damaged;         /* What is on disk is not to be relied on: nothing is done any more. */
+    bool ordered;         /* Only because an operator wants it. */
     char damage[256];     /* What the host is to be told of that at the end of the turn; "": nothing. */
     bool removed;         /* The host is to be told. */
     bool returning;       /* It voted once, was repaired, and is to vote again. */

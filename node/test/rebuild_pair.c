@@ -199,7 +199,7 @@ static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t 
     cr_assert_eq(node, PAIR_SINK);
     members->admissions++;
     (void)snprintf(members->reason, sizeof members->reason, "%s", reason);
-    *ret_leader = members->err == ERR_NOT_LEADER ? PAIR_OTHER : 0;
+    *ret_leader = members->err == ERR_NOT_LEADER && !members->nobody ? PAIR_OTHER : 0;
     *ret_min_index = members->min_index;
     (void)snprintf(detail, detail_len, "%s", members->err == 0 ? "" : "not yet");
     return members->err;
@@ -270,6 +270,11 @@ static void patient_open_again(struct pair *pair)
     cr_assert_eq(patient_open(&pair->patient_options, &pair->patient, detail, sizeof detail), 0, "%s", detail);
 }
 
+static void patient_withdraw(void *arg)
+{
+    ((struct pair *)arg)->members.withdrawn++;
+}
+
 static bool patient_reach(void *arg, uint64_t node, const char *address)
 {
     struct pair *pair = arg;
@@ -299,6 +304,7 @@ void pair_open_patient(struct pair *pair, const char *reason)
         .bulk_hang_up = sink_hang_up,
         .reach = patient_reach,
         .replaced = patient_replaced,
+        .withdraw = patient_withdraw,
         .fatal = sink_fatal,
     };
     rebuild_sink_close(pair->sink);

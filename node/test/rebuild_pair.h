@@ -37,8 +37,10 @@ struct pair_members {
     int confirm_err; /* Or this. */
     bool confirming;
     bool other_apart;           /* The other member cannot be reached. */
-    uint64_t other_leader;      /* Whom it names, */
+    bool nobody;                /* The source knows no leader when it does not lead. */
+    uint64_t other_leader;      /* Whom the other one names, */
     const char *leader_address; /* and where that is; NULL: it does not say. */
+    unsigned withdrawn;         /* The patient has taken an order for withdrawn. */
     unsigned reached;           /* Members that the patient did not know. */
     uint64_t other_lost;        /* Its connection has failed, and the patient has not heard of it. */
     unsigned admissions;

@@ -98,7 +98,7 @@ Test(config, takes_every_option)
                                           "client_memory_mib: 65\npresence_timeout_ms: 700\n"
                                           "isolation_timeout_ms: 800\ndisk_stall_ms: 900\nrebuild_mib_per_s: 11\n"
                                           "join: true\nclock_skew_ms: 100\nscrub_mib_per_s: 12\n"
-                                          "scrub_interval_s: 13\n");
+                                          "scrub_interval_s: 13\nmachine_version: 1\n");
     cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
     struct config *config = loaded.config;
     cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
@@ -124,6 +124,7 @@ Test(config, takes_every_option)
     cr_assert_eq(config->clock_skew_ms, 100u);
     cr_assert_eq(config->scrub_rate, 12 * MIB);
     cr_assert_eq(config->scrub_interval_ms, 13000u);
+    cr_assert_eq(config->machine_version, 1u);
     config_free(config);
 }
 
@@ -259,6 +260,8 @@ Test(config, names_line_and_range_of_a_number_out_of_range)
     refused(GOOD "clock_skew_ms: 3600001\n", 10, "clock_skew_ms: must be");
     refused(GOOD "scrub_mib_per_s: 0\n", 10, "scrub_mib_per_s: must be from 1 to 1024");
     refused(GOOD "scrub_interval_s: 31622401\n", 10, "scrub_interval_s: must be from 0 to 31622400");
+    refused(GOOD "machine_version: 0\n", 10, "machine_version: must be from 1 to");
+    refused(GOOD "machine_version: 1000\n", 10, "machine_version: must be");
     refused(GOOD "connections_max: 65537\n", 10, "connections_max: must be from 1 to 65536");
     refused(GOOD "# cache_mib: 0 is not read\nconnections_max: 0\n", 11, "connections_max: must be");
 }

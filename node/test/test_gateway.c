@@ -12,9 +12,10 @@ static unsigned repairs;
 static unsigned ends;
 static char text[300];
 
-static void on_repair(void *arg, const char *what)
+static void on_repair(void *arg, const char *what, bool ordered)
 {
     (void)arg;
+    cr_assert_not(ordered);
     repairs++;
     snprintf(text, sizeof text, "%s", what);
 }

@@ -12,9 +12,10 @@ static unsigned told;
 static uint8_t *byte; /* Of the body, in memory. */
 
 /* A node begins anew here, with its peers' state. */
-static void on_damage(void *arg, const char *what)
+static void on_damage(void *arg, const char *what, bool ordered)
 {
     (void)arg;
+    cr_assert_not(ordered);
     cr_assert(strstr(what, "the body is damaged in memory") != NULL, "%s", what);
     cr_assert_eq(one.deliveries, told == 0 ? 1u : 3u, "nothing is delivered from the damaged one on");
     told++;

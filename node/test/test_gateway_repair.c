@@ -24,10 +24,13 @@ TestSuite(gateway_repair, .init = setup, .fini = teardown);
 static unsigned repairs;
 static char repair_reason[512];
 
-static void on_repair(void *arg, const char *reason)
+static bool repair_ordered;
+
+static void on_repair(void *arg, const char *reason, bool ordered)
 {
     (void)arg;
     repairs++;
+    repair_ordered = ordered;
     (void)snprintf(repair_reason, sizeof repair_reason, "%s", reason);
 }
 
@@ -43,9 +46,12 @@ Test(gateway_repair, an_operator_has_a_node_repaired)
     cr_assert_eq(repair(three.a, three.a->id), 0);
     cr_assert_eq(repairs, 1u);
     cr_assert_str_eq(repair_reason, "asked for by an operator");
+    cr_assert(repair_ordered);
+    repair_ordered = false;
     cr_assert_eq(repair(three.b, three.a->id), 0);
     three_settle(&three);
     cr_assert_eq(repairs, 2u);
+    cr_assert(repair_ordered);
     char expected[80];
     (void)snprintf(expected, sizeof expected, "node %u says: asked for by an operator", (unsigned)three.b->id);
     cr_assert_str_eq(repair_reason, expected);
@@ -65,6 +71,7 @@ Test(gateway_repair, a_node_that_has_lost_what_it_acknowledged_is_told_once_a_se
     }
     three_settle(&three);
     cr_assert_eq(repairs, 1u);
+    cr_assert_not(repair_ordered);
     cr_assert_not_null(strstr(repair_reason, "its log ends at entry 50, but it had acknowledged 100"), "%s",
                        repair_reason);
     three_wait(&three, 1001);
@@ -74,6 +81,22 @@ Test(gateway_repair, a_node_that_has_lost_what_it_acknowledged_is_told_once_a_se
     gateway_core_forgot(core_of(three.b), three.a->id, 100, 50); /* It does not lead. */
     three_settle(&three);
     cr_assert_eq(repairs, 2u);
+}
+
+/* The order was on its way when another node was told the same, or fell. */
+Test(gateway_repair, an_order_that_comes_when_the_others_are_no_majority_is_not_carried_out)
+{
+    Holdfast__Repair said = HOLDFAST__REPAIR__INIT;
+    said.reason = (char *)(uintptr_t) "asked for by an operator";
+    said.ordered = true;
+    repairs = 0;
+    core_of(three.a)->options.repair = on_repair;
+    three_crash(three.b);
+    gateway_repair_take(core_of(three.a), three.leader->id, &said);
+    cr_assert_eq(repairs, 0u);
+    said.ordered = false;
+    gateway_repair_take(core_of(three.a), three.leader->id, &said);
+    cr_assert_eq(repairs, 1u, "what it has lost must not count");
 }
 
 Test(gateway_repair, learners_are_no_majority)

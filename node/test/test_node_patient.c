@@ -42,20 +42,20 @@ static struct repair_mark noted(void)
 
 Test(node_patient, damage_is_noted_once_with_its_reason)
 {
-    node_damaged(node, "its log is damaged");
+    node_damaged(node, "its log is damaged", false);
     cr_assert(node->damaged);
     struct repair_mark mark = noted();
     cr_assert_eq(mark.state, REPAIR_NEEDED);
     cr_assert(mark.voter);
     cr_assert_str_eq(mark.reason, "its log is damaged");
-    node_damaged(node, "something else");
+    node_damaged(node, "something else", false);
     cr_assert_str_eq(noted().reason, "its log is damaged");
 }
 
 Test(node_patient, a_node_that_is_being_closed_notes_nothing)
 {
     node->closing = true;
-    node_damaged(node, "its log is damaged");
+    node_damaged(node, "its log is damaged", false);
     cr_assert_not(node->damaged);
     cr_assert_eq(noted().state, REPAIR_NONE);
 }
@@ -64,7 +64,7 @@ Test(node_patient, whether_it_had_a_vote_is_as_last_known)
 {
     node->shard = NULL;
     node->members[0].voter = false;
-    cr_assert(node_note_damage(node, "its log is damaged"));
+    cr_assert(node_note_damage(node, "its log is damaged", false));
     cr_assert_not(noted().voter);
 }
 
@@ -73,7 +73,7 @@ Test(node_patient, one_that_is_alone_does_not_begin_anew)
 {
     char detail[256] = "its log is damaged";
     node->members_len = 1;
-    cr_assert_not(node_note_damage(node, "its log is damaged"));
+    cr_assert_not(node_note_damage(node, "its log is damaged", false));
     cr_assert_eq(node_start_failed(node, ERR_CORRUPT, detail, sizeof detail), ERR_CORRUPT);
     cr_assert_eq(noted().state, REPAIR_NONE);
     cr_assert_not(node->plan.patient);

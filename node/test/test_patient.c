@@ -137,6 +137,87 @@ Test(patient, pauses_when_nobody_leads)
     pair_expect_copy(&pair);
 }
 
+static void order(void)
+{
+    pair_stop(&pair);
+    pair_start(&pair, 1);
+    pair_open_patient(&pair, "asked for by an operator");
+    patient_close(pair.patient);
+    pair.patient_options.ordered = true;
+    char detail[200];
+    cr_assert_eq(patient_open(&pair.patient_options, &pair.patient, detail, sizeof detail), 0, "%s", detail);
+}
+
+static void nobody_leads(void)
+{
+    pair.members.err = ERR_NOT_LEADER;
+    pair.members.nobody = true;
+    pair.members.other_leader = 0;
+}
+
+/* Two of four were told to begin anew at a time: the other two are no majority, and wait for what these have put aside. */
+Test(patient, an_order_is_withdrawn_when_nobody_leads_for_a_while)
+{
+    order();
+    nobody_leads();
+    run_for(25000);
+    cr_assert_eq(pair.members.withdrawn, 0u, "there may be an election");
+    run_for(15000);
+    cr_assert_eq(pair.members.withdrawn, 1u);
+    cr_assert_eq(patient_deadline_ms(pair.patient), UINT64_MAX);
+    run_for(60000);
+    cr_assert_eq(pair.members.withdrawn, 1u, "once");
+    cr_assert_eq(pair.readies, 0u);
+}
+
+Test(patient, damage_is_not_withdrawn)
+{
+    nobody_leads();
+    run_for(120000);
+    cr_assert_eq(pair.members.withdrawn, 0u);
+}
+
+Test(patient, an_order_stays_while_somebody_is_said_to_lead)
+{
+    order();
+    nobody_leads();
+    pair.members.other_leader = 9;
+    run_for(120000);
+    cr_assert_eq(pair.members.withdrawn, 0u);
+    pair.members.other_leader = 0;
+    pair.members.err = ERR_BUSY; /* It leads, and cannot give a copy now. */
+    run_for(120000);
+    cr_assert_eq(pair.members.withdrawn, 0u);
+    pair.members.err = 0;
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+}
+
+/* It is cut off: the others may do well without it. */
+Test(patient, an_order_stays_when_nobody_answers)
+{
+    order();
+    pair.apart = true;
+    pair.members.other_apart = true;
+    run_for(120000);
+    cr_assert_eq(pair.members.withdrawn, 0u);
+}
+
+/* A leader for a moment is enough to begin to count anew. */
+Test(patient, an_order_is_counted_from_when_nobody_led_any_more)
+{
+    order();
+    nobody_leads();
+    run_for(25000);
+    pair.members.err = ERR_BUSY;
+    run_for(5000);
+    pair.members.err = ERR_NOT_LEADER;
+    run_for(25000);
+    cr_assert_eq(pair.members.withdrawn, 0u);
+    run_for(15000);
+    cr_assert_eq(pair.members.withdrawn, 1u);
+}
+
 Test(patient, asks_the_next_when_one_cannot_be_reached)
 {
     pair.members.other_apart = true;
@@ -427,7 +508,7 @@ static bool stop_after(uint64_t operations, enum pair_end end)
     pair_stop(&pair);
     pair_start(&pair, 5);
     stopping_disk_init(&stopping, patient_disk(), operations);
-    bool marked = repair_mark_needed(&stopping.base, PAIR_DIR, REASON, true) == 0;
+    bool marked = repair_mark_needed(&stopping.base, PAIR_DIR, REASON, true, false) == 0;
     bool begun =
         marked && repair_begin(&stopping.base, PAIR_DIR, false, &current, &mark, &plan, detail, sizeof detail) == 0;
     bool switched = false;

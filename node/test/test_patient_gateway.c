@@ -118,36 +118,15 @@ Test(patient_gateway, answers_in_the_next_turn_that_another_is_to_be_asked)
     cr_assert_eq(patient_gateway_deadline_ms(&asked.gateway), UINT64_MAX);
 }
 
-static bool no_queue(void *arg, const struct gateway_queue *queue)
-{
-    (void)arg;
-    (void)queue;
-    cr_assert_fail("there is none");
-    return false;
-}
-
-static bool no_message(void *arg, const struct gateway_browsed *message)
-{
-    (void)arg;
-    (void)message;
-    cr_assert_fail("there is none");
-    return false;
-}
-
 Test(patient_gateway, serves_nobody)
 {
     struct gateway_leader leader = {.node = 7};
     const struct gateway_attach attach = {.lease_ms = 1000};
     const struct gateway_sink sink = {0};
     struct gateway_link *link = NULL;
-    struct gateway_queue queue;
-    bool more = false;
     cr_assert_eq(gateway()->ops->leader(gateway(), &leader), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->attach(gateway(), &attach, &sink, &link), ERR_UNAVAILABLE);
     cr_assert_null(link);
-    cr_assert_eq(gateway()->ops->queues(gateway(), "", "", NULL, no_queue, &more), ERR_UNAVAILABLE);
-    cr_assert_eq(gateway()->ops->queue(gateway(), "", "q", &queue), ERR_UNAVAILABLE);
-    cr_assert_eq(gateway()->ops->browse(gateway(), "", "q", 0, false, NULL, no_message, &more), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->transfer(gateway(), 0), ERR_UNAVAILABLE);
     cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SINK), 0, "that is what it does");
     cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SOURCE), ERR_UNAVAILABLE);

@@ -265,8 +265,8 @@ Test(repair, a_new_node_is_a_patient_until_it_has_a_copy)
 
 Test(repair, a_voter_comes_back_as_one_that_wants_its_vote)
 {
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
-    cr_assert_eq(repair_mark_needed(disk, DIR, "something else", false), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "something else", false, false), 0);
     expect_mark(REPAIR_NEEDED, true, REASON);
     cr_assert(begin(false).patient);
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
@@ -281,13 +281,75 @@ Test(repair, a_voter_comes_back_as_one_that_wants_its_vote)
     cr_assert_eq(state_dir_settle(disk, DIR, &current), 0);
     plan = begin(false);
     cr_assert(!plan.rejoin && !plan.discard && plan.wants_vote && !plan.patient);
-    cr_assert_eq(repair_mark_needed(disk, DIR, "again", false), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "again", false, false), 0);
     expect_mark(REPAIR_NEEDED, true, "again");
+}
+
+static bool withdraw(void)
+{
+    bool done = false;
+    cr_assert_eq(repair_withdraw(disk, DIR, &done), 0);
+    return done;
+}
+
+Test(repair, an_order_can_be_withdrawn_until_there_is_a_copy)
+{
+    cr_assert_not(withdraw(), "there is none");
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, true), 0);
+    sim_disk_crash_losing_all(sim);
+    cr_assert(mark_now().ordered);
+    cr_assert(begin(false).patient);
+    cr_assert(withdraw());
+    sim_disk_crash_losing_all(sim);
+    expect_mark(REPAIR_RETURNING, true, REASON);
+    cr_assert_not(mark_now().ordered);
+    struct repair_plan plan = begin(false);
+    cr_assert(!plan.patient && !plan.rejoin && !plan.discard, "with what it has");
+    cr_assert(plan.wants_vote, "it may have been taken away for the copy");
+    cr_assert_not(withdraw());
+
+    cr_assert_eq(repair_mark_needed(disk, DIR, "again", false, true), 0);
+    cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+    cr_assert_not(withdraw());
+    expect_mark(REPAIR_NEEDED, true, "again");
+    cr_assert(begin(false).discard);
+}
+
+Test(repair, a_learner_whose_order_is_withdrawn_is_as_before)
+{
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, false, true), 0);
+    cr_assert(withdraw());
+    expect_mark(REPAIR_NONE, false, "");
+}
+
+Test(repair, damage_is_never_withdrawn)
+{
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
+    cr_assert_not(withdraw());
+    cr_assert_eq(repair_mark_needed(disk, DIR, "asked for", true, true), 0);
+    cr_assert_not(withdraw());
+    expect_mark(REPAIR_NEEDED, true, REASON);
+
+    make_disk(false);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "asked for", true, true), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, false, false), 0);
+    expect_mark(REPAIR_NEEDED, true, REASON);
+    cr_assert_not(withdraw(), "damage was found after the order");
+
+    make_disk(false);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "asked for", true, true), 0);
+    cr_assert_eq(sim_disk_corrupt(sim, DIR "/repair", 5, 1), 0);
+    cr_assert_not(withdraw());
+
+    make_disk(false);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "asked for", true, true), 0);
+    cr_assert_eq(repair_failed(disk, DIR, REASON, true), 0);
+    cr_assert_not(withdraw());
 }
 
 Test(repair, a_copy_that_is_no_good_makes_a_patient_again)
 {
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
     cr_assert_eq(repair_failed(disk, DIR, "the copy is damaged", true), 0);
     cr_assert(begin(false).patient);
@@ -301,7 +363,7 @@ Test(repair, a_copy_that_is_no_good_makes_a_patient_again)
 Test(repair, a_state_that_was_worked_with_is_never_discarded_for)
 {
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
     cr_assert(begin(false).patient);
     cr_assert_str_eq(current_now().name, COPY);
     cr_assert(has_dir(DIR "/" COPY));
@@ -332,7 +394,7 @@ Test(repair, a_node_that_cannot_tell_which_its_state_is_is_a_patient)
 Test(repair, only_a_patients_copy_becomes_the_state_of_a_patient)
 {
     bool done = true;
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
     cr_assert_eq(repair_switch(disk, DIR, COPY, false, &done), 0);
     cr_assert_not(done);
     cr_assert(begin(false).patient);
@@ -355,7 +417,7 @@ static void go_through(struct disk *through)
     struct state_dir current;
     struct repair_mark mark;
     struct repair_plan plan;
-    int err = repair_mark_needed(through, DIR, REASON, true);
+    int err = repair_mark_needed(through, DIR, REASON, true, false);
     if (err == 0) {
         err = repair_begin(through, DIR, false, &current, &mark, &plan, detail, sizeof detail);
     }
@@ -450,7 +512,7 @@ Test(repair, a_disk_that_fails_is_said_to)
         cr_assert_not_null(strstr(detail, DIR));
     }
     sim_disk_set_capacity(sim, sim_disk_used(sim) + 100);
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), ERR_NO_SPACE);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), ERR_NO_SPACE);
     expect_mark(REPAIR_NONE, false, "");
 }
 
@@ -484,7 +546,7 @@ Test(repair, a_full_disk_keeps_no_node_from_being_repaired)
     bool done = false;
     cr_assert_not(begin(false).patient);
     fill();
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0, "damage is found");
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0, "damage is found");
     expect_mark(REPAIR_NEEDED, true, REASON);
     cr_assert(begin(false).patient, "it starts without room for the next mark");
     make_room();
@@ -508,7 +570,7 @@ Test(repair, a_full_disk_keeps_no_node_from_being_repaired)
 /* Damage that is found by a start itself, in a state that has not been settled since the disk was full. */
 Test(repair, a_full_disk_keeps_no_fresh_copy_from_being_given_up)
 {
-    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
     cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
     cr_assert(begin(false).discard);
     fill();

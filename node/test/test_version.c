@@ -1,6 +1,8 @@
 /* The version of the machine's rules: the leader raises it when all members know the newer one. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "three_nodes.h"
 
@@ -90,5 +92,59 @@ Test(version, a_member_that_is_silent_is_waited_for)
     three_restart(silent);
     three_wait(&three, THREE_PRESENCE_MS);
     expect_versions(MACHINE_VERSION_MAX);
+    three_stop(&three);
+}
+
+/* ---- What operators are told ---- */
+
+/* The alarm of a node that begins as this one does; NULL: there is none. Valid until the next status. */
+static const char *alarm_of(struct three_node *node, const char *begins)
+{
+    static struct gateway_status status;
+    status = three_status(node);
+    for (unsigned i = 0; i < status.alarms_len; i++) {
+        if (strncmp(status.alarms[i], begins, strlen(begins)) == 0) {
+            return status.alarms[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *waiting_alarm(void)
+{
+    return alarm_of(three.leader, "version ");
+}
+
+Test(version, members_that_hold_it_back_are_named)
+{
+    start(1);
+    three_wait(&three, 2 * THREE_PRESENCE_MS);
+    cr_assert_null(waiting_alarm(), "nobody knows a newer one");
+    three.a->paused = true;
+    uint64_t silent = three.a->id;
+    uint64_t old = three.b->id;
+    restart_as(three.leader, 2);
+    three_find_leader(&three);
+    three_wait(&three, THREE_PRESENCE_MS / 2);
+    cr_assert_null(waiting_alarm(), "it is early");
+    three_wait(&three, 3 * THREE_PRESENCE_MS);
+    const char *alarm = waiting_alarm();
+    cr_assert_not_null(alarm);
+    char part[64];
+    snprintf(part, sizeof part, "node %llu is silent", (unsigned long long)silent);
+    cr_assert_not_null(strstr(alarm, part), "%s", alarm);
+    snprintf(part, sizeof part, "node %llu knows version 1 only", (unsigned long long)old);
+    cr_assert_not_null(strstr(alarm, part), "%s", alarm);
+    cr_assert_null(strstr(alarm, "knows version 2"), "%s", alarm);
+    for (unsigned i = 0; i < THREE; i++) {
+        three.nodes[i].paused = false;
+        if (three.nodes[i].options.machine_version == 1) {
+            restart_as(&three.nodes[i], 0);
+        }
+    }
+    three_find_leader(&three);
+    three_wait(&three, 2 * THREE_PRESENCE_MS);
+    expect_versions(MACHINE_VERSION_MAX);
+    cr_assert_null(waiting_alarm());
     three_stop(&three);
 }

@@ -3,10 +3,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
 #include "commands.h"
+#include "duration.h"
 #include "json.h"
 #include "message_json.h"
 
@@ -43,14 +43,9 @@ struct browse {
 
 static void table_print(const struct client_message *message)
 {
-    char when[40] = "-";
-    time_t seconds = (time_t)(message->enqueued_ms / 1000);
-    struct tm utc;
-    if (gmtime_r(&seconds, &utc) != NULL) {
-        size_t len = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
-        snprintf(when + len, sizeof when - len, ".%03uZ", (unsigned)(message->enqueued_ms % 1000));
-    }
-    printf("%12llu  %-24s %10u  %-6s %10zu  ", (unsigned long long)message->position, when, message->delivery_count,
+    char when[CLI_TIME_LEN];
+    cli_time_text(message->enqueued_ms, when);
+    printf("%12llu  %-24s %10u  %-14s %10zu  ", (unsigned long long)message->position, when, message->delivery_count,
            message->state, message->body.len);
     size_t len = message->body.len < BODY_SHOWN_MAX ? message->body.len : BODY_SHOWN_MAX;
     for (size_t i = 0; i < len; i++) {
@@ -87,7 +82,7 @@ static void json_print(const struct client_message *message)
 static void header_print(struct browse *browse)
 {
     if (browse->format == BROWSE_TABLE && !browse->headed) {
-        printf("%12s  %-24s %10s  %-6s %10s  %s\n", "POSITION", "ENQUEUED", "DELIVERIES", "STATE", "LENGTH", "BODY");
+        printf("%12s  %-24s %10s  %-14s %10s  %s\n", "POSITION", "ENQUEUED", "DELIVERIES", "STATE", "LENGTH", "BODY");
         browse->headed = true;
     }
 }

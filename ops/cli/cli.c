@@ -40,6 +40,7 @@ int cli_option(struct cli *cli, int option, const char *help)
     switch (option) {
     case OPTION_SERVERS: cli->servers = optarg; return 0;
     case OPTION_VHOST: cli->virtual_host = optarg; return 0;
+    case OPTION_USER: cli->user = optarg; return 0;
     case OPTION_TIMEOUT: {
         uint64_t seconds = 0;
         int exit_code = cli_number("--timeout", optarg, 1, TIMEOUT_SECONDS_MAX, &seconds);
@@ -87,6 +88,7 @@ static void on_trouble(void *arg, const char *detail)
 static int client_open(const struct cli *cli, struct hf_options *options, struct hf **ret_hf)
 {
     options->virtual_host = cli->virtual_host;
+    options->user = cli->user;
     options->trouble = on_trouble;
     options->trouble_arg = cli->notice;
     int err = hf_open(options, ret_hf);

@@ -21,16 +21,18 @@ struct cli_notice {
 struct cli {
     const char *servers;
     const char *virtual_host;
+    const char *user; /* NULL: nobody in particular. */
     uint64_t timeout_ms;
     bool timeout_given;        /* By --timeout, rather than by default. */
     struct cli_notice *notice; /* Borrowed. */
 };
 
 /* Options that every command takes, for its table of options. Those of a command itself are small integers. */
-enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_VHOST, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_SERVERS = 1000, OPTION_TIMEOUT, OPTION_VHOST, OPTION_USER, OPTION_HELP, OPTION_VERSION };
 #define CLI_OPTIONS                                                                                                    \
     {"servers", required_argument, NULL, OPTION_SERVERS}, {"vhost", required_argument, NULL, OPTION_VHOST},            \
-        {"timeout", required_argument, NULL, OPTION_TIMEOUT}, {"help", no_argument, NULL, OPTION_HELP},                \
+        {"user", required_argument, NULL, OPTION_USER}, {"timeout", required_argument, NULL, OPTION_TIMEOUT},          \
+        {"help", no_argument, NULL, OPTION_HELP},                                                                      \
     {                                                                                                                  \
         NULL, 0, NULL, 0                                                                                               \
     }

@@ -54,7 +54,8 @@ static const char help_repair[] =
     "when it has caught up. For a node whose data is doubted although it runs. Returns when it has been asked for:\n"
     "holdfast cluster status shows how far it is. Refused when its data is needed: the other voters must be a "
     "majority,\n"
-    "and be there. A node that cannot be reached is given up after 10 seconds (or --timeout, when that is less): exit\n"
+    "and be there. When for half a minute nobody can lead without it all the same, it comes back with the data that\n"
+    "it had. A node that cannot be reached is given up after 10 seconds (or --timeout, when that is less): exit\n"
     "code 3.\n"
     "\n"
     "Example: holdfast cluster repair 3\n";

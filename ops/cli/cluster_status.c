@@ -364,8 +364,8 @@ static void head_print(const struct node_row *row)
     if (row->info.leader != 0) {
         snprintf(leader, sizeof leader, "%llu", (unsigned long long)row->info.leader);
     }
-    printf("cluster %s, leader %s, version %s, sessions %llu\n", row->cluster, leader, row->version,
-           (unsigned long long)row->info.sessions);
+    printf("cluster %s, leader %s, version %s, rules %u, sessions %llu\n", row->cluster, leader, row->version,
+           row->info.machine_version, (unsigned long long)row->info.sessions);
 }
 
 static int status_print(struct status *status)

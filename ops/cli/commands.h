@@ -16,6 +16,11 @@ int cmd_bindings(struct cli *cli, int argc, char **argv);
 /* redrive and replay. */
 int cmd_move(struct cli *cli, int argc, char **argv);
 int cmd_message(struct cli *cli, int argc, char **argv);
+int cmd_work(struct cli *cli, int argc, char **argv);
+int cmd_consumers(struct cli *cli, int argc, char **argv);
+int cmd_producer(struct cli *cli, int argc, char **argv);
+int cmd_prepared(struct cli *cli, int argc, char **argv);
+int cmd_transact(struct cli *cli, int argc, char **argv);
 int cmd_vhost(struct cli *cli, int argc, char **argv);
 int cmd_limits(struct cli *cli, int argc, char **argv);
 int cmd_publish(struct cli *cli, int argc, char **argv);

@@ -1,4 +1,4 @@
-/* holdfast consume QUEUE: messages to standard output, accepted only after they are written; or before, with --no-ack. */
+/* holdfast consume QUEUE: messages to standard output, settled only after they are written; or before, with --no-ack. */
 
 #include <errno.h>
 #include <signal.h>
@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "consume.h"
 #include "message_json.h"
 #include "output.h"
 
@@ -26,38 +27,15 @@
 /* One attempt to subscribe again. */
 #define RESUME_MS 2000u
 
-static const char help[] =
-    "Usage: holdfast consume QUEUE [--count N | --follow] [--lines | --json] [--idle MS] [--no-ack]\n"
-    "\n"
-    "Writes the bodies of messages to standard output, one after the other, and acknowledges each only after it has "
-    "been\n"
-    "written. Messages that could not be written, or that were on their way when it ends, go back to the queue.\n"
-    "\n"
-    "  --count N   ends after N messages; if none arrives for --timeout seconds before that, exits with 3\n"
-    "  --lines     writes a newline after every message\n"
-    "  --json      writes a JSON object for every message, one a line, with its properties and headers\n"
-    "  --idle MS   without --count: ends when the queue has been empty for so long (default: 1000; 0: never)\n"
-    "  --follow    goes on until it is interrupted; what was written is acknowledged then, and the exit code is 0. "
-    "When the\n"
-    "              session is lost, subscribes again, and says so\n"
-    "  --no-ack    acknowledges messages before they are written: at most once. What it has taken and cannot write is "
-    "lost\n"
-    "\n"
-    "Example: holdfast consume jobs --count 1 > job\n";
-
 enum consume_end { CONSUME_ON, CONSUME_FINISHED, CONSUME_FAILED };
 
 struct consume {
     struct hf *hf;
     const struct cli *cli;
-    const char *queue;
-    uint64_t count; /* 0: no limit. */
-    bool lines;
-    bool json;
-    bool follow;
-    bool no_ack;
-    uint64_t idle_ms;
+    struct consume_options options;
     uint64_t taken;
+    uint64_t consumer; /* 0: it is a fetch. */
+    uint32_t credit;
     struct hf_message written[WRITTEN_MESSAGES_MAX]; /* Whose bodies have gathered in `output`. */
     size_t written_len;
     struct output output;
@@ -82,7 +60,7 @@ static enum consume_end fail(struct consume *consume, int err)
 {
     /* Subscribing has found the queue. Settling, too, says NOT_FOUND when it is gone, and no more than that. */
     const char *detail = err == ERR_NOT_FOUND ? "the queue has been deleted" : hf_error_detail(consume->hf);
-    consume->exit_code = cli_fail(consume->queue, err, detail);
+    consume->exit_code = cli_fail(consume->options.queue, err, detail);
     return CONSUME_FAILED;
 }
 
@@ -90,7 +68,7 @@ static enum consume_end output_fail(struct consume *consume, int err)
 {
     const char *why = err == ERR_IO ? strerror(errno) : "interrupted while nobody read it";
     fprintf(stderr, "holdfast: standard output: %s; what was not written %s\n", why,
-            consume->no_ack ? "is lost" : "goes back to the queue");
+            consume->options.no_ack ? "is lost" : "goes back to the queue");
     consume->exit_code = EXIT_REFUSED;
     return CONSUME_FAILED;
 }
@@ -99,7 +77,11 @@ static enum consume_end output_fail(struct consume *consume, int err)
  * that could be delivered to somebody else. */
 static enum consume_end taken_settle(struct consume *consume)
 {
-    int err = hf_flush(consume->hf, consume->cli->timeout_ms);
+    int err = 0;
+    for (size_t i = 0; err == 0 && i < consume->written_len; i++) {
+        err = hf_accept(consume->hf, &consume->written[i]);
+    }
+    err = err == 0 ? hf_flush(consume->hf, consume->cli->timeout_ms) : err;
     if (err != 0) {
         fprintf(stderr, "holdfast: %zu messages that may have been acknowledged are not written\n",
                 consume->written_len);
@@ -110,18 +92,41 @@ static enum consume_end taken_settle(struct consume *consume)
     return CONSUME_ON;
 }
 
+static int written_settle(struct consume *consume, const struct hf_message *message)
+{
+    switch (consume->options.outcome) {
+    case CONSUME_REJECT: return hf_reject(consume->hf, message);
+    case CONSUME_RELEASE:
+        return hf_release_after(consume->hf, message, consume->options.release_ms, consume->cli->timeout_ms);
+    case CONSUME_ACCEPT: break;
+    }
+    return hf_accept(consume->hf, message);
+}
+
+/* What is settled makes room for others. With --count no more are wanted than are left: they would go back, as delivered once. */
+static enum consume_end credit_lower(struct consume *consume)
+{
+    uint64_t left = consume->options.count - consume->taken;
+    if (consume->options.count == 0 || consume->consumer == 0 || left >= consume->credit) {
+        return CONSUME_ON;
+    }
+    consume->credit = (uint32_t)left;
+    int err = hf_set_credit(consume->hf, consume->consumer, consume->credit, consume->cli->timeout_ms);
+    return err == 0 ? CONSUME_ON : fail(consume, err);
+}
+
 /* Writes what has gathered. Then it is safe in the hands of the next program: acknowledges it. */
 static enum consume_end written_accept(struct consume *consume)
 {
-    if (consume->no_ack && taken_settle(consume) != CONSUME_ON) {
+    if (credit_lower(consume) != CONSUME_ON || (consume->options.no_ack && taken_settle(consume) != CONSUME_ON)) {
         return CONSUME_FAILED;
     }
     int err = output_flush(&consume->output, interrupted);
     if (err != 0) {
         return output_fail(consume, err);
     }
-    for (size_t i = 0; i < consume->written_len && !consume->no_ack; i++) {
-        err = hf_accept(consume->hf, &consume->written[i]);
+    for (size_t i = 0; i < consume->written_len && !consume->options.no_ack; i++) {
+        err = written_settle(consume, &consume->written[i]);
         if (err != 0) {
             return fail(consume, err);
         }
@@ -133,20 +138,17 @@ static enum consume_end written_accept(struct consume *consume)
 
 static enum consume_end message_take(struct consume *consume, const struct hf_message *message)
 {
-    int err = consume->json ? message_json(&consume->output, message)
-                            : output_add(&consume->output, message->body.data, message->body.len);
-    if (err == 0 && consume->lines) {
+    int err = consume->options.json ? message_json(&consume->output, message)
+                                    : output_add(&consume->output, message->body.data, message->body.len);
+    if (err == 0 && consume->options.lines) {
         err = output_add(&consume->output, "\n", 1);
-    }
-    if (err == 0 && consume->no_ack) {
-        err = hf_accept(consume->hf, message);
     }
     if (err != 0) {
         return fail(consume, err);
     }
     consume->written[consume->written_len++] = *message;
     consume->taken++;
-    bool last = consume->count > 0 && consume->taken == consume->count;
+    bool last = consume->options.count > 0 && consume->taken == consume->options.count;
     if (last || consume->written_len == WRITTEN_MESSAGES_MAX || consume->output.bytes.len >= WRITTEN_LEN_MAX) {
         enum consume_end end = written_accept(consume);
         return end == CONSUME_ON && last ? CONSUME_FINISHED : end;
@@ -166,7 +168,7 @@ static enum consume_end idle_end(struct consume *consume)
     int err = hf_flush(consume->hf, consume->cli->timeout_ms);
     if (err == 0) {
         consume->ready = 0;
-        err = hf_queue(consume->hf, consume->queue, consume->cli->timeout_ms, queue_look, consume);
+        err = hf_queue(consume->hf, consume->options.queue, consume->cli->timeout_ms, queue_look, consume);
     }
     if (err != 0) {
         return fail(consume, err);
@@ -180,14 +182,15 @@ static enum consume_end waited(struct consume *consume, uint64_t *quiet_since_ms
     if (interrupted()) {
         return CONSUME_FINISHED;
     }
-    bool patient = consume->count == 0 && consume->idle_ms == 0;
-    if (!patient && now - last_message_ms >= consume->cli->timeout_ms + consume->idle_ms) {
-        fprintf(stderr, "holdfast: %s: no message for %llu s\n", consume->queue,
+    bool patient = consume->options.count == 0 && consume->options.idle_ms == 0;
+    if (!patient && now - last_message_ms >= consume->cli->timeout_ms + consume->options.idle_ms) {
+        fprintf(stderr, "holdfast: %s: no message for %llu s\n", consume->options.queue,
                 (unsigned long long)((now - last_message_ms) / 1000));
         consume->exit_code = EXIT_UNSURE;
         return CONSUME_FAILED;
     }
-    if (consume->count == 0 && consume->idle_ms > 0 && now - *quiet_since_ms >= consume->idle_ms) {
+    if (consume->options.count == 0 && consume->options.idle_ms > 0 &&
+        now - *quiet_since_ms >= consume->options.idle_ms) {
         *quiet_since_ms = now;
         return idle_end(consume);
     }
@@ -196,15 +199,16 @@ static enum consume_end waited(struct consume *consume, uint64_t *quiet_since_ms
 
 static int subscribe(struct consume *consume, uint64_t timeout_ms)
 {
-    uint64_t consumer;
-    uint32_t credit = consume->count > 0 && consume->count < CREDIT ? (uint32_t)consume->count : CREDIT;
-    return hf_subscribe(consume->hf, consume->queue, credit, timeout_ms, &consumer);
+    uint64_t count = consume->options.count;
+    consume->credit = count > 0 && count < CREDIT ? (uint32_t)count : CREDIT;
+    return hf_subscribe_as(consume->hf, consume->options.queue, consume->credit, &consume->options.how, timeout_ms,
+                           &consume->consumer);
 }
 
 /* With --follow: the session was lost, for the cluster could not be reached for long. Begins a new one. */
 static enum consume_end resume(struct consume *consume)
 {
-    fprintf(stderr, "holdfast: %s: %s; subscribing again\n", consume->queue, err_text(ERR_SESSION_EXPIRED));
+    fprintf(stderr, "holdfast: %s: %s; subscribing again\n", consume->options.queue, err_text(ERR_SESSION_EXPIRED));
     consume->written_len = 0; /* Not theirs any more: they are delivered again. */
     output_drop(&consume->output);
     int void_err = hf_flush(consume->hf, RESUME_MS); /* Of settlements that ended with the session. */
@@ -230,7 +234,7 @@ static enum consume_end consume_loop(struct consume *consume)
             if (end == CONSUME_ON && interrupted()) {
                 end = CONSUME_FINISHED;
             }
-        } else if (err == ERR_SESSION_EXPIRED && consume->follow) {
+        } else if (err == ERR_SESSION_EXPIRED && consume->options.follow) {
             end = resume(consume);
         } else if (err != ERR_TIMEOUT) {
             end = fail(consume, err);
@@ -243,11 +247,23 @@ static enum consume_end consume_loop(struct consume *consume)
     return end;
 }
 
+/* Takes what is ready: so many are to come. */
+static int fetch(struct consume *consume)
+{
+    uint32_t max = consume->options.count == 0 ? 1 : (uint32_t)consume->options.count;
+    consume->options.count = 0;
+    return hf_fetch(consume->hf, consume->options.queue, max, false, consume->cli->timeout_ms, &consume->options.count);
+}
+
 static int consume_run(struct consume *consume)
 {
-    int err = subscribe(consume, consume->cli->timeout_ms);
+    bool fetches = consume->options.fetch;
+    int err = fetches ? fetch(consume) : subscribe(consume, consume->cli->timeout_ms);
     if (err != 0) {
-        return cli_fail(consume->queue, err, hf_error_detail(consume->hf));
+        return cli_fail(consume->options.queue, err, hf_error_detail(consume->hf));
+    }
+    if (fetches && consume->options.count == 0) {
+        return EXIT_DONE;
     }
     enum consume_end end = consume_loop(consume);
     if (end == CONSUME_FINISHED && consume->written_len > 0) {
@@ -263,57 +279,23 @@ static int consume_run(struct consume *consume)
     }
     if (err != 0) {
         fprintf(stderr, "holdfast: some of what was written may be delivered again\n");
-        return cli_fail(consume->queue, err, hf_error_detail(consume->hf));
+        return cli_fail(consume->options.queue, err, hf_error_detail(consume->hf));
     }
     return EXIT_DONE;
 }
 
 int cmd_consume(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"count", required_argument, NULL, 1},
-                                            {"lines", no_argument, NULL, 2},
-                                            {"idle", required_argument, NULL, 3},
-                                            {"follow", no_argument, NULL, 4},
-                                            {"no-ack", no_argument, NULL, 5},
-                                            {"json", no_argument, NULL, 6},
-                                            CLI_OPTIONS};
     struct consume *consume = calloc(1, sizeof *consume);
     if (consume == NULL) {
         return cli_fail("consume", ERR_NOMEM, NULL);
     }
     consume->cli = cli;
-    consume->idle_ms = 1000;
-    int exit_code = 0;
-    int option;
-    while (exit_code == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (option) {
-        case 1: exit_code = cli_number("--count", optarg, 1, UINT64_MAX, &consume->count); break;
-        case 2: consume->lines = true; break;
-        case 3: exit_code = cli_number("--idle", optarg, 0, 86400000, &consume->idle_ms); break;
-        case 4: consume->follow = true; break;
-        case 5: consume->no_ack = true; break;
-        case 6: consume->json = true; break;
-        default: exit_code = cli_option(cli, option, help); break;
-        }
-    }
+    int exit_code = consume_options_read(cli, argc, argv, &consume->options);
     if (exit_code != 0) {
         exit_code = cli_option_exit(exit_code);
         goto out;
     }
-    if (consume->follow && consume->count > 0) {
-        exit_code = cli_usage("consume: --count ends by itself, --follow does not", help);
-        goto out;
-    }
-    if (consume->json && consume->lines) {
-        exit_code = cli_usage("consume: --lines or --json", help);
-        goto out;
-    }
-    consume->idle_ms = consume->follow ? 0 : consume->idle_ms;
-    if (argc - optind != 1) {
-        exit_code = cli_usage("consume takes the name of a queue", help);
-        goto out;
-    }
-    consume->queue = argv[optind];
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli.h"
 
@@ -27,4 +28,29 @@ int cli_duration(const char *option, const char *text, uint64_t *ret_ms)
     }
     fprintf(stderr, "holdfast: %s takes a time such as 250ms, 30s, 5m, 2h or 7d, not \"%s\"\n", option, text);
     return EXIT_USAGE;
+}
+
+int cli_time(const char *option, const char *text, uint64_t *ret_ms)
+{
+    struct tm utc = {.tm_year = 0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    time_t seconds = end == NULL || *end != '\0' ? -1 : timegm(&utc);
+    if (seconds <= 0) {
+        fprintf(stderr, "holdfast: %s takes a time in UTC such as 2026-03-01T08:00:00Z, not \"%s\"\n", option, text);
+        return EXIT_USAGE;
+    }
+    *ret_ms = (uint64_t)seconds * 1000;
+    return 0;
+}
+
+void cli_time_text(uint64_t ms, char *text)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc) == NULL) {
+        snprintf(text, CLI_TIME_LEN, "-");
+        return;
+    }
+    size_t len = strftime(text, CLI_TIME_LEN, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + len, CLI_TIME_LEN - len, ".%03uZ", (unsigned)(ms % 1000));
 }

@@ -1,4 +1,4 @@
-/* holdfast exchange declare|delete|list, bind, unbind, bindings */
+/* holdfast exchange declare|change|delete|list */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -6,7 +6,6 @@
 
 #include "cli.h"
 #include "commands.h"
-#include "header_option.h"
 
 static const char *const types[] = {"direct", "fanout", "topic", "headers"};
 
@@ -17,18 +16,18 @@ static int finish(struct hf *hf, const char *what, int err)
     return exit_code;
 }
 
-/* ---- Exchanges ---- */
-
 static const char exchange_help[] =
-    "Usage: holdfast exchange declare NAME [--type TYPE] [OPTIONS] | delete NAME [--if-unused] | list\n"
+    "Usage: holdfast exchange declare NAME [--type TYPE] [OPTIONS] | change NAME OPTIONS | delete NAME [--if-unused] | "
+    "list\n"
     "\n"
     "  declare           makes an exchange, or finds it there with the same properties; with others it is refused\n"
     "    --type TYPE     direct (the default), fanout, topic or headers\n"
     "    --alternate E   where what matches no binding goes\n"
     "    --auto-delete   goes with its last binding, if it had one\n"
     "    --internal      only other exchanges and dead letters reach it\n"
-    "    --protected     is not deleted\n"
-    "    --note TEXT     for people\n"
+    "    --protected yes|no  is not deleted; of an exchange that is there it stays as it is\n"
+    "    --note TEXT     for people, likewise\n"
+    "  change            sets --protected yes|no and --note TEXT of an exchange that is there\n"
     "  delete            with --if-unused only without bindings from it\n"
     "  list              name, type, bindings from it, and properties\n"
     "\n"
@@ -37,11 +36,11 @@ static const char exchange_help[] =
 static void exchange_print(void *arg, const struct client_exchange *exchange)
 {
     (void)arg;
-    printf("%-40s %-8s %9llu %s%s%s%s%s\n", exchange->name[0] == '\0' ? "(default)" : exchange->name,
+    printf("%-40s %-8s %9llu %s%s%s%s%s%s%s\n", exchange->name[0] == '\0' ? "(default)" : exchange->name,
            (unsigned)exchange->type < 4 ? types[exchange->type] : "?", (unsigned long long)exchange->bindings,
            exchange->auto_delete ? " auto-delete" : "", exchange->internal ? " internal" : "",
            exchange->protected_ ? " protected" : "", exchange->has_alternate ? " alternate=" : "",
-           exchange->has_alternate ? exchange->alternate : "");
+           exchange->has_alternate ? exchange->alternate : "", exchange->note[0] != '\0' ? "  # " : "", exchange->note);
 }
 
 static int exchange_list(const struct cli *cli)
@@ -81,20 +80,35 @@ static int exchange_change(const struct cli *cli, const struct client_exchange *
     return finish(hf, exchange->name, err);
 }
 
+static int exchange_edit(const struct cli *cli, const struct client_exchange *exchange, bool protects)
+{
+    struct hf *hf;
+    int exit_code = cli_open(cli, 0, &hf);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    int err = hf_change_exchange(hf, exchange->name, protects ? &exchange->protected_ : NULL, exchange->note,
+                                 cli->timeout_ms);
+    return finish(hf, exchange->name, err);
+}
+
 int cmd_exchange(struct cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"type", required_argument, NULL, 1},  {"alternate", required_argument, NULL, 2},
-        {"auto-delete", no_argument, NULL, 3}, {"internal", no_argument, NULL, 4},
-        {"protected", no_argument, NULL, 5},   {"note", required_argument, NULL, 6},
-        {"if-unused", no_argument, NULL, 7},   CLI_OPTIONS};
+        {"type", required_argument, NULL, 1},      {"alternate", required_argument, NULL, 2},
+        {"auto-delete", no_argument, NULL, 3},     {"internal", no_argument, NULL, 4},
+        {"protected", required_argument, NULL, 5}, {"note", required_argument, NULL, 6},
+        {"if-unused", no_argument, NULL, 7},       CLI_OPTIONS};
     struct client_exchange exchange = {.type = CLIENT_DIRECT};
     bool if_unused = false;
-    bool declares = false; /* An option of declare was given. */
+    bool declares = false; /* An option of declare alone was given, */
+    bool changes = false;  /* or one that can be changed: */
+    bool protects = false; /* this one. */
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
-        declares = declares || (option >= 1 && option <= 6);
+        declares = declares || (option >= 1 && option <= 4);
+        changes = changes || option == 5 || option == 6;
         switch (option) {
         case 1:
             if (!type_of(optarg, &exchange.type)) {
@@ -107,7 +121,13 @@ int cmd_exchange(struct cli *cli, int argc, char **argv)
             break;
         case 3: exchange.auto_delete = true; break;
         case 4: exchange.internal = true; break;
-        case 5: exchange.protected_ = true; break;
+        case 5:
+            protects = true;
+            exchange.protected_ = strcmp(optarg, "yes") == 0;
+            if (!exchange.protected_ && strcmp(optarg, "no") != 0) {
+                return cli_usage("--protected takes yes or no", exchange_help);
+            }
+            break;
         case 6: exchange.note = optarg; break;
         case 7: if_unused = true; break;
         default: result = cli_option(cli, option, exchange_help); break;
@@ -119,104 +139,18 @@ int cmd_exchange(struct cli *cli, int argc, char **argv)
     const char *what = optind < argc ? argv[optind] : "";
     bool lists = strcmp(what, "list") == 0;
     bool deletes = strcmp(what, "delete") == 0;
-    if (!lists && !deletes && strcmp(what, "declare") != 0) {
-        return cli_usage("exchange: declare, delete or list?", exchange_help);
+    bool makes = strcmp(what, "declare") == 0;
+    bool edits = strcmp(what, "change") == 0;
+    if (!lists && !deletes && !makes && !edits) {
+        return cli_usage("exchange: declare, change, delete or list?", exchange_help);
     }
-    if (argc - optind != (lists ? 1 : 2) || (if_unused && !deletes) || (declares && (lists || deletes))) {
+    if (argc - optind != (lists ? 1 : 2) || (if_unused && !deletes) || (declares && !makes) ||
+        (changes && !makes && !edits) || (edits && !changes)) {
         return cli_usage("exchange: wrong arguments", exchange_help);
     }
     if (lists) {
         return exchange_list(cli);
     }
     exchange.name = argv[optind + 1];
-    return exchange_change(cli, &exchange, deletes, if_unused);
-}
-
-/* ---- Bindings ---- */
-
-static const char bind_help[] =
-    "Usage: holdfast bind EXCHANGE QUEUE [--key KEY] [--header NAME=VALUE]... [--to-exchange]\n"
-    "       holdfast unbind EXCHANGE QUEUE [the same]\n"
-    "       holdfast bindings [EXCHANGE]\n"
-    "\n"
-    "  --key KEY             the routing key; in a topic exchange a pattern, with * for a word and # for any words\n"
-    "  --header NAME=VALUE   in a headers exchange: what a message must have; x-match=any for one of them\n"
-    "  --to-exchange         QUEUE is an exchange\n"
-    "\n"
-    "Example: holdfast bind events jobs --key 'order.*.paid'\n";
-
-static int binding_change(const struct cli *cli, const struct client_binding *binding, bool unbinds)
-{
-    struct hf *hf;
-    int exit_code = cli_open(cli, 0, &hf);
-    if (exit_code != 0) {
-        return exit_code;
-    }
-    int err = unbinds ? hf_unbind(hf, binding, cli->timeout_ms) : hf_bind(hf, binding, cli->timeout_ms);
-    return finish(hf, binding->source, err);
-}
-
-int cmd_bind(struct cli *cli, int argc, char **argv)
-{
-    static const struct option options[] = {{"key", required_argument, NULL, 1},
-                                            {"header", required_argument, NULL, 2},
-                                            {"to-exchange", no_argument, NULL, 3},
-                                            CLI_OPTIONS};
-    struct cli_headers headers = {.len = 0};
-    struct client_binding binding = {.arguments = headers.items};
-    bool to_exchange = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        int result = 0;
-        switch (option) {
-        case 1: binding.key = optarg; break;
-        case 2: result = cli_header_add(&headers, optarg); break;
-        case 3: to_exchange = true; break;
-        default: result = cli_option(cli, option, bind_help); break;
-        }
-        if (result != 0) {
-            return cli_option_exit(result);
-        }
-    }
-    if (argc - optind != 2) {
-        return cli_usage("bind and unbind take an exchange and a queue", bind_help);
-    }
-    binding.source = argv[optind];
-    binding.queue = to_exchange ? NULL : argv[optind + 1];
-    binding.exchange = to_exchange ? argv[optind + 1] : NULL;
-    binding.arguments_len = headers.len;
-    return binding_change(cli, &binding, strcmp(argv[0], "unbind") == 0);
-}
-
-static void binding_print(void *arg, const struct client_binding *binding)
-{
-    (void)arg;
-    bool to_exchange = binding->exchange != NULL;
-    printf("%-30s %-8s %-30s %s\n", binding->source, to_exchange ? "exchange" : "queue",
-           to_exchange ? binding->exchange : binding->queue, binding->key);
-}
-
-int cmd_bindings(struct cli *cli, int argc, char **argv)
-{
-    static const struct option options[] = {CLI_OPTIONS};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        int result = cli_option(cli, option, bind_help);
-        if (result != 0) {
-            return cli_option_exit(result);
-        }
-    }
-    if (argc - optind > 1) {
-        return cli_usage("bindings takes an exchange, or nothing", bind_help);
-    }
-    struct hf *hf;
-    int exit_code = cli_open_query(cli, &hf);
-    if (exit_code != 0) {
-        return exit_code;
-    }
-    printf("%-30s %-8s %-30s %s\n", "EXCHANGE", "TO", "NAME", "KEY");
-    int err = hf_bindings(hf, optind < argc ? argv[optind] : NULL, cli->timeout_ms, binding_print, NULL);
-    exit_code = err == 0 ? EXIT_DONE : cli_fail("bindings", err, hf_error_detail(hf));
-    (void)hf_close(hf, 0);
-    return exit_code;
+    return edits ? exchange_edit(cli, &exchange, protects) : exchange_change(cli, &exchange, deletes, if_unused);
 }

@@ -27,7 +27,9 @@ static const char log_help[] =
     "           (holdfast cluster recover) also what it says\n"
     "\n"
     "Exit: 0 all is well, 1 damaged (file and offset are printed), 2 wrong usage,\n"
-    "3 it could not be checked, for example because a node uses the directory.\n";
+    "3 it could not be checked, for example because a node uses the directory.\n"
+    "\n"
+    "Example: holdfast log verify /var/lib/holdfast\n";
 
 struct log_view {
     struct read_only_disk disk;

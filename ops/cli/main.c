@@ -9,17 +9,22 @@
 #include "commands.h"
 
 static const char help[] =
-    "Usage: holdfast [--servers HOST:PORT,...] [--timeout SECONDS] COMMAND ...\n"
+    "Usage: holdfast [--servers HOST:PORT,...] [--vhost NAME] [--timeout SECONDS] COMMAND ...\n"
     "\n"
     "  queue declare|change|list|show|purge|delete   queues\n"
-    "  exchange declare|delete|list           exchanges\n"
+    "  exchange declare|change|delete|list    exchanges\n"
     "  bind, unbind EXCHANGE QUEUE; bindings  what leads from exchanges to queues\n"
     "  publish QUEUE                          messages from a file or standard input\n"
     "  consume QUEUE                          messages to standard output\n"
+    "  work QUEUE -- COMMAND                  a command for each message\n"
+    "  consumers QUEUE                        who consumes from it\n"
     "  browse QUEUE                           messages, looked at without taking them\n"
     "  redrive QUEUE                          dead letters go back to where they died\n"
     "  replay QUEUE                           copies of settled messages that are kept\n"
-    "  message show QUEUE POSITION            what became of a message\n"
+    "  message show|get QUEUE POSITION        what became of a message; a message where it is\n"
+    "  transact                               takes and publishes messages, all or nothing\n"
+    "  prepared commit|abort|list             what becomes of a message that was published with --prepare\n"
+    "  producer open|show NAME                fences off who had a producer's name before\n"
     "  vhost create|delete|list, limits       virtual hosts, and what they may have\n"
     "  cluster status|transfer                the nodes and what they know; who leads\n"
     "  cluster add|promote|demote|remove      changes the members\n"
@@ -30,7 +35,8 @@ static const char help[] =
     "  version\n"
     "\n"
     "  --servers   any of the cluster's nodes (default: $HOLDFAST_SERVERS, else 127.0.0.1:7470)\n"
-    "  --vhost     the virtual host (default: /)\n"
+    "  --vhost     the virtual host (default: $HOLDFAST_VHOST, else /)\n"
+    "  --user      for limits of users; it is believed\n"
     "  --timeout   seconds to wait for the cluster (default: 30)\n"
     "\n"
     "Every command has a --help of its own.\n"
@@ -55,11 +61,13 @@ static int command_run(struct cli *cli, int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(struct cli *cli, int argc, char **argv);
-    } commands[] = {
-        {"queue", cmd_queue}, {"publish", cmd_publish}, {"consume", cmd_consume},   {"browse", cmd_browse},
-        {"bench", cmd_bench}, {"cluster", cmd_cluster}, {"version", cmd_version},   {"exchange", cmd_exchange},
-        {"bind", cmd_bind},   {"unbind", cmd_bind},     {"bindings", cmd_bindings}, {"redrive", cmd_move},
-        {"replay", cmd_move}, {"message", cmd_message}, {"vhost", cmd_vhost},       {"limits", cmd_limits}};
+    } commands[] = {{"queue", cmd_queue},         {"publish", cmd_publish},   {"consume", cmd_consume},
+                    {"browse", cmd_browse},       {"bench", cmd_bench},       {"cluster", cmd_cluster},
+                    {"version", cmd_version},     {"exchange", cmd_exchange}, {"bind", cmd_bind},
+                    {"unbind", cmd_bind},         {"bindings", cmd_bindings}, {"redrive", cmd_move},
+                    {"replay", cmd_move},         {"message", cmd_message},   {"vhost", cmd_vhost},
+                    {"limits", cmd_limits},       {"work", cmd_work},         {"producer", cmd_producer},
+                    {"consumers", cmd_consumers}, {"prepared", cmd_prepared}, {"transact", cmd_transact}};
     if (strcmp(argv[0], "help") == 0) {
         fputs(help, stdout);
         return EXIT_DONE;
@@ -79,9 +87,10 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {{"version", no_argument, NULL, OPTION_VERSION}, CLI_OPTIONS};
     const char *servers = getenv("HOLDFAST_SERVERS");
+    const char *host = getenv("HOLDFAST_VHOST");
     struct cli_notice notice = {.started_ms = uv_hrtime() / 1000000};
     struct cli cli = {.servers = servers != NULL && servers[0] != '\0' ? servers : "127.0.0.1:7470",
-                      .virtual_host = "/",
+                      .virtual_host = host != NULL && host[0] != '\0' ? host : "/",
                       .timeout_ms = 30000,
                       .notice = &notice};
     signal(SIGPIPE, SIG_IGN); /* A closed pipe is a write error, which we report. */

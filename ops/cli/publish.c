@@ -37,12 +37,26 @@ static const char help[] =
     "Properties, for every message (which are then published one at a time):\n"
     "  --header NAME=VALUE   a header; true, false and whole numbers are values of these types\n"
     "  --ttl TIME            it expires after so long: 250ms, 30s, 5m, 2h, 7d\n"
-    "  --delay TIME          it is enqueued after so long\n"
+    "  --delay TIME          it is enqueued after so long,\n"
+    "  --deliver-at TIME     or then: 2026-03-01T08:00:00Z, in UTC\n"
     "  --priority N          in a queue with priorities\n"
     "  --group NAME          in a queue of groups\n"
     "  --id ID               in a queue that looks at ids\n"
+    "  --also-key KEY        goes there as well, of the same exchange; a queue gets it once\n"
     "  --mandatory           when it reaches no queue, the exit code is 1\n"
     "  --content-type, --correlation-id, --reply-to TEXT   for consumers\n"
+    "\n"
+    "Of a producer, likewise:\n"
+    "  --first N             the number of the first message (default: 1)\n"
+    "  --epoch N             refused when the name has been taken since: see holdfast producer\n"
+    "  --no-gaps             refused when the number does not follow the last one\n"
+    "\n"
+    "In two phases, likewise, for one message: nobody sees it before `holdfast prepared commit ID`:\n"
+    "  --prepare ID          what it is called until then\n"
+    "  --deadline TIME       after so long it is dropped,\n"
+    "  --commit-at-deadline  or committed\n"
+    "  --ask PRODUCER        who opened this producer is asked what becomes of it,\n"
+    "  --ask-after TIME      when nothing was heard for so long, and again and again\n"
     "\n"
     "Example: holdfast publish jobs --lines --file jobs.txt --producer import-2026-03-01\n";
 
@@ -269,6 +283,10 @@ int cmd_publish(struct cli *cli, int argc, char **argv)
     }
     if (producer != NULL && name_check(producer, strlen(producer)) != 0) {
         return cli_usage("--producer takes a name of 1 to 255 bytes of UTF-8 without control characters", help);
+    }
+    const char *fault = publish_message_fault(&message, producer, lines);
+    if (fault != NULL) {
+        return cli_usage(fault, help);
     }
     if (message.given) {
         return publish_message_run(cli, &message, to_exchange ? NULL : argv[optind], producer, file, lines);

@@ -9,38 +9,8 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "duration.h"
 #include "line_reader.h"
 #include "proto/base/limits.h"
-
-int publish_message_option(struct publish_message *publish, int option)
-{
-    struct client_properties *properties = &publish->message.properties;
-    uint64_t number = 0;
-    int result = 0;
-    publish->given = true;
-    switch (option) {
-    case PUBLISH_EXCHANGE: properties->exchange = optarg; break;
-    case PUBLISH_KEY: properties->routing_key = optarg; break;
-    case PUBLISH_HEADER: result = cli_header_add(&publish->headers, optarg); break;
-    case PUBLISH_TTL:
-        properties->has_ttl = true;
-        result = cli_duration("--ttl", optarg, &properties->ttl_ms);
-        break;
-    case PUBLISH_DELAY: result = cli_duration("--delay", optarg, &properties->delay_ms); break;
-    case PUBLISH_PRIORITY:
-        result = cli_number("--priority", optarg, 0, 255, &number);
-        properties->priority = (uint32_t)number;
-        break;
-    case PUBLISH_GROUP: properties->group = optarg; break;
-    case PUBLISH_ID: properties->message_id = optarg; break;
-    case PUBLISH_MANDATORY: properties->mandatory = true; break;
-    case PUBLISH_CONTENT_TYPE: properties->content_type = optarg; break;
-    case PUBLISH_CORRELATION_ID: properties->correlation_id = optarg; break;
-    default: properties->reply_to = optarg; break;
-    }
-    return result;
-}
 
 struct counts {
     uint64_t published;
@@ -112,6 +82,7 @@ int publish_message_run(const struct cli *cli, struct publish_message *publish, 
     publish->message.producer = producer;
     publish->message.properties.headers = publish->headers.items;
     publish->message.properties.headers_len = publish->headers.len;
+    publish->message.properties.also_keys = publish->also_keys;
     struct hf *hf;
     int exit_code = cli_open(cli, 0, &hf);
     if (exit_code == 0) {

@@ -280,5 +280,8 @@ int cmd_queue_declare(struct cli *cli, int argc, char **argv)
                                        : "queue change: which options?",
                          help);
     }
+    if (!changes && declare.options.has_dead_letter_key && !declare.options.has_dead_letter) {
+        return cli_usage("queue declare: --dead-letter-key goes with --dead-letter or --dead-letter-exchange", help);
+    }
     return declare_run(cli, argv[optind], changes, &declare);
 }

@@ -15,9 +15,10 @@
 static const char help[] =
     "Usage: holdfast queue show QUEUE [--interval SECONDS] [--json]\n"
     "\n"
-    "Shows how many messages a queue holds (ready, and locked: out with consumers), its consumers, the age of the "
-    "oldest\n"
-    "ready message, counters since it was declared, and their rates: looks twice.\n"
+    "Shows how many messages a queue holds (ready; locked: out with consumers; waiting: to be delivered again "
+    "later), its\n"
+    "consumers, the age of the oldest ready message, counters since it was declared, and their rates: looks twice; "
+    "and its options.\n"
     "\n"
     "  --interval S   seconds between the two looks (default: 1; 0: looks once, and shows no rates)\n"
     "  --json         prints one JSON object\n"
@@ -88,7 +89,7 @@ static void counter_print(const char *name, uint64_t count, double per_second, c
 static void text_print(const char *name, const struct client_queue *queue, const struct rates *rates)
 {
     printf("queue %s\n", name);
-    printf("  %-10s %12llu\n", "depth", (unsigned long long)(queue->ready + queue->unsettled));
+    printf("  %-10s %12llu\n", "depth", (unsigned long long)(queue->ready + queue->unsettled + queue->waiting));
     printf("  %-10s %12llu\n", "ready", (unsigned long long)queue->ready);
     printf("  %-10s %12llu\n", "locked", (unsigned long long)queue->unsettled);
     printf("  %-10s %12u\n", "consumers", queue->consumers);
@@ -108,7 +109,7 @@ static void json_print(const char *name, const struct client_queue *queue, const
     printf("{\"name\": ");
     json_string(stdout, name, strlen(name));
     printf(", \"depth\": %llu, \"ready\": %llu, \"locked\": %llu, \"consumers\": %u, \"oldest_age_ms\": ",
-           (unsigned long long)(queue->ready + queue->unsettled), (unsigned long long)queue->ready,
+           (unsigned long long)(queue->ready + queue->unsettled + queue->waiting), (unsigned long long)queue->ready,
            (unsigned long long)queue->unsettled, queue->consumers);
     if (queue->oldest_ms == 0) {
         printf("null");
@@ -119,6 +120,7 @@ static void json_print(const char *name, const struct client_queue *queue, const
            (unsigned long long)queue->log_time_ms, (unsigned long long)queue->enqueued,
            (unsigned long long)queue->delivered, (unsigned long long)queue->settled,
            (unsigned long long)queue->released);
+    queue_options_json(queue);
     if (rates->seconds > 0) {
         printf(", \"rates\": {\"seconds\": %.3f, \"enqueued\": %.3f, \"delivered\": %.3f, \"settled\": %.3f, "
                "\"released\": %.3f}",

@@ -1,4 +1,4 @@
-/* holdfast vhost create|delete|list, limits */
+/* holdfast vhost create|delete|list */
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -83,68 +83,4 @@ int cmd_vhost(struct cli *cli, int argc, char **argv)
         return cli_usage("vhost: wrong arguments", vhost_help);
     }
     return lists ? vhost_list(cli) : vhost_change(cli, argv[optind + 1], deletes, note, force);
-}
-
-/* ---- Limits ---- */
-
-static const char limits_help[] = "Usage: holdfast limits (--of-vhost NAME | --of-user NAME) [LIMITS]\n"
-                                  "\n"
-                                  "Sets what a virtual host or a user may have, all at once: what is not given is "
-                                  "without limit. What is there already stays.\n"
-                                  "\n"
-                                  "  --sessions N         also of a user, as the next\n"
-                                  "  --consumers N\n"
-                                  "  --queues N           of a virtual host only, as what follows\n"
-                                  "  --exchanges N\n"
-                                  "  --bindings N\n"
-                                  "  --ready-messages N   in all its queues together: above it publishes are refused\n"
-                                  "  --queue-length N     no queue may be declared with a longer limit\n"
-                                  "\n"
-                                  "Example: holdfast limits --of-vhost billing --queues 100 --ready-messages 1000000\n";
-
-#define LIMIT_KINDS 7u
-
-int cmd_limits(struct cli *cli, int argc, char **argv)
-{
-    static const struct option options[] = {{"sessions", required_argument, NULL, 1 + HF_LIMIT_SESSIONS},
-                                            {"queues", required_argument, NULL, 1 + HF_LIMIT_QUEUES},
-                                            {"exchanges", required_argument, NULL, 1 + HF_LIMIT_EXCHANGES},
-                                            {"bindings", required_argument, NULL, 1 + HF_LIMIT_BINDINGS},
-                                            {"consumers", required_argument, NULL, 1 + HF_LIMIT_CONSUMERS},
-                                            {"ready-messages", required_argument, NULL, 1 + HF_LIMIT_READY_MESSAGES},
-                                            {"queue-length", required_argument, NULL, 1 + HF_LIMIT_QUEUE_LENGTH},
-                                            {"of-vhost", required_argument, NULL, 20},
-                                            {"of-user", required_argument, NULL, 21},
-                                            CLI_OPTIONS};
-    struct hf_limit_value limits[LIMIT_KINDS];
-    size_t len = 0;
-    const char *host = NULL;
-    const char *user = NULL;
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        int result = 0;
-        if (option == 20) {
-            host = optarg;
-        } else if (option == 21) {
-            user = optarg;
-        } else if (option >= 1 && option <= (int)LIMIT_KINDS && len < LIMIT_KINDS) {
-            limits[len].what = (enum hf_limit)(option - 1);
-            result = cli_number("a limit", optarg, 0, UINT64_MAX, &limits[len].value);
-            len++;
-        } else {
-            result = cli_option(cli, option, limits_help);
-        }
-        if (result != 0) {
-            return cli_option_exit(result);
-        }
-    }
-    if (argc != optind || (host == NULL) == (user == NULL)) {
-        return cli_usage("limits: --of-vhost or --of-user, and limits", limits_help);
-    }
-    struct hf *hf;
-    int exit_code = cli_open(cli, 0, &hf);
-    if (exit_code != 0) {
-        return exit_code;
-    }
-    return finish(hf, host != NULL ? host : user, hf_set_limits(hf, host, user, limits, len, cli->timeout_ms));
 }

@@ -80,7 +80,49 @@
     X(SKIP_DELAY, "machine: a delayed message is not") \
     X(SKIP_MANDATORY, "machine: nobody is told of a message that reached no queue") \
     X(SKIP_EXCHANGE_END, "machine: an exchange stays after its last binding") \
-    X(SKIP_DELAY_DOUBLING, "machine: the delay of a message that comes back is not doubled")
+    X(SKIP_DELAY_DOUBLING, "machine: the delay of a message that comes back is not doubled") \
+    X(EXPIRE_EARLY, "machine: a message expires in half of its time") \
+    X(LOCK_EARLY, "machine: a lock ends in half of its time") \
+    X(SKIP_DEAD_LETTER, "machine: dead letters are dropped") \
+    X(SKIP_PRIORITY, "machine: the lowest priority comes first") \
+    X(SKIP_ACTIVE, "machine: consumers of a single-active queue are all active") \
+    X(SKIP_COMMIT, "machine: committed messages are dropped") \
+    X(SKIP_TRANSACT_SETTLE, "machine: a transaction leaves its settlements out") \
+    X(SKIP_ONE_WAY, "machine: a queue that two ways lead to has the message twice") \
+    X(SKIP_PAUSE, "machine: a paused queue gives messages") \
+    X(SKIP_ALONE, "machine: an exclusive consumer is not alone") \
+    X(SKIP_LENGTH, "machine: the oldest ones are not dropped from a full queue") \
+    X(SETTLE_BACK, "machine: what is accepted goes back to its queue") \
+    X(SKIP_QUOTA, "machine: a virtual host has as much as it likes") \
+    X(SKIP_USER_QUOTA, "machine: a user has as much as they like") \
+    X(SKIP_LENGTH_GIVEN, "machine: a queue is not given the longest length that its virtual host allows") \
+    X(SKIP_HOST_SESSIONS, "machine: a virtual host is deleted with its sessions without being told to") \
+    X(SKIP_KEEP, "machine: a dead letter is not kept where it died") \
+    X(SKIP_KEPT_END, "machine: a kept message is kept for ever") \
+    X(SKIP_LIFE_STEP, "machine: that a delivery was released is not noted in the life of a message") \
+    X(SKIP_LIFE_END, "machine: the life of a message is known for ever") \
+    X(SKIP_REDRIVE_FROM, "machine: redrive does not look where a message died") \
+    X(SKIP_REDRIVE_TRAIL, "machine: a redriven message keeps its trail") \
+    X(SKIP_REPLAY_LAST, "machine: replay goes on behind the last position") \
+    X(SKIP_CHANGE_FIELDS, "machine: a change of some options changes all of them") \
+    X(SKIP_PROTECTION, "machine: a protected queue is purged") \
+    X(SKIP_QUEUE_EXPIRY, "machine: a queue that nobody uses stays") \
+    X(SKIP_AUTO_DELETE, "machine: a queue stays after its last consumer") \
+    X(SKIP_SESSION_QUEUES, "machine: an exclusive queue stays after its session") \
+    X(SKIP_ACTIVE_NEXT, "machine: no consumer follows the active one") \
+    X(SKIP_FETCH_END, "machine: a fetch does not end") \
+    X(SKIP_NOT_COUNTED, "machine: a delivery that was not to count does") \
+    X(SKIP_EXTEND, "machine: a lock is not extended") \
+    X(SKIP_ID_WINDOW, "machine: an id is forgotten as soon as it is noted") \
+    X(SKIP_TRANSACT_SEQUENCE, "machine: publishes of a transaction do not know of one another") \
+    X(SKIP_TRANSACT_TWICE, "machine: a transaction may settle a delivery twice") \
+    X(SKIP_DEADLINE, "machine: what is prepared is dropped at its deadline, whatever was said") \
+    X(SKIP_ASK_AGAIN, "machine: a producer is asked once") \
+    X(SKIP_DEATH_COUNT, "machine: deaths are not counted") \
+    X(SKIP_DEATH_KEYS, "machine: a dead letter without a key of its own loses those that it had") \
+    X(SKIP_WAITING_ROW, "machine: a message that waits forgets in the store how often it was delivered") \
+    X(SKIP_LIMITS_ROW, "machine: the limits of a virtual host are not stored") \
+    X(SKIP_REMOVE_ROW, "machine: what is removed from the table is in the store again after a restart")
 /* clang-format on */
 
 enum fault {

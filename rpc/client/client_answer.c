@@ -152,7 +152,8 @@ static int exchanges_read(struct client_core *core, const Holdfast__QueryResult 
                                                 .alternate = declared->alternate,
                                                 .protected_ = declared->protected_,
                                                 .note = declared->note,
-                                                .bindings = message->exchanges[i]->bindings};
+                                                .bindings = message->exchanges[i]->bindings,
+                                                .delayed = declared->delayed};
     }
     ret_result->exchanges = exchanges;
     ret_result->exchanges_len = message->n_exchanges;
@@ -224,6 +225,90 @@ static int life_read(struct client_core *core, const Holdfast__QueryResult *mess
     return 0;
 }
 
+static int consumers_read(struct client_core *core, const Holdfast__QueryResult *message,
+                          struct client_query_result *ret_result)
+{
+    struct client_consumer_info *consumers = arena_alloc(&core->arena, (message->n_consumers + 1) * sizeof *consumers);
+    if (consumers == NULL) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < message->n_consumers; i++) {
+        const Holdfast__ConsumerInfo *info = message->consumers[i];
+        consumers[i] = (struct client_consumer_info){.session = info->session,
+                                                     .consumer = info->consumer,
+                                                     .node = info->node,
+                                                     .delivered = info->delivered,
+                                                     .lock_ms = info->lock_ms,
+                                                     .credit = info->credit,
+                                                     .unsettled = info->unsettled,
+                                                     .priority = info->priority,
+                                                     .exclusive = info->exclusive,
+                                                     .auto_accept = info->auto_accept,
+                                                     .fetch = info->fetch,
+                                                     .active = info->active,
+                                                     .tag = info->tag};
+    }
+    ret_result->consumers = consumers;
+    ret_result->consumers_len = message->n_consumers;
+    return 0;
+}
+
+static int limits_read(struct client_core *core, const Holdfast__QueryResult *message,
+                       struct client_query_result *ret_result)
+{
+    struct client_limit *limits = arena_alloc(&core->arena, (message->n_limits + 1) * sizeof *limits);
+    if (limits == NULL) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < message->n_limits; i++) {
+        const Holdfast__LimitInfo *info = message->limits[i];
+        limits[i] = (struct client_limit){.what = (enum hf_limit)info->what,
+                                          .is_set = info->is_set,
+                                          .is_counted = info->is_counted,
+                                          .value = info->value,
+                                          .used = info->used};
+    }
+    ret_result->limits = limits;
+    ret_result->limits_len = message->n_limits;
+    return 0;
+}
+
+static int producer_read(struct client_core *core, const Holdfast__ProducerInfo *info,
+                         struct client_query_result *ret_result)
+{
+    struct client_producer *producer = arena_alloc(&core->arena, sizeof *producer);
+    if (producer == NULL) {
+        return ERR_NOMEM;
+    }
+    *producer = (struct client_producer){
+        .name = info->name, .epoch = info->epoch, .last_sequence = info->last_sequence, .session = info->session};
+    ret_result->producer = producer;
+    return 0;
+}
+
+static int prepared_read(struct client_core *core, const Holdfast__QueryResult *message,
+                         struct client_query_result *ret_result)
+{
+    struct client_prepared *prepared = arena_alloc(&core->arena, (message->n_prepared + 1) * sizeof *prepared);
+    if (prepared == NULL) {
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < message->n_prepared; i++) {
+        const Holdfast__PreparedInfo *info = message->prepared[i];
+        prepared[i] = (struct client_prepared){.id = info->id,
+                                               .group = info->group,
+                                               .state = info->state,
+                                               .messages = info->messages,
+                                               .ask_ms = info->ask_ms,
+                                               .deadline_ms = info->deadline_ms,
+                                               .commit_at_deadline = info->commit_at_deadline,
+                                               .remembered_until_ms = info->remembered_until_ms};
+    }
+    ret_result->prepared = prepared;
+    ret_result->prepared_len = message->n_prepared;
+    return 0;
+}
+
 int client_answer_read(struct client_core *core, int kind, const Holdfast__QueryResult *message,
                        const struct frame *frame, struct client_query_result *ret_result)
 {
@@ -238,6 +323,11 @@ int client_answer_read(struct client_core *core, int kind, const Holdfast__Query
     case HOLDFAST__QUERY__KIND__BINDINGS: return bindings_read(core, message, ret_result);
     case HOLDFAST__QUERY__KIND__VIRTUAL_HOSTS: return hosts_read(core, message, ret_result);
     case HOLDFAST__QUERY__KIND__LIFE: return life_read(core, message, ret_result);
+    case HOLDFAST__QUERY__KIND__CONSUMERS: return consumers_read(core, message, ret_result);
+    case HOLDFAST__QUERY__KIND__LIMITS: return limits_read(core, message, ret_result);
+    case HOLDFAST__QUERY__KIND__PRODUCER:
+        return message->producer == NULL ? ERR_INVALID : producer_read(core, message->producer, ret_result);
+    case HOLDFAST__QUERY__KIND__PREPARED: return prepared_read(core, message, ret_result);
     case HOLDFAST__QUERY__KIND__KEPT:
     case HOLDFAST__QUERY__KIND__BROWSE: return messages_read(core, message, frame, ret_result);
     default: return 0;

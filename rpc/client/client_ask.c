@@ -6,6 +6,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
+#include "proto/wire/strings.h"
 #include "rpc/client/client_query.h"
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
@@ -108,6 +109,35 @@ int client_core_query_virtual_hosts(struct client_core *core, const char *after,
     return ask_add(core, &ask, after, timeout_ms);
 }
 
+int client_core_query_consumers(struct client_core *core, const char *queue, uint64_t session, uint64_t consumer,
+                                uint64_t timeout_ms, client_query_cb cb, void *arg)
+{
+    struct client_ask ask = {
+        .kind = HOLDFAST__QUERY__KIND__CONSUMERS, .session = session, .position = consumer, .cb = cb, .arg = arg};
+    return queue[0] == '\0' ? ERR_NAME : ask_add(core, &ask, queue, timeout_ms);
+}
+
+int client_core_query_limits(struct client_core *core, const char *user, uint64_t timeout_ms, client_query_cb cb,
+                             void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__LIMITS, .cb = cb, .arg = arg};
+    return user != NULL && user[0] == '\0' ? ERR_NAME : ask_add(core, &ask, user == NULL ? "" : user, timeout_ms);
+}
+
+int client_core_query_producer(struct client_core *core, const char *producer, uint64_t timeout_ms, client_query_cb cb,
+                               void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__PRODUCER, .cb = cb, .arg = arg};
+    return producer[0] == '\0' ? ERR_NAME : ask_add(core, &ask, producer, timeout_ms);
+}
+
+int client_core_query_prepared(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
+                               void *arg)
+{
+    struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__PREPARED, .cb = cb, .arg = arg};
+    return ask_add(core, &ask, after, timeout_ms);
+}
+
 int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb, void *arg)
 {
     struct client_ask ask = {.kind = HOLDFAST__QUERY__KIND__TRANSFER, .node = node, .cb = cb, .arg = arg};
@@ -160,7 +190,10 @@ static int ask_send(struct client_core *core, struct client_ask *ask)
     switch (ask->kind) {
     case HOLDFAST__QUERY__KIND__QUEUES:
     case HOLDFAST__QUERY__KIND__EXCHANGES:
-    case HOLDFAST__QUERY__KIND__VIRTUAL_HOSTS: query.after = ask->name; break;
+    case HOLDFAST__QUERY__KIND__VIRTUAL_HOSTS:
+    case HOLDFAST__QUERY__KIND__PREPARED: query.after = ask->name; break;
+    case HOLDFAST__QUERY__KIND__LIMITS: query.user = ask->name; break;
+    case HOLDFAST__QUERY__KIND__PRODUCER: query.producer = ask->name; break;
     case HOLDFAST__QUERY__KIND__BINDINGS: query.exchange = ask->name; break;
     case HOLDFAST__QUERY__KIND__ADD_MEMBER: query.address = ask->name; break;
     default: query.queue = ask->name; break;
@@ -169,6 +202,7 @@ static int ask_send(struct client_core *core, struct client_ask *ask)
     query.from = ask->kind == HOLDFAST__QUERY__KIND__BINDINGS && ask->flag;
     query.virtual_host = strcmp(core->virtual_host, "/") == 0 ? query.virtual_host : core->virtual_host;
     query.position = ask->position;
+    query.session = ask->session;
     query.max = ask->max;
     query.node = ask->node;
     struct frame_out frame;
@@ -231,6 +265,9 @@ static struct client_ask *ask_find(struct client_core *core, uint64_t id)
 int client_ask_result(struct client_core *core, struct frame *frame)
 {
     ProtobufCMessage *base;
+    if (!message_strings_are_whole(&holdfast__query_result__descriptor, frame->header.data, frame->header.len)) {
+        return ERR_INVALID;
+    }
     int err = native_frame_decode(frame, &holdfast__query_result__descriptor, &core->arena, &base);
     if (err != 0) {
         return err;
@@ -258,7 +295,7 @@ int client_ask_result(struct client_core *core, struct frame *frame)
 /* Why there is no answer, for people. */
 static const char *unanswered_text(const struct client_core *core, int err, char line[400])
 {
-    if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
+    if ((err == ERR_UNAVAILABLE || core->refused_err != 0) && core->trouble[0] != '\0') {
         return core->trouble;
     }
     if (err != ERR_TIMEOUT) {

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/wire/command.pb-c.h"
 #include "rpc/client/client_blocking.h"
+#include "rpc/native/native_version.h"
 
 int hf_fail(struct hf *hf, int err, const char *detail)
 {
@@ -120,13 +122,18 @@ int hf_open(const struct hf_options *options, struct hf **ret_hf)
         return ERR_NOMEM;
     }
     list_init(&hf->items);
+    list_init(&hf->notices);
     if (uv_loop_init(&hf->loop) != 0) {
         free(hf);
         return ERR_SYSTEM;
     }
     uv_timer_init(&hf->loop, &hf->timer);
     hf->timer.data = hf;
-    struct hf_events events = {.arg = hf, .delivery = hf_on_delivery, .consumer_ended = hf_on_consumer_ended};
+    struct hf_events events = {.arg = hf,
+                               .delivery = hf_on_delivery,
+                               .consumer_ended = hf_on_consumer_ended,
+                               .lock_ended = hf_on_lock_ended,
+                               .prepared_ask = hf_on_prepared_ask};
     int err = hf_client_new(&hf->loop, options, &events, &hf->client);
     if (err != 0) {
         uv_close((uv_handle_t *)&hf->timer, NULL);
@@ -156,7 +163,7 @@ void hf_on_reply(void *arg, const struct client_reply *reply)
 int hf_call_wait(struct hf_call *call, int err)
 {
     if (err != 0) {
-        return hf_fail(call->hf, err, NULL);
+        return hf_fail(call->hf, err, err == ERR_VERSION ? NATIVE_VERSION_TEXT : NULL);
     }
     while (!call->done) {
         hf_turn(call->hf);
@@ -183,6 +190,7 @@ int hf_close(struct hf *hf, uint64_t timeout_ms)
     loop_finish(hf);
     hf_items_drop(hf, 0);
     hf_shown_drop(hf);
+    hf_notices_drop(hf);
     free(hf);
     return err;
 }
@@ -202,6 +210,24 @@ int hf_purge(struct hf *hf, const char *queue, uint64_t timeout_ms, uint64_t *re
 {
     struct hf_call call = {.hf = hf};
     int err = hf_call_wait(&call, client_core_purge(hf->core, queue, timeout_ms, hf_on_reply, &call));
+    if (err == 0 && ret_dropped != NULL) {
+        *ret_dropped = call.count;
+    }
+    return err;
+}
+
+int hf_delete_if(struct hf *hf, const char *queue, bool if_empty, bool if_unused, uint64_t timeout_ms,
+                 uint64_t *ret_dropped)
+{
+    struct hf_call call = {.hf = hf};
+    Holdfast__DeleteQueue delete = HOLDFAST__DELETE_QUEUE__INIT;
+    delete.queue = (char *)(uintptr_t)queue; /* protobuf-c does not write to what it packs. */
+    delete.if_empty = if_empty;
+    delete.if_unused = if_unused;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
+    command.delete_queue = &delete;
+    int err = hf_call_wait(&call, client_core_command(hf->core, &command, false, timeout_ms, hf_on_reply, &call));
     if (err == 0 && ret_dropped != NULL) {
         *ret_dropped = call.count;
     }

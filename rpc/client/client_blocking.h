@@ -2,7 +2,9 @@
  *
  *   client_blocking.c          its life, its loop, and commands that are waited for
  *   client_blocking_publish.c  publishing
- *   client_blocking_message.c  messages with properties, transactions, producers, moving messages
+ *   client_blocking_message.c  messages with properties, producers, moving messages
+ *   client_blocking_batch.c    several messages at once, transactions
+ *   client_blocking_notice.c   what it is told without having asked
  *   client_blocking_queue.c    options of queues, exchanges, bindings, virtual hosts
  *   client_blocking_consume.c  deliveries and settlements
  *   client_blocking_query.c    queries */
@@ -46,7 +48,10 @@ struct hf {
     struct client_range ranges[SETTLE_RANGES_BATCH];
     size_t ranges_len;
     uint64_t settle_messages;
-    size_t settles; /* Commands in flight. */
+    size_t settles;           /* Commands in flight. */
+    struct list_node notices; /* Not read yet. */
+    size_t notices_len;
+    bool notices_lost;
     struct hf_late settle;
     char detail[512];
 };
@@ -69,6 +74,9 @@ void hf_late_set(struct hf_late *late, int err, const char *detail);
 /* Returns and clears it. */
 int hf_late_take(struct hf *hf, struct hf_late *late);
 
+/* Likewise for a publish that was not even issued: says which limit it is over, in the node's words. */
+int hf_issue_fail(struct hf *hf, int err);
+
 /* Turns the loop once: waits until something happens (or for nothing at all). */
 void hf_turn(struct hf *hf);
 void hf_turn_now(struct hf *hf);
@@ -83,6 +91,10 @@ void hf_limit_stop(struct hf *hf);
 uint64_t hf_deadline(uint64_t timeout_ms);
 uint64_t hf_left_ms(uint64_t deadline_ms);
 
+/* What a message says as the core wants it, without its lengths and places: `head` and `body` are borrowed. */
+struct client_publish hf_publish_of(const struct hf_outgoing *message, const struct slice *head,
+                                    const struct slice *body);
+
 /* The callback of commands that are waited for; `arg` is a struct hf_call. */
 void hf_on_reply(void *arg, const struct client_reply *reply);
 /* Turns the loop until the call is done; `err` is what issuing it returned. */
@@ -91,6 +103,11 @@ int hf_call_wait(struct hf_call *call, int err);
 /* What the client tells: for hf_open(). */
 void hf_on_delivery(void *arg, const struct client_delivery *delivery);
 void hf_on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail);
+void hf_on_lock_ended(void *arg, uint64_t consumer, uint64_t number);
+void hf_on_prepared_ask(void *arg, const char *id);
+void hf_notices_drop(struct hf *hf);
+/* Drops a message that has been delivered and not shown. Whether there was one. */
+bool hf_item_drop(struct hf *hf, uint64_t consumer, uint64_t number);
 /* Frees what has been delivered and not shown, of one consumer or (0) of all; and what is shown. */
 void hf_items_drop(struct hf *hf, uint64_t consumer);
 void hf_shown_drop(struct hf *hf);

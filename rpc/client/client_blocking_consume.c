@@ -4,6 +4,7 @@
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
+#include "proto/wire/command.pb-c.h"
 #include "rpc/client/client_blocking.h"
 
 #define SETTLE_MESSAGES_BATCH 1024u
@@ -55,6 +56,19 @@ void hf_items_drop(struct hf *hf, uint64_t consumer)
             item_free(item);
         }
     }
+}
+
+bool hf_item_drop(struct hf *hf, uint64_t consumer, uint64_t number)
+{
+    LIST_FOR_EACH (node, &hf->items) {
+        struct hf_item *item = container_of(node, struct hf_item, node);
+        if (item->delivery.consumer == consumer && item->delivery.number == number) {
+            list_remove(node);
+            item_free(item);
+            return true;
+        }
+    }
+    return false;
 }
 
 void hf_on_consumer_ended(void *arg, uint64_t consumer, int err, const char *detail)
@@ -168,6 +182,24 @@ int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms)
     return end_err != 0 ? end_err : err;
 }
 
+int hf_drain(struct hf *hf, uint64_t consumer, uint64_t timeout_ms)
+{
+    struct hf_call call = {.hf = hf};
+    return hf_call_wait(&call, client_core_drain(hf->core, consumer, timeout_ms, hf_on_reply, &call));
+}
+
+int hf_set_credit(struct hf *hf, uint64_t consumer, uint32_t credit, uint64_t timeout_ms)
+{
+    struct hf_call call = {.hf = hf};
+    Holdfast__SetCredit set_credit = HOLDFAST__SET_CREDIT__INIT;
+    set_credit.consumer = consumer;
+    set_credit.credit = credit;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SET_CREDIT;
+    command.set_credit = &set_credit;
+    return hf_call_wait(&call, client_core_command(hf->core, &command, false, timeout_ms, hf_on_reply, &call));
+}
+
 /* Waits for a message, or for the end of a subscription, for at most `timeout_ms` (here 0: not at all). */
 static void message_wait(struct hf *hf, uint64_t timeout_ms)
 {
@@ -188,7 +220,7 @@ static int message_unpack(struct hf_item *item, struct hf_message *message)
     int err = 0;
     if (item->delivery.head.len > 0) {
         err = client_properties_decode(item->delivery.head, &item->arena, &item->properties);
-        message->properties = &item->properties;
+        message->properties = err == 0 ? &item->properties : NULL;
     }
     if (err == 0 && item->delivery.trail.len > 0) {
         err = client_deaths_decode(item->delivery.trail, &item->arena, &message->deaths, &message->deaths_len);
@@ -227,11 +259,8 @@ int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message)
                                  .settled = delivery->settled,
                                  .body = {.data = delivery->body.data, .len = delivery->body.len}};
     int err = message_unpack(hf->shown, &message);
-    if (err != 0) {
-        return hf_fail(hf, err, "the properties of a message cannot be read");
-    }
-    *ret_message = message;
-    return 0;
+    *ret_message = message; /* Whatever goes with it: else nobody could settle it. */
+    return err == 0 ? 0 : hf_fail(hf, err, "the properties of a message cannot be read");
 }
 
 static int settle_add(struct hf *hf, const struct hf_message *message, enum client_outcome outcome)

@@ -1,4 +1,4 @@
-/* Messages with properties, transactions, producers, and moving messages, with the blocking library. */
+/* Messages with properties, producers, and moving messages, with the blocking library. */
 
 #include <stdlib.h>
 
@@ -12,16 +12,8 @@ static char *text(const char *string)
     return (char *)(uintptr_t)(string == NULL ? "" : string); /* protobuf-c does not write to what it packs. */
 }
 
-/* One that was not even issued: says which limit it is over, in the node's words. */
-static int issue_fail(struct hf *hf, int err)
-{
-    char words[NATIVE_LIMIT_TEXT_LEN];
-    native_limit_text(client_core_body_len_max(hf->core), words);
-    return hf_fail(hf, err, err == ERR_TOO_BIG ? words : NULL);
-}
-
-static struct client_publish publish_of(const struct hf_outgoing *message, const struct slice *head,
-                                        const struct slice *body)
+struct client_publish hf_publish_of(const struct hf_outgoing *message, const struct slice *head,
+                                    const struct slice *body)
 {
     return (struct client_publish){
         .queue = message->queue,
@@ -33,6 +25,8 @@ static struct client_publish publish_of(const struct hf_outgoing *message, const
         .bodies = body,
         .len = 1,
         .prepare = message->prepare,
+        .prepare_group = message->prepare_group,
+        .ask_after_ms = message->ask_after_ms,
         .deadline_ms = message->deadline_ms,
         .commit_at_deadline = message->commit_at_deadline,
     };
@@ -47,80 +41,13 @@ int hf_publish_message(struct hf *hf, const struct hf_outgoing *message, uint64_
     if (err != 0) {
         return hf_fail(hf, err, NULL);
     }
-    struct client_publish publish = publish_of(message, &head, &body);
+    struct client_publish publish = hf_publish_of(message, &head, &body);
     err = client_core_publish_all(hf->core, &publish, timeout_ms, hf_on_reply, &call);
-    err = err == ERR_TOO_BIG ? issue_fail(hf, err) : hf_call_wait(&call, err);
+    err = err == ERR_TOO_BIG ? hf_issue_fail(hf, err) : hf_call_wait(&call, err);
     slice_unref(&head);
     if (err == 0 && ret_unrouted != NULL) {
         *ret_unrouted = call.unrouted;
     }
-    return err;
-}
-
-/* What a transaction is made of, as the core wants it. */
-struct parts {
-    struct client_publish *publishes;
-    struct client_settled *settled;
-    struct slice *heads;
-    struct slice *bodies;
-    size_t heads_len;
-};
-
-static int parts_init(struct parts *parts, const struct hf_outgoing *messages, size_t messages_len,
-                      const struct hf_message *accepted, size_t accepted_len)
-{
-    parts->publishes = malloc((messages_len + 1) * sizeof *parts->publishes);
-    parts->settled = malloc((accepted_len + 1) * sizeof *parts->settled);
-    parts->heads = malloc((messages_len + 1) * sizeof *parts->heads);
-    parts->bodies = malloc((messages_len + 1) * sizeof *parts->bodies);
-    if (parts->publishes == NULL || parts->settled == NULL || parts->heads == NULL || parts->bodies == NULL) {
-        return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < accepted_len; i++) {
-        parts->settled[i] = (struct client_settled){.consumer = accepted[i].consumer,
-                                                    .outcome = CLIENT_ACCEPT,
-                                                    .range = {accepted[i].number, accepted[i].number}};
-    }
-    for (size_t i = 0; i < messages_len; i++) {
-        int err = client_properties_encode(&messages[i].properties, &parts->heads[i]);
-        if (err != 0) {
-            return err;
-        }
-        parts->heads_len++;
-        parts->bodies[i] = (struct slice){.data = messages[i].body.data, .len = messages[i].body.len};
-        parts->publishes[i] = publish_of(&messages[i], &parts->heads[i], &parts->bodies[i]);
-    }
-    return 0;
-}
-
-static void parts_done(struct parts *parts)
-{
-    while (parts->heads_len > 0) {
-        slice_unref(&parts->heads[--parts->heads_len]);
-    }
-    free(parts->publishes);
-    free(parts->settled);
-    free(parts->heads);
-    free(parts->bodies);
-}
-
-int hf_transact(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
-                const struct hf_message *accepted, size_t accepted_len, uint64_t timeout_ms)
-{
-    struct hf_call call = {.hf = hf};
-    struct parts parts = {0};
-    int err = parts_init(&parts, messages, messages_len, accepted, accepted_len);
-    if (err == 0) {
-        const struct client_transaction transaction = {
-            .publishes = parts.publishes,
-            .publishes_len = messages_len,
-            .settled = parts.settled,
-            .settled_len = accepted_len,
-        };
-        err = client_core_transact(hf->core, &transaction, timeout_ms, hf_on_reply, &call);
-    }
-    err = err == ERR_TOO_BIG ? issue_fail(hf, err) : hf_call_wait(&call, err);
-    parts_done(&parts);
     return err;
 }
 
@@ -208,13 +135,20 @@ static int held_run(struct hf_call *call, int err)
     return err == 0 && call->repeated_count > 0 ? hf_fail(call->hf, ERR_STALE, NULL) : err;
 }
 
-int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms)
+int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_outcome outcome,
+                 const struct client_settlement *how, uint64_t timeout_ms)
 {
     struct hf_call call = {.hf = hf};
-    const struct client_settlement how = {.has_delay = true, .delay_ms = delay_ms};
+    const struct client_settlement plain = {0};
     const struct client_range range = {message->number, message->number};
-    return held_run(&call, client_core_settle_as(hf->core, message->consumer, CLIENT_RELEASE, &how, &range, 1,
-                                                 timeout_ms, hf_on_reply, &call));
+    return held_run(&call, client_core_settle_as(hf->core, message->consumer, outcome, how == NULL ? &plain : how,
+                                                 &range, 1, timeout_ms, hf_on_reply, &call));
+}
+
+int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms)
+{
+    const struct client_settlement how = {.has_delay = true, .delay_ms = delay_ms};
+    return hf_settle_as(hf, message, CLIENT_RELEASE, &how, timeout_ms);
 }
 
 int hf_extend(struct hf *hf, const struct hf_message *message, uint64_t lock_ms, uint64_t timeout_ms)

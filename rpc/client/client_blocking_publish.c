@@ -6,8 +6,7 @@
 #include "rpc/client/client_blocking.h"
 #include "rpc/native/native_limit.h"
 
-/* A publish that was not even issued: says which limit it is over, in the node's words. */
-static int publish_fail(struct hf *hf, int err)
+int hf_issue_fail(struct hf *hf, int err)
 {
     char words[NATIVE_LIMIT_TEXT_LEN];
     native_limit_text(client_core_body_len_max(hf->core), words);
@@ -20,7 +19,7 @@ int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t 
     struct hf_call call = {.hf = hf};
     struct slice slice = {.data = body.data, .len = body.len};
     int err = client_core_publish(hf->core, queue, producer, sequence, &slice, 1, timeout_ms, hf_on_reply, &call);
-    return err == ERR_TOO_BIG ? publish_fail(hf, err) : hf_call_wait(&call, err);
+    return err == ERR_TOO_BIG ? hf_issue_fail(hf, err) : hf_call_wait(&call, err);
 }
 
 /* A submitted publish: it outlives the call. */
@@ -66,7 +65,7 @@ int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t f
     free(slices);
     if (err != 0) {
         free(submit);
-        return publish_fail(hf, err);
+        return hf_issue_fail(hf, err);
     }
     hf->submitted.in_flight += bodies_len;
     return 0;

@@ -16,10 +16,15 @@ struct query {
     void (*each_binding)(void *arg, const struct client_binding *binding);
     void (*each_host)(void *arg, const struct client_virtual_host *host);
     void (*each_step)(void *arg, const struct client_step *step);
+    void (*each_consumer)(void *arg, const struct client_consumer_info *consumer);
+    void (*each_limit)(void *arg, const struct client_limit *limit);
+    void (*each_producer)(void *arg, const struct client_producer *producer);
+    void (*each_prepared)(void *arg, const struct client_prepared *prepared);
     void *arg;
     bool more;
     char last[NAME_LEN_MAX + 1]; /* Of the names that a result holds. */
-    uint64_t last_id;            /* Of bindings. */
+    uint64_t last_id;            /* Of bindings; of a consumer in `last_session`. */
+    uint64_t last_session;
 };
 
 /* A list that does not go on is at its end, whatever the node says. */
@@ -27,6 +32,15 @@ static void name_note(struct query *query, const char *last)
 {
     query->more = query->more && strlen(last) <= NAME_LEN_MAX && strcmp(last, query->last) > 0;
     snprintf(query->last, sizeof query->last, "%s", last);
+}
+
+static void consumer_note(struct query *query, const struct client_consumer_info *last)
+{
+    bool behind = last->session > query->last_session ||
+                  (last->session == query->last_session && last->consumer > query->last_id);
+    query->more = query->more && behind;
+    query->last_session = last->session;
+    query->last_id = last->consumer;
 }
 
 /* Where the next page begins. */
@@ -42,8 +56,29 @@ static void page_end(struct query *query, const struct client_query_result *resu
         uint64_t last_id = result->bindings[result->bindings_len - 1].id;
         query->more = query->more && last_id > query->last_id;
         query->last_id = last_id;
+    } else if (result->prepared_len > 0) {
+        name_note(query, result->prepared[result->prepared_len - 1].id);
+    } else if (result->consumers_len > 0) {
+        consumer_note(query, &result->consumers[result->consumers_len - 1]);
     } else if (result->messages_len == 0) {
         query->more = false;
+    }
+}
+
+/* Consumers, limits, a producer, what is prepared. */
+static void give_rest(struct query *query, const struct client_query_result *result)
+{
+    for (size_t i = 0; i < result->consumers_len; i++) {
+        query->each_consumer(query->arg, &result->consumers[i]);
+    }
+    for (size_t i = 0; i < result->limits_len; i++) {
+        query->each_limit(query->arg, &result->limits[i]);
+    }
+    if (result->producer != NULL) {
+        query->each_producer(query->arg, result->producer);
+    }
+    for (size_t i = 0; i < result->prepared_len; i++) {
+        query->each_prepared(query->arg, &result->prepared[i]);
     }
 }
 
@@ -80,6 +115,7 @@ static void on_query(void *arg, int err, const char *detail, const struct client
     for (size_t i = 0; i < result->steps_len; i++) {
         query->each_step(query->arg, &result->steps[i]);
     }
+    give_rest(query, result);
     page_end(query, result);
 }
 
@@ -194,6 +230,48 @@ int hf_virtual_hosts(struct hf *hf, uint64_t timeout_ms,
         query.call.done = false;
         err = hf_call_wait(&query.call, client_core_query_virtual_hosts(hf->core, query.last, hf_left_ms(deadline_ms),
                                                                         on_query, &query));
+    } while (err == 0 && query.more);
+    return err;
+}
+
+int hf_consumers(struct hf *hf, const char *queue, uint64_t timeout_ms,
+                 void (*each)(void *arg, const struct client_consumer_info *consumer), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_consumer = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    int err;
+    do {
+        query.call.done = false;
+        err = hf_call_wait(&query.call, client_core_query_consumers(hf->core, queue, query.last_session, query.last_id,
+                                                                    hf_left_ms(deadline_ms), on_query, &query));
+    } while (err == 0 && query.more);
+    return err;
+}
+
+int hf_limits(struct hf *hf, const char *user, uint64_t timeout_ms,
+              void (*each)(void *arg, const struct client_limit *limit), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_limit = each, .arg = arg};
+    return hf_call_wait(&query.call, client_core_query_limits(hf->core, user, timeout_ms, on_query, &query));
+}
+
+int hf_producer(struct hf *hf, const char *producer, uint64_t timeout_ms,
+                void (*each)(void *arg, const struct client_producer *producer), void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_producer = each, .arg = arg};
+    return hf_call_wait(&query.call, client_core_query_producer(hf->core, producer, timeout_ms, on_query, &query));
+}
+
+int hf_prepared(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_prepared *prepared),
+                void *arg)
+{
+    struct query query = {.call = {.hf = hf}, .each_prepared = each, .arg = arg};
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    int err;
+    do {
+        query.call.done = false;
+        err = hf_call_wait(&query.call,
+                           client_core_query_prepared(hf->core, query.last, hf_left_ms(deadline_ms), on_query, &query));
     } while (err == 0 && query.more);
     return err;
 }

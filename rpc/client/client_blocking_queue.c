@@ -93,6 +93,7 @@ int hf_declare_exchange(struct hf *hf, const struct client_exchange *exchange, u
     declare.alternate = text(exchange->alternate);
     declare.protected_ = exchange->protected_;
     declare.note = text(exchange->note);
+    declare.delayed = exchange->delayed;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE;
     command.declare_exchange = &declare;
@@ -108,6 +109,32 @@ int hf_delete_exchange(struct hf *hf, const char *exchange, bool if_unused, uint
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE;
     command.delete_exchange = &delete;
     return command_run(hf, &command, false, timeout_ms);
+}
+
+int hf_check_exchange(struct hf *hf, const char *exchange, uint64_t timeout_ms)
+{
+    Holdfast__DeclareExchange declare = HOLDFAST__DECLARE_EXCHANGE__INIT;
+    declare.exchange = text(exchange);
+    declare.passive = true;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE;
+    command.declare_exchange = &declare;
+    return command_run(hf, &command, true, timeout_ms);
+}
+
+int hf_change_exchange(struct hf *hf, const char *exchange, const bool *protected_, const char *note,
+                       uint64_t timeout_ms)
+{
+    Holdfast__ChangeExchange change = HOLDFAST__CHANGE_EXCHANGE__INIT;
+    change.exchange = text(exchange);
+    change.has_protected = protected_ != NULL;
+    change.protected_ = protected_ != NULL && *protected_;
+    change.has_note = note != NULL;
+    change.note = text(note);
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE;
+    command.change_exchange = &change;
+    return command_run(hf, &command, true, timeout_ms);
 }
 
 /* Bind, and Unbind, which is the same. */

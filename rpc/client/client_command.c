@@ -8,6 +8,7 @@
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
 #include "rpc/native/native_limit.h"
+#include "rpc/native/native_version.h"
 
 /* Room that a command's number and floor take beside it in the frame's header. */
 #define COMMAND_FRAME_OVERHEAD 64u
@@ -50,9 +51,13 @@ static void command_end(struct client_core *core, struct client_command *command
     if (err == ERR_UNAVAILABLE && core->trouble[0] != '\0') {
         snprintf(line, sizeof line, "%s (%s)", err_text(err), core->trouble);
         detail = line;
+    } else if (err != 0 && err == core->refused_err) {
+        detail = core->trouble;
     } else if (err == ERR_TOO_BIG) {
         native_limit_text(core->body_len_max, line);
         detail = line;
+    } else if (err == ERR_VERSION) {
+        detail = NATIVE_VERSION_TEXT;
     }
     client_command_tell(core, command, &(struct client_reply){.err = err, .detail = detail});
     command_free(core, command);
@@ -133,12 +138,17 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
     if (full && kind != CLIENT_CLOSE) {
         return ERR_BUSY;
     }
+    int err = ERR_NOMEM;
     struct client_command *command = calloc(1, sizeof *command);
     struct blob *header = blob_new(header_len);
     if (command == NULL || header == NULL) {
         goto fail;
     }
     holdfast__command__pack(message, header->data);
+    if (core->version_one && !native_version_one_knows(slice_of_blob(header))) {
+        err = ERR_VERSION;
+        goto fail;
+    }
     if (bodies_take(command, bodies, bodies_len) != 0) {
         goto fail;
     }
@@ -164,7 +174,7 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
 fail:
     blob_unref(header);
     free(command);
-    return ERR_NOMEM;
+    return err;
 }
 
 static int command_send(struct client_core *core, struct client_command *command)
@@ -247,7 +257,7 @@ static void command_finish(struct client_core *core, struct client_command *comm
     struct client_consumer *consumer = client_consumer_find(core, id);
     if (consumer != NULL && consumer->ended_err != 0 && !consumer->ending) {
         /* It was made and ended before this answer came: now that it is confirmed, its end can be told. */
-        int err = consumer->fetch ? 0 : consumer->ended_err; /* A fetch ends by itself. */
+        int err = consumer->ends_alone ? 0 : consumer->ended_err; /* A fetch ends by itself. */
         client_consumer_remove(core, consumer);
         core->host.consumer_ended(core->host.arg, id, err, err_text(err));
     }

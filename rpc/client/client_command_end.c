@@ -2,6 +2,7 @@
 
 #include "proto/base/check.h"
 #include "rpc/client/client_state.h"
+#include "rpc/native/native_version.h"
 
 /* What becomes of a command that was sent in a session that is gone: true when it is sent again in the next. */
 static bool command_survives(struct client_core *core, struct client_command *command)
@@ -74,8 +75,8 @@ void client_command_session_lost(struct client_core *core)
     client_command_end_list(core, &dead);
 }
 
-/* A command that waits has run out of time. */
-static void waiting_expire(struct client_core *core, struct client_command *command)
+/* A command that waits is to end, with `unsent_err` if it was never sent. */
+static void waiting_end(struct client_core *core, struct client_command *command, int unsent_err)
 {
     struct client_consumer *consumer = client_consumer_find(core, command->consumer);
     if (consumer != NULL && command->kind == CLIENT_SUBSCRIBE) {
@@ -85,9 +86,7 @@ static void waiting_expire(struct client_core *core, struct client_command *comm
     } else if (command->kind == CLIENT_CLOSE) {
         core->closing = false;
     }
-    command->end_err = command->sent                 ? ERR_OUTCOME_UNKNOWN
-                       : core->phase == CLIENT_READY ? ERR_TIMEOUT
-                                                     : ERR_UNAVAILABLE;
+    command->end_err = command->sent ? ERR_OUTCOME_UNKNOWN : unsent_err;
 }
 
 /* Publishes of named producers that wait to be sent again: they are told, but go on waiting, so that what their producer
@@ -127,6 +126,15 @@ static bool producer_is_dead(struct list_node *dead, const struct client_command
     return false;
 }
 
+/* Why the node at hand would not take it: 0, ERR_TOO_BIG or ERR_VERSION. */
+static int command_fault(const struct client_core *core, const struct client_command *command)
+{
+    if (command->body_len > core->body_len_max) {
+        return ERR_TOO_BIG;
+    }
+    return core->version_one && !native_version_one_knows(command->header) ? ERR_VERSION : 0;
+}
+
 void client_command_refuse(struct client_core *core)
 {
     struct list_node dead;
@@ -137,8 +145,9 @@ void client_command_refuse(struct client_core *core)
         if (command->sent) {
             continue; /* It may have been done: the node tells. */
         }
-        if (command->body_len > core->body_len_max || producer_is_dead(&dead, command)) {
-            command->end_err = command->body_len > core->body_len_max ? ERR_TOO_BIG : ERR_REFUSED;
+        int fault = command_fault(core, command);
+        if (fault != 0 || producer_is_dead(&dead, command)) {
+            waiting_end(core, command, fault != 0 ? fault : ERR_REFUSED);
             list_remove(node);
             list_push_back(&dead, node);
             core->waiting_len--;
@@ -159,7 +168,7 @@ void client_command_expire(struct client_core *core, uint64_t now)
             continue;
         }
         if (command->deadline_ms <= now || producer_is_dead(&dead, command)) {
-            waiting_expire(core, command);
+            waiting_end(core, command, core->phase == CLIENT_READY ? ERR_TIMEOUT : ERR_UNAVAILABLE);
             list_remove(node);
             list_push_back(&dead, node);
             core->waiting_len--;
@@ -181,6 +190,20 @@ void client_command_expire(struct client_core *core, uint64_t now)
             core->timeout_ms = command->deadline_ms;
         }
     }
+    client_command_end_list(core, &dead);
+}
+
+void client_command_end_waiting(struct client_core *core, int err)
+{
+    struct list_node dead;
+    list_init(&dead);
+    struct list_node *node;
+    while ((node = list_first(&core->waiting)) != NULL) {
+        waiting_end(core, container_of(node, struct client_command, node), err);
+        list_remove(node);
+        list_push_back(&dead, node);
+    }
+    core->waiting_len = 0;
     client_command_end_list(core, &dead);
 }
 

@@ -153,6 +153,7 @@ static void attach_send(struct client_core *core)
     attach.key = (ProtobufCBinaryData){.len = sizeof core->key, .data = core->key};
     attach.resume = core->resumable;
     attach.virtual_host = core->virtual_host;
+    attach.user = core->user;
     attach.lease_ms = core->options.lease_ms;
     attach.consumer = ids;
     attach.seen = seen;
@@ -188,6 +189,7 @@ static int welcome_receive(struct client_core *core, struct frame *frame)
         return 0;
     }
     core->body_len_max = native_limit_of(welcome->body_len_max);
+    core->version_one = !welcome->checks_version;
     client_command_refuse(core);
     attach_send(core); /* Also when it knows of no leader: it says itself whether it serves. */
     return 0;
@@ -218,6 +220,24 @@ static int attached_receive(struct client_core *core, struct frame *frame)
     return 0;
 }
 
+/* Whether that is the answer to an attempt to open a session, and no other node would give another one. */
+static bool refuses_session(const struct client_core *core, int err)
+{
+    bool answer =
+        err == ERR_NOT_FOUND || err == ERR_LIMIT || err == ERR_REFUSED || err == ERR_INVALID || err == ERR_NAME;
+    return core->phase == CLIENT_ATTACHING && !core->resumable && answer;
+}
+
+/* The session cannot be had: whoever waits for it is told. What is issued from now on tries again. */
+static void session_refused(struct client_core *core, int err, const char *detail)
+{
+    connection_again(core, detail);
+    core->refused_err = err;
+    client_command_end_waiting(core, err);
+    client_ask_end_all(core, err);
+    core->refused_err = 0;
+}
+
 static int goodbye_receive(struct client_core *core, struct frame *frame)
 {
     ProtobufCMessage *base;
@@ -234,6 +254,10 @@ static int goodbye_receive(struct client_core *core, struct frame *frame)
         /* Nobody else knows the key: an attempt of our own that we had given up was overtaken, or came in late. The next
          * one counts higher. */
         connection_again(core, detail);
+        return 0;
+    }
+    if (refuses_session(core, err)) {
+        session_refused(core, err, detail);
         return 0;
     }
     connection_next(core, true, detail);

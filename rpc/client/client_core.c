@@ -74,6 +74,7 @@ static void core_dispose(struct client_core *core)
     free(core->servers);
     free(core->client_name);
     free(core->virtual_host);
+    free(core->user);
     arena_done(&core->arena);
     free(core);
 }
@@ -81,7 +82,11 @@ static void core_dispose(struct client_core *core)
 int client_core_new(const struct client_core_options *options, struct client_core **ret_core)
 {
     const char *virtual_host = options->virtual_host == NULL ? "/" : options->virtual_host;
+    const char *user = options->user == NULL ? "" : options->user;
     int err = client_name_check(virtual_host);
+    if (err == 0 && user[0] != '\0') {
+        err = client_name_check(user);
+    }
     if (err != 0) {
         return err;
     }
@@ -113,7 +118,9 @@ int client_core_new(const struct client_core_options *options, struct client_cor
     client_connection_new_key(core);
     core->client_name = strdup(options->client_name == NULL ? "" : options->client_name);
     core->virtual_host = strdup(virtual_host);
-    err = core->client_name == NULL || core->virtual_host == NULL ? ERR_NOMEM : servers_copy(core, options);
+    core->user = strdup(user);
+    err = core->client_name == NULL || core->virtual_host == NULL || core->user == NULL ? ERR_NOMEM
+                                                                                        : servers_copy(core, options);
     if (err != 0) {
         core_dispose(core);
         return err;
@@ -224,6 +231,25 @@ int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_
     int err = client_command_issue(core, CLIENT_UNSUBSCRIBE, &command, consumer, timeout_ms, cb, arg);
     if (err == 0) {
         found->ending = true;
+    }
+    return err;
+}
+
+int client_core_drain(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb, void *arg)
+{
+    struct client_consumer *found = client_consumer_find(core, consumer);
+    if (found == NULL || found->ending) {
+        return ERR_NOT_FOUND;
+    }
+    Holdfast__Unsubscribe unsubscribe = HOLDFAST__UNSUBSCRIBE__INIT;
+    unsubscribe.consumer = consumer;
+    unsubscribe.drain = true;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
+    command.unsubscribe = &unsubscribe;
+    int err = client_command_issue(core, CLIENT_ONCE, &command, 0, timeout_ms, cb, arg);
+    if (err == 0) {
+        found->ends_alone = true;
     }
     return err;
 }

@@ -10,6 +10,9 @@
  * A publish of a named producer is never unknown while time is left: when the session is lost, it is sent again in the
  * next one, and the machine knows its sequence.
  *
+ * A session that is refused for good (no such virtual host, a limit on sessions) ends what waits with that error; what is
+ * issued later tries again.
+ *
  * Any node serves. The client stays with one until it says that it cannot (GOODBYE), the connection is lost, or it falls
  * silent; then it resumes its session on the next one, at once. When all have been tried, it waits, from 50 ms up to 1 s.
  *
@@ -68,7 +71,7 @@ struct client_core_host {
     void (*send)(void *arg, struct frame_out *frame);
     void (*delivery)(void *arg, const struct client_delivery *delivery);
     /* The subscription is over although nobody asked: its queue was deleted, or the session was lost (ERR_SESSION_EXPIRED:
-     * what it held has gone back; settlements of its deliveries are void). With 0 it was a fetch, and is done. */
+     * what it held has gone back; settlements of its deliveries are void). With 0 it was a fetch, or was drained, and is done. */
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
     /* A delivery was held for too long, and has gone back. May be NULL. */
     void (*lock_ended)(void *arg, uint64_t consumer, uint64_t number);
@@ -89,6 +92,7 @@ struct client_core_options {
     size_t servers_len;
     const char *client_name;
     const char *virtual_host; /* NULL: "/". */
+    const char *user;         /* For quotas; NULL: nobody in particular. */
     uint32_t lease_ms;        /* 0: the default. */
     uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t
@@ -118,7 +122,7 @@ uint64_t client_core_deadline_ms(const struct client_core *core);      /* UINT64
 
 /* Commands. `timeout_ms` 0 means for ever. The bodies are copied or referenced, never borrowed. An error return means
  * that the callback will not be called: ERR_BUSY (the window and its queue are full), ERR_TOO_BIG, ERR_NAME, ERR_UTF8,
- * ERR_INVALID, ERR_NOMEM, ERR_CLOSED. A publish that waits when the node's limit of a body becomes known, and is over
+ * ERR_INVALID, ERR_NOMEM, ERR_CLOSED, ERR_VERSION (the node is of a version that does not know it). A publish that waits when the node's limit of a body becomes known, and is over
  * it, ends with ERR_TOO_BIG without having been sent. When a publish of a named producer is refused, what its producer
  * numbered after it and has not been sent yet ends with ERR_REFUSED: a later number would hide the refused one. */
 int client_core_declare(struct client_core *core, const char *queue, uint64_t timeout_ms, client_reply_cb cb,
@@ -176,6 +180,9 @@ int client_core_subscribe(struct client_core *core, const char *queue, uint64_t 
                           uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
                             void *arg) NODISCARD;
+/* Is given no more, keeps what it holds, and ends (consumer_ended() with 0) when that is settled; at once when it holds nothing. */
+int client_core_drain(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
+                      void *arg) NODISCARD;
 enum client_outcome { CLIENT_ACCEPT = 0, CLIENT_REJECT = 1, CLIENT_RELEASE = 2 };
 struct client_range {
     uint64_t first;
@@ -196,7 +203,8 @@ struct client_settlement {
 int client_core_settle_as(struct client_core *core, uint64_t consumer, enum client_outcome outcome,
                           const struct client_settlement *how, const struct client_range *ranges, size_t ranges_len,
                           uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
-/* Deliveries of a queue with a lock are kept for `lock_ms` from now (0: as long as at first). Errors as client_core_settle(). */
+/* Deliveries of a queue with a lock are kept for `lock_ms` from now; 0: for as long as a message would be that is delivered to this
+ * consumer now, as the subscription or, by now, the queue says. Errors as client_core_settle(). */
 int client_core_extend(struct client_core *core, uint64_t consumer, uint64_t lock_ms, const struct client_range *ranges,
                        size_t ranges_len, uint64_t timeout_ms, client_reply_cb cb, void *arg) NODISCARD;
 /* Publishes and settlements, all or nothing. Neither `each` nor `prepare`. A session that is lost meanwhile leaves it unknown. */
@@ -207,6 +215,7 @@ struct client_transaction {
         uint64_t consumer;
         enum client_outcome outcome;
         struct client_range range;
+        struct client_settlement how; /* `all` is implied. */
     } * settled;
     size_t settled_len;
 };
@@ -242,6 +251,18 @@ int client_core_query_bindings(struct client_core *core, const char *exchange, u
 /* Virtual hosts whose names sort after `after` ("": all), in result->virtual_hosts. */
 int client_core_query_virtual_hosts(struct client_core *core, const char *after, uint64_t timeout_ms,
                                     client_query_cb cb, void *arg) NODISCARD;
+/* Consumers of a queue behind that one (0, 0: all), by session and number, in result->consumers. ERR_NOT_FOUND: no such queue. */
+int client_core_query_consumers(struct client_core *core, const char *queue, uint64_t session, uint64_t consumer,
+                                uint64_t timeout_ms, client_query_cb cb, void *arg) NODISCARD;
+/* What a user, or (NULL) the client's virtual host, may have and has, in result->limits. */
+int client_core_query_limits(struct client_core *core, const char *user, uint64_t timeout_ms, client_query_cb cb,
+                             void *arg) NODISCARD;
+/* In result->producer. ERR_NOT_FOUND: nothing is known of it. */
+int client_core_query_producer(struct client_core *core, const char *producer, uint64_t timeout_ms, client_query_cb cb,
+                               void *arg) NODISCARD;
+/* What is prepared, or was resolved less than a day ago, under ids that sort after `after` ("": all), in result->prepared. */
+int client_core_query_prepared(struct client_core *core, const char *after, uint64_t timeout_ms, client_query_cb cb,
+                               void *arg) NODISCARD;
 /* Asks for leadership to go to `node`, or with 0 to whoever is most advanced. 0: asked for; whether it is done shows in
  * the cluster's status. Never asked twice: ERR_OUTCOME_UNKNOWN when the connection is lost meanwhile. ERR_NOT_FOUND. */
 int client_core_transfer(struct client_core *core, uint64_t node, uint64_t timeout_ms, client_query_cb cb,

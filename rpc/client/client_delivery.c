@@ -133,7 +133,7 @@ static void consumer_end(struct client_core *core, uint64_t id, int err, const c
         return; /* Its end has been told, or was asked for. */
     }
     if (consumer->subscribed) {
-        err = consumer->fetch ? 0 : err; /* Whether it had ended was found out late. */
+        err = consumer->ends_alone ? 0 : err; /* Whether it had ended was found out late. */
         client_consumer_remove(core, consumer);
         core->host.consumer_ended(core->host.arg, id, err, detail);
     } else if (client_command_subscribed_before(core, id)) {
@@ -157,8 +157,8 @@ int client_consumer_ended(struct client_core *core, struct frame *frame)
     }
     for (size_t i = 0; ended->error == 0 && i < ended->n_consumer; i++) {
         const struct client_consumer *consumer = client_consumer_find(core, ended->consumer[i]);
-        if (consumer != NULL && !consumer->fetch) {
-            return ERR_INVALID; /* Nothing but a fetch ends for no reason. */
+        if (consumer != NULL && !consumer->ends_alone) {
+            return ERR_INVALID; /* Nothing but a fetch, or what is drained, ends for no reason. */
         }
     }
     err = -(int)ended->error;

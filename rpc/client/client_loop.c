@@ -163,6 +163,22 @@ static void host_consumer_ended(void *arg, uint64_t consumer, int err, const cha
     client->events.consumer_ended(client->events.arg, consumer, err, detail);
 }
 
+static void host_lock_ended(void *arg, uint64_t consumer, uint64_t number)
+{
+    struct hf_client *client = arg;
+    if (client->events.lock_ended != NULL) {
+        client->events.lock_ended(client->events.arg, consumer, number);
+    }
+}
+
+static void host_prepared_ask(void *arg, const char *id)
+{
+    struct hf_client *client = arg;
+    if (client->events.prepared_ask != NULL) {
+        client->events.prepared_ask(client->events.arg, id);
+    }
+}
+
 static void host_attached(void *arg, const char *address, uint64_t session)
 {
     struct hf_client *client = arg;
@@ -250,6 +266,7 @@ static int core_new(struct hf_client *client, const struct hf_options *options)
         .servers_len = servers_split(list, servers),
         .client_name = options->client_name,
         .virtual_host = options->virtual_host,
+        .user = options->user,
         .lease_ms = options->lease_ms,
         .window = options->window,
         .connect_timeout_ms = options->connect_timeout_ms,
@@ -265,6 +282,8 @@ static int core_new(struct hf_client *client, const struct hf_options *options)
                  .trouble = host_trouble,
                  .delivery = host_delivery,
                  .consumer_ended = host_consumer_ended,
+                 .lock_ended = host_lock_ended,
+                 .prepared_ask = host_prepared_ask,
                  .attached = host_attached},
     };
     int err = 0;

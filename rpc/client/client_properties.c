@@ -4,6 +4,7 @@
 
 #include "proto/base/limits.h"
 #include "proto/wire/message.pb-c.h"
+#include "proto/wire/strings.h"
 
 /* What a head may take besides its headers' values, which are borrowed. */
 #define ENCODE_ARENA_LEN_MAX (16 * MIB)
@@ -190,6 +191,10 @@ int client_properties_encode(const struct client_properties *properties, struct 
 
 int client_properties_decode(struct slice encoded, struct arena *arena, struct client_properties *ret_properties)
 {
+    /* What anybody published is nested no deeper than there is stack for. */
+    if (!message_strings_are_whole(&holdfast__message_head__descriptor, encoded.data, encoded.len)) {
+        return ERR_INVALID;
+    }
     const Holdfast__MessageHead *head = holdfast__message_head__unpack(&arena->protobuf, encoded.len, encoded.data);
     if (head == NULL) {
         return ERR_INVALID;

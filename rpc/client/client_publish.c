@@ -177,7 +177,9 @@ struct transaction {
     Holdfast__Publish **publish_pointers;
     Holdfast__Settle *settles;
     Holdfast__Settle **settle_pointers;
-    uint64_t *numbers; /* First and last of each. */
+    size_t settles_len;
+    uint64_t *first; /* Of each range. */
+    uint64_t *last;
 };
 
 static int transaction_init(struct transaction *made, const struct client_transaction *wanted)
@@ -187,10 +189,11 @@ static int transaction_init(struct transaction *made, const struct client_transa
         .publish_pointers = malloc((wanted->publishes_len + 1) * sizeof *made->publish_pointers),
         .settles = malloc((wanted->settled_len + 1) * sizeof *made->settles),
         .settle_pointers = malloc((wanted->settled_len + 1) * sizeof *made->settle_pointers),
-        .numbers = malloc((wanted->settled_len + 1) * 2 * sizeof *made->numbers),
+        .first = malloc((wanted->settled_len + 1) * sizeof *made->first),
+        .last = malloc((wanted->settled_len + 1) * sizeof *made->last),
     };
     return made->publishes == NULL || made->publish_pointers == NULL || made->settles == NULL ||
-                   made->settle_pointers == NULL || made->numbers == NULL
+                   made->settle_pointers == NULL || made->first == NULL || made->last == NULL
                ? ERR_NOMEM
                : 0;
 }
@@ -201,7 +204,8 @@ static void transaction_done(struct transaction *made)
     free((void *)made->publish_pointers);
     free(made->settles);
     free((void *)made->settle_pointers);
-    free(made->numbers);
+    free(made->first);
+    free(made->last);
 }
 
 static int transaction_check(struct client_core *core, const struct client_transaction *wanted, size_t *ret_messages)
@@ -235,6 +239,39 @@ static int transaction_check(struct client_core *core, const struct client_trans
     return 0;
 }
 
+/* Whether the one is settled as the other: they go in one settlement. */
+static bool settled_alike(const struct client_settled *a, const struct client_settled *b)
+{
+    return a->consumer == b->consumer && a->outcome == b->outcome && a->how.has_delay == b->how.has_delay &&
+           a->how.delay_ms == b->how.delay_ms && a->how.not_counted == b->how.not_counted;
+}
+
+static void settles_read(const struct client_transaction *wanted, struct transaction *made)
+{
+    for (size_t i = 0; i < wanted->settled_len; i++) {
+        const struct client_settled *settled = &wanted->settled[i];
+        made->first[i] = settled->range.first;
+        made->last[i] = settled->range.last;
+        if (i > 0 && settled_alike(settled, settled - 1)) {
+            Holdfast__Settle *settle = &made->settles[made->settles_len - 1];
+            settle->n_first++;
+            settle->n_last++;
+            continue;
+        }
+        Holdfast__Settle *settle = &made->settles[made->settles_len];
+        *settle = (Holdfast__Settle)HOLDFAST__SETTLE__INIT;
+        settle->consumer = settled->consumer;
+        settle->outcome = (Holdfast__Settle__Outcome)settled->outcome;
+        settle->has_delay = settled->how.has_delay;
+        settle->delay_ms = settled->how.delay_ms;
+        settle->not_counted = settled->how.not_counted;
+        settle->n_first = settle->n_last = 1;
+        settle->first = &made->first[i];
+        settle->last = &made->last[i];
+        made->settle_pointers[made->settles_len++] = settle;
+    }
+}
+
 static void transaction_read(const struct client_transaction *wanted, struct messages *messages,
                              struct transaction *made, Holdfast__Transact *ret_transact)
 {
@@ -242,21 +279,10 @@ static void transaction_read(const struct client_transaction *wanted, struct mes
         publish_read(&wanted->publishes[i], messages, &made->publishes[i]);
         made->publish_pointers[i] = &made->publishes[i];
     }
-    for (size_t i = 0; i < wanted->settled_len; i++) {
-        Holdfast__Settle *settle = &made->settles[i];
-        *settle = (Holdfast__Settle)HOLDFAST__SETTLE__INIT;
-        made->numbers[2 * i] = wanted->settled[i].range.first;
-        made->numbers[2 * i + 1] = wanted->settled[i].range.last;
-        settle->consumer = wanted->settled[i].consumer;
-        settle->outcome = (Holdfast__Settle__Outcome)wanted->settled[i].outcome;
-        settle->n_first = settle->n_last = 1;
-        settle->first = &made->numbers[2 * i];
-        settle->last = &made->numbers[2 * i + 1];
-        made->settle_pointers[i] = settle;
-    }
+    settles_read(wanted, made);
     ret_transact->n_publish = wanted->publishes_len;
     ret_transact->publish = made->publish_pointers;
-    ret_transact->n_settle = wanted->settled_len;
+    ret_transact->n_settle = made->settles_len;
     ret_transact->settle = made->settle_pointers;
 }
 

@@ -36,6 +36,60 @@ struct client_queue {
     struct client_queue_options options;
 };
 
+/* A subscription. */
+struct client_consumer_info {
+    uint64_t session;
+    uint64_t consumer;  /* Its number within the session. */
+    uint64_t node;      /* Where the session is attached; 0: nowhere. */
+    uint64_t delivered; /* The number of its last delivery. */
+    uint64_t lock_ms;   /* Of its own; 0: the queue's. */
+    uint32_t credit;
+    uint32_t unsettled;
+    int32_t priority;
+    bool exclusive;
+    bool auto_accept;
+    bool fetch;
+    bool active; /* It may be given messages: false while another is the active one. */
+    const char *tag;
+};
+
+/* What a virtual host, or a user, may have. */
+enum hf_limit {
+    HF_LIMIT_SESSIONS,
+    HF_LIMIT_QUEUES, /* Virtual hosts only, as what follows. */
+    HF_LIMIT_EXCHANGES,
+    HF_LIMIT_BINDINGS,
+    HF_LIMIT_CONSUMERS, /* Virtual hosts and users. */
+    HF_LIMIT_READY_MESSAGES,
+    HF_LIMIT_QUEUE_LENGTH,
+};
+
+struct client_limit {
+    enum hf_limit what;
+    bool is_set;
+    bool is_counted; /* `used` says something: not of HF_LIMIT_QUEUE_LENGTH. */
+    uint64_t value;
+    uint64_t used;
+};
+
+struct client_producer {
+    const char *name;
+    uint64_t epoch;         /* 0: it was never opened. */
+    uint64_t last_sequence; /* 0: none was taken. */
+    uint64_t session;       /* That opened it last; it may be gone. 0: none. */
+};
+
+struct client_prepared {
+    const char *id;
+    const char *group;
+    const char *state; /* A word: prepared, committed, dropped. */
+    uint64_t messages;
+    uint64_t ask_ms;      /* While it is prepared: log time of the next question; 0: none. */
+    uint64_t deadline_ms; /* Log time; 0: none. */
+    bool commit_at_deadline;
+    uint64_t remembered_until_ms; /* When it is resolved: log time at which the outcome is forgotten. */
+};
+
 enum client_exchange_type { CLIENT_DIRECT = 0, CLIENT_FANOUT = 1, CLIENT_TOPIC = 2, CLIENT_HEADERS = 3 };
 
 struct client_exchange {
@@ -48,6 +102,7 @@ struct client_exchange {
     bool protected_;
     const char *note;
     uint64_t bindings; /* From it. Not for declaring. */
+    bool delayed;      /* Of the kind that delays, for front-ends that know such a kind. */
 };
 
 struct client_binding {
@@ -140,8 +195,15 @@ struct client_query_result {
     size_t virtual_hosts_len;
     const struct client_step *steps; /* In order. */
     size_t steps_len;
-    bool more;                            /* Ask again: after the last name, or from behind the last position. */
-    const struct client_cluster *cluster; /* NULL unless it was asked for. */
+    const struct client_consumer_info *consumers; /* By session and number. */
+    size_t consumers_len;
+    const struct client_limit *limits;
+    size_t limits_len;
+    const struct client_prepared *prepared; /* Sorted by id. */
+    size_t prepared_len;
+    const struct client_producer *producer; /* NULL unless it was asked for. */
+    bool more;                              /* Ask again: after the last name, or from behind the last position. */
+    const struct client_cluster *cluster;   /* NULL unless it was asked for. */
 };
 
 #endif

@@ -90,8 +90,8 @@ struct client_consumer {
     bool subscribed; /* And answered. */
     bool ending;     /* Unsubscribe has been asked for. */
     bool gaps;       /* What it is delivered is settled at once: what was lost on the way is not sent again. */
-    bool fetch;
-    int ended_err; /* The node has said that it is over; the answer to its Subscribe is still to come. */
+    bool ends_alone; /* It is a fetch, or is drained: its end is no error. */
+    int ended_err;   /* The node has said that it is over; the answer to its Subscribe is still to come. */
     UT_hash_handle hh;
 };
 
@@ -99,10 +99,11 @@ struct client_ask {
     struct list_node node_in_list;
     uint64_t id;
     int kind;                    /* Holdfast__Query__Kind. */
-    char name[NAME_LEN_MAX + 1]; /* Of a queue: asked about, or listed after. Or the address of a node. */
+    char name[NAME_LEN_MAX + 1]; /* Of what is asked about, or listed after. Or the address of a node. */
     uint64_t position;
     uint32_t max;
     uint64_t node;
+    uint64_t session;
     bool flag;  /* Query.from_first, or Query.from. */
     bool sent;  /* On this connection. */
     bool tried; /* On any. */
@@ -119,6 +120,7 @@ struct client_core {
     size_t failures; /* Attempts and connections that came to nothing, one after the other. */
     char *client_name;
     char *virtual_host;
+    char *user;
     struct client_core_host host;
     struct clock *clock;
 
@@ -127,6 +129,7 @@ struct client_core {
     uint64_t backoff_ms;
     bool broken;          /* The connection cannot be used any more; the next tick drops it. */
     char trouble[320];    /* Why there is no connection, for people. */
+    int refused_err;      /* While what waits is ended because the session was refused: why. */
     uint64_t heard_ms;    /* When something arrived, or when we began to expect something. */
     uint64_t sent_ms;     /* When something was sent. */
     uint64_t progress_ms; /* When a reply arrived, or when we began to expect one. */
@@ -154,6 +157,7 @@ struct client_core {
     bool closing;        /* client_core_close_session() was called. */
     uint64_t timeout_ms; /* No command or query times out before. */
 
+    bool version_one;      /* The node that greeted last knows version 1 of the rules alone. */
     uint64_t body_len_max; /* Of the node last attached to. */
     uint64_t node;         /* That greeted last; 0: none has. */
     uint64_t leader;       /* As it knew then; 0: not known. */
@@ -212,9 +216,12 @@ int client_command_replies(struct client_core *core, struct frame *frame) NODISC
 void client_command_session_lost(struct client_core *core);
 /* Ends what is over its time. */
 void client_command_expire(struct client_core *core, uint64_t now);
+/* Ends what waits, because the session is refused with `err`. */
+void client_command_end_waiting(struct client_core *core, int err);
 /* Ends everything: what was sent with `sent_err`, the rest with `unsent_err`. */
 void client_command_end_all(struct client_core *core, int sent_err, int unsent_err);
-/* The node takes bodies up to core->body_len_max: what waits, has never been sent and is over it ends. */
+/* The node takes bodies up to core->body_len_max, and perhaps nothing that is new since version 1: what waits, has never been sent and
+ * is more than that ends. */
 void client_command_refuse(struct client_core *core);
 /* Whether the consumer's Subscribe has a number, is not answered, and was carried out before this attachment. */
 bool client_command_subscribed_before(struct client_core *core, uint64_t consumer);

@@ -19,7 +19,7 @@ int client_core_subscribe_as(struct client_core *core, const char *queue, uint64
         return err;
     }
     client_consumer_find(core, consumer)->gaps = how->auto_accept;
-    client_consumer_find(core, consumer)->fetch = how->fetch;
+    client_consumer_find(core, consumer)->ends_alone = how->fetch;
     Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
     subscribe.queue = (char *)queue;
     subscribe.consumer = consumer;

@@ -32,6 +32,13 @@
  * what is in flight, and begin again with the first number that failed: a later number that is in hides an earlier one that
  * is not.
  *
+ * A delivery's token is its number, within its subscription, within the session: settling and extending carry it. It is valid from the
+ * delivery until it is settled, or the message goes back: because it was released, its lock ended (hf_message.lock_until_ms), the
+ * subscription or the session ended, or the queue was deleted or a message of it purged. A message that went back is delivered again
+ * under another number, to whomever; so a late settlement cannot touch what somebody else holds: it changes nothing, and ends as
+ * ERR_STALE. Extending moves the end of the lock, and leaves the number as it is. What a holder does elsewhere can be fenced off in the
+ * same step: hf_transact() publishes only if what it settles is held still.
+ *
  * Memory is bounded: what has no answer is at most 48 MiB (or one command that is larger), and at most the window and four
  * times as many commands that wait for room in it; beyond that commands are refused with ERR_BUSY, and hf_submit() waits.
  * What is delivered is at most the credit of the subscriptions. */
@@ -45,6 +52,7 @@
 #include <uv.h>
 
 #include "proto/base/err.h"
+#include "proto/base/limits.h"
 #include "rpc/client/client_core.h"
 #include "rpc/client/client_query.h"
 
@@ -53,6 +61,7 @@ struct hf_options {
                                   * strings. */
     const char *client_name;  /* For people; NULL: "". */
     const char *virtual_host; /* NULL: "/". */
+    const char *user;         /* For quotas: believed, while there is no authentication. NULL: nobody in particular. */
     uint32_t lease_ms;        /* How long the session outlives its connection; 0: 10 s. */
     uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t
@@ -82,6 +91,10 @@ struct hf_events {
     void (*consumer_ended)(void *arg, uint64_t consumer, int err, const char *detail);
     /* May be NULL. */
     void (*attached)(void *arg, const char *address, uint64_t session);
+    /* A delivery was held for longer than its lock, and has gone back. May be NULL. */
+    void (*lock_ended)(void *arg, uint64_t consumer, uint64_t number);
+    /* What becomes of what is prepared under this id is to be said: ResolvePrepared. Asked again and again. May be NULL. */
+    void (*prepared_ask)(void *arg, const char *id);
 };
 
 /* ERR_INVALID: no servers, or not addresses. ERR_NAME, ERR_UTF8, ERR_NOMEM, ERR_SYSTEM. `loop` must outlive it. */
@@ -158,6 +171,15 @@ int hf_change(struct hf *hf, const char *queue, const struct client_queue_option
 /* Makes an exchange, or finds it there with the same properties; ERR_EXISTS: with others. */
 int hf_declare_exchange(struct hf *hf, const struct client_exchange *exchange, uint64_t timeout_ms) NODISCARD;
 int hf_delete_exchange(struct hf *hf, const char *exchange, bool if_unused, uint64_t timeout_ms) NODISCARD;
+/* Changes what may be changed of an exchange: with `protected_` (not NULL) whether it can be deleted, with `note` (not NULL) what it
+ * says to people. ERR_NOT_FOUND. ERR_REFUSED: it is one that every virtual host has. */
+int hf_change_exchange(struct hf *hf, const char *exchange, const bool *protected_, const char *note,
+                       uint64_t timeout_ms) NODISCARD;
+/* Whether it is there: 0 or ERR_NOT_FOUND. */
+int hf_check_exchange(struct hf *hf, const char *exchange, uint64_t timeout_ms) NODISCARD;
+/* As hf_delete(); with `if_unused` only without consumers (ERR_REFUSED). */
+int hf_delete_if(struct hf *hf, const char *queue, bool if_empty, bool if_unused, uint64_t timeout_ms,
+                 uint64_t *ret_dropped) NODISCARD;
 /* From an exchange to a queue or an exchange. What is bound already is no error, nor is what is not. */
 int hf_bind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
 int hf_unbind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
@@ -169,21 +191,62 @@ struct hf_outgoing {
     struct hf_body body;
     const char *producer; /* As for hf_publish(): may be NULL. */
     uint64_t sequence;
-    uint64_t epoch;          /* As hf_open_producer() gave it; 0: not checked. One below the newest is ERR_FENCED. */
-    bool no_gaps;            /* `sequence` has to follow the producer's last one: else ERR_GAP. */
-    const char *prepare;     /* NULL; else an id: nobody sees it until hf_resolve() is called for that. */
-    uint64_t deadline_ms;    /* Of what is prepared: then it is dropped, or... 0: there is none. */
-    bool commit_at_deadline; /* ...committed. */
+    uint64_t epoch;            /* As hf_open_producer() gave it; 0: not checked. One below the newest is ERR_FENCED. */
+    bool no_gaps;              /* `sequence` has to follow the producer's last one: else ERR_GAP. */
+    const char *prepare;       /* NULL; else an id: nobody sees it until hf_resolve() is called for that. */
+    uint64_t deadline_ms;      /* Of what is prepared: then it is dropped, or... 0: there is none. */
+    bool commit_at_deadline;   /* ...committed. */
+    const char *prepare_group; /* NULL; else who opened the producer of this name is asked what becomes of it, */
+    uint64_t ask_after_ms;     /* when nothing was heard for so long, and again after as long. */
 };
 
 /* Publishes it and waits. `ret_unrouted` (may be NULL) is set when it is mandatory and reached no queue. */
 int hf_publish_message(struct hf *hf, const struct hf_outgoing *message, uint64_t timeout_ms,
                        bool *ret_unrouted) NODISCARD;
 
+/* Several messages as one command: one producer, numbered one after the other. */
+struct hf_batch {
+    const char *queue;                          /* NULL: each to the exchange that its properties name. */
+    const struct client_properties *properties; /* Of each; NULL: they have none, and `queue` is needed. */
+    const struct hf_body *bodies;
+    size_t len;           /* 1 to PUBLISH_MESSAGES_MAX. */
+    const char *producer; /* As for hf_publish(): may be NULL. */
+    uint64_t first_sequence;
+    uint64_t epoch; /* As in hf_outgoing. */
+    bool no_gaps;
+    bool
+        each; /* A message that is refused, because its exchange is not there or a queue is full, does not keep out the others.
+                * Its sequence is used up. Whatever else is wrong refuses all. */
+};
+enum hf_outcome {
+    HF_TAKEN,    /* It is in, or was in already; or it is not mandatory. */
+    HF_UNROUTED, /* It was mandatory, and reached no queue. */
+    HF_REFUSED,  /* Only with `each`. */
+};
+struct hf_published {
+    uint64_t enqueued;
+    uint64_t repeated; /* Were in already. */
+    uint64_t unrouted;
+    uint64_t refused;
+};
+/* Publishes them and waits. ret_outcomes[i] (`batch->len` of them, or NULL) is what became of each, `ret_published` (may be NULL) how
+ * many it was. Both are set only with 0, which is returned also when some were refused. */
+int hf_publish_batch(struct hf *hf, const struct hf_batch *batch, uint64_t timeout_ms, enum hf_outcome *ret_outcomes,
+                     struct hf_published *ret_published) NODISCARD;
+
 /* Publishes and accepts messages in one step, all or nothing. ERR_STALE: one of them is not held any more. What gathered with
  * hf_accept() before is not part of it. */
 int hf_transact(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
                 const struct hf_message *accepted, size_t accepted_len, uint64_t timeout_ms) NODISCARD;
+
+/* The same with messages that are settled in any way: rejected ones become dead letters, in the same step. */
+struct hf_settled {
+    const struct hf_message *message;
+    enum client_outcome outcome;
+    struct client_settlement how; /* As for hf_settle_as(); `all` is implied. */
+};
+int hf_transact_as(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
+                   const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms) NODISCARD;
 
 /* Commits or drops what was prepared under an id. To do so again is no error; ERR_REFUSED: it was resolved in the other way. */
 int hf_resolve(struct hf *hf, const char *id, bool commit, uint64_t timeout_ms) NODISCARD;
@@ -205,21 +268,11 @@ int hf_replay(struct hf *hf, const char *queue, uint64_t first, uint64_t last, c
 int hf_create_virtual_host(struct hf *hf, const char *name, const char *note, uint64_t timeout_ms) NODISCARD;
 int hf_delete_virtual_host(struct hf *hf, const char *name, bool force, uint64_t timeout_ms) NODISCARD;
 
-/* What a virtual host, or a user, may have. */
-enum hf_limit {
-    HF_LIMIT_SESSIONS,
-    HF_LIMIT_QUEUES, /* Virtual hosts only, as what follows. */
-    HF_LIMIT_EXCHANGES,
-    HF_LIMIT_BINDINGS,
-    HF_LIMIT_CONSUMERS, /* Virtual hosts and users. */
-    HF_LIMIT_READY_MESSAGES,
-    HF_LIMIT_QUEUE_LENGTH,
-};
 struct hf_limit_value {
     enum hf_limit what;
     uint64_t value;
 };
-/* All limits of one of the two (the other is NULL); what is not named is without limit. */
+/* All limits (client_query.h) of one of the two (the other is NULL); what is not named is without limit. hf_limits() shows them. */
 int hf_set_limits(struct hf *hf, const char *virtual_host, const char *user, const struct hf_limit_value *limits,
                   size_t limits_len, uint64_t timeout_ms) NODISCARD;
 
@@ -231,6 +284,12 @@ int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t tim
 
 /* Ends the subscription: what is not settled goes back. Messages of it that hf_next() has not returned are dropped. */
 int hf_unsubscribe(struct hf *hf, uint64_t consumer, uint64_t timeout_ms) NODISCARD;
+
+/* It is given no more, and keeps what it holds: hf_next() gives what has arrived, and when all is settled it ends, which is no error. */
+int hf_drain(struct hf *hf, uint64_t consumer, uint64_t timeout_ms) NODISCARD;
+/* How many unsettled deliveries it may have from now on, 0 to CREDIT_MAX; 0 pauses it. What it holds it keeps. A program that wants so
+ * many messages and no more lowers it before it settles the last ones. */
+int hf_set_credit(struct hf *hf, uint64_t consumer, uint32_t credit, uint64_t timeout_ms) NODISCARD;
 
 /* The same with what goes with a subscription: a priority, to be alone, at most once... */
 int hf_subscribe_as(struct hf *hf, const char *queue, uint32_t credit, const struct client_subscription *how,
@@ -251,13 +310,33 @@ struct hf_message {
     uint64_t expires_ms;     /* Log time; 0: never. */
     bool settled;            /* As it was delivered. */
     struct hf_body body;     /* Its bytes match the checksum that the publisher's library took. */
-    const struct client_properties *properties; /* NULL: it was published without. Lives as long as the body. */
-    const struct client_death *deaths;          /* Where it was a dead letter, most recent first. */
+    const struct client_properties
+        *properties; /* NULL: it was published without, or they cannot be read. Lives as long as the body. */
+    const struct client_death *deaths; /* Where it was a dead letter, most recent first. */
     size_t deaths_len;
 };
 
+/* What the client is told without having asked: */
+struct hf_notice {
+    enum hf_notice_kind {
+        HF_LOCK_ENDED, /* A message that hf_next() has given was held for longer than its lock, and has gone back to its queue.
+                          * Others have it, or will: whoever works on it should stop, and cannot settle it any more. */
+        HF_PREPARED_ASK, /* What becomes of what is prepared under `id` is to be said, with hf_resolve(). Asked again. */
+        HF_NOTICES_LOST, /* There were others before; too many waited to be read. */
+    } kind;
+    uint64_t consumer; /* As in hf_message. */
+    uint64_t number;
+    char id[NAME_LEN_MAX + 1];
+};
+/* The next one. They arrive while any function here waits, and while hf_poll() is called; a message whose lock ends before hf_next()
+ * has given it is not given, and there is no notice. ERR_TIMEOUT: there is none (here 0 does not wait). At most HF_NOTICES_MAX wait
+ * to be read, then the oldest are lost. */
+#define HF_NOTICES_MAX 4096u
+int hf_notice(struct hf *hf, uint64_t timeout_ms, struct hf_notice *ret_notice) NODISCARD;
+
 /* The next message of any subscription; it lives until the next call of hf_next() or hf_close(). Flushes settlements
- * before it waits. ERR_TIMEOUT: none came in time (here 0 does not wait). ERR_SESSION_EXPIRED, ERR_NOT_FOUND: a
+ * before it waits. ERR_TIMEOUT: none came in time (here 0 does not wait). ERR_INVALID: there is one, and *ret_message is set, but its
+ * properties are of a kind that this library cannot read; it may be settled as any other. ERR_SESSION_EXPIRED, ERR_NOT_FOUND: a
  * subscription is over; what it held has gone back to its queue. */
 int hf_next(struct hf *hf, uint64_t timeout_ms, struct hf_message *ret_message) NODISCARD;
 
@@ -273,10 +352,16 @@ int hf_accept(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_reject(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
 
+/* Settles one message, in any way, and waits for the answer. `how` may be NULL. ERR_STALE: it is not held any more, and nothing was done. */
+int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_outcome outcome,
+                 const struct client_settlement *how, uint64_t timeout_ms) NODISCARD;
+
 /* Back to its queue, to be delivered again after `delay_ms`. Waits for the answer. ERR_STALE: it is not held any more. */
 int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms) NODISCARD;
 
-/* In a queue with a lock: it is held for `lock_ms` from now (0: as long as at first). Waits. ERR_STALE. */
+/* A message that is held under a lock (message->lock_until_ms, which stays as it was): it is held for `lock_ms` from now; 0: for as
+ * long as one that is delivered to this subscription now, which is the subscription's own time or else the queue's at present. One
+ * without a lock stays without. Waits. ERR_STALE. */
 int hf_extend(struct hf *hf, const struct hf_message *message, uint64_t lock_ms, uint64_t timeout_ms) NODISCARD;
 
 /* Sends the settlements that have gathered, without waiting for their answers. */
@@ -306,6 +391,18 @@ int hf_kept(struct hf *hf, const char *queue, uint64_t position, uint32_t max, u
 /* Calls `each` for the steps of the life of the message at `position`, in order. ERR_NOT_FOUND: no such queue. */
 int hf_life(struct hf *hf, const char *queue, uint64_t position, uint64_t timeout_ms,
             void (*each)(void *arg, const struct client_step *step), void *arg) NODISCARD;
+/* Calls `each` for every subscription to a queue. ERR_NOT_FOUND. */
+int hf_consumers(struct hf *hf, const char *queue, uint64_t timeout_ms,
+                 void (*each)(void *arg, const struct client_consumer_info *consumer), void *arg) NODISCARD;
+/* Calls `each` for each limit that there is for a user, or (NULL) for the client's virtual host: whether it is set, and what is used. */
+int hf_limits(struct hf *hf, const char *user, uint64_t timeout_ms,
+              void (*each)(void *arg, const struct client_limit *limit), void *arg) NODISCARD;
+/* Calls `each` with what is known of a producer. Nobody is fenced off. ERR_NOT_FOUND: nothing. */
+int hf_producer(struct hf *hf, const char *producer, uint64_t timeout_ms,
+                void (*each)(void *arg, const struct client_producer *producer), void *arg) NODISCARD;
+/* Calls `each` for what is prepared, or was resolved less than a day ago, in order of id. */
+int hf_prepared(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_prepared *prepared),
+                void *arg) NODISCARD;
 /* Calls `each` for every exchange, in order of name; for every binding (from `exchange`, if not NULL); for every virtual host. */
 int hf_exchanges(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const struct client_exchange *exchange),
                  void *arg) NODISCARD;

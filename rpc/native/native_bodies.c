@@ -9,23 +9,80 @@
 
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
+#include "proto/wire/fields.h"
 #include "rpc/native/native_frame.h"
 
 /* Copies go into pieces of so many bytes, which the allocator keeps at hand: larger ones it would ask the system for. */
 #define COPIES_LEN (64 * KIB)
 
-struct native_content native_content_of(bool heads, struct slice trail, struct slice head, struct slice body,
-                                        uint64_t hash)
+/* The number of MessageHead.hidden_key. */
+#define HEAD_HIDDEN_KEY 4u
+
+/* Copies a head but for its hidden keys to `out`, which may be NULL; gives the length of that. */
+static size_t head_shown(struct slice head, uint8_t *out)
 {
-    if (head.len == 0) {
-        return (struct native_content){.trail = heads ? trail : (struct slice){0}, .content = body, .hash = hash};
+    const uint8_t *at = head.data;
+    const uint8_t *end = head.data + head.len;
+    size_t len = 0;
+    while (at < end) {
+        const uint8_t *start = at;
+        struct field field;
+        bool sound = field_next(&at, end, &field);
+        at = sound ? at : end; /* The machine took it, so it is; but it is not for this to say. */
+        if (sound && field.number == HEAD_HIDDEN_KEY) {
+            continue;
+        }
+        if (out != NULL) {
+            memcpy(out + len, start, (size_t)(at - start));
+        }
+        len += (size_t)(at - start);
     }
-    if (!heads) {
-        return (struct native_content){.content = body, .hash = XXH3_64bits(body.data, body.len)};
+    return len;
+}
+
+/* A copy of a head with hidden keys and its body, without the keys. */
+static int content_without_hidden(struct slice head, struct slice body, size_t head_len,
+                                  struct native_content *ret_content)
+{
+    struct blob *blob = blob_new(head_len + body.len);
+    if (blob == NULL) {
+        return ERR_NOMEM;
     }
-    CHECK(head.data + head.len == body.data && head.blob == body.blob);
-    struct slice both = {.blob = head.blob, .data = head.data, .len = head.len + body.len};
-    return (struct native_content){.trail = trail, .content = both, .head_len = (uint32_t)head.len, .hash = hash};
+    (void)head_shown(head, blob->data);
+    if (body.len > 0) {
+        memcpy(blob->data + head_len, body.data, body.len);
+    }
+    ret_content->content = slice_of_blob(blob);
+    ret_content->head_len = (uint32_t)head_len;
+    ret_content->hash = XXH3_64bits(blob->data, blob->len);
+    return 0;
+}
+
+int native_content_of(bool heads, struct slice trail, struct slice head, struct slice body, uint64_t hash,
+                      struct native_content *ret_content)
+{
+    struct native_content content = {.content = body, .hash = hash};
+    if (heads) {
+        content.trail = trail;
+    }
+    if (head.len > 0 && !heads) {
+        content.hash = XXH3_64bits(body.data, body.len);
+    } else if (head.len > 0) {
+        CHECK(head.data + head.len == body.data && head.blob == body.blob);
+        size_t shown = head_shown(head, NULL);
+        if (shown < head.len) {
+            int err = content_without_hidden(head, body, shown, &content);
+            if (err == 0) {
+                *ret_content = content;
+            }
+            return err;
+        }
+        content.content = (struct slice){.blob = head.blob, .data = head.data, .len = head.len + body.len};
+        content.head_len = (uint32_t)head.len;
+    }
+    (void)slice_ref(content.content);
+    *ret_content = content;
+    return 0;
 }
 
 static bool is_copied(struct slice body)

@@ -21,17 +21,18 @@
  * bytes that it counts for. */
 #define NATIVE_BODY_PART 4u
 
-/* What of a message goes to a client: to one that does not know heads, the body alone, with a hash of its own. */
+/* What of a message goes to a client: to one that does not know heads, the body alone, with a hash of its own; to others without
+ * the head's hidden keys. */
 struct native_content {
     struct slice trail;
-    struct slice content; /* Head and body. */
+    struct slice content; /* Head and body; owns a reference. */
     uint32_t head_len;
     uint64_t hash; /* Of `content`. */
 };
 
-/* Borrows. With a head, `body` follows it in memory. `hash` is of both. */
-struct native_content native_content_of(bool heads, struct slice trail, struct slice head, struct slice body,
-                                        uint64_t hash);
+/* With a head, `body` follows it in memory. `hash` is of both. The trail is borrowed. ERR_NOMEM. */
+int native_content_of(bool heads, struct slice trail, struct slice head, struct slice body, uint64_t hash,
+                      struct native_content *ret_content) NODISCARD;
 
 /* As native_frame_encode_raw(), with bodies that are copied where it is better. */
 int native_bodies_encode(enum frame_type type, const void *header, size_t header_len, const struct slice *bodies,

@@ -60,8 +60,12 @@ int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_de
             return ERR_NOMEM;
         }
     }
-    struct native_content content =
-        native_content_of(outbox->heads, delivery->trail, delivery->head, delivery->body, delivery->body_hash);
+    struct native_content content;
+    int err = native_content_of(outbox->heads, delivery->trail, delivery->head, delivery->body, delivery->body_hash,
+                                &content);
+    if (err != 0) {
+        return err;
+    }
     Holdfast__Delivery message = HOLDFAST__DELIVERY__INIT;
     message.consumer = delivery->consumer;
     message.number = delivery->number;
@@ -74,14 +78,15 @@ int native_outbox_delivery(struct native_outbox *outbox, const struct gateway_de
     message.trail_len = (uint32_t)content.trail.len;
     message.lock_until_ms = delivery->lock_until_ms;
     message.expires_ms = delivery->expires_ms;
-    int err = native_frame_append(&outbox->deliveries, 1, &message.base);
+    err = native_frame_append(&outbox->deliveries, 1, &message.base);
     if (err != 0) {
+        slice_unref(&content.content);
         return err;
     }
     if (content.trail.len > 0) {
         outbox->bodies[outbox->bodies_len++] = slice_ref(content.trail);
     }
-    outbox->bodies[outbox->bodies_len++] = slice_ref(content.content);
+    outbox->bodies[outbox->bodies_len++] = content.content;
     outbox->bodies_bytes += content.trail.len + content.content.len;
     outbox->deliveries_len++;
     return 0;

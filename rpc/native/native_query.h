@@ -16,8 +16,10 @@
 /* Queries of one connection that wait. */
 #define NATIVE_QUERY_WAITING_MAX 16u
 
-/* Bytes of answers after which the connection gets a turn to send them. */
+/* Bytes of answers after which the connection gets a turn to send them; and what a list or messages count at least, for looking for
+ * them takes time even if there are few. */
 #define NATIVE_QUERY_TURN_LEN (1 * MIB)
+#define NATIVE_QUERY_LIST_LEN_MIN (256 * KIB)
 
 struct native_queries {
     struct gateway *gateway;

@@ -66,6 +66,24 @@ void session_change_failed(void *arg, int err);
 
 /* What the frames were waiting for is there: takes them. */
 void session_go_on(struct native_session *session, enum session_block block);
+/* Unpacks a header into the arena, or says goodbye and returns NULL. */
+void *session_unpack(struct native_session *session, const struct frame *frame,
+                     const ProtobufCMessageDescriptor *descriptor);
+
+/* native_greeting.c */
+
+void session_take_hello(struct native_session *session, const struct frame *frame);
+void session_take_attach(struct native_session *session, const struct frame *frame);
+
+/* native_ask.c. Whether it was taken: when as many queries wait as may, this one waits as a frame. */
+bool session_take_query(struct native_session *session, const struct frame *frame);
+
+/* native_waiting.c */
+
+/* The frame cannot be taken now; it waits before (`first`) or behind the others. Takes the frame's reference. */
+void session_frame_wait(struct native_session *session, struct frame *frame, bool first);
+/* The first of those that wait, which waits no more. There must be one. */
+struct frame session_frame_waited(struct native_session *session);
 /* Drops the frames that wait. */
 void session_waiting_drop(struct native_session *session);
 

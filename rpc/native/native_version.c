@@ -19,6 +19,7 @@ static const struct {
     {5, 2}, /* DeleteQueue */
     {6, 5}, /* Publish */
     {7, 3}, /* Subscribe */
+    {8, 1}, /* Unsubscribe */
     {9, 4}, /* Settle */
 };
 #define KIND_LAST 16u /* PurgeQueue. */
@@ -51,9 +52,12 @@ static bool kind_is_known(const struct native_field *kind)
 
 bool native_version_known(struct gateway *gateway, struct slice command)
 {
-    if (gateway->ops->machine_version == NULL || gateway->ops->machine_version(gateway) > 1) {
-        return true;
-    }
+    return gateway->ops->machine_version == NULL || gateway->ops->machine_version(gateway) > 1 ||
+           native_version_one_knows(command);
+}
+
+bool native_version_one_knows(struct slice command)
+{
     struct native_field field;
     while (command.len > 0 && native_scan_field(&command, &field)) {
         if (!kind_is_known(&field)) {

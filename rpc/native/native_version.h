@@ -15,6 +15,9 @@
  * says so. */
 bool native_version_known(struct gateway *gateway, struct slice command);
 
+/* Whether version 1 of the rules knows the encoded Command, with all its fields. True of one that is malformed. */
+bool native_version_one_knows(struct slice command);
+
 /* The encoded Command that is refused with VERSION. It has no bodies. Static: no reference is needed. */
 struct slice native_version_refused(void);
 

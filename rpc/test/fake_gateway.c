@@ -1,6 +1,6 @@
 /* The fake gateway. */
 
-#include "fake_gateway.h"
+#include "fake_gateway_looks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +30,7 @@ static int fake_attach(struct gateway *gateway, const struct gateway_attach *att
     }
     fake->last_attach = *attach;
     (void)snprintf(fake->last_virtual_host, sizeof fake->last_virtual_host, "%s", attach->virtual_host);
+    (void)snprintf(fake->last_user, sizeof fake->last_user, "%s", attach->user);
     (void)snprintf(fake->last_client, sizeof fake->last_client, "%s", attach->client);
     fake->last_seen = attach->consumers_len > 0 ? attach->seen[attach->consumers_len - 1] : 0;
     fake->sink = *sink;
@@ -243,6 +244,14 @@ static const struct gateway_ops fake_ops = {
     .queues = fake_queues,
     .queue = fake_queue,
     .browse = fake_browse,
+    .exchanges = fake_exchanges,
+    .bindings = fake_bindings,
+    .virtual_hosts = fake_virtual_hosts,
+    .life = fake_life,
+    .consumers = fake_consumers,
+    .limits = fake_limits,
+    .producer = fake_producer,
+    .prepared = fake_prepared,
     .transfer = fake_transfer,
     .change = fake_change,
     .change_cancel = fake_change_cancel,

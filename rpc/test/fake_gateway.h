@@ -18,8 +18,10 @@ struct fake_gateway {
     int submit_err;
     unsigned queues; /* How many there are: q000000 and so on. */
     int queues_err;
-    unsigned messages; /* In each queue, at positions from 1 on, */
-    struct slice body; /* each with this body. Borrowed. */
+    unsigned messages;   /* In each queue, at positions from 1 on, */
+    struct slice body;   /* each with this body. Borrowed. */
+    unsigned things;     /* How many exchanges, bindings, virtual hosts, consumers and so on there are. */
+    char last_look[256]; /* What was looked at of these: which name. */
     int transfer_err;
     uint64_t last_transfer;
     int repair_err;
@@ -34,6 +36,7 @@ struct fake_gateway {
 
     struct gateway_attach last_attach; /* Without its pointers. */
     char last_virtual_host[256];
+    char last_user[256];
     char last_client[256];
     uint64_t last_seen;
     unsigned attaches;

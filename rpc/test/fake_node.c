@@ -300,6 +300,7 @@ void fake_node_welcome(struct fake_node *node, uint64_t self, uint64_t leader, c
     welcome.leader = leader;
     welcome.leader_address = (char *)address;
     welcome.body_len_max = node->body_len_max;
+    welcome.checks_version = !node->version_one;
     fake_node_send(node, FRAME_WELCOME, &welcome.base, NULL, 0);
 }
 

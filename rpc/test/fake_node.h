@@ -65,6 +65,7 @@ struct fake_node {
     int ended_calls;
     int attached_calls;
     uint64_t body_len_max; /* What its WELCOME says. */
+    bool version_one;      /* It is of a build that knows nothing else. */
     uint64_t moved;        /* What host.moved() says. */
     int trouble_calls;
     char trouble[320];

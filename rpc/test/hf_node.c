@@ -17,6 +17,10 @@ static void command_answer(struct hf_node *node, uint64_t number)
     Holdfast__Command *command =
         holdfast__command__unpack(NULL, node->fake.last_header.len, node->fake.last_header.data);
     CHECK(command != NULL);
+    if (node->script != NULL && node->script(node, number, command)) {
+        holdfast__command__free_unpacked(command, NULL);
+        return;
+    }
     struct gateway_reply reply = {.number = number, .detail = "", .count = 1};
     if (command->kind_case == HOLDFAST__COMMAND__KIND_DELETE_QUEUE) {
         reply.error = (uint32_t)-ERR_NOT_FOUND;

@@ -24,8 +24,11 @@ struct hf_node {
     uint64_t last_number;
     unsigned settled;
     char address[32];
-    atomic_bool full; /* Refuses commands. */
-    atomic_bool mute; /* Leaves commands unanswered. Deliveries go out all the same. */
+    /* Answers a command in the test's way, on the node's thread; false: in the usual one. NULL: always. */
+    bool (*script)(struct hf_node *node, uint64_t number, const Holdfast__Command *command);
+    atomic_int scripted; /* For the script. */
+    atomic_bool full;    /* Refuses commands. */
+    atomic_bool mute;    /* Leaves commands unanswered. Deliveries go out all the same. */
     pthread_t thread;
 };
 

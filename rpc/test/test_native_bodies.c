@@ -4,10 +4,12 @@
 
 #include <criterion/criterion.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "net_fixture.h"
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
+#include "proto/wire/message.pb-c.h"
 
 #define BIG_LEN (512u * 1024u)
 
@@ -137,5 +139,73 @@ Test(native_bodies, a_failed_allocation_leaves_nothing_behind)
     cr_assert_eq(native_bodies_encode(FRAME_DELIVERIES, NULL, 0, NULL, 0, &frame), 0);
     cr_assert_eq(frame.len, FRAME_PREFIX_LEN);
     frame_out_done(&frame);
+    blob_unref(blob);
+}
+
+/* ---- What of a message is shown ---- */
+
+/* A head and the body "body" behind it, in one blob. */
+static struct blob *message_new(const Holdfast__MessageHead *head, struct slice *ret_head, struct slice *ret_body)
+{
+    size_t head_len = holdfast__message_head__get_packed_size(head);
+    struct blob *blob = blob_new(head_len + 4);
+    cr_assert_not_null(blob);
+    holdfast__message_head__pack(head, blob->data);
+    memcpy(blob->data + head_len, "body", 4);
+    *ret_head = slice_part(slice_of_blob(blob), 0, head_len);
+    *ret_body = slice_part(slice_of_blob(blob), head_len, 4);
+    return blob;
+}
+
+Test(native_bodies, hidden_keys_are_shown_to_nobody)
+{
+    char *hidden[] = {"secret one", "secret two"};
+    char *also[] = {"open"};
+    Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
+    struct native_content content;
+    struct slice encoded;
+    struct slice body;
+    head.routing_key = "key";
+    head.also_key = also;
+    head.n_also_key = 1;
+    head.hidden_key = hidden;
+    head.n_hidden_key = 2;
+    head.content_type = "text/plain";
+    struct blob *blob = message_new(&head, &encoded, &body);
+    cr_assert_eq(native_content_of(true, (struct slice){0}, encoded, body, 7, &content), 0);
+    Holdfast__MessageHead *shown = holdfast__message_head__unpack(NULL, content.head_len, content.content.data);
+    cr_assert_not_null(shown);
+    cr_assert_eq(shown->n_hidden_key, 0u);
+    cr_assert_eq(shown->n_also_key, 1u);
+    cr_assert_str_eq(shown->routing_key, "key");
+    cr_assert_str_eq(shown->content_type, "text/plain");
+    cr_assert_eq(content.content.len, content.head_len + 4u);
+    cr_assert_eq(memcmp(content.content.data + content.head_len, "body", 4), 0);
+    cr_assert_eq(content.hash, XXH3_64bits(content.content.data, content.content.len));
+    cr_assert_null(memmem(content.content.data, content.content.len, "secret", 6));
+    holdfast__message_head__free_unpacked(shown, NULL);
+    slice_unref(&content.content);
+    blob_unref(blob);
+}
+
+Test(native_bodies, a_head_without_hidden_keys_is_shown_as_it_is)
+{
+    Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
+    struct native_content content;
+    struct slice encoded;
+    struct slice body;
+    head.routing_key = "key";
+    struct blob *blob = message_new(&head, &encoded, &body);
+    cr_assert_eq(native_content_of(true, (struct slice){0}, encoded, body, 7, &content), 0);
+    cr_assert_eq(content.content.data, blob->data, "it is no copy");
+    cr_assert_eq(content.content.len, blob->len);
+    cr_assert_eq(content.hash, 7u);
+    slice_unref(&content.content);
+    cr_assert_eq(native_content_of(false, encoded, encoded, body, 7, &content), 0);
+    cr_assert_eq(content.head_len + content.trail.len, 0u, "who does not know heads sees the body");
+    cr_assert_eq(content.content.len, 4u);
+    cr_assert_eq(content.hash, XXH3_64bits("body", 4));
+    slice_unref(&content.content);
+    cr_assert_eq(blob->refs, 1u);
     blob_unref(blob);
 }

@@ -76,6 +76,7 @@ static void bench_apply(struct bench *bench, struct slice entry)
     double spent = bench_thread_seconds() - from;
     CHECK(err == 0);
     slice_unref(&entry);
+    bench->spent += spent;
     bench->apply_worst = spent > bench->apply_worst ? spent : bench->apply_worst;
     for (size_t i = 0; i < bench->effects.len; i++) {
         const struct effect *effect = &bench->effects.items[i];
@@ -109,6 +110,7 @@ void bench_tick(struct bench *bench, uint64_t time_ms)
 static void bench_note_loop(struct bench *bench, double from)
 {
     double spent = bench_thread_seconds() - from;
+    bench->spent += spent;
     bench->loop_worst = spent > bench->loop_worst ? spent : bench->loop_worst;
 }
 

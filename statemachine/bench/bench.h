@@ -29,8 +29,9 @@ struct bench {
     uint64_t delivered[3];
     uint64_t settled[3];
     struct effects effects; /* Of the last entry. */
-    double apply_worst;     /* Seconds of this thread for the longest apply since bench_watch(). */
-    double loop_worst;      /* For the longest machine_checkpoint() or machine_checkpoint_done(), likewise. */
+    double spent; /* Seconds of this thread in the machine's calls: not in making up commands, nor in the store. */
+    double apply_worst; /* For the longest apply since bench_watch(). */
+    double loop_worst;  /* For the longest machine_checkpoint() or machine_checkpoint_done(), likewise. */
 };
 
 /* Seconds of processor time, of this thread or of all (RocksDB's included). */
@@ -71,5 +72,13 @@ void bench_timers(void);
 void bench_many(void);
 void bench_idle(void);
 void bench_table(void);
+void bench_worst(void);
+void bench_opening(void);
+void bench_topic(void);
+
+/* A figure against its target: a line of the table that bench_goals() prints in the end. `most`: the target is the most that it may
+ * be, and not the least. */
+void bench_goal(const char *what, const char *unit, double value, double target, bool most);
+void bench_goals(void);
 
 #endif

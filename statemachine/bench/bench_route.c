@@ -14,6 +14,7 @@
 
 #define QUEUES 10000u
 #define ROUTINGS 2000000u
+#define TRIES 3u
 #define HEADERS_ROUTINGS 200u
 
 struct bench {
@@ -28,7 +29,7 @@ struct bench {
 static double seconds(void)
 {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -89,23 +90,57 @@ static void bench_bind_all(struct bench *bench, struct exchange *exchange, bool 
     }
 }
 
+enum keys { KEYS_OF_BINDINGS, KEYS_NAMES, KEYS_NEW };
+
+/* A key that leads to the queue. A new one has not been seen before: its first word is another one each time. */
+static struct slice key_of(struct bench *bench, unsigned queue, enum keys keys, unsigned nth, char text[64])
+{
+    if (keys != KEYS_NEW) {
+        return text_slice(keys == KEYS_NAMES ? bench->names[queue] : bench->keys[queue]);
+    }
+    char *at = text + 63;
+    const char *end = strchr(bench->keys[queue], '.');
+    size_t end_len = strlen(end);
+    at -= end_len;
+    memcpy(at, end, end_len);
+    for (unsigned i = 0; i < 8; i++, nth >>= 4) {
+        *--at = (char)('a' + nth % 16);
+    }
+    return (struct slice){.data = (const uint8_t *)at, .len = end_len + 8};
+}
+
 /* Keys in an order that no cache foresees. */
-static void bench_route(struct bench *bench, const char *name, const char *what, bool by_name)
+static double bench_route_once(struct bench *bench, const char *name, enum keys keys)
 {
     uint64_t reached = 0;
     unsigned nth = 0;
+    char text[64];
     double from = seconds();
     for (unsigned i = 0; i < ROUTINGS; i++) {
         nth = (nth * 1103515245u + 12345u) & 0x7fffffffu;
-        unsigned queue = nth % QUEUES;
-        struct slice key = text_slice(by_name ? bench->names[queue] : bench->keys[queue]);
+        unsigned queue = (nth >> 8) % QUEUES;
+        queue -= keys == KEYS_NEW && queue % 3 == 2; /* Whose pattern has a word for the first one. */
+        struct slice key = key_of(bench, queue, keys, i, text);
         struct exchange *exchange = bench_exchange(bench, name);
         CHECK(route(bench->machine, exchange, &(struct route_message){.keys = &key, .keys_len = 1}, &bench->route) ==
               0);
         reached += bench->route.len;
     }
     CHECK(reached == ROUTINGS);
-    printf("%.0f ns to one of %u queues over %s\n", (seconds() - from) * 1e9 / ROUTINGS, QUEUES, what);
+    return (seconds() - from) / ROUTINGS;
+}
+
+/* The best of a few, in seconds; `against`: of another kind of exchange. */
+static double bench_route(struct bench *bench, const char *name, const char *what, enum keys keys, double against)
+{
+    double best = 1;
+    for (unsigned i = 0; i < TRIES; i++) {
+        double spent = bench_route_once(bench, name, keys);
+        best = spent < best ? spent : best;
+    }
+    against = against > 0 ? against : best;
+    printf("%4.0f ns, %.2f times the first, to one of %u queues over %s\n", best * 1e9, best / against, QUEUES, what);
+    return best;
 }
 
 static void bench_headers(struct bench *bench)
@@ -148,12 +183,16 @@ int main(void)
     printf("%.0f ns to bind\n", (seconds() - from) * 1e9 / QUEUES);
     printf("%zu bytes a direct binding, %zu a topic one, and what the next checkpoint needs of each\n",
            (direct - before) / QUEUES, (mallinfo2().uordblks - direct) / QUEUES);
-    bench_route(&bench, "", "the default exchange", true);
-    bench_route(&bench, "amq.direct", "a direct exchange", false);
-    bench_route(&bench, "amq.topic", "a topic exchange", false);
+    double first = bench_route(&bench, "", "the default exchange", KEYS_NAMES, 0);
+    (void)bench_route(&bench, "amq.direct", "a direct exchange", KEYS_OF_BINDINGS, first);
+    (void)bench_route(&bench, "amq.topic", "a topic exchange", KEYS_OF_BINDINGS, first);
+    (void)bench_route(&bench, "amq.topic", "a topic exchange, by keys that come once", KEYS_NEW, first);
     bench_headers(&bench);
     from = seconds();
-    CHECK(exchanges_virtual_host_gone(bench.machine, VIRTUAL_HOST_ROOT) == 0);
+    for (bool done = false; !done;) {
+        work_begin(&bench.machine->work, bench.machine->version);
+        CHECK(exchanges_virtual_host_gone(bench.machine, VIRTUAL_HOST_ROOT, &done) == 0);
+    }
     printf("%.0f ns for a binding to go\n", (seconds() - from) * 1e9 / (3 * QUEUES));
     route_done(&bench.route);
     machine_close(bench.machine);

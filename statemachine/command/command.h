@@ -29,6 +29,8 @@ int command_purge_queue(struct machine *machine, struct session *session, const 
 
 int command_declare_exchange(struct machine *machine, struct session *session, const Holdfast__DeclareExchange *declare,
                              struct reply *reply) NODISCARD;
+int command_change_exchange(struct machine *machine, struct session *session, const Holdfast__ChangeExchange *change,
+                            struct reply *reply) NODISCARD;
 int command_delete_exchange(struct machine *machine, struct session *session, const Holdfast__DeleteExchange *delete,
                             struct reply *reply) NODISCARD;
 int command_bind(struct machine *machine, struct session *session, const Holdfast__Bind *bind,

@@ -2,11 +2,16 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
+#include "statemachine/message/life.h"
 #include "statemachine/virtual_host/virtual_host.h"
 
 /* What one fetch looks at, at most, beside what it is given. */
 #define FETCH_PARKING_MAX 8192u
+/* What one is given, at most. */
+#define FETCH_MAX 16384u
+#define FETCH_WITH_LIVES_MAX 4096u
 
 /* Of version 2. */
 static bool subscribe_check_new(struct machine *machine, const struct session *session,
@@ -24,10 +29,10 @@ static bool subscribe_check_new(struct machine *machine, const struct session *s
                !bytes_are_utf8(subscribe->tag, tag_len)) {
         reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_OPTIONS);
     } else if (!virtual_host_has_room(machine, queue->virtual_host, LIMIT_CONSUMERS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_CONSUMERS);
     } else if (!user_has_room(session->user, LIMIT_CONSUMERS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER);
-    } else if (kept_out) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER_CONSUMERS);
+    } else if (kept_out && !fault_fires(FAULT_SKIP_ALONE)) {
         reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_EXCLUSIVE);
     } else if (subscribe->fetch && queue->options.single_active && queue->active_session != 0 &&
                queue->active_session != session->id) {
@@ -45,7 +50,7 @@ static bool subscribe_check(struct machine *machine, struct session *session, co
         reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_ZERO);
     } else if (subscribe->credit == 0 || subscribe->credit > CREDIT_MAX) {
         reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
-    } else if (consumer_find(session, subscribe->consumer) != NULL) {
+    } else if (consumer_find_ending_too(session, subscribe->consumer) != NULL) {
         reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
     } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
@@ -78,7 +83,8 @@ static int fetch_deliver(struct machine *machine, struct consumer *consumer, str
     struct queue *queue = consumer->queue;
     unsigned budget = FETCH_PARKING_MAX;
     bool found = !queue->options.paused;
-    while (found && reply->count < consumer->credit) {
+    uint64_t most = queue_keeps_lives(queue) ? FETCH_WITH_LIVES_MAX : FETCH_MAX;
+    while (found && reply->count < consumer->credit && reply->count < most) {
         struct taken taken;
         int err = queue_take(machine, queue, &budget, &taken, &found);
         if (err == 0 && found) {
@@ -125,7 +131,13 @@ int command_unsubscribe(struct machine *machine, struct session *session, const 
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
         return 0;
     }
-    return consumer_end(machine, consumer);
+    if (machine->version < 2 || !unsubscribe->drain) {
+        return consumer_end(machine, consumer);
+    }
+    int err = consumer_drain(machine, consumer);
+    consumer = consumer_find(session, unsubscribe->consumer);
+    reply->count = consumer != NULL ? consumer->deliveries.held : 0;
+    return err;
 }
 
 int command_set_credit(struct machine *machine, struct session *session, const Holdfast__SetCredit *set_credit,

@@ -1,4 +1,4 @@
-/* Commands about exchanges: declare, delete, bind, unbind. */
+/* Commands about exchanges: declare, change, delete, bind, unbind. */
 
 #include <string.h>
 
@@ -68,7 +68,7 @@ static bool declare_may(struct machine *machine, const struct session *session, 
     } else if (machine->exchanges.exchanges_len >= EXCHANGES_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_EXCHANGES);
     } else if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_EXCHANGES)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_EXCHANGES);
     }
     return reply->error == 0;
 }
@@ -96,6 +96,27 @@ int command_declare_exchange(struct machine *machine, struct session *session, c
         return 0;
     }
     return exchange_new(machine, session->virtual_host_id, declare->exchange, name_len, &properties, &exchange);
+}
+
+int command_change_exchange(struct machine *machine, struct session *session, const Holdfast__ChangeExchange *change,
+                            struct reply *reply)
+{
+    struct exchange *exchange;
+    struct slice note = text_slice(change->note);
+    int err = exchange_named(machine, session, change->exchange, &exchange, reply);
+    if (err != 0 || exchange == NULL) {
+        return err;
+    }
+    if (exchange_is_built_in(exchange)) {
+        reply_fail(reply, ERR_REFUSED, DETAIL_EXCHANGE_BUILT_IN);
+    } else if (change->has_note && (note.len > NAME_LEN_MAX || !bytes_are_utf8(note.data, note.len))) {
+        reply_fail(reply, ERR_INVALID, DETAIL_NOTE);
+    }
+    if (reply->error != 0) {
+        return 0;
+    }
+    bool is_protected = change->has_protected ? change->protected_ : exchange->properties.is_protected;
+    return exchange_change(machine, exchange, is_protected, change->has_note ? &note : NULL);
 }
 
 int command_delete_exchange(struct machine *machine, struct session *session, const Holdfast__DeleteExchange *delete,
@@ -184,7 +205,7 @@ static bool bind_may(struct machine *machine, const struct session *session, str
     if (machine->exchanges.bindings_len >= BINDINGS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_BINDINGS);
     } else if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_BINDINGS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_BINDINGS);
     }
     return reply->error == 0;
 }

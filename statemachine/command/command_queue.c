@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/message/life.h"
 #include "statemachine/virtual_host/virtual_host.h"
@@ -50,6 +51,8 @@ static int declare_found(struct machine *machine, struct session *session, struc
         reply_fail(reply, ERR_EXISTS, DETAIL_QUEUE_OPTIONS);
         return 0;
     }
+    reply->count = queue_ready(queue);
+    reply->repeated_count = queue->consumers_len - queue->fetches_len;
     return queue_used(machine, queue);
 }
 
@@ -66,7 +69,9 @@ static int declare_new(struct machine *machine, struct session *session, const H
     queue_changed(machine, queue);
     if (queue->options.exclusive) {
         queue->owner = session->id;
-        list_push_back(&session->queues, &queue->owned);
+        if (!fault_fires(FAULT_SKIP_SESSION_QUEUES)) {
+            list_push_back(&session->queues, &queue->owned);
+        }
     }
     return queue_used(machine, queue);
 }
@@ -77,8 +82,8 @@ static bool length_admit(const struct machine *machine, uint64_t virtual_host, s
 {
     uint64_t longest = virtual_host_queue_length_max(machine, virtual_host);
     if (longest != LIMIT_NONE && !options->has_max_length) {
-        options->has_max_length = true;
-        options->max_length = longest;
+        options->has_max_length = !fault_fires(FAULT_SKIP_LENGTH_GIVEN);
+        options->max_length = options->has_max_length ? longest : 0;
     } else if (longest != LIMIT_NONE && options->max_length > longest) {
         reply_fail(reply, ERR_LIMIT, DETAIL_QUEUE_LENGTH);
     }
@@ -93,7 +98,7 @@ static bool declare_admit(struct machine *machine, const struct session *session
         return true;
     }
     if (!virtual_host_has_room(machine, session->virtual_host_id, LIMIT_QUEUES)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_QUEUES);
         return false;
     }
     return length_admit(machine, session->virtual_host_id, options, reply);
@@ -206,11 +211,21 @@ static Holdfast__QueueOptions options_as_message(const struct queue_options *opt
     return message;
 }
 
+/* A longer queue than its virtual host allows is not made of it; what it may hold already stays. */
+static bool change_admit(const struct machine *machine, const struct queue *queue, struct queue_options *options,
+                         struct reply *reply)
+{
+    const struct queue_options *old = &queue->options;
+    uint64_t longest = old->has_max_length ? old->max_length : LIMIT_NONE;
+    bool longer = (options->has_max_length ? options->max_length : LIMIT_NONE) > longest;
+    return !longer || length_admit(machine, queue->virtual_host, options, reply);
+}
+
 /* What the options are to be. ERR_INVALID, ERR_NOMEM. */
 static int change_read(const struct queue *queue, const Holdfast__ChangeQueue *change,
                        struct queue_options *ret_options)
 {
-    if (change->n_field == 0 || change->options == NULL) {
+    if (change->n_field == 0 || change->options == NULL || fault_fires(FAULT_SKIP_CHANGE_FIELDS)) {
         return change->options == NULL ? ERR_INVALID : queue_options_read(change->options, ret_options);
     }
     Holdfast__QueueOptions message = options_as_message(&queue->options);
@@ -227,10 +242,6 @@ static int change_read(const struct queue *queue, const Holdfast__ChangeQueue *c
 int command_change_queue(struct machine *machine, struct session *session, const Holdfast__ChangeQueue *change,
                          struct reply *reply)
 {
-    if (machine->version < 2) {
-        reply_fail(reply, ERR_INVALID, DETAIL_KIND);
-        return 0;
-    }
     struct queue *queue = queue_find_usable(machine, session, change->queue, reply);
     if (queue == NULL) {
         return 0;
@@ -246,6 +257,8 @@ int command_change_queue(struct machine *machine, struct session *session, const
     }
     if (!queue_options_same_kind(&queue->options, &options)) {
         reply_fail(reply, ERR_EXISTS, DETAIL_QUEUE_OPTIONS);
+    }
+    if (reply->error != 0 || !change_admit(machine, queue, &options, reply)) {
         queue_options_done(&options);
         return 0;
     }
@@ -289,7 +302,7 @@ int command_purge_queue(struct machine *machine, struct session *session, const 
     if (queue == NULL) {
         return 0;
     }
-    if (queue->options.protected) {
+    if (queue->options.protected && !fault_fires(FAULT_SKIP_PROTECTION)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_QUEUE_PROTECTED);
         return 0;
     }

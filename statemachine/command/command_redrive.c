@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/message/life.h"
 #include "statemachine/message/trail.h"
@@ -95,7 +96,8 @@ static int redrive_target(const struct redrive *redrive, const struct message *m
         return err;
     }
     memcpy(name, trail.deaths[0].queue.data, trail.deaths[0].queue.len);
-    if (redrive->command->from[0] != 0 && strcmp(redrive->command->from, name) != 0) {
+    if (redrive->command->from[0] != 0 && strcmp(redrive->command->from, name) != 0 &&
+        !fault_fires(FAULT_SKIP_REDRIVE_FROM)) {
         return 0;
     }
     struct queue *queue = redrive->to;

@@ -1,5 +1,6 @@
 /* Replay: copies of messages that were settled, and are still kept, are enqueued again. */
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/message/kept.h"
 #include "statemachine/queue/moving.h"
@@ -17,7 +18,8 @@ struct replay {
 static int replay_list(struct replay *replay, uint64_t first, uint64_t last, size_t most)
 {
     struct row_key from = row_key_pair(ROW_KEPT, replay->queue->id, first);
-    struct row_key last_key = row_key_pair(ROW_KEPT, replay->queue->id, last);
+    struct row_key last_key =
+        row_key_pair(ROW_KEPT, replay->queue->id, fault_fires(FAULT_SKIP_REPLAY_LAST) ? UINT64_MAX : last);
     struct row_key end = row_key_after(&last_key);
     while (replay->positions_len < most) {
         struct table_row row;

@@ -42,9 +42,9 @@ static bool attach_check_host(struct machine *machine, const Holdfast__AttachSes
     } else if (session != NULL && session->virtual_host_id != host->id) {
         reply_fail(reply, ERR_EXISTS, DETAIL_SESSION_VHOST);
     } else if (session == NULL && !virtual_host_has_room(machine, host->id, LIMIT_SESSIONS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_VHOST);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_SESSIONS);
     } else if ((session == NULL || session->user != user) && !user_has_room(user, LIMIT_SESSIONS)) {
-        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER);
+        reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER_SESSIONS);
     }
     return reply->error == 0;
 }
@@ -123,6 +123,10 @@ int command_attach_session(struct machine *machine, const Holdfast__AttachSessio
     }
     struct session *session = session_by_key(machine, attach->key.data);
     const struct virtual_host *host = attach_host(machine, attach);
+    if (session != NULL && session_is_ending(machine, session)) { /* With its virtual host: its key is free. */
+        session_ends(machine, session, SESSION_END_HOST_DELETED);
+        session = NULL;
+    }
     if (!attach_check(machine, attach, host, session, reply)) {
         return 0;
     }

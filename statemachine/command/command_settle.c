@@ -41,7 +41,11 @@ static int settle_check_new(struct machine *machine, struct session *session, co
         reply_fail(reply, ERR_INVALID, DETAIL_DELAY);
         return 0;
     }
-    return settle->all && !fault_fires(FAULT_SKIP_ALL_HELD) ? settle_check_all(machine, session, &all, 1, reply) : 0;
+    if (settle->all && !fault_fires(FAULT_SKIP_ALL_HELD)) {
+        return settle_check_all(machine, session, &all, 1, reply);
+    }
+    (void)settle_check_back(session, &all, 1, reply);
+    return 0;
 }
 
 /* Takes a message away from whoever holds it now. */

@@ -1,6 +1,7 @@
 /* Transact: publishes and settlements, all or nothing. Everything is checked before anything is changed; then the settlements are
  * carried out, then the publishes. */
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/command/settle_check.h"
 
@@ -67,7 +68,7 @@ static int transact_plan(struct machine *machine, struct session *session, const
 static int transact_settle(struct machine *machine, struct session *session, const Holdfast__Transact *transact,
                            uint64_t *ret_settled)
 {
-    for (size_t i = 0; i < transact->n_settle; i++) {
+    for (size_t i = 0; i < transact->n_settle && !fault_fires(FAULT_SKIP_TRANSACT_SETTLE); i++) {
         struct reply reply = {0};
         int err = command_settle(machine, session, transact->settle[i], &reply);
         if (err != 0) {

@@ -4,6 +4,8 @@
 
 #include "statemachine/command/command.h"
 
+#include "proto/base/fault.h"
+
 static bool host_check_name(const char *name, struct reply *reply)
 {
     int err = name_check(name, strlen(name));
@@ -51,7 +53,7 @@ int command_delete_virtual_host(struct machine *machine, struct session *session
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_VHOST);
     } else if (host->id == VIRTUAL_HOST_ROOT) {
         reply_fail(reply, ERR_REFUSED, DETAIL_VHOST_ROOT);
-    } else if (host->counts[LIMIT_SESSIONS] > 0 && !delete->force) {
+    } else if (host->counts[LIMIT_SESSIONS] > 0 && !delete->force && !fault_fires(FAULT_SKIP_HOST_SESSIONS)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_VHOST_SESSIONS);
     }
     return reply->error != 0 ? 0 : virtual_host_delete(machine, host, session);
@@ -98,5 +100,5 @@ int command_set_limits(struct machine *machine, const Holdfast__SetLimits *set, 
         return 0;
     }
     host->limits = limits;
-    return virtual_host_put(machine, host);
+    return fault_fires(FAULT_SKIP_LIMITS_ROW) ? 0 : virtual_host_put(machine, host);
 }

@@ -2,6 +2,7 @@
 
 #include "statemachine/command/settle.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/message/kept.h"
 #include "statemachine/message/life.h"
 #include "statemachine/queue/dead_letter.h"
@@ -65,9 +66,11 @@ static int settle_release(struct machine *machine, struct consumer *consumer, co
                           const Holdfast__Settle *settle)
 {
     bool now = machine->version >= 2;
-    enum return_reason reason = now && settle->not_counted ? RETURN_NOT_COUNTED : RETURN_RELEASED;
+    enum return_reason reason =
+        now && settle->not_counted && !fault_fires(FAULT_SKIP_NOT_COUNTED) ? RETURN_NOT_COUNTED : RETURN_RELEASED;
     uint64_t delay_ms = now && settle->has_delay ? settle->delay_ms : UINT64_MAX;
-    int err = settle_note(machine, consumer, delivery->position, LIFE_RELEASED);
+    bool noted = !fault_fires(FAULT_SKIP_LIFE_STEP);
+    int err = noted ? settle_note(machine, consumer, delivery->position, LIFE_RELEASED) : 0;
     return err != 0 ? err : queue_return(machine, consumer->queue, delivery, reason, delay_ms);
 }
 
@@ -83,6 +86,8 @@ int settle_delivery(struct machine *machine, struct consumer *consumer, struct d
     switch (settle->outcome) {
     case HOLDFAST__SETTLE__OUTCOME__REJECT: return settle_reject(machine, consumer, delivery);
     case HOLDFAST__SETTLE__OUTCOME__RELEASE: return settle_release(machine, consumer, delivery, settle);
-    default: return settle_accept(machine, consumer, delivery);
+    default: break;
     }
+    return fault_fires(FAULT_SETTLE_BACK) ? settle_release(machine, consumer, delivery, settle)
+                                          : settle_accept(machine, consumer, delivery);
 }

@@ -4,6 +4,10 @@
 
 #include <stdlib.h>
 
+#include "proto/base/fault.h"
+#include "statemachine/message/kept.h"
+#include "statemachine/message/life.h"
+
 struct settle_range {
     uint64_t consumer;
     uint64_t first;
@@ -33,6 +37,42 @@ static bool range_is_held(struct consumer *consumer, uint64_t first, uint64_t la
         held++;
     }
     return held == last - first + 1;
+}
+
+/* Of what is held: how many there is more to do about than to forget them. */
+static uint64_t settle_back_len(struct session *session, const Holdfast__Settle *settle)
+{
+    struct consumer *consumer = consumer_find(session, settle->consumer);
+    uint64_t len = 0;
+    if (consumer == NULL) {
+        return 0;
+    }
+    bool lives = queue_keeps_lives(consumer->queue);
+    if (settle->outcome == HOLDFAST__SETTLE__OUTCOME__ACCEPT && !lives && !queue_keeps_settled(consumer->queue)) {
+        return 0;
+    }
+    struct deliveries *deliveries = &consumer->deliveries;
+    uint64_t each = lives ? 2 : 1;
+    uint64_t held = deliveries->held * each; /* Ranges may name the same ones again and again. */
+    for (size_t i = 0; i < settle->n_first && len < held && len <= SETTLE_BACK_MAX; i++) {
+        struct delivery *delivery = deliveries_find(deliveries, settle->first[i], settle->last[i]);
+        for (; delivery != NULL; delivery = deliveries_next(deliveries, delivery, settle->last[i])) {
+            len += each;
+        }
+    }
+    return len < held ? len : held;
+}
+
+bool settle_check_back(struct session *session, Holdfast__Settle *const *settles, size_t len, struct reply *reply)
+{
+    uint64_t back = 0;
+    for (size_t i = 0; i < len && back <= SETTLE_BACK_MAX; i++) {
+        back += settle_back_len(session, settles[i]);
+    }
+    if (back > SETTLE_BACK_MAX) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_SETTLE_BACK);
+    }
+    return reply->error == 0;
 }
 
 static bool settle_is_well_formed(const Holdfast__Settle *settle)
@@ -73,7 +113,8 @@ static void ranges_check(struct settle_range *ranges, size_t len, struct reply *
 {
     qsort(ranges, len, sizeof *ranges, range_compare);
     for (size_t i = 1; i < len; i++) {
-        if (ranges[i].consumer == ranges[i - 1].consumer && ranges[i].first <= ranges[i - 1].last) {
+        if (ranges[i].consumer == ranges[i - 1].consumer && ranges[i].first <= ranges[i - 1].last &&
+            !fault_fires(FAULT_SKIP_TRANSACT_TWICE)) {
             reply_fail(reply, ERR_STALE, DETAIL_NOT_HELD);
             return;
         }
@@ -91,7 +132,7 @@ int settle_check_all(struct machine *machine, struct session *session, Holdfast_
         }
         ranges_len += settles[i]->n_first;
     }
-    if (ranges_len < 2) {
+    if (!settle_check_back(session, settles, len, reply) || ranges_len < 2) {
         return 0;
     }
     struct settle_range *ranges = malloc(ranges_len * sizeof *ranges);

@@ -96,6 +96,7 @@ static struct binding **bound_of(const struct binding *binding)
 static void binding_enter(struct machine *machine, struct binding *binding)
 {
     struct exchanges *exchanges = &machine->exchanges;
+    route_cache_outdate(&exchanges->route_cache);
     struct binding **bound = bound_of(binding);
     binding->bound_next = *bound;
     binding->bound_before = bound;
@@ -104,6 +105,7 @@ static void binding_enter(struct machine *machine, struct binding *binding)
     }
     *bound = binding;
     list_push_back(&binding->source->bindings, &binding->from);
+    list_push_back(&binding->source->host->bindings, &binding->of_host);
     binding->source->bindings_len++;
     binding->source->host->bindings_len++;
     exchanges->bindings_len++;
@@ -155,12 +157,14 @@ int binding_new(struct machine *machine, const struct binding_ends *ends)
 void binding_discard(struct machine *machine, struct binding *binding)
 {
     struct exchanges *exchanges = &machine->exchanges;
+    route_cache_outdate(&exchanges->route_cache);
     HASH_DELETE(by_fields, exchanges->bindings, binding);
     RB_REMOVE(binding_ids, &exchanges->binding_ids, binding);
     exchanges->bindings_len--;
     binding->source->host->bindings_len--;
     binding->source->bindings_len--;
     list_remove(&binding->from);
+    list_remove(&binding->of_host);
     *binding->bound_before = binding->bound_next;
     if (binding->bound_next != NULL) {
         binding->bound_next->bound_before = binding->bound_before;
@@ -182,10 +186,9 @@ int binding_delete(struct machine *machine, struct binding *binding)
         return err;
     }
     binding_discard(machine, binding);
-    if (source->properties.auto_delete && source->bindings_len == 0 && !fault_fires(FAULT_SKIP_EXCHANGE_END)) {
-        exchange_goes(machine, source);
-    }
-    return 0;
+    work_spend(&machine->work, 1);
+    bool goes = source->properties.auto_delete && source->bindings_len == 0 && !fault_fires(FAULT_SKIP_EXCHANGE_END);
+    return goes ? exchange_goes(machine, source) : 0;
 }
 
 /* ---- Rows ---- */
@@ -215,7 +218,7 @@ static int load_ends(struct machine *machine, struct slice fields, struct bindin
     if (fields.data[AT_TO_EXCHANGE] != 0) {
         ends.to_exchange = exchange_by_id(machine, virtual_host, to);
     } else {
-        ends.to_queue = queue_by_id(machine, to);
+        ends.to_queue = queue_by_id_doomed_too(machine, to);
     }
     bool found = ends.source != NULL &&
                  (ends.to_exchange != NULL || (ends.to_queue != NULL && ends.to_queue->virtual_host == virtual_host));

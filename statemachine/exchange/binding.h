@@ -15,6 +15,7 @@ struct binding {
     struct exchange *to_exchange; /* One of the two. */
     struct queue *to_queue;
     struct list_node from;         /* In source->bindings. */
+    struct list_node of_host;      /* In source->host->bindings. */
     struct binding *bound_next;    /* Those that lead to the same. */
     struct binding **bound_before; /* What points here. */
     struct topic_node *node;       /* Of a direct or topic exchange. */

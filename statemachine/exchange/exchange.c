@@ -15,6 +15,7 @@ enum exchange_flag {
     FLAG_PROTECTED = 4,
     FLAG_DELAYED = 8,
     FLAG_ALTERNATE = 16,
+    FLAG_GOING = 32,
 };
 
 _Static_assert(offsetof(struct exchange, name) == offsetof(struct exchange, virtual_host) + sizeof(uint64_t),
@@ -129,6 +130,7 @@ static int exchange_enter(struct machine *machine, struct exchange_host *host, u
     if (exchange == NULL) {
         return ERR_NOMEM;
     }
+    route_cache_outdate(&exchanges->route_cache);
     exchange->id = id;
     exchange->host = host;
     exchange->virtual_host = host->virtual_host;
@@ -152,18 +154,40 @@ static int exchange_enter(struct machine *machine, struct exchange_host *host, u
     return 0;
 }
 
-void exchange_discard(struct machine *machine, struct exchange *exchange)
+static void exchange_unlink(struct exchanges *exchanges, struct exchange *exchange)
 {
-    struct exchanges *exchanges = &machine->exchanges;
-    CHECK(list_empty(&exchange->bindings) && exchange->bound == NULL);
     RB_REMOVE(exchange_names, &exchanges->names, exchange);
     HASH_DELETE(by_key, exchanges->by_key, exchange);
     if (!exchange_is_built_in(exchange)) {
         RB_REMOVE(exchange_ids, &exchanges->ids, exchange);
+    }
+}
+
+static void exchange_doom(struct exchanges *exchanges, struct exchange *exchange)
+{
+    route_cache_outdate(&exchanges->route_cache);
+    exchange_unlink(exchanges, exchange);
+    exchange->going = true;
+    exchange->route_mark = ROUTE_NEVER;
+    RB_INSERT(exchange_ids, &exchanges->going, exchange);
+}
+
+void exchange_discard(struct machine *machine, struct exchange *exchange)
+{
+    struct exchanges *exchanges = &machine->exchanges;
+    CHECK(list_empty(&exchange->bindings) && exchange->bound == NULL);
+    route_cache_outdate(&exchanges->route_cache);
+    if (exchange->going) {
+        RB_REMOVE(exchange_ids, &exchanges->going, exchange);
+    } else {
+        exchange_unlink(exchanges, exchange);
+    }
+    if (!exchange_is_built_in(exchange)) {
         exchanges->exchanges_len--;
         exchange->host->exchanges_len--;
     }
     topic_done(&exchange->topic);
+    free(exchange->changed_note);
     free(exchange);
 }
 
@@ -185,6 +209,7 @@ struct exchange *exchange_by_id(struct machine *machine, uint64_t virtual_host, 
     if (id >= EXCHANGE_ID_FIRST) {
         struct exchange like = {.id = id};
         struct exchange *exchange = RB_FIND(exchange_ids, &machine->exchanges.ids, &like);
+        exchange = exchange != NULL ? exchange : RB_FIND(exchange_ids, &machine->exchanges.going, &like);
         return exchange != NULL && exchange->virtual_host == virtual_host ? exchange : NULL;
     }
     for (size_t i = 0; i < ARRAY_LEN(built_in); i++) {
@@ -208,6 +233,7 @@ int exchange_host_get(struct machine *machine, uint64_t virtual_host, struct exc
         return ERR_NOMEM;
     }
     host->virtual_host = virtual_host;
+    list_init(&host->bindings);
     HASH_ADD(by_id, machine->exchanges.hosts, virtual_host, sizeof host->virtual_host, host);
     for (size_t i = 0; i < ARRAY_LEN(built_in); i++) {
         struct exchange_properties properties = {.type = built_in[i].type};
@@ -228,11 +254,18 @@ static int exchange_put(struct machine *machine, const struct exchange *exchange
     return err != 0 ? err : table_put(machine, &machine->row, (struct slice){0});
 }
 
+static uint64_t exchange_next_id(struct exchanges *exchanges)
+{
+    const struct exchange *last = RB_MAX(exchange_ids, &exchanges->ids);
+    const struct exchange *going = RB_MAX(exchange_ids, &exchanges->going);
+    uint64_t highest = last != NULL ? last->id : EXCHANGE_ID_FIRST - 1;
+    return (going != NULL && going->id > highest ? going->id : highest) + 1;
+}
+
 int exchange_new(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len,
                  const struct exchange_properties *properties, struct exchange **ret_exchange)
 {
-    struct exchange *last = RB_MAX(exchange_ids, &machine->exchanges.ids);
-    uint64_t id = last != NULL ? last->id + 1 : EXCHANGE_ID_FIRST;
+    uint64_t id = exchange_next_id(&machine->exchanges);
     struct exchange_host *host;
     int err = exchange_host_get(machine, virtual_host, &host);
     if (err == 0) {
@@ -241,11 +274,39 @@ int exchange_new(struct machine *machine, uint64_t virtual_host, const char *nam
     return err != 0 ? err : exchange_put(machine, *ret_exchange);
 }
 
+int exchange_change(struct machine *machine, struct exchange *exchange, bool is_protected, const struct slice *note)
+{
+    CHECK(!exchange_is_built_in(exchange));
+    if (note != NULL) {
+        uint8_t *kept = malloc(note->len + 1);
+        if (kept == NULL) {
+            return ERR_NOMEM;
+        }
+        if (note->len > 0) {
+            memcpy(kept, note->data, note->len);
+        }
+        free(exchange->changed_note);
+        exchange->changed_note = kept;
+        exchange->properties.note = (struct slice){.data = kept, .len = note->len};
+    }
+    exchange->properties.is_protected = is_protected;
+    return exchange_put(machine, exchange);
+}
+
 int exchange_delete(struct machine *machine, struct exchange *exchange)
 {
-    CHECK(!exchange->going && !exchange_is_built_in(exchange));
-    exchange_goes(machine, exchange);
-    return exchanges_sweep(machine);
+    int err = exchange_goes(machine, exchange);
+    return err != 0 ? err : exchanges_sweep(machine);
+}
+
+int exchange_goes(struct machine *machine, struct exchange *exchange)
+{
+    CHECK(!exchange_is_built_in(exchange));
+    if (exchange->going) {
+        return 0;
+    }
+    exchange_doom(&machine->exchanges, exchange);
+    return exchange_put(machine, exchange);
 }
 
 /* ---- Rows ---- */
@@ -266,6 +327,7 @@ int exchange_row(const struct exchange *exchange, struct row *row)
     flags |= properties->is_protected ? FLAG_PROTECTED : 0u;
     flags |= properties->delayed ? FLAG_DELAYED : 0u;
     flags |= properties->has_alternate ? FLAG_ALTERNATE : 0u;
+    flags |= exchange->going ? FLAG_GOING : 0u;
     row_begin_new(row, row_key_one(ROW_EXCHANGE, exchange->id));
     row_put_u64(row, exchange->virtual_host);
     row_put_u8(row, (uint8_t)properties->type);
@@ -317,8 +379,13 @@ int exchange_load(struct machine *machine, const struct row_key *key, struct sli
     }
     struct exchange like = {.id = id};
     if (RB_FIND(exchange_ids, &machine->exchanges.ids, &like) != NULL ||
+        RB_FIND(exchange_ids, &machine->exchanges.going, &like) != NULL ||
         exchange_look(&machine->exchanges, virtual_host, (const char *)name.data, name.len) != NULL) {
         return ERR_CORRUPT;
     }
-    return exchange_enter(machine, host, id, (const char *)name.data, name.len, &properties, &exchange);
+    err = exchange_enter(machine, host, id, (const char *)name.data, name.len, &properties, &exchange);
+    if (err == 0 && (flags & FLAG_GOING) != 0) {
+        exchange_doom(&machine->exchanges, exchange);
+    }
+    return err;
 }

@@ -9,7 +9,8 @@
  * The id of a new one is one more than the highest there is, so what is in order of ids is in the order in which it came, after a
  * restart, too.
  *
- * Row 'X' id: u64 virtual host, u8 type, u8 flags, then, each behind its length in u8: name, alternate, note. */
+ * Row 'X' id: u64 virtual host, u8 type, u8 flags (1: auto_delete, 2: internal, 4: protected, 8: delayed, 16: has an alternate, 32: has
+ * been deleted, and its bindings are going), then, each behind its length in u8: name, alternate, note. */
 
 #ifndef HOLDFAST_STATEMACHINE_EXCHANGE_EXCHANGE_H
 #define HOLDFAST_STATEMACHINE_EXCHANGE_EXCHANGE_H
@@ -21,6 +22,7 @@
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
 #include "statemachine/exchange/headers_match.h"
+#include "statemachine/exchange/route_cache.h"
 #include "statemachine/exchange/topic.h"
 #include "statemachine/hash.h"
 #include "statemachine/store/rows.h"
@@ -53,6 +55,9 @@ enum exchange_built_in {
 };
 #define EXCHANGE_ID_FIRST 16u
 
+/* The mark of exchanges and queues that have been deleted: no routing leads there. */
+#define ROUTE_NEVER UINT64_MAX
+
 struct exchange_properties {
     enum exchange_type type;
     bool auto_delete; /* Goes with its last binding, if it had one. */
@@ -66,15 +71,15 @@ struct exchange_properties {
 
 struct exchange {
     uint64_t id;
-    struct exchange_properties properties; /* The strings are behind the name. */
+    struct exchange_properties properties; /* The strings are behind the name, but for a note that was changed. */
+    uint8_t *changed_note;                 /* Owned; NULL: it was not. */
     struct list_node bindings;             /* From it, in order of id. */
     uint64_t bindings_len;
     struct binding *bound;       /* The first of those that lead to it. */
     struct topic topic;          /* The keys of its bindings, if it is a direct or topic exchange. */
     uint64_t route_mark;         /* Of the routing that came by last. No state. */
     struct exchange *route_next; /* Which that goes to next. */
-    bool going;                  /* It is in exchanges.going. */
-    struct exchange *going_next;
+    bool going;                  /* It has been deleted, and is in exchanges.going. */
     struct exchange_host *host;
     RB_ENTRY(exchange) by_name;
     RB_ENTRY(exchange) by_id; /* Unless it is built in. */
@@ -89,6 +94,7 @@ struct exchange_host {
     uint64_t virtual_host;
     uint64_t exchanges_len; /* Without those that are built in. */
     uint64_t bindings_len;
+    struct list_node bindings; /* In order of id. */
     UT_hash_handle by_id;
 };
 
@@ -108,9 +114,10 @@ struct exchanges {
     struct exchange_host *hosts;
     uint64_t exchanges_len; /* Without those that are built in. */
     uint64_t bindings_len;
-    struct exchange *going; /* To be deleted before the command ends. */
+    struct exchange_ids going; /* Deleted, but for their bindings: nobody finds them or is led there. */
     /* Scratch. */
     uint64_t route_marks;
+    struct route_cache route_cache;
     struct headers_sorted headers;
     struct bytes fields;
 };
@@ -126,10 +133,12 @@ void exchanges_done(struct machine *machine);
 uint64_t exchanges_weight(const struct machine *machine);
 int exchanges_memory_digest(struct machine *machine, uint64_t *digest) NODISCARD;
 
-/* A queue is about to go: its bindings go, and auto-delete exchanges with their last ones. ERR_NOMEM. */
+/* A queue is about to go: its bindings go, as far as one entry may, and auto-delete exchanges with their last ones. Whether any are
+ * left shows in `queue->bound`. ERR_NOMEM. */
 int exchanges_queue_gone(struct machine *machine, struct queue *queue) NODISCARD;
-/* A virtual host goes: all of its exchanges and bindings do. Its queues may go before or after. ERR_NOMEM. */
-int exchanges_virtual_host_gone(struct machine *machine, uint64_t virtual_host) NODISCARD;
+/* A virtual host goes: all of its exchanges and bindings do, as far as one entry may; *ret_done: all are gone. Its queues may go before
+ * or after. ERR_NOMEM. */
+int exchanges_virtual_host_gone(struct machine *machine, uint64_t virtual_host, bool *ret_done) NODISCARD;
 
 /* What a virtual host has, for its limits; 0: nothing. */
 uint64_t exchanges_len_of_host(struct machine *machine, uint64_t virtual_host);
@@ -140,7 +149,7 @@ uint64_t bindings_len_of_host(struct machine *machine, uint64_t virtual_host);
 /* ERR_NOT_FOUND. ERR_NOMEM: the built-in ones are made when they are looked for. */
 int exchange_find(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len,
                   struct exchange **ret_exchange) NODISCARD;
-/* NULL when there is none; ids are unique in the machine, but those of built-in ones in their virtual host. */
+/* NULL when there is none; ids are unique in the machine, but those of built-in ones in their virtual host. Also one that is going. */
 struct exchange *exchange_by_id(struct machine *machine, uint64_t virtual_host, uint64_t id);
 /* The first exchange of a virtual host whose name sorts after `after` (NULL: the first of all); NULL when there is none. */
 struct exchange *exchange_after(struct machine *machine, uint64_t virtual_host, const char *after);
@@ -152,11 +161,17 @@ int exchange_host_get(struct machine *machine, uint64_t virtual_host, struct exc
 /* Makes an exchange, which must not be there, with its row. The names must be valid. ERR_NOMEM. */
 int exchange_new(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len,
                  const struct exchange_properties *properties, struct exchange **ret_exchange) NODISCARD;
-/* It goes, with its bindings and those that lead to it, and with auto-delete exchanges whose last one that was. ERR_NOMEM. */
+/* Changes its protection, and with `note` (not NULL) its note, of at most NAME_LEN_MAX bytes. Not of one that is built in. ERR_NOMEM. */
+int exchange_change(struct machine *machine, struct exchange *exchange, bool is_protected,
+                    const struct slice *note) NODISCARD;
+/* It goes, with its bindings and those that lead to it, and with auto-delete exchanges whose last one that was. When that is more than
+ * one entry may do the rest follows; nobody finds it meanwhile. ERR_NOMEM. */
 int exchange_delete(struct machine *machine, struct exchange *exchange) NODISCARD;
-/* It is to be deleted by exchanges_sweep(), which has to be called before the command ends. */
-void exchange_goes(struct machine *machine, struct exchange *exchange);
+/* Nobody finds it any more, and exchanges_sweep() is to delete it: with the command, and at the end of entries. ERR_NOMEM. */
+int exchange_goes(struct machine *machine, struct exchange *exchange) NODISCARD;
 int exchanges_sweep(struct machine *machine) NODISCARD;
+/* Whether that has something to do. */
+bool exchanges_are_going(const struct machine *machine);
 /* Frees it without any effect on the state; it has no bindings. */
 void exchange_discard(struct machine *machine, struct exchange *exchange);
 

@@ -45,50 +45,53 @@ void exchanges_done(struct machine *machine)
     while ((exchange = RB_ROOT(&exchanges->names)) != NULL) {
         exchange_discard(machine, exchange);
     }
+    while ((exchange = RB_ROOT(&exchanges->going)) != NULL) {
+        exchange_discard(machine, exchange);
+    }
     struct exchange_host *host;
     struct exchange_host *next;
     HASH_ITER (by_id, exchanges->hosts, host, next) {
         HASH_DELETE(by_id, exchanges->hosts, host);
         free(host);
     }
+    route_cache_done(&exchanges->route_cache);
     headers_sorted_done(&exchanges->headers);
     bytes_done(&exchanges->fields);
 }
 
 /* ---- What goes with what ---- */
 
-void exchange_goes(struct machine *machine, struct exchange *exchange)
-{
-    if (!exchange->going) {
-        exchange->going = true;
-        exchange->going_next = machine->exchanges.going;
-        machine->exchanges.going = exchange;
-    }
-}
-
-static int bindings_delete(struct machine *machine, struct exchange *exchange)
+/* Those from it and those that lead to it, as far as one entry may. */
+static int bindings_delete(struct machine *machine, struct exchange *exchange, bool *ret_done)
 {
     int err = 0;
-    struct list_node *first;
-    while (err == 0 && (first = list_first(&exchange->bindings)) != NULL) {
-        err = binding_delete(machine, container_of(first, struct binding, from));
+    while (err == 0 && exchange->bindings_len > 0 && !work_is_done(&machine->work)) {
+        err = binding_delete(machine, container_of(list_first(&exchange->bindings), struct binding, from));
     }
-    while (err == 0 && exchange->bound != NULL) {
+    while (err == 0 && exchange->bound != NULL && !work_is_done(&machine->work)) {
         err = binding_delete(machine, exchange->bound);
     }
+    *ret_done = exchange->bindings_len == 0 && exchange->bound == NULL;
     return err;
+}
+
+bool exchanges_are_going(const struct machine *machine)
+{
+    return !RB_EMPTY(&machine->exchanges.going);
 }
 
 int exchanges_sweep(struct machine *machine)
 {
     struct exchange *exchange;
-    while ((exchange = machine->exchanges.going) != NULL) {
-        machine->exchanges.going = exchange->going_next;
+    while ((exchange = RB_MIN(exchange_ids, &machine->exchanges.going)) != NULL && !work_is_done(&machine->work)) {
         struct row_key key = row_key_one(ROW_EXCHANGE, exchange->id);
-        int err = bindings_delete(machine, exchange);
-        if (err == 0 && !exchange_is_built_in(exchange)) {
-            err = table_remove(machine, &key);
+        bool done;
+        int err = bindings_delete(machine, exchange, &done);
+        if (err != 0 || !done) {
+            return err;
         }
+        work_spend(&machine->work, 1);
+        err = table_remove(machine, &key);
         if (err != 0) {
             return err;
         }
@@ -99,7 +102,7 @@ int exchanges_sweep(struct machine *machine)
 
 int exchanges_queue_gone(struct machine *machine, struct queue *queue)
 {
-    while (queue->bound != NULL) {
+    while (queue->bound != NULL && !work_is_done(&machine->work)) {
         int err = binding_delete(machine, queue->bound);
         if (err != 0) {
             return err;
@@ -115,15 +118,32 @@ static struct exchange_host *host_find(struct machine *machine, uint64_t virtual
     return host;
 }
 
-int exchanges_virtual_host_gone(struct machine *machine, uint64_t virtual_host)
+/* One that is built in has no row, and nobody finds it while its virtual host goes. */
+static int built_in_gone(struct machine *machine, struct exchange *exchange)
 {
-    struct exchange *exchange = exchange_after(machine, virtual_host, NULL);
-    for (; exchange != NULL; exchange = exchange_after(machine, virtual_host, exchange->name)) {
-        exchange_goes(machine, exchange);
+    bool done;
+    int err = bindings_delete(machine, exchange, &done);
+    if (err == 0 && done) {
+        exchange_discard(machine, exchange);
     }
-    int err = exchanges_sweep(machine);
+    return err;
+}
+
+int exchanges_virtual_host_gone(struct machine *machine, uint64_t virtual_host, bool *ret_done)
+{
     struct exchange_host *host = host_find(machine, virtual_host);
-    if (host != NULL && err == 0) {
+    struct exchange *exchange;
+    int err = 0;
+    while (err == 0 && !work_is_done(&machine->work) &&
+           (exchange = exchange_after(machine, virtual_host, NULL)) != NULL) {
+        err = exchange_is_built_in(exchange) ? built_in_gone(machine, exchange) : exchange_delete(machine, exchange);
+    }
+    /* Those that are built in do not count: after a restart they are there only when somebody has asked for one. */
+    *ret_done = host == NULL || (host->exchanges_len == 0 && host->bindings_len == 0);
+    while (err == 0 && *ret_done && (exchange = exchange_after(machine, virtual_host, NULL)) != NULL) {
+        exchange_discard(machine, exchange);
+    }
+    if (host != NULL && *ret_done && err == 0) {
         HASH_DELETE(by_id, machine->exchanges.hosts, host);
         free(host);
     }
@@ -155,6 +175,10 @@ int exchanges_memory_digest(struct machine *machine, uint64_t *digest)
     int err = 0;
     struct exchange *exchange;
     RB_FOREACH (exchange, exchange_ids, &machine->exchanges.ids) {
+        err = err != 0 ? err : exchange_row(exchange, row);
+        *digest += err == 0 ? row_checksum(&row->key, row->value.data, row->value.len) : 0;
+    }
+    RB_FOREACH (exchange, exchange_ids, &machine->exchanges.going) {
         err = err != 0 ? err : exchange_row(exchange, row);
         *digest += err == 0 ? row_checksum(&row->key, row->value.data, row->value.len) : 0;
     }

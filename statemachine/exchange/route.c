@@ -18,13 +18,16 @@ struct walk {
     uint64_t mark;
     struct exchange **last; /* Where the next exchange to visit is linked. */
     unsigned exchanges;     /* To visit, and visited. */
+    bool matched;           /* At the exchange that is visited something did. */
     bool has_headers;       /* machine->exchanges.headers are those of the message. */
+    bool keyed;             /* So far the way depends on nothing but key and bindings. */
     int err;
 };
 
 static void reach_exchange(struct walk *walk, struct exchange *exchange)
 {
-    if (exchange->route_mark == walk->mark) {
+    walk->matched |= exchange->route_mark != ROUTE_NEVER;
+    if (exchange->route_mark == walk->mark || exchange->route_mark == ROUTE_NEVER) {
         return;
     }
     if (walk->exchanges == ROUTE_EXCHANGES_MAX) {
@@ -53,7 +56,8 @@ static int route_grow(struct route *route)
 static void reach_queue(struct walk *walk, struct queue *queue)
 {
     struct route *route = walk->route;
-    if (queue->route_mark == walk->mark) {
+    walk->matched |= queue->route_mark != ROUTE_NEVER;
+    if ((queue->route_mark == walk->mark && !fault_fires(FAULT_SKIP_ONE_WAY)) || queue->route_mark == ROUTE_NEVER) {
         return;
     }
     queue->route_mark = walk->mark;
@@ -83,13 +87,14 @@ static void reach_node(struct walk *walk, const struct topic_node *node)
     }
 }
 
-/* ---- What matches at an exchange: true if anything does ---- */
+/* ---- What matches at an exchange: walk->matched if anything does ---- */
 
-static bool match_default(struct walk *walk, const struct exchange *exchange, struct slice key)
+static void match_default(struct walk *walk, const struct exchange *exchange, struct slice key)
 {
+    walk->keyed = false;
     char name[NAME_LEN_MAX + 1];
     if (key.len == 0 || key.len > NAME_LEN_MAX) {
-        return false;
+        return;
     }
     memcpy(name, key.data, key.len);
     name[key.len] = '\0';
@@ -97,55 +102,49 @@ static bool match_default(struct walk *walk, const struct exchange *exchange, st
     if (queue != NULL) {
         reach_queue(walk, queue);
     }
-    return queue != NULL;
 }
 
-static bool match_direct(struct walk *walk, struct exchange *exchange, struct slice key)
+static void match_direct(struct walk *walk, struct exchange *exchange, struct slice key)
 {
     const struct topic_node *node = topic_find_exact(&exchange->topic, (const char *)key.data, key.len);
     if (node != NULL) {
         reach_node(walk, node);
     }
-    return node != NULL;
 }
 
-static bool match_topic(struct walk *walk, struct exchange *exchange, struct slice key)
+static void match_topic(struct walk *walk, struct exchange *exchange, struct slice key)
 {
-    struct topic_node *first = topic_match(&exchange->topic, (const char *)key.data, key.len);
-    for (struct topic_node *node = first; node != NULL; node = topic_match_next(&exchange->topic, node)) {
+    struct topic_node *node = topic_match(&exchange->topic, (const char *)key.data, key.len);
+    for (; node != NULL; node = topic_match_next(&exchange->topic, node)) {
         reach_node(walk, node);
     }
-    return first != NULL;
 }
 
-static bool match_keys(struct walk *walk, struct exchange *exchange)
+static void match_keys(struct walk *walk, struct exchange *exchange)
 {
-    bool matched = false;
     for (size_t i = 0; i < walk->message->keys_len; i++) {
         struct slice key = walk->message->keys[i];
         if (exchange_is_default(exchange)) {
-            matched |= match_default(walk, exchange, key);
+            match_default(walk, exchange, key);
         } else if (exchange->properties.type == EXCHANGE_TOPIC) {
-            matched |= match_topic(walk, exchange, key);
+            match_topic(walk, exchange, key);
         } else {
-            matched |= match_direct(walk, exchange, key);
+            match_direct(walk, exchange, key);
         }
     }
-    return matched;
 }
 
-static bool match_all(struct walk *walk, const struct exchange *exchange)
+static void match_all(struct walk *walk, const struct exchange *exchange)
 {
     LIST_FOR_EACH (link, &exchange->bindings) {
         reach(walk, container_of(link, struct binding, from));
     }
-    return !list_empty(&exchange->bindings);
 }
 
-static bool match_headers(struct walk *walk, const struct exchange *exchange)
+static void match_headers(struct walk *walk, const struct exchange *exchange)
 {
     struct headers_sorted *headers = &walk->machine->exchanges.headers;
-    bool matched = false;
+    walk->keyed = false;
     if (!walk->has_headers && !list_empty(&exchange->bindings)) {
         walk->err = headers_sort(headers, walk->message->head);
         walk->has_headers = walk->err == 0;
@@ -154,19 +153,19 @@ static bool match_headers(struct walk *walk, const struct exchange *exchange)
         const struct binding *binding = container_of(link, struct binding, from);
         if (walk->err == 0 && headers_fit(binding->match, headers)) {
             reach(walk, binding);
-            matched = true;
         }
     }
-    return matched;
 }
 
 static bool match(struct walk *walk, struct exchange *exchange)
 {
+    walk->matched = false;
     switch (exchange->properties.type) {
-    case EXCHANGE_FANOUT: return match_all(walk, exchange);
-    case EXCHANGE_HEADERS: return match_headers(walk, exchange);
-    default: return match_keys(walk, exchange);
+    case EXCHANGE_FANOUT: match_all(walk, exchange); break;
+    case EXCHANGE_HEADERS: match_headers(walk, exchange); break;
+    default: match_keys(walk, exchange); break;
     }
+    return walk->matched;
 }
 
 static void visit(struct walk *walk, struct exchange *exchange)
@@ -191,17 +190,16 @@ static int compare_ids(const void *a, const void *b)
     return (first->id > second->id) - (first->id < second->id);
 }
 
-int route(struct machine *machine, struct exchange *exchange, const struct route_message *message,
-          struct route *ret_route)
+static int route_walk(struct machine *machine, struct exchange *exchange, const struct route_message *message,
+                      struct route *ret_route, bool *ret_keyed)
 {
     struct exchange *first = NULL;
     struct walk walk = {.machine = machine,
                         .message = message,
                         .route = ret_route,
                         .mark = ++machine->exchanges.route_marks,
-                        .last = &first};
-    ret_route->len = 0;
-    ret_route->cut = false;
+                        .last = &first,
+                        .keyed = message->keys_len == 1};
     reach_exchange(&walk, exchange);
     for (struct exchange *at = first; at != NULL && walk.err == 0; at = at->route_next) {
         visit(&walk, at);
@@ -209,7 +207,26 @@ int route(struct machine *machine, struct exchange *exchange, const struct route
     if (walk.err == 0 && ret_route->len > 1) {
         qsort(ret_route->queues, ret_route->len, sizeof(struct queue *), compare_ids);
     }
+    *ret_keyed = walk.keyed && !ret_route->cut;
     return walk.err;
+}
+
+int route(struct machine *machine, struct exchange *exchange, const struct route_message *message,
+          struct route *ret_route)
+{
+    struct route_cache *cache = &machine->exchanges.route_cache;
+    bool may_keep = message->keys_len == 1 && !exchange_is_default(exchange);
+    bool keyed;
+    ret_route->len = 0;
+    ret_route->cut = false;
+    if (may_keep && route_cache_get(cache, exchange, message->keys[0], ret_route)) {
+        return 0;
+    }
+    int err = route_walk(machine, exchange, message, ret_route, &keyed);
+    if (err == 0 && may_keep && keyed) {
+        route_cache_put(cache, exchange, message->keys[0], ret_route);
+    }
+    return err;
 }
 
 void route_done(struct route *route)

@@ -8,7 +8,8 @@
 
 #include "statemachine/exchange/exchange.h"
 
-/* Exchanges visited on the way of one message: those behind are not. */
+/* Exchanges visited on the way of one message: those behind are not. Publishing such a message is refused; a dead letter, and what was
+ * kept aside, goes to the queues that were found by then. */
 #define ROUTE_EXCHANGES_MAX 4096u
 
 /* What of a message its way depends on; borrowed. A message with several keys (CC, BCC) goes where any of them leads, and an

@@ -17,7 +17,8 @@ struct topic_words {
 
 static struct topic_words words_of(const char *key, size_t len)
 {
-    return (struct topic_words){.at = key, .end = key + len, .more = len > 0};
+    return (struct topic_words){
+        .at = key, .end = len > 0 ? key + len : key, .more = len > 0}; /* An empty key may be NULL. */
 }
 
 static bool words_next(struct topic_words *words, const char **ret_word, size_t *ret_len)
@@ -38,10 +39,13 @@ static bool words_next(struct topic_words *words, const char **ret_word, size_t 
 
 static struct topic_node *node_new(struct topic *topic, struct topic_node *parent, const char *word, size_t word_len)
 {
-    struct topic_node *node = calloc(1, sizeof *node + word_len);
+    size_t len =
+        (sizeof(struct topic_node) + word_len + TOPIC_NODE_ALIGNMENT - 1) / TOPIC_NODE_ALIGNMENT * TOPIC_NODE_ALIGNMENT;
+    struct topic_node *node = aligned_alloc(TOPIC_NODE_ALIGNMENT, len);
     if (node == NULL) {
         return NULL;
     }
+    *node = (struct topic_node){0};
     list_init(&node->items);
     node->id = ++topic->ids;
     node->parent = parent;
@@ -235,18 +239,46 @@ static void set_add(struct topic_set *set, struct topic_node *node)
     }
 }
 
-static void set_step(const struct topic *topic, const struct topic_set *from, const char *word, size_t word_len,
-                     struct topic_set *to)
+/* Nodes of a set of which the ways by a word are looked for together: what one way waits for the others wait for, too. */
+#define SET_STEP_AT_ONCE 4u
+
+struct set_word {
+    const char *word;
+    size_t len;
+    uint64_t hash;
+};
+
+/* From the next few nodes of a set; returns the node behind them. */
+static struct topic_node *set_step_some(const struct topic *topic, struct topic_node *node, unsigned at,
+                                        const struct set_word *word, struct topic_set *to)
 {
-    uint64_t hash = topic_word_hash(word, word_len);
-    for (struct topic_node *node = from->first; node != NULL; node = node->next[from->at]) {
+    uint64_t ways[SET_STEP_AT_ONCE] = {0};
+    struct topic_node *first = node;
+    unsigned count = 0;
+    for (; node != NULL && count < SET_STEP_AT_ONCE; node = node->next[at]) {
+        ways[count++] = node->words > 0 ? topic_ways_begin(&topic->ways, node, word->hash) : 0;
+    }
+    struct topic_node *end = node;
+    count = 0;
+    for (node = first; node != end; node = node->next[at], count++) {
         if (node->words > 0) {
-            set_add(to, topic_ways_find(&topic->ways, node, word, word_len, hash));
+            set_add(to, topic_ways_end(&topic->ways, ways[count], node, word->word, word->len));
         }
         set_add(to, node->one);
         if (node->by_many) {
             set_add(to, node);
         }
+    }
+    return end;
+}
+
+static void set_step(const struct topic *topic, const struct topic_set *from, const char *word, size_t word_len,
+                     struct topic_set *to)
+{
+    struct set_word asked = {.word = word, .len = word_len, .hash = topic_word_hash(word, word_len)};
+    struct topic_node *node = from->first;
+    while (node != NULL) {
+        node = set_step_some(topic, node, from->at, &asked, to);
     }
 }
 

@@ -18,23 +18,25 @@
 
 #define TOPIC_LEN_MAX 255u
 
-/* A node and the way to it from its parent: a word, or a wildcard. */
+/* A node and the way to it from its parent: a word, or a wildcard. Of many nodes none is in the processor's cache: what a question
+ * looks at first begins a cache line, and a short word ends the next one. */
 struct topic_node {
-    struct list_node items; /* The owner's: what is bound with the pattern that ends here. */
     struct topic_node *parent;
+    uint64_t id;             /* Not used again in this trie. */
     struct topic_node *one;  /* Its child by `*`. */
     struct topic_node *many; /* Its child by `#`. */
-    uint64_t id;             /* Not used again in this trie. */
+    struct list_node items;  /* The owner's: what is bound with the pattern that ends here. */
     uint32_t words;          /* Children by words. */
     bool by_many;            /* It is its parent's `many`. */
     bool by_word;
+    uint16_t word_len;
     /* Those that a key leads to so far are linked, words at even and at odd places apart: `#` stays while its followers go on. */
     uint64_t mark[2];
     struct topic_node *next[2];
     uint64_t way; /* Hash of parent and word: where it is in the table of children. */
-    uint16_t word_len;
     char word[];
 };
+#define TOPIC_NODE_ALIGNMENT 64u
 
 /* Nodes that are children by words, by way: open addressing, at most half full, so that most questions that find nothing look at one
  * place. */
@@ -68,6 +70,11 @@ int topic_node_exact(struct topic *topic, const char *key, size_t len, struct to
 uint64_t topic_word_hash(const char *word, size_t len);
 struct topic_node *topic_ways_find(const struct topic_ways *ways, const struct topic_node *parent, const char *word,
                                    size_t len, uint64_t word_hash);
+/* The same in two steps, so that several ways can be waited for at once: where to look, which begins to be fetched; and looking. There
+ * must be a way in the table. */
+uint64_t topic_ways_begin(const struct topic_ways *ways, const struct topic_node *parent, uint64_t word_hash);
+struct topic_node *topic_ways_end(const struct topic_ways *ways, uint64_t way, const struct topic_node *parent,
+                                  const char *word, size_t len);
 /* Enters a child that is not there. ERR_NOMEM. */
 int topic_ways_add(struct topic_ways *ways, struct topic_node *child, uint64_t word_hash) NODISCARD;
 void topic_ways_remove(struct topic_ways *ways, const struct topic_node *child);

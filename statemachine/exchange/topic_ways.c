@@ -21,22 +21,31 @@ static uint64_t way_of(const struct topic_node *parent, uint64_t word_hash)
     return way ^ way >> 32;
 }
 
-struct topic_node *topic_ways_find(const struct topic_ways *ways, const struct topic_node *parent, const char *word,
-                                   size_t len, uint64_t word_hash)
+uint64_t topic_ways_begin(const struct topic_ways *ways, const struct topic_node *parent, uint64_t word_hash)
 {
-    if (ways->cap == 0) {
-        return NULL;
-    }
     uint64_t way = way_of(parent, word_hash);
+    __builtin_prefetch(&ways->slots[(size_t)way & (ways->cap - 1)]);
+    return way;
+}
+
+struct topic_node *topic_ways_end(const struct topic_ways *ways, uint64_t way, const struct topic_node *parent,
+                                  const char *word, size_t len)
+{
     size_t at = (size_t)way & (ways->cap - 1);
     for (; ways->slots[at].node != NULL; at = (at + 1) & (ways->cap - 1)) {
         struct topic_node *node = ways->slots[at].node;
         if (ways->slots[at].way == way && node->parent == parent && node->word_len == len &&
-            memcmp(node->word, word, len) == 0) {
+            (len == 0 || memcmp(node->word, word, len) == 0)) {
             return node;
         }
     }
     return NULL;
+}
+
+struct topic_node *topic_ways_find(const struct topic_ways *ways, const struct topic_node *parent, const char *word,
+                                   size_t len, uint64_t word_hash)
+{
+    return ways->cap > 0 ? topic_ways_end(ways, way_of(parent, word_hash), parent, word, len) : NULL;
 }
 
 static void ways_put(struct topic_ways *ways, struct topic_way slot)

@@ -2,6 +2,7 @@
 
 #include "statemachine/message/kept.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/state.h"
 #include "statemachine/table/table_kind.h"
 
@@ -68,5 +69,5 @@ int kept_read(const struct table_row *row, struct message *ret_message, struct m
 int kept_fired(struct machine *machine, const struct timer *timer)
 {
     struct row_key key = row_key_pair(ROW_KEPT, timer->a, timer->b);
-    return table_remove(machine, &key);
+    return fault_fires(FAULT_SKIP_KEPT_END) ? 0 : table_remove(machine, &key);
 }

@@ -57,7 +57,7 @@ int message_id_note(struct machine *machine, const struct queue *queue, struct i
                           .b = id.high,
                           .c = id.low};
     row_begin_new(&machine->row, row_key_triple(ROW_ID_SEEN, queue->id, id.high, id.low));
-    row_put_u64(&machine->row, timer.at_ms);
+    row_put_u64(&machine->row, fault_fires(FAULT_SKIP_ID_WINDOW) ? machine->time_ms : timer.at_ms);
     int err = row_seal(&machine->row);
     if (err == 0) {
         err = table_put(machine, &machine->row, (struct slice){0});

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "proto/wire/fields.h"
 
 /* Numbers of fields in Trail and Death. */
@@ -200,8 +201,10 @@ int trail_add(struct trail *trail, const struct death *death, struct bytes *scra
         at++;
     }
     bool again = at < trail->deaths_len;
-    struct trail_death added = {
-        .queue = death->queue, .reason = death->reason, .count = again ? trail->deaths[at].count + 1 : 1};
+    struct trail_death added = {.queue = death->queue,
+                                .reason = death->reason,
+                                .count =
+                                    again && !fault_fires(FAULT_SKIP_DEATH_COUNT) ? trail->deaths[at].count + 1 : 1};
     int err = death_write(death, added.count, scratch);
     if (err != 0) {
         return err;

@@ -147,6 +147,7 @@ int pending_fired(struct machine *machine, const struct timer *timer)
     }
     if (err == 0 && virtual_host_by_id(machine, pending.internal.virtual_host) != NULL) {
         pending_take(&pending.internal.message, &found);
+        pending.internal.waited = true;
         err = publish_internal(machine, &pending.internal, NULL);
     }
     table_row_done(&found);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/publish/pending.h"
 #include "statemachine/publish/prepared_row.h"
 #include "statemachine/state.h"
@@ -113,12 +114,15 @@ static int prepared_remove_message(struct machine *machine, const struct prepare
     return table_remove(machine, &key);
 }
 
-/* Publishes or drops the next ones, at most `max`. */
+/* Publishes or drops the next ones, at most `max`; of those that go to many queues as many as one entry may. */
 static int prepared_go_on(struct machine *machine, struct prepared *prepared, uint64_t max, bool publish)
 {
     for (uint64_t i = 0; i < max && prepared->done < prepared->count; i++) {
+        if (publish && i > 0 && work_is_done(&machine->work)) {
+            return 0;
+        }
         uint64_t number = ++prepared->done;
-        int err = publish ? prepared_publish_one(machine, prepared, number) : 0;
+        int err = publish && !fault_fires(FAULT_SKIP_COMMIT) ? prepared_publish_one(machine, prepared, number) : 0;
         if (err == 0) {
             err = prepared_remove_message(machine, prepared, number);
         }
@@ -169,7 +173,7 @@ int prepared_resolve(struct machine *machine, uint64_t virtual_host, const char 
 static int prepared_ask(struct machine *machine, struct prepared *prepared)
 {
     struct producer *producer = NULL;
-    prepared->next_ask_ms = machine->time_ms + prepared->ask_after_ms;
+    prepared->next_ask_ms = fault_fires(FAULT_SKIP_ASK_AGAIN) ? 0 : machine->time_ms + prepared->ask_after_ms;
     int err = prepared->group[0] != 0
                   ? producer_get(machine, prepared->virtual_host, prepared->group, strlen(prepared->group), &producer)
                   : 0;
@@ -187,7 +191,8 @@ static int prepared_look(struct machine *machine, struct prepared *prepared)
 {
     uint64_t now_ms = machine->time_ms;
     if (prepared->deadline_ms != 0 && prepared->deadline_ms <= now_ms) {
-        return prepared_settle(machine, prepared, prepared->commit_at_deadline, PREPARED_AT_ONCE);
+        bool commit = prepared->commit_at_deadline && !fault_fires(FAULT_SKIP_DEADLINE);
+        return prepared_settle(machine, prepared, commit, PREPARED_AT_ONCE);
     }
     int err = prepared->next_ask_ms != 0 && prepared->next_ask_ms <= now_ms ? prepared_ask(machine, prepared) : 0;
     return err != 0 ? err : prepared_end(machine, prepared);

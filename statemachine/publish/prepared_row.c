@@ -101,26 +101,51 @@ static struct row_key prepared_name_key(uint64_t virtual_host, const char *name)
     return key;
 }
 
-int prepared_find(struct machine *machine, uint64_t virtual_host, const char *name, uint64_t *ret_id)
+/* The id in the row of a name. Drops the row. */
+static int prepared_read_name(struct machine *machine, struct table_row *found, uint64_t *ret_id)
 {
-    struct row_key key = prepared_name_key(virtual_host, name);
     struct row_reader reader;
-    struct table_row found;
     uint64_t id = 0;
-    int err = table_get(machine, &key, &found);
-    if (err != 0) {
-        return err;
-    }
-    err = row_open(&reader, &key, found.value);
+    int err = row_open(&reader, &found->key, found->value);
     if (err == 0) {
         id = row_get_u64(&reader);
         err = row_end(&reader);
     }
-    table_row_done(&found);
+    table_row_done(found);
     if (err == 0) {
         *ret_id = id;
     }
-    return state_blame(machine, &key, err, err_text(err));
+    return state_blame(machine, &found->key, err, err_text(err));
+}
+
+int prepared_find(struct machine *machine, uint64_t virtual_host, const char *name, uint64_t *ret_id)
+{
+    struct row_key key = prepared_name_key(virtual_host, name);
+    struct table_row found;
+    int err = table_get(machine, &key, &found);
+    return err != 0 ? err : prepared_read_name(machine, &found, ret_id);
+}
+
+int prepared_next(struct machine *machine, uint64_t virtual_host, const char *after, uint64_t *ret_id,
+                  char ret_name[NAME_LEN_MAX + 1])
+{
+    struct row_key prefix = row_key_one(ROW_PREPARED_NAME, virtual_host);
+    struct row_key last = prepared_name_key(virtual_host, after);
+    struct row_key from = row_key_next(&last);
+    struct row_key end = row_key_after(&prefix);
+    struct table_row found;
+    int err = table_seek(machine, &from, &end, &found);
+    if (err != 0) {
+        return err;
+    }
+    size_t len = found.key.len - prefix.len;
+    if (found.key.len <= prefix.len || len > NAME_LEN_MAX) {
+        table_row_done(&found);
+        return state_blame(machine, &from, ERR_CORRUPT, "a name that is none");
+    }
+    memcpy(ret_name, found.key.data + prefix.len, len);
+    ret_name[len] = 0;
+    return prepared_read_name(machine, &found, ret_id);
 }
 
 int prepared_put_name(struct machine *machine, const struct prepared *prepared)

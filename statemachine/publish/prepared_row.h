@@ -12,6 +12,9 @@ int prepared_get(struct machine *machine, uint64_t id, struct prepared *ret_prep
 
 /* The id under a name. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
 int prepared_find(struct machine *machine, uint64_t virtual_host, const char *name, uint64_t *ret_id) NODISCARD;
+/* The first name after `after`, and the id under it; `ret_name` may be `after`. Errors as above: ERR_NOT_FOUND, there is none. */
+int prepared_next(struct machine *machine, uint64_t virtual_host, const char *after, uint64_t *ret_id,
+                  char ret_name[NAME_LEN_MAX + 1]) NODISCARD;
 int prepared_put_name(struct machine *machine, const struct prepared *prepared) NODISCARD;
 
 int prepared_put_message(struct machine *machine, uint64_t id, uint64_t number,

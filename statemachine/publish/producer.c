@@ -118,6 +118,28 @@ int producer_get(struct machine *machine, uint64_t virtual_host, const char *hos
     return 0;
 }
 
+int producer_look(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len, uint64_t *ret_last,
+                  uint64_t *ret_epoch, uint64_t *ret_session)
+{
+    const struct producer *producer = NULL;
+    struct row_key key = row_key_host_name(ROW_PRODUCER, virtual_host, name, name_len);
+    struct producer_fields fields = {0};
+    HASH_FIND(by_name, machine->producers.by_name, key.data + 1, key.len - 1, producer);
+    int err = 0;
+    if (producer != NULL) {
+        fields = (struct producer_fields){producer->last, producer->epoch, producer->session};
+    } else {
+        err = producer_read(machine, &key, &fields);
+    }
+    if (err != 0) {
+        return err;
+    }
+    *ret_last = fields.last;
+    *ret_epoch = fields.epoch;
+    *ret_session = fields.session;
+    return fields.last > 0 || fields.epoch > 0 ? 0 : ERR_NOT_FOUND;
+}
+
 static void producer_changed(struct producers *producers, struct producer *producer)
 {
     if (producer->where == PRODUCER_CACHED) {
@@ -209,7 +231,7 @@ int producer_row_again(const struct machine *machine, const struct row_key *key,
 {
     struct producer_fields fields = {0};
     bool is_of_host = key->len >= ROW_KEY_HOST_LEN && key->data[1] == 0;
-    if (is_of_host && virtual_host_by_id(machine, get_be64(key->data + 2)) == NULL) {
+    if (is_of_host && virtual_host_by_id_going_too(machine, get_be64(key->data + 2)) == NULL) {
         return ERR_NOT_FOUND;
     }
     int err = producer_decode(key, value, &fields);

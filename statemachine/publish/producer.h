@@ -52,6 +52,10 @@ void producers_done(struct producers *producers);
 int producer_get(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len,
                  struct producer **ret_producer) NODISCARD;
 
+/* What is known of it, without a place in memory for it. ERR_NOT_FOUND: nothing. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+int producer_look(struct machine *machine, uint64_t virtual_host, const char *name, size_t name_len, uint64_t *ret_last,
+                  uint64_t *ret_epoch, uint64_t *ret_session) NODISCARD;
+
 /* Raises the last sequence. */
 void producer_advance(struct machine *machine, struct producer *producer, uint64_t last);
 

@@ -19,8 +19,8 @@ struct machine;
 struct session;
 struct queue;
 
-/* Copies that one command may make of its messages, all queues together: a message can reach all queues that there may be. */
-#define PUBLISH_TARGETS_MAX (UINT64_C(1) << 20)
+/* Copies that one command may make of its messages, all queues together: what one entry can do in a moment. */
+#define PUBLISH_TARGETS_MAX (UINT64_C(1) << 17)
 /* How long what was prepared may wait for its outcome, or between two questions: ten years. */
 #define PREPARE_MS_MAX DELAY_MS_MAX
 /* Publishes, and settlements, of one transaction. */

@@ -89,6 +89,7 @@ static int internal_enqueue(struct machine *machine, const struct internal *inte
 {
     struct message message = internal->message;
     message.shared_body = 0;
+    work_spend(&machine->work, len / COPIES_PER_WORK);
     int err = len > 1 ? body_share(machine, &message, len) : 0;
     for (size_t i = 0; err == 0 && i < len; i++) {
         struct message copy = message;
@@ -178,7 +179,7 @@ void publish_internal_hold(struct machine *machine)
 static int internal_release_one(struct machine *machine, const struct internal *internal)
 {
     size_t queues;
-    if (machine->publishing.chain++ < INTERNAL_CHAIN_MAX) {
+    if (machine->publishing.chain++ < INTERNAL_CHAIN_MAX && !work_is_done(&machine->work)) {
         return internal_publish(machine, internal, &queues);
     }
     return pending_add(machine, internal, machine->time_ms);
@@ -205,6 +206,15 @@ int publish_internal_release(struct machine *machine)
     return err;
 }
 
+/* When this entry has done enough it comes with the next ones, once. */
+static int internal_publish_or_wait(struct machine *machine, const struct internal *internal, size_t *ret_queues)
+{
+    if (internal->how == ENQUEUE_DEAD && !internal->waited && work_is_done(&machine->work)) {
+        return pending_add(machine, internal, machine->time_ms);
+    }
+    return internal_publish(machine, internal, ret_queues);
+}
+
 int publish_internal(struct machine *machine, const struct internal *internal, size_t *ret_queues)
 {
     struct message message = internal->message;
@@ -217,7 +227,7 @@ int publish_internal(struct machine *machine, const struct internal *internal, s
         }
     } else {
         publish_internal_hold(machine);
-        err = internal_publish(machine, internal, &queues);
+        err = internal_publish_or_wait(machine, internal, &queues);
         message_unref(&message);
         int err_released = publish_internal_release(machine);
         err = err != 0 ? err : err_released;

@@ -23,6 +23,7 @@ struct internal {
     const char *const *keys;
     size_t keys_len;
     enum enqueue_how how;
+    bool waited;            /* It has been a pending message, and is one no more. */
     struct message message; /* As for enqueue(); its references are taken over, also when this fails. */
 };
 

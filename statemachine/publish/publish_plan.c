@@ -141,7 +141,8 @@ static int plan_find_producer(struct machine *machine, const struct publish_plan
     for (size_t i = 0; i < earlier_len; i++) {
         const Holdfast__Publish *before = earlier[i].publish;
         uint64_t last = before->first_sequence + before->n_body_len - 1;
-        if (strcmp(before->producer, publish->producer) == 0 && last > ret_producer->last) {
+        if (strcmp(before->producer, publish->producer) == 0 && last > ret_producer->last &&
+            !fault_fires(FAULT_SKIP_TRANSACT_SEQUENCE)) {
             ret_producer->last = last;
         }
     }

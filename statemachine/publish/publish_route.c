@@ -6,6 +6,8 @@
 #include "statemachine/command/command.h"
 
 #define TARGETS_CAP_MIN 256u
+/* So many messages before its turn the way of a message begins to be fetched, if it is known. */
+#define ROUTE_BEGIN_AHEAD 4u
 
 static int targets_reserve(struct publishing *publishing, size_t extra)
 {
@@ -72,6 +74,10 @@ static int planned_route(struct machine *machine, struct planned *planned, struc
     if (planned->fate != PLANNED_TAKEN) {
         return 0;
     }
+    if (publishing->route.cut) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_WAY);
+        return 0;
+    }
     return planned_set_targets(publishing, planned, publishing->route.queues, publishing->route.len, reply);
 }
 
@@ -112,12 +118,21 @@ static enum planned_fate planned_fate(const struct machine *machine, const struc
                                                                                                   : PLANNED_TAKEN;
 }
 
+static void planned_begin(const struct machine *machine, const struct publish_plan *plan, size_t nth)
+{
+    if (plan->queue == NULL && nth < plan->publish->n_body_len) {
+        const struct planned *planned = &machine->publishing.messages[plan->first + nth];
+        route_cache_begin(&machine->exchanges.route_cache, planned->facts.routing_key);
+    }
+}
+
 int publish_route(struct machine *machine, struct publish_plan *plan, struct reply *reply)
 {
     struct publishing *publishing = &machine->publishing;
     for (size_t i = 0; i < plan->publish->n_body_len && reply->error == 0; i++) {
         struct planned *planned = &publishing->messages[plan->first + i];
         int err = 0;
+        planned_begin(machine, plan, i + ROUTE_BEGIN_AHEAD);
         planned->fate = i < plan->repeated ? PLANNED_REPEATED : planned_fate(machine, plan, planned);
         if (planned->fate == PLANNED_REPEATED) {
             continue;

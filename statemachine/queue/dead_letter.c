@@ -78,7 +78,7 @@ static void trail_set_address(struct trail *trail, const struct queue *queue, co
 {
     trail->exchange = text_slice(queue->options.dead_letter_exchange);
     trail->has_address = true;
-    trail->own_keys = address->own_keys && !queue->options.has_dead_letter_key;
+    trail->own_keys = address->own_keys && !queue->options.has_dead_letter_key && !fault_fires(FAULT_SKIP_DEATH_KEYS);
     trail->routing_key =
         queue->options.has_dead_letter_key ? text_slice(queue->options.dead_letter_key) : address->keys[0];
 }
@@ -225,7 +225,8 @@ static int dead_letter_note(struct machine *machine, struct queue *queue, uint64
     if (position == 0) {
         return 0;
     }
-    int err = message != NULL ? kept_add(machine, queue, position, message, kept_outcome_of(reason)) : 0;
+    bool keep = message != NULL && !fault_fires(FAULT_SKIP_KEEP);
+    int err = keep ? kept_add(machine, queue, position, message, kept_outcome_of(reason)) : 0;
     return err != 0 ? err : life_note_step(machine, queue, position, life_kind_of(reason), 0, 0);
 }
 
@@ -242,7 +243,8 @@ int dead_letter(struct machine *machine, struct queue *queue, uint64_t position,
     if (err == 0) {
         err = dead_letter_note(machine, queue, position, message, reason);
     }
-    if (err == 0 && queue->options.has_dead_letter) {
+    if (err == 0 && queue->options.has_dead_letter && !fault_fires(FAULT_SKIP_DEAD_LETTER)) {
+        work_spend(&machine->work, WORK_OF_DEAD_LETTER);
         err = dead_letter_send(machine, queue, position, message, reason);
     }
     message_unref(message);

@@ -2,6 +2,7 @@
 
 #include "statemachine/queue/enqueue.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/message/body.h"
 #include "statemachine/message/life.h"
 #include "statemachine/message/message_id.h"
@@ -26,7 +27,8 @@ static bool queue_could_hold(const struct queue *queue, uint64_t len)
 /* Whether the message, which the queue could hold, fits beside those that are there. */
 static int queue_fits(struct machine *machine, struct queue *queue, uint64_t len, bool *ret_fits)
 {
-    *ret_fits = !queue->options.has_max_length || queue_ready(queue) < queue->options.max_length;
+    *ret_fits = !queue->options.has_max_length || fault_fires(FAULT_SKIP_LENGTH) ||
+                queue_ready(queue) < queue->options.max_length;
     if (!*ret_fits || !queue->options.has_max_bytes) {
         return 0;
     }
@@ -36,13 +38,15 @@ static int queue_fits(struct machine *machine, struct queue *queue, uint64_t len
 /* The oldest ones go until the message fits, or there are none, or enough have gone. */
 static int queue_push_out(struct machine *machine, struct queue *queue, uint64_t len, bool *ret_fits)
 {
-    for (unsigned i = 0; i < ENQUEUE_DROPS_MAX; i++) {
+    for (unsigned i = 0; i < ENQUEUE_DROPS_MAX && (i == 0 || !work_is_done(&machine->work)); i++) {
         struct message oldest;
         uint64_t position;
         int err = queue_fits(machine, queue, len, ret_fits);
         if (err != 0 || *ret_fits) {
             return err;
         }
+        work_spend(&machine->work,
+                   i > 0 ? WORK_OF_DROP : 0); /* The first one is paid for by the message that comes in. */
         err = queue_drop_oldest(machine, queue, &oldest, &position);
         if (err != 0) {
             return err == ERR_NOT_FOUND ? 0 : err;

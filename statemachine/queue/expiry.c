@@ -43,7 +43,8 @@ int expiry_watch(struct machine *machine, const struct queue *queue, uint64_t po
     if (expires_ms <= machine->time_ms) {
         return undelivered_add(&machine->undelivered, queue->id, position);
     }
-    struct timer timer = expiry_timer(queue->id, position, expires_ms);
+    uint64_t early_ms = fault_fires(FAULT_EXPIRE_EARLY) ? (expires_ms - machine->time_ms) / 2 : 0;
+    struct timer timer = expiry_timer(queue->id, position, expires_ms - early_ms);
     return fault_fires(FAULT_SKIP_EXPIRY) ? 0 : timer_set(machine, &timer);
 }
 

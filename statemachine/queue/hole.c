@@ -115,6 +115,16 @@ int hole_skip(struct machine *machine, struct queue *queue, uint64_t position, u
     return err;
 }
 
+int hole_next(struct machine *machine, struct queue *queue, uint64_t position, uint64_t end, uint64_t *ret_first)
+{
+    struct hole hole = {.first = end};
+    int err = queue->holes > 0 && position < end ? hole_seek(machine, queue, position, end, &hole) : 0;
+    if (err == 0) {
+        *ret_first = hole.first < end ? hole.first : end;
+    }
+    return err;
+}
+
 int hole_at(struct machine *machine, struct queue *queue, uint64_t position, bool *ret_in_hole)
 {
     uint64_t next;

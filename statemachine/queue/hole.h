@@ -14,6 +14,10 @@ int hole_at(struct machine *machine, struct queue *queue, uint64_t position, boo
 /* The first position from there on that is in no hole. Likewise. */
 int hole_skip(struct machine *machine, struct queue *queue, uint64_t position, uint64_t *ret_position) NODISCARD;
 
+/* Where the first hole begins that does so at `position` or above, below `end`; `end` when there is none. Likewise. */
+int hole_next(struct machine *machine, struct queue *queue, uint64_t position, uint64_t end,
+              uint64_t *ret_first) NODISCARD;
+
 /* Makes a hole of one position above the head, which is in none. Likewise. */
 int hole_add(struct machine *machine, struct queue *queue, struct lane *lane, uint64_t position,
              uint64_t bytes) NODISCARD;

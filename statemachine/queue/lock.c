@@ -30,7 +30,7 @@ int lock_set(struct machine *machine, const struct consumer *consumer, struct de
     if (lock_ms == 0) {
         return 0;
     }
-    delivery->lock_until_ms = machine->time_ms + lock_ms;
+    delivery->lock_until_ms = machine->time_ms + (fault_fires(FAULT_LOCK_EARLY) ? lock_ms / 2 : lock_ms);
     struct timer timer = lock_timer(consumer, delivery);
     return fault_fires(FAULT_SKIP_LOCK_END) ? 0 : timer_set(machine, &timer);
 }
@@ -46,7 +46,7 @@ int lock_clear(struct machine *machine, const struct consumer *consumer, const s
 
 int lock_extend(struct machine *machine, const struct consumer *consumer, struct delivery *delivery, uint64_t lock_ms)
 {
-    if (delivery->lock_until_ms == 0) {
+    if (delivery->lock_until_ms == 0 || fault_fires(FAULT_SKIP_EXTEND)) {
         return 0;
     }
     int err = lock_clear(machine, consumer, delivery);

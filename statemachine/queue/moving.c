@@ -2,6 +2,7 @@
 
 #include "statemachine/queue/moving.h"
 
+#include "proto/base/fault.h"
 #include "statemachine/message/message_head.h"
 
 struct queue *move_find_queue(struct machine *machine, struct session *session, const char *name, struct reply *reply)
@@ -37,7 +38,7 @@ int move_message(struct machine *machine, struct queue *to, struct message *mess
         message_unref(message);
         return err;
     }
-    if (how == ENQUEUE_REDRIVEN) {
+    if (how == ENQUEUE_REDRIVEN && !fault_fires(FAULT_SKIP_REDRIVE_TRAIL)) {
         message_drop_trail(message);
     }
     message->shared_body = 0;

@@ -120,6 +120,7 @@ static void queue_unlink(struct machine *machine, struct queue *queue)
         HASH_DELETE(by_id, machine->doomed, queue);
         return;
     }
+    route_cache_outdate(&machine->exchanges.route_cache);
     virtual_host_queue_goes(machine, queue);
     list_remove(&queue->owned);
     if (queue->due) {
@@ -134,6 +135,7 @@ void queue_doom(struct machine *machine, struct queue *queue)
 {
     queue_unlink(machine, queue);
     queue->doomed = true;
+    queue->route_mark = ROUTE_NEVER;
     queue->owner = 0;
     HASH_ADD(by_id, machine->doomed, id, sizeof queue->id, queue);
     queue_changed(machine, queue);
@@ -204,7 +206,7 @@ void queue_changed(struct machine *machine, struct queue *queue)
 
 void queue_due(struct machine *machine, struct queue *queue)
 {
-    if (!queue->due) {
+    if (!queue->due && !queue->doomed) {
         queue->due = true;
         RB_INSERT(queue_dues, &machine->due_queues, queue);
     }
@@ -262,6 +264,9 @@ struct lane *queue_first_ready_lane(const struct queue *queue)
 {
     if (queue->lanes == NULL) {
         return lane_has_ready(&queue->lane) ? (struct lane *)&queue->lane : NULL;
+    }
+    if (fault_fires(FAULT_SKIP_PRIORITY)) {
+        return queue_last_ready_lane(queue);
     }
     for (unsigned word = 0; word < ARRAY_LEN(queue->ready_lanes); word++) {
         if (queue->ready_lanes[word] != 0) {

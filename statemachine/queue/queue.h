@@ -6,7 +6,7 @@
  * Row 'Q' queue, ROW_VERSION: u64 head, u64 tail, u64 turns, u64 delivered, u64 settled, u64 released, u8 length of the name, name.
  * ROW_VERSION_NEW: u64 virtual host, the counters (struct queue_counters, each u64), u64 holes, u64 hole_bytes, u64 timed, u64
  * parked, u64 parked_bytes, u64 waiting, u64 active session, u64 active consumer, u64 owner, u64 last_used_ms, u64 turns, u64
- * purges, u64 far, u64 far_bytes, u64 far_first, u8 flags (1: had a consumer, 2: had a shared body, 4: doomed), u8 length of the name, name, options (queue_options.c), u16 lanes, then each: u8 number, u64 head, u64 tail, u64
+ * purges, u64 far, u64 far_bytes, u64 far_first, u8 flags (1: had a consumer, 2: had a shared body, 4: doomed, 8: had rows in the table), u8 length of the name, name, options (queue_options.c), u16 lanes, then each: u8 number, u64 head, u64 tail, u64
  * bytes.
  * Row 'R' queue position: u32 earlier deliveries; ROW_VERSION_NEW: also u32 bytes that count, u64 expires_ms, u64 group.
  * Row 'r' queue purges position: the same, of those that are not in memory (returned.h). */
@@ -44,7 +44,7 @@ struct returned {
     uint64_t queue;
     uint64_t position;
     uint32_t count; /* Deliveries so far. */
-    uint32_t bytes; /* That count towards max_bytes: 0 in a queue that had no such limit when it came back. */
+    uint32_t bytes; /* That count towards max_bytes: message_counted_len(). */
     uint64_t expires_ms;
     uint64_t group;
     bool stored; /* A row for it is in the store or in a checkpoint. */
@@ -108,6 +108,7 @@ struct queue {
     uint64_t last_used_ms;  /* Last declaration, fetch, or end of a consumer. */
     bool had_consumer;
     bool had_shared;          /* A message in it may have a shared body. */
+    bool had_rows;            /* There may be rows in the table that belong to it. */
     bool doomed;              /* Deleted, but not all of its messages are dropped (sweep.h): it has no name. */
     bool stored;              /* Rows of it may be in the store. */
     bool due;                 /* In machine->due_queues. */

@@ -50,6 +50,10 @@ int far_read(const struct table_row *found, struct taken *ret_message, uint32_t 
 /* Takes it out of the names, and out of the machine but for its messages: from then on it is doomed. */
 void queue_doom(struct machine *machine, struct queue *queue);
 
+/* Of a queue that is deleted: ends its consumers, whose messages vanish, and deletes its bindings, as far as one entry may; *ret_done:
+ * none are left. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+int queue_drop_things(struct machine *machine, struct queue *queue, bool *ret_done) NODISCARD;
+
 /* Purges it, but for what is counted and known of the messages. */
 int queue_purge_ready(struct machine *machine, struct queue *queue) NODISCARD;
 

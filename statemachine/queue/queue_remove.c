@@ -25,13 +25,12 @@ static int ready_find_parked(struct machine *machine, struct queue *queue, uint6
     return group_find_parked(machine, queue, place->head.group, position, &place->count);
 }
 
-static int ready_find(struct machine *machine, struct queue *queue, uint64_t position, struct ready_place *ret_place)
+/* Of a message of which this is known. */
+static int ready_find_known(struct machine *machine, struct queue *queue, uint64_t position,
+                            const struct message_head *head, struct ready_place *ret_place)
 {
-    *ret_place = (struct ready_place){0};
-    int err = state_message_head(machine, queue, position, &ret_place->head);
-    if (err != 0) {
-        return err;
-    }
+    *ret_place = (struct ready_place){.head = *head};
+    int err;
     struct lane *lane = queue_lane(queue, lane_of(position));
     if (position < lane->head) {
         err = returned_find_any(machine, queue, position, &ret_place->count);
@@ -42,6 +41,13 @@ static int ready_find(struct machine *machine, struct queue *queue, uint64_t pos
     ret_place->lane = lane;
     err = hole_at(machine, queue, position, &in_hole);
     return err != 0 ? err : in_hole ? ERR_NOT_FOUND : 0;
+}
+
+static int ready_find(struct machine *machine, struct queue *queue, uint64_t position, struct ready_place *ret_place)
+{
+    struct message_head head;
+    int err = state_message_head(machine, queue, position, &head);
+    return err != 0 ? err : ready_find_known(machine, queue, position, &head, ret_place);
 }
 
 int queue_find_ready(struct machine *machine, struct queue *queue, uint64_t position, uint32_t *ret_count)
@@ -107,14 +113,15 @@ int queue_drop_ready(struct machine *machine, struct queue *queue, uint64_t posi
 int queue_take_position(struct machine *machine, struct queue *queue, uint64_t position, struct message *ret_message)
 {
     struct ready_place place;
-    int err = ready_find(machine, queue, position, &place);
-    if (err == 0) {
-        err = state_message(machine, queue, position, ret_message);
-    }
+    int err = state_message(machine, queue, position, ret_message);
     if (err != 0) {
         return err;
     }
-    err = ready_remove(machine, queue, position, &place);
+    struct message_head head = state_head_of(ret_message);
+    err = ready_find_known(machine, queue, position, &head, &place);
+    if (err == 0) {
+        err = ready_remove(machine, queue, position, &place);
+    }
     if (err == 0) {
         err = queue_drop(machine, queue, position);
     }

@@ -208,7 +208,7 @@ int returned_load(struct machine *machine, const struct row_key *key, struct sli
     if (key->len != ROW_KEY_PAIR_LEN || row_end(&reader) != 0) {
         return ERR_CORRUPT;
     }
-    struct queue *queue = queue_by_id(machine, get_be64(key->data + 1));
+    struct queue *queue = queue_by_id_doomed_too(machine, get_be64(key->data + 1));
     message.position = get_be64(key->data + 9);
     const struct lane *lane = queue != NULL ? queue_lane(queue, lane_of(message.position)) : NULL;
     if (lane == NULL || message.position <= lane_start(lane_of(message.position)) || message.position >= lane->head) {

@@ -9,6 +9,7 @@
 #define FLAG_HAD_CONSUMER 1u
 #define FLAG_HAD_SHARED 2u
 #define FLAG_DOOMED 4u
+#define FLAG_HAD_ROWS 8u
 
 /* In the order of the row; the counters are in front of them. */
 #define QUEUE_NUMBERS 15u
@@ -74,8 +75,9 @@ int queue_row(const struct machine *machine, const struct queue *queue, struct r
     for (unsigned i = 0; i < QUEUE_NUMBERS; i++) {
         row_put_u64(row, *numbers[i]);
     }
-    row_put_u8(row, (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) |
-                              (queue->had_shared ? FLAG_HAD_SHARED : 0) | (queue->doomed ? FLAG_DOOMED : 0)));
+    row_put_u8(row,
+               (uint8_t)((queue->had_consumer ? FLAG_HAD_CONSUMER : 0) | (queue->had_shared ? FLAG_HAD_SHARED : 0) |
+                         (queue->doomed ? FLAG_DOOMED : 0) | (queue->had_rows ? FLAG_HAD_ROWS : 0)));
     row_put_u8(row, (uint8_t)queue->name_len);
     row_put_bytes(row, queue->name, queue->name_len);
     queue_options_put(&queue->options, row);
@@ -122,6 +124,7 @@ static int load_new(struct row_reader *reader, struct queue_load *load)
     load->like.had_consumer = (flags & FLAG_HAD_CONSUMER) != 0;
     load->like.had_shared = (flags & FLAG_HAD_SHARED) != 0;
     load->like.doomed = (flags & FLAG_DOOMED) != 0;
+    load->like.had_rows = (flags & FLAG_HAD_ROWS) != 0;
     load->name_len = row_get_u8(reader);
     load->name = row_get_bytes(reader, load->name_len);
     return queue_options_get(reader, &load->options);
@@ -139,6 +142,7 @@ static void queue_take_numbers(struct queue *queue, struct queue *like)
     queue->counters = like->counters;
     queue->had_consumer = like->had_consumer;
     queue->had_shared = like->had_shared;
+    queue->had_rows = like->had_rows;
     queue->stored = true;
 }
 

@@ -104,7 +104,7 @@ int queue_put_back(struct machine *machine, struct queue *queue, uint64_t positi
     struct taken message = {.position = position, .count = count, .expires_ms = expires_ms, .group = group};
     uint32_t bytes = 0;
     int err = 0;
-    if (queue->options.has_max_bytes) {
+    if (machine->version >= 2) {
         struct message_head head;
         err = state_message_head(machine, queue, position, &head);
         bytes = err == 0 ? head.counted_len : 0;
@@ -201,7 +201,9 @@ static int queue_take_next(struct machine *machine, struct queue *queue, struct 
     if (returned != NULL && (lane == NULL || returned->position < lane->head)) {
         return queue_take_back(machine, queue, returned, ret_taken, ret_bytes);
     }
-    CHECK(lane != NULL);
+    if (lane == NULL) {
+        return ERR_CORRUPT; /* The row of the queue counts more than there are. */
+    }
     return queue_take_fresh(machine, queue, lane, ret_taken, ret_bytes);
 }
 

@@ -253,6 +253,24 @@ static int sweep_done(struct machine *machine, const struct sweep *sweep, struct
     return err == ERR_NOT_FOUND ? queue_end(machine, queue) : err;
 }
 
+static int sweep_things(struct machine *machine, struct queue *queue, struct sweep *sweep)
+{
+    bool done;
+    work_spend(&machine->work, 1);
+    int err = queue_drop_things(machine, queue, &done);
+    sweep->next = done ? sweep->end : sweep->next;
+    return err;
+}
+
+static int sweep_some(struct machine *machine, struct queue *queue, struct sweep *sweep, unsigned *budget)
+{
+    switch (sweep->kind) {
+    case SWEEP_FRESH: return sweep_fresh(machine, queue, sweep, budget);
+    case SWEEP_THINGS: return sweep_things(machine, queue, sweep);
+    default: return sweep_table(machine, queue, sweep, budget);
+    }
+}
+
 static int sweep_go(struct machine *machine, struct sweep *sweep, unsigned *budget)
 {
     struct queue *queue = queue_by_id_doomed_too(machine, sweep->queue);
@@ -260,8 +278,7 @@ static int sweep_go(struct machine *machine, struct sweep *sweep, unsigned *budg
         --*budget;
         return sweep_done(machine, sweep, NULL);
     }
-    int err = sweep->kind == SWEEP_FRESH ? sweep_fresh(machine, queue, sweep, budget)
-                                         : sweep_table(machine, queue, sweep, budget);
+    int err = sweep_some(machine, queue, sweep, budget);
     if (err != 0) {
         return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
     }
@@ -276,6 +293,9 @@ int sweeps_go(struct machine *machine)
     while (machine->sweeps > 0 && budget > 0) {
         struct sweep sweep;
         int err = sweep_seek(machine, &prefix, &sweep);
+        if (err == 0 && sweep.kind == SWEEP_THINGS && work_is_done(&machine->work)) {
+            return 0;
+        }
         if (err == 0) {
             err = sweep_go(machine, &sweep, &budget);
         }

@@ -17,6 +17,7 @@ enum sweep_kind {
     SWEEP_RETURNED = 2, /* Those of rows 'r' with that number of purges. */
     SWEEP_PARKED = 3,   /* Those of rows 'K', likewise. */
     SWEEP_WAITING = 4,  /* Those of rows 'W', of a doomed queue. */
+    SWEEP_THINGS = 5,   /* Not messages, but consumers and bindings of a doomed queue; as far as work.h says. */
 };
 
 /* Messages that one entry drops at most. */

@@ -3,6 +3,7 @@
 #include "statemachine/queue/waiting.h"
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/queue/dead_letter.h"
 #include "statemachine/queue/expiry.h"
 #include "statemachine/state.h"
@@ -16,7 +17,7 @@ int waiting_add(struct machine *machine, struct queue *queue, const struct waiti
 {
     struct row *row = &machine->row;
     row_begin_new(row, row_key_pair(ROW_WAITING, queue->id, waiting->position));
-    row_put_u32(row, waiting->count);
+    row_put_u32(row, fault_fires(FAULT_SKIP_WAITING_ROW) ? 0 : waiting->count);
     row_put_u64(row, waiting->until_ms);
     row_put_u64(row, waiting->expires_ms);
     row_put_u64(row, waiting->group);

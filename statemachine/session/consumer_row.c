@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "statemachine/session/consumer.h"
+#include "statemachine/session/consumer_turn.h"
 #include "statemachine/session/session.h"
 #include "statemachine/state.h"
 
 #define FLAG_EXCLUSIVE 1u
 #define FLAG_AUTO_ACCEPT 2u
 #define FLAG_FETCH 4u
+#define FLAG_ENDING 8u
 
 static void put_deliveries_old(const struct deliveries *deliveries, struct row *row)
 {
@@ -67,8 +68,9 @@ int consumer_row(const struct machine *machine, const struct consumer *consumer,
     row_put_u64(row, consumer->last_number);
     row_put_u64(row, consumer->turn);
     row_put_u32(row, (uint32_t)consumer->priority);
-    row_put_u8(row, (uint8_t)((consumer->exclusive ? FLAG_EXCLUSIVE : 0) |
-                              (consumer->auto_accept ? FLAG_AUTO_ACCEPT : 0) | (consumer->fetch ? FLAG_FETCH : 0)));
+    row_put_u8(row,
+               (uint8_t)((consumer->exclusive ? FLAG_EXCLUSIVE : 0) | (consumer->auto_accept ? FLAG_AUTO_ACCEPT : 0) |
+                         (consumer->fetch ? FLAG_FETCH : 0) | (consumer->ending ? FLAG_ENDING : 0)));
     row_put_u64(row, consumer->lock_ms);
     row_put_u8(row, (uint8_t)tag_len);
     row_put_bytes(row, consumer->tag, tag_len);
@@ -109,12 +111,13 @@ struct consumer_load {
     struct consumer_options options;
     uint64_t last_number;
     uint64_t turn;
+    bool ending;
     char tag[NAME_LEN_MAX + 1];
 };
 
 static int load_fields(struct machine *machine, struct row_reader *reader, struct consumer_load *load)
 {
-    *load = (struct consumer_load){.queue = queue_by_id(machine, row_get_u64(reader))};
+    *load = (struct consumer_load){.queue = queue_by_id_doomed_too(machine, row_get_u64(reader))};
     load->options.credit = row_get_u32(reader);
     load->last_number = row_get_u64(reader);
     load->turn = row_get_u64(reader);
@@ -124,6 +127,7 @@ static int load_fields(struct machine *machine, struct row_reader *reader, struc
         load->options.exclusive = (flags & FLAG_EXCLUSIVE) != 0;
         load->options.auto_accept = (flags & FLAG_AUTO_ACCEPT) != 0;
         load->options.fetch = (flags & FLAG_FETCH) != 0;
+        load->ending = (flags & FLAG_ENDING) != 0;
         load->options.lock_ms = row_get_u64(reader);
         size_t tag_len = row_get_u8(reader);
         const uint8_t *tag = row_get_bytes(reader, tag_len);
@@ -145,7 +149,7 @@ int consumer_load(struct machine *machine, const struct row_key *key, struct sli
     if (key->len != ROW_KEY_PAIR_LEN) {
         return ERR_CORRUPT;
     }
-    struct session *session = session_by_id(machine, get_be64(key->data + 1));
+    struct session *session = session_by_id_ending_too(machine, get_be64(key->data + 1));
     struct consumer_load load;
     struct consumer *consumer;
     err = session == NULL ? ERR_CORRUPT : load_fields(machine, &reader, &load);
@@ -160,6 +164,10 @@ int consumer_load(struct machine *machine, const struct row_key *key, struct sli
     err = load_deliveries(consumer, &reader);
     if (err == 0) {
         err = row_end(&reader);
+    }
+    if (err == 0 && load.ending) {
+        consumer_is_ending(machine, consumer);
+        list_remove(&consumer->changed);
     }
     return err != 0 ? err : consumer_load_turn(consumer, load.turn);
 }

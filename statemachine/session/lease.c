@@ -53,7 +53,7 @@ void lease_start(struct machine *machine, struct session *session)
 
 int leases_expire(struct machine *machine)
 {
-    for (unsigned ended = 0; ended < EXPIRIES_PER_ENTRY_MAX; ended++) {
+    for (unsigned ended = 0; ended < EXPIRIES_PER_ENTRY_MAX && !work_is_done(&machine->work); ended++) {
         struct session *session = RB_MIN(leases, &machine->leases);
         if (session == NULL || session->expires_ms > machine->time_ms) {
             return 0;

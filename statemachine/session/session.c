@@ -47,6 +47,16 @@ static void session_leave(struct session *session)
     }
 }
 
+void session_withdraw(struct machine *machine, struct session *session)
+{
+    session_leave(session);
+    lease_stop(machine, session);
+    if (!session->ending) {
+        HASH_DELETE(by_key, machine->session_keys, session);
+    }
+    session->ending = true;
+}
+
 static void session_leave_user(struct machine *machine, struct session *session)
 {
     struct user *user = session->user;
@@ -58,13 +68,14 @@ static void session_leave_user(struct machine *machine, struct session *session)
     }
 }
 
-static void session_remove(struct machine *machine, struct session *session)
+void session_remove(struct machine *machine, struct session *session)
 {
-    session_leave(session);
-    lease_stop(machine, session);
+    session_withdraw(machine, session);
+    if (session->in_ending) {
+        RB_REMOVE(leases, &machine->ending_sessions, session);
+    }
     list_remove(&session->queues);
     HASH_DELETE(by_id, machine->sessions, session);
-    HASH_DELETE(by_key, machine->session_keys, session);
     list_remove(&session->changed);
     replies_done(&session->replies);
     virtual_host_count(machine, session->virtual_host_id, LIMIT_SESSIONS, -1);
@@ -73,35 +84,11 @@ static void session_remove(struct machine *machine, struct session *session)
     free(session);
 }
 
-int session_free(struct machine *machine, struct session *session)
-{
-    enum consumer_end end = fault_fires(FAULT_SKIP_SESSION_RETURN) ? CONSUMER_END_DROP : CONSUMER_END_RETURN;
-    struct consumer *consumer;
-    while ((consumer = RB_MIN(session_consumers, &session->consumers)) != NULL) { /* The order shows. */
-        int err = end == CONSUMER_END_DROP ? consumer_free(machine, consumer, end) : consumer_end(machine, consumer);
-        if (err != 0) {
-            return err;
-        }
-    }
-    struct list_node *owned;
-    while ((owned = list_first(&session->queues)) != NULL) {
-        int err = queue_delete(machine, container_of(owned, struct queue, owned));
-        if (err != 0) {
-            return err;
-        }
-    }
-    if (session->stored) {
-        state_forget_row(machine, ROW_SESSION, session->id, 0);
-    }
-    session_remove(machine, session);
-    return 0;
-}
-
 void session_discard(struct machine *machine, struct session *session)
 {
     struct consumer *consumer;
     while ((consumer = RB_ROOT(&session->consumers)) != NULL) {
-        consumer_discard(consumer);
+        consumer_discard(machine, consumer);
     }
     session_remove(machine, session);
 }
@@ -185,11 +172,22 @@ void session_detach(struct machine *machine, struct session *session)
     session_changed(machine, session);
 }
 
-struct session *session_by_id(struct machine *machine, uint64_t id)
+struct session *session_by_id_ending_too(struct machine *machine, uint64_t id)
 {
     struct session *session = NULL;
     HASH_FIND(by_id, machine->sessions, &id, sizeof id, session);
     return session;
+}
+
+bool session_is_ending(const struct machine *machine, const struct session *session)
+{
+    return session->ending || virtual_host_is_going(machine, session->virtual_host_id);
+}
+
+struct session *session_by_id(struct machine *machine, uint64_t id)
+{
+    struct session *session = session_by_id_ending_too(machine, id);
+    return session == NULL || session_is_ending(machine, session) ? NULL : session;
 }
 
 struct session *session_by_key(struct machine *machine, const uint8_t key[SESSION_KEY_LEN])
@@ -253,7 +251,7 @@ int session_row(const struct machine *machine, const struct session *session, st
     row_put_u64(row, session->origin.run);
     row_put_u64(row, session->origin.tag);
     row_put_u64(row, session->expires_ms);
-    row_put_u32(row, session->lease_ms);
+    row_put_u32(row, session->ending ? (uint32_t)session->end : session->lease_ms);
     row_put_u64(row, session->failed_publish);
     if (is_new) {
         row_put_u64(row, session->virtual_host_id);
@@ -289,6 +287,17 @@ static int session_load_place(struct machine *machine, struct session *session, 
     return 0;
 }
 
+/* It has ended, but for what it has: its key may be another one's by now. */
+static int session_load_ending(struct machine *machine, struct session *session, uint64_t expires_ms)
+{
+    if (expires_ms != LEASE_NEVER || session->lease_ms > SESSION_END_HOST_DELETED) {
+        return ERR_CORRUPT;
+    }
+    session_ends(machine, session, (enum session_end)session->lease_ms);
+    list_remove(&session->changed);
+    return 0;
+}
+
 static int session_load_attachment(struct machine *machine, struct session *session, struct row_reader *reader)
 {
     session->attachment = row_get_u64(reader);
@@ -299,6 +308,9 @@ static int session_load_attachment(struct machine *machine, struct session *sess
     uint64_t expires_ms = row_get_u64(reader);
     session->lease_ms = row_get_u32(reader);
     session->failed_publish = row_get_u64(reader);
+    if (reader->version >= ROW_VERSION_NEW && session->lease_ms < LEASE_MS_MIN) {
+        return session_load_ending(machine, session, expires_ms);
+    }
     return session_load_place(machine, session, expires_ms);
 }
 
@@ -348,7 +360,7 @@ static int session_load_names(struct machine *machine, struct session *session, 
         return err != 0 ? err : session_load_short(reader, &session->client);
     }
     uint64_t virtual_host = row_get_u64(reader);
-    if (virtual_host_by_id(machine, virtual_host) == NULL) {
+    if (virtual_host_by_id_going_too(machine, virtual_host) == NULL && !session->ending) {
         return ERR_CORRUPT;
     }
     session_set_virtual_host(machine, session, virtual_host);

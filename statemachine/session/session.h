@@ -6,7 +6,7 @@
  * origin, u64 expires_ms, u32 lease_ms, u64 number of the last failed publish, u8 length of the virtual host, virtual
  * host, u8 length of the client's name, client's name, u64 last number, u32 replies, then each, up to the last number:
  * u64 count, u64 repeated count, u16 error, u16 detail.
- * ROW_VERSION_NEW: the same, but u64 virtual host instead of its name; behind the client's name u8 length of the user's name,
+ * ROW_VERSION_NEW: the same, but u32 lease_ms of one that has ended, but for what it has, says why (enum session_end); u64 virtual host instead of its name; behind the client's name u8 length of the user's name,
  * user's name; and behind each reply u16 length of its unrouted bits, these, u16 length of its refused bits, these. */
 
 #ifndef HOLDFAST_STATEMACHINE_SESSION_SESSION_H
@@ -18,6 +18,7 @@
 #include "proto/base/limits.h"
 #include "proto/base/list.h"
 #include "statemachine/hash.h"
+#include "statemachine/machine.h"
 #include "statemachine/reply.h"
 #include "statemachine/session/consumer.h"
 #include "statemachine/session/lease.h"
@@ -34,6 +35,9 @@ struct session {
     struct origin origin; /* Of the attachment. */
     uint32_t lease_ms;
     bool stored;                        /* A row for it is in the store or in a checkpoint. */
+    bool ending;                        /* It has ended, but for what it has; nobody finds it. */
+    bool in_ending;                     /* In machine->ending_sessions. */
+    enum session_end end;               /* Why. */
     uint64_t virtual_host_id;           /* VIRTUAL_HOST_ROOT for "/". */
     struct list_node queues;            /* Exclusive ones of its own. */
     char *client;                       /* For people; owned. */
@@ -54,8 +58,13 @@ struct session {
 /* Makes a session and enters it into the machine; it is to be attached. Ids must rise. ERR_NOMEM. */
 int session_new(struct machine *machine, uint64_t id, const uint8_t key[SESSION_KEY_LEN],
                 struct session **ret_session) NODISCARD;
-/* Ends it: its consumers end, what they hold goes back. ERR_NOMEM. */
-int session_free(struct machine *machine, struct session *session) NODISCARD;
+/* Nobody finds it any more, and it is attached nowhere: it has ended, but for what it has. */
+void session_ends(struct machine *machine, struct session *session, enum session_end end);
+/* Goes on ending it, as far as one entry may: its consumers end and what they hold goes back, its exclusive queues are deleted; then it is
+ * freed, with its effect. *ret_gone: it was. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+int session_go(struct machine *machine, struct session *session, bool *ret_gone) NODISCARD;
+/* At the end of an entry: goes on with those that have ended, lowest ids first. */
+int sessions_go(struct machine *machine) NODISCARD;
 /* Frees it without any effect on the state, for closing. */
 void session_discard(struct machine *machine, struct session *session);
 
@@ -73,9 +82,17 @@ void session_detach(struct machine *machine, struct session *session);
 
 /* NULL when there is none. */
 struct session *session_by_id(struct machine *machine, uint64_t id);
+/* Also one that has ended, but for what it has. */
+struct session *session_by_id_ending_too(struct machine *machine, uint64_t id);
+/* Whether it has, or its virtual host has been deleted. */
+bool session_is_ending(const struct machine *machine, const struct session *session);
 struct session *session_by_key(struct machine *machine, const uint8_t key[SESSION_KEY_LEN]);
 
 void session_changed(struct machine *machine, struct session *session);
+
+/* For session_end.c: out of sight, and out of the machine. */
+void session_withdraw(struct machine *machine, struct session *session);
+void session_remove(struct machine *machine, struct session *session);
 
 /* In the format of the machine's version. ERR_NOMEM. */
 int session_row(const struct machine *machine, const struct session *session, struct row *row) NODISCARD;

@@ -370,7 +370,7 @@ void machine_checkpoint_done(struct machine_checkpoint *checkpoint, int err)
         return;
     }
     /* What it holds may have been settled since, and now has no row either: it must not be found again. */
-    body_cache_done(&machine->bodies);
+    body_cache_clear(&machine->bodies);
     checkpoint_let_go(machine, checkpoint);
     checkpoint_free(checkpoint);
 }

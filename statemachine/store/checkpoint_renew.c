@@ -29,7 +29,7 @@ static void renew_messages(struct machine_checkpoint *checkpoint)
 
 static void renew_returned(struct machine *machine, uint64_t queue_id, uint64_t position)
 {
-    struct queue *queue = queue_by_id(machine, queue_id);
+    struct queue *queue = queue_by_id_doomed_too(machine, queue_id);
     struct returned like = {.position = position};
     struct returned *returned = queue != NULL ? RB_FIND(returned_tree, &queue->returned, &like) : NULL;
     if (returned != NULL && !list_linked(&returned->unstored)) {
@@ -39,8 +39,8 @@ static void renew_returned(struct machine *machine, uint64_t queue_id, uint64_t 
 
 static void renew_consumer(struct machine *machine, uint64_t session_id, uint64_t id)
 {
-    struct session *session = session_by_id(machine, session_id);
-    struct consumer *consumer = session != NULL ? consumer_find(session, id) : NULL;
+    struct session *session = session_by_id_ending_too(machine, session_id);
+    struct consumer *consumer = session != NULL ? consumer_find_ending_too(session, id) : NULL;
     if (consumer != NULL) {
         consumer_changed(machine, consumer);
     }
@@ -49,7 +49,7 @@ static void renew_consumer(struct machine *machine, uint64_t session_id, uint64_
 static void renew_one(struct machine *machine, enum row_kind kind, uint64_t id)
 {
     struct queue *queue = kind == ROW_QUEUE ? queue_by_id_doomed_too(machine, id) : NULL;
-    struct session *session = kind == ROW_SESSION ? session_by_id(machine, id) : NULL;
+    struct session *session = kind == ROW_SESSION ? session_by_id_ending_too(machine, id) : NULL;
     struct presence *presence = kind == ROW_PRESENCE ? presence_find(machine, id) : NULL;
     if (queue != NULL) {
         queue_changed(machine, queue);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 #include "statemachine/state.h"
 #include "statemachine/table/table_private.h"
 
@@ -30,6 +31,7 @@ void table_init(struct table *table)
     RB_INIT(&table->ranges);
     list_init(&table->changed);
     list_init(&table->collected);
+    table->freed_at_once = TABLE_FREED_AT_ONCE;
 }
 
 static void list_free(struct list_node *list)
@@ -48,6 +50,7 @@ void table_done(struct table *table)
     list_free(&table->changed);
     list_free(&table->collected);
     table_windows_drop(table);
+    free(table->garbage);
     table_init(table);
 }
 
@@ -82,6 +85,7 @@ static struct table_entry *table_entry_new(enum table_entry_kind kind, const str
 static void table_entry_add(struct machine *machine, struct table_entry *entry)
 {
     CHECK(RB_INSERT(table_tree, tree_of(&machine->table, entry->kind), entry) == NULL);
+    entry->number = ++machine->table.changes;
     list_push_back(&machine->table.changed, &entry->state);
     machine->overlay_bytes += table_entry_cost(entry);
 }
@@ -154,6 +158,19 @@ static void check_row(const struct row *row, struct slice content)
     CHECK(!kind->content || (table_tail(value, &tail) == 0 && tail.len == content.len));
 }
 
+/* A queue that never had any needs no looking for them when it is deleted. */
+static void note_owner(struct machine *machine, const struct row_key *key)
+{
+    if (!table_kind(key->data[0])->grouped || key->data[0] == ROW_SWEEP) {
+        return;
+    }
+    struct queue *queue = queue_by_id_doomed_too(machine, get_be64(key->data + ROW_KEY_LEN(0)));
+    if (queue != NULL && !queue->had_rows) {
+        queue->had_rows = true;
+        queue_changed(machine, queue);
+    }
+}
+
 /* Over a row of which the store knows nothing, one of which it knows nothing. */
 static int table_put_entry(struct machine *machine, const struct row *row, struct slice content, bool first)
 {
@@ -174,6 +191,7 @@ static int table_put_entry(struct machine *machine, const struct row *row, struc
         table_entry_free(machine, old);
     }
     table_entry_add(machine, entry);
+    note_owner(machine, &row->key);
     return 0;
 }
 
@@ -194,7 +212,7 @@ int table_remove(struct machine *machine, const struct row_key *key)
     if (old == NULL && table_hides(table, row_key_slice(key))) {
         return 0;
     }
-    if (old != NULL && old->first) {
+    if (old != NULL && (old->first || fault_fires(FAULT_SKIP_REMOVE_ROW))) {
         table_entry_free(machine, old);
         return 0;
     }
@@ -209,31 +227,21 @@ int table_remove(struct machine *machine, const struct row_key *key)
     return 0;
 }
 
-static void tree_free_range(struct machine *machine, struct table_tree *tree, const struct row_key *from,
-                            const struct row_key *end)
-{
-    struct table_entry *entry = table_entry_from(tree, row_key_slice(from));
-    while (entry != NULL && row_key_compare(table_entry_key(entry), row_key_slice(end)) < 0) {
-        struct table_entry *next = RB_NEXT(table_tree, tree, entry);
-        table_entry_free(machine, entry);
-        entry = next;
-    }
-}
-
 /* What the checkpoint in flight puts under the prefix the next one deletes: until then the range hides it. Ranges within
  * this one are of no use any more, unless they are in flight: and then this one does their work, too. */
 int table_remove_all(struct machine *machine, const struct row_key *prefix)
 {
-    struct table *table = &machine->table;
     struct row_key end = row_key_after(prefix);
     CHECK(prefix->len >= ROW_KEY_LEN(1) && (prefix->len - 1) % 8 == 0);
     struct table_entry *range = table_entry_new(TABLE_RANGE, prefix, (struct slice){0});
     if (range == NULL) {
         return ERR_NOMEM;
     }
-    tree_free_range(machine, &table->rows, prefix, &end);
-    tree_free_range(machine, &table->removed, prefix, &end);
-    tree_free_range(machine, &table->ranges, prefix, &end);
+    int err = table_drop_range(machine, prefix, &end);
+    if (err != 0) {
+        free(range);
+        return err;
+    }
     table_entry_add(machine, range);
     return 0;
 }
@@ -271,7 +279,8 @@ int table_get(struct machine *machine, const struct row_key *key, struct table_r
 {
     struct table *table = &machine->table;
     const struct table_entry *entry = table_entry_find(&table->rows, row_key_slice(key));
-    if (entry != NULL) {
+    state_look_at(machine, key);
+    if (entry != NULL && !table_entry_is_dead(table, entry)) {
         return table_row_of_entry(entry, ret_row);
     }
     if (table_hides(table, row_key_slice(key))) {
@@ -296,14 +305,22 @@ int table_seek(struct machine *machine, const struct row_key *from, const struct
     if (row_key_compare(row_key_slice(from), bound) >= 0) {
         return ERR_NOT_FOUND;
     }
-    const struct table_entry *entry = table_entry_from(&machine->table.rows, row_key_slice(from));
+    struct table_entry *entry = table_entry_from(&machine->table.rows, row_key_slice(from));
+    while (entry != NULL && table_entry_is_dead(&machine->table, entry) &&
+           row_key_compare(table_entry_key(entry), bound) < 0) {
+        entry = RB_NEXT(table_tree, &machine->table.rows, entry);
+    }
     if (entry != NULL && row_key_compare(table_entry_key(entry), bound) < 0) {
         bound = table_entry_key(entry);
     } else {
         entry = NULL;
     }
     int err = table_window_seek(machine, from, end, bound, ret_row);
-    return err == ERR_NOT_FOUND && entry != NULL ? table_row_of_entry(entry, ret_row) : err;
+    err = err == ERR_NOT_FOUND && entry != NULL ? table_row_of_entry(entry, ret_row) : err;
+    if (err == 0) {
+        state_look_at(machine, &ret_row->key);
+    }
+    return err;
 }
 
 struct seek_back {
@@ -345,7 +362,11 @@ int table_seek_last(struct machine *machine, const struct row_key *from, const s
     struct slice first = row_key_slice(from);
     struct seek_back seek = {.table = &machine->table, .end = *end};
     check_within_kind(from, end);
-    const struct table_entry *entry = table_entry_last(&machine->table.rows, first, row_key_slice(end));
+    struct table_entry *entry = table_entry_last(&machine->table.rows, first, row_key_slice(end));
+    while (entry != NULL && table_entry_is_dead(&machine->table, entry)) {
+        entry = RB_PREV(table_tree, &machine->table.rows, entry);
+        entry = entry != NULL && row_key_compare(table_entry_key(entry), first) >= 0 ? entry : NULL;
+    }
     if (entry != NULL) {
         first = table_entry_key(entry);
     }

@@ -37,6 +37,11 @@ struct table {
     struct list_node changed;      /* Not in a checkpoint yet. */
     struct list_node collected;    /* In the checkpoint in flight, and not changed since. */
     struct table_windows *windows; /* Rows read ahead from the store. No state. */
+    /* Ranges of which entries from before they were removed are in memory still (table_garbage.c). No state. */
+    struct table_garbage *garbage; /* Room for GARBAGE_RANGES_MAX; NULL: never needed. */
+    size_t garbage_len;
+    size_t freed_at_once; /* Entries that are freed with a range, and with table_tidy(): many, but for tests. */
+    uint64_t changes;     /* So far: the number of the last entry. */
 };
 
 /* What is found. `value` is the sealed row (for row_open()), `content` what follows it. The caller owns a reference to
@@ -76,9 +81,12 @@ int table_seek(struct machine *machine, const struct row_key *from, const struct
 int table_seek_last(struct machine *machine, const struct row_key *from, const struct row_key *end,
                     struct table_row *ret_row) NODISCARD;
 
-/* Removes all rows whose key begins with `prefix` (a kind, and at least its first number): those in memory one by one,
- * those in the store as one range, without a look at them. Rows may be put under it again at once. ERR_NOMEM. */
+/* Removes all rows whose key begins with `prefix` (a kind, and at least its first number): those in memory one by one, of many the most
+ * later, those in the store as one range, without a look at them. Rows may be put under it again at once. ERR_NOMEM. */
 int table_remove_all(struct machine *machine, const struct row_key *prefix) NODISCARD;
+
+/* Frees some of what was removed by range. To be called now and then; shows in nothing but memory. */
+void table_tidy(struct machine *machine);
 
 /* The checkpoint's part: gives it all changes (rows to write, keys and ranges to delete). ERR_NOMEM: some may have been
  * given; they are given again. */

@@ -96,6 +96,7 @@ int table_collect(struct machine *machine, struct machine_checkpoint *checkpoint
 {
     struct table *table = &machine->table;
     struct list_node *node;
+    table_tidy_all(machine);
     while ((node = list_first(&table->changed)) != NULL) {
         struct table_entry *entry = container_of(node, struct table_entry, state);
         int err = part_add(&checkpoint->table, entry);
@@ -158,7 +159,7 @@ void checkpoint_table_list(const struct checkpoint_table *part, struct store_cha
 /* ---- The digest ---- */
 
 struct table_sum {
-    struct table *table;
+    struct machine *machine;
     uint64_t digest;
 };
 
@@ -171,7 +172,7 @@ static int table_sum_stored(void *arg, struct slice key, struct slice value)
     if (key.len > ROW_KEY_LEN_MAX) {
         return ERR_CORRUPT;
     }
-    if (table_hides(sum->table, key)) {
+    if (table_hides(&sum->machine->table, key)) {
         return 0;
     }
     memcpy(row_key.data, key.data, key.len);
@@ -179,12 +180,12 @@ static int table_sum_stored(void *arg, struct slice key, struct slice value)
     if (err == 0) {
         sum->digest += row_checksum(&row_key, row.data, row.len);
     }
-    return err;
+    return state_blame(sum->machine, &row_key, err, err_text(err));
 }
 
 static int table_digest_stored(struct machine *machine, uint64_t *digest)
 {
-    struct table_sum sum = {.table = &machine->table};
+    struct table_sum sum = {.machine = machine};
     for (unsigned letter = 0; letter <= UINT8_MAX; letter++) {
         if (table_kind((uint8_t)letter) == NULL) {
             continue;
@@ -204,6 +205,7 @@ static int table_digest_stored(struct machine *machine, uint64_t *digest)
 int table_digest(struct machine *machine, uint64_t *digest)
 {
     struct table_entry *entry;
+    table_tidy_all(machine);
     RB_FOREACH (entry, table_tree, &machine->table.rows) {
         struct row_key key = {.len = entry->key_len};
         memcpy(key.data, entry->key, entry->key_len);

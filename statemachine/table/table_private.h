@@ -13,6 +13,7 @@ struct table_entry {
     struct list_node state; /* In one of the table's lists. */
     struct slice content;   /* Owns a reference. */
     const uint8_t *key;     /* At the beginning of `data`, but for one that is only looked for. */
+    uint64_t number;        /* Of the change: later ones have higher ones. */
     uint32_t value_len;     /* Behind the key; 0: not a row. */
     uint16_t key_len;
     bool first; /* A row of which the store knows nothing: its removal leaves nothing behind. */
@@ -53,6 +54,14 @@ int table_row_read(struct machine *machine, const struct row_key *key, struct sl
  * read ahead up to the end. ERR_NOT_FOUND and as table_seek(). */
 int table_window_seek(struct machine *machine, const struct row_key *from, const struct row_key *end,
                       struct slice bound, struct table_row *ret_row) NODISCARD;
+#define TABLE_FREED_AT_ONCE 4096u
+/* table_garbage.c: whether an entry of a row has been removed by range, and is in memory still. */
+bool table_entry_is_dead(const struct table *table, const struct table_entry *entry);
+/* Frees the entries under a prefix, of many the most later. ERR_NOMEM. */
+int table_drop_range(struct machine *machine, const struct row_key *prefix, const struct row_key *end) NODISCARD;
+/* Frees all that is left. */
+void table_tidy_all(struct machine *machine);
+
 /* Forgets all that was read ahead. */
 void table_windows_drop(struct table *table);
 

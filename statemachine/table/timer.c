@@ -111,7 +111,9 @@ int timers_look(struct machine *machine)
 int timers_fire(struct machine *machine)
 {
     struct timers *timers = &machine->timers;
-    for (unsigned fired = 0; fired < TIMERS_PER_ENTRY_MAX && timers->next_ms <= machine->time_ms; fired++) {
+    for (unsigned fired = 0;
+         fired < TIMERS_PER_ENTRY_MAX && timers->next_ms <= machine->time_ms && !work_is_done(&machine->work);
+         fired++) {
         struct timer timer;
         int err = timers_first(machine, timers->next_ms, &timer);
         if (err != 0) {
@@ -122,6 +124,7 @@ int timers_fire(struct machine *machine)
             return 0;
         }
         struct row_key key = timer_key(&timer);
+        work_spend(&machine->work, WORK_OF_TIMER);
         err = timer_remove(machine, &key, timer.at_ms);
         if (err == 0) {
             err = timer_fired(machine, &timer);
@@ -129,6 +132,9 @@ int timers_fire(struct machine *machine)
         if (err != 0) {
             return err;
         }
+    }
+    if (timers->next_ms <= machine->time_ms) { /* What is due comes before what becomes of what this entry does. */
+        machine->work.left = 0;
     }
     return 0;
 }

@@ -285,7 +285,9 @@ Test(exchange, an_auto_delete_one_is_deleted_with_its_bindings)
     cr_assert_eq(world_exchanges(&w), 0u, "and with it the other one");
     declare_auto_delete("a");
     cr_assert_eq(world_bind(&w, "a", "q", "", NULL) + world_bind(&w, "a", ">amq.fanout", "", NULL), 2);
-    cr_assert_eq(exchanges_virtual_host_gone(w.fixture.machine, VIRTUAL_HOST_ROOT), 0);
+    bool done;
+    cr_assert_eq(exchanges_virtual_host_gone(w.fixture.machine, VIRTUAL_HOST_ROOT, &done), 0);
+    cr_assert(done);
     cr_assert_eq(world_exchanges(&w) + world_bindings(&w), 0u);
     world_reopen(&w);
     cr_assert_eq(world_exchanges(&w) + world_bindings(&w), 0u);
@@ -338,8 +340,11 @@ Test(exchange, virtual_hosts_have_their_own)
     world_reopen(&w);
     machine = w.fixture.machine;
     cr_assert_eq(exchanges_len_of_host(machine, 7), 1u);
-    cr_assert_eq(exchanges_virtual_host_gone(machine, 7), 0);
-    cr_assert_eq(exchanges_virtual_host_gone(machine, 8), 0);
+    bool done;
+    cr_assert_eq(exchanges_virtual_host_gone(machine, 7, &done), 0);
+    cr_assert(done);
+    cr_assert_eq(exchanges_virtual_host_gone(machine, 8, &done), 0);
+    cr_assert(done);
     cr_assert_eq(exchanges_len_of_host(machine, 7) + bindings_len_of_host(machine, 7), 0u);
     cr_assert_eq(exchange_find(machine, 7, "x", 1, &exchange), ERR_NOT_FOUND);
     world_reopen(&w);
@@ -435,4 +440,142 @@ Test(exchange, listed_in_order)
     text[0] = 0;
     cr_assert_eq(machine_bindings(machine, 9, 0, list_binding, text), 0);
     cr_assert_str_eq(text, "");
+}
+
+/* ---- Changing ---- */
+
+static uint32_t change(const char *name, const bool *is_protected, const char *note)
+{
+    Holdfast__ChangeExchange change = HOLDFAST__CHANGE_EXCHANGE__INIT;
+    change.exchange = (char *)(uintptr_t)name;
+    change.has_protected = is_protected != NULL;
+    change.protected_ = is_protected != NULL && *is_protected;
+    change.has_note = note != NULL;
+    change.note = (char *)(uintptr_t)(note != NULL ? note : "");
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE;
+    command.change_exchange = &change;
+    return client_command(&w.fixture, &w.client, &command, NULL, 0).error;
+}
+
+static void expect_changed(bool is_protected, const char *note)
+{
+    const struct exchange_properties *properties = &world_exchange(&w, "x")->properties;
+    cr_assert_eq(properties->is_protected, is_protected);
+    cr_assert_eq(properties->note.len, strlen(note));
+    cr_assert(memcmp(properties->note.data, note, strlen(note)) == 0);
+    cr_assert_eq(properties->type, EXCHANGE_TOPIC, "the rest stays");
+}
+
+Test(exchange, protection_and_note_are_changed)
+{
+    static const bool on = true;
+    static const bool off = false;
+    Holdfast__DeclareExchange declare = declare_of("x");
+    declare.type = HOLDFAST__DECLARE_EXCHANGE__TYPE__TOPIC;
+    declare.note = (char[]){"first"};
+    cr_assert_eq(world_declare_as(&w, &declare), 0u);
+    world_queue(&w, "q");
+    cr_assert_eq(world_bind(&w, "x", "q", "#", NULL), 1);
+    cr_assert_eq(change("x", &on, NULL), 0u);
+    expect_changed(true, "first");
+    cr_assert_eq(world_delete(&w, "x", false, false), E(REFUSED), "it is protected");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(change("x", NULL, "a longer note"), 0u);
+        expect_changed(true, "a longer note");
+        world_reopen(&w);
+        expect_changed(true, "a longer note");
+    }
+    cr_assert_eq(change("x", NULL, ""), 0u);
+    expect_changed(true, "");
+    cr_assert_eq(change("x", NULL, NULL), 0u, "nothing is to be changed");
+    expect_changed(true, "");
+    cr_assert_str_eq(world_route(&w, "x", "any.key"), "q ");
+    cr_assert_eq(change("x", &off, "gone soon"), 0u);
+    cr_assert_eq(world_delete(&w, "x", false, false), 0u);
+    cr_assert_eq(world_exchanges(&w), 0u);
+}
+
+Test(exchange, what_is_not_changed)
+{
+    static const bool on = true;
+    char note[NAME_LEN_MAX + 2];
+    memset(note, 'n', sizeof note);
+    note[NAME_LEN_MAX + 1] = 0;
+    cr_assert_eq(world_declare(&w, "x", EXCHANGE_TOPIC), 0u);
+    uint64_t digest = world_memory_digest(&w);
+    cr_assert_eq(change("none", &on, NULL), E(NOT_FOUND));
+    cr_assert_eq(change("", &on, NULL), E(REFUSED));
+    cr_assert_eq(change("amq.topic", &on, NULL), E(REFUSED));
+    cr_assert_eq(change("x", &on, note), E(INVALID));
+    cr_assert_eq(change("x", &on, "\xff"), E(INVALID));
+    expect_changed(false, "");
+    w.fixture.machine->version = 1;
+    cr_assert_eq(change("x", &on, NULL), E(INVALID), "version 1 does not know it");
+    w.fixture.machine->version = 2;
+    expect_changed(false, "");
+    note[NAME_LEN_MAX] = 0;
+    cr_assert_eq(change("x", NULL, note), 0u);
+    cr_assert_neq(world_memory_digest(&w), digest);
+}
+
+/* ---- Listing ---- */
+
+struct listed {
+    unsigned count;
+    unsigned stop_at; /* 0: never. */
+    uint64_t ids[8];
+};
+
+static int on_binding(void *arg, const struct machine_binding *binding)
+{
+    struct listed *listed = arg;
+    listed->ids[listed->count++] = binding->id;
+    return listed->count == listed->stop_at;
+}
+
+static void expect_listed(const char *from, uint64_t after, unsigned count, const uint64_t *ids)
+{
+    struct listed listed = {0};
+    cr_assert_eq(from == NULL ? machine_bindings(w.fixture.machine, 1, after, on_binding, &listed)
+                              : machine_bindings_from(w.fixture.machine, 1, from, after, on_binding, &listed),
+                 0);
+    cr_assert_eq(listed.count, count, "%u", listed.count);
+    cr_assert_arr_eq(listed.ids, ids, count * sizeof *ids);
+}
+
+Test(exchange, bindings_are_listed_from_any_of_them_on)
+{
+    world_queue(&w, "q");
+    cr_assert_eq(world_declare(&w, "x", EXCHANGE_DIRECT), 0u);
+    cr_assert_eq(world_declare(&w, "y", EXCHANGE_DIRECT), 0u);
+    const char *const sources[] = {"x", "y", "x", "y", "x"};
+    char key[2] = "a";
+    for (size_t i = 0; i < 5; i++, key[0]++) {
+        cr_assert_eq(world_bind(&w, sources[i], "q", key, NULL), 1);
+    }
+    struct listed all = {0};
+    cr_assert_eq(machine_bindings(w.fixture.machine, 1, 0, on_binding, &all), 0);
+    cr_assert_eq(all.count, 5u);
+    const uint64_t *ids = all.ids;
+    for (int i = 0; i < 2; i++) {
+        expect_listed(NULL, 0, 5, ids);
+        expect_listed(NULL, ids[0], 4, ids + 1);
+        expect_listed(NULL, ids[4], 0, ids);
+        expect_listed("x", 0, 3, (const uint64_t[]){ids[0], ids[2], ids[4]});
+        expect_listed("x", ids[0], 2, (const uint64_t[]){ids[2], ids[4]});
+        expect_listed("x", ids[1], 2, (const uint64_t[]){ids[2], ids[4]});
+        expect_listed("y", ids[1], 1, ids + 3);
+        world_reopen(&w);
+    }
+    cr_assert_eq(world_unbind(&w, "x", "q", "c", NULL), 1);
+    expect_listed(NULL, ids[2], 2, ids + 3);
+    expect_listed("x", ids[2], 1, ids + 4);
+    struct listed two = {.stop_at = 2};
+    cr_assert_eq(machine_bindings(w.fixture.machine, 1, ids[0], on_binding, &two), 1);
+    cr_assert(two.count == 2 && two.ids[0] == ids[1] && two.ids[1] == ids[3]);
+    struct listed none = {0};
+    cr_assert_eq(machine_bindings(w.fixture.machine, 77, ids[0], on_binding, &none), 0);
+    cr_assert_eq(none.count, 0u, "another virtual host");
+    cr_assert_eq(machine_bindings_from(w.fixture.machine, 1, "none", 0, on_binding, &none), ERR_NOT_FOUND);
 }

@@ -1,6 +1,7 @@
-/* Logs recorded with the release that had only version 1, replayed: replies, effects and state are what they were then, to the
- * bit, whatever is checkpointed and restarted on the way; and a store of that release is read. The logs were made by
- * golden/golden_make.c; v1_odd has what only a build that knows more than version 1 could misread. */
+/* Recorded logs, replayed: replies, effects and state are what they were then, to the bit, whatever is checkpointed and restarted on the
+ * way; and a store from then is read. The logs were made by golden/golden_make.c. v1 is of the release that had only version 1; v1_odd has
+ * what only a build that knows more could misread. v2 uses all of version 2, v2_raised begins under version 1, and the others have few
+ * features each. */
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -9,16 +10,6 @@
 
 #include "fixture.h"
 #include "golden_log.h"
-
-#define DIR_LEN_MAX 512u
-
-static const char *golden_dir(char dir[DIR_LEN_MAX])
-{
-    const char *end = strrchr(__FILE__, '/');
-    (void)snprintf(dir, DIR_LEN_MAX, "%.*s/golden", end != NULL ? (int)(end - __FILE__) : 1,
-                   end != NULL ? __FILE__ : ".");
-    return dir;
-}
 
 struct replay {
     struct golden_log log;
@@ -31,9 +22,8 @@ struct replay {
 
 static void replay_init(struct replay *replay, const char *name)
 {
-    char dir[DIR_LEN_MAX];
     *replay = (struct replay){0};
-    cr_assert_eq(golden_log_read(&replay->log, golden_dir(dir), name), 0, "%s/%s", dir, name);
+    cr_assert_eq(golden_log_read(&replay->log, GOLDEN_DIR, name), 0, GOLDEN_DIR "/%s", name);
     cr_assert_eq(replay->log.digests[replay->log.digests_len - 1].index, replay->log.len);
     fixture_init_empty(&replay->f);
 }
@@ -91,7 +81,15 @@ static void replay_plain(const char *name)
     struct replay replay;
     replay_init(&replay, name);
     replay_to(&replay, replay.log.len);
-    /* The recording reaches what one entry may do. */
+    replay_done(&replay);
+}
+
+/* The recording reaches what one entry may do. */
+static void replay_to_the_limits(const char *name)
+{
+    struct replay replay;
+    replay_init(&replay, name);
+    replay_to(&replay, replay.log.len);
     cr_assert_eq(replay.deliveries_max, 16384u);
     cr_assert_eq(replay.ended_max, 256u);
     replay_done(&replay);
@@ -126,11 +124,10 @@ static void replay_with_restarts(const char *name)
 /* Rows that a checkpoint of that release left in its store. */
 static void load_rows(struct fixture *f, const char *name)
 {
-    char dir[DIR_LEN_MAX];
-    char path[DIR_LEN_MAX + 64];
+    char path[512];
     struct slice file;
     struct store *store;
-    (void)snprintf(path, sizeof path, "%s/%s.rows", golden_dir(dir), name);
+    (void)snprintf(path, sizeof path, GOLDEN_DIR "/%s.rows", name);
     cr_assert_eq(golden_file_read(path, &file), 0, "%s", path);
     machine_close(f->machine);
     cr_assert_eq(store_memory_open(f->disk, &store), 0);
@@ -148,16 +145,17 @@ static void load_rows(struct fixture *f, const char *name)
     fixture_open(f);
 }
 
-static void replay_from_store(const char *name)
+/* The store is that of entry `index`. */
+static void replay_from_store(const char *name, uint64_t index)
 {
     struct replay replay;
     replay_init(&replay, name);
     load_rows(&replay.f, name);
-    cr_assert_eq(replay.f.index, 650u);
+    cr_assert_eq(replay.f.index, index);
     replay_compare(&replay);
     fixture_crash(&replay.f);
     replay_compare(&replay);
-    replay_to(&replay, 800);
+    replay_to(&replay, index + 150 < replay.log.len ? index + 150 : replay.log.len);
     fixture_reopen(&replay.f);
     replay_to(&replay, replay.log.len);
     replay_done(&replay);
@@ -165,7 +163,7 @@ static void replay_from_store(const char *name)
 
 Test(golden, version_1_is_what_it_was)
 {
-    replay_plain("v1");
+    replay_to_the_limits("v1");
 }
 
 Test(golden, version_1_is_what_it_was_with_restarts)
@@ -175,12 +173,12 @@ Test(golden, version_1_is_what_it_was_with_restarts)
 
 Test(golden, version_1_goes_on_from_its_store)
 {
-    replay_from_store("v1");
+    replay_from_store("v1", 650);
 }
 
 Test(golden, version_1_takes_later_things_as_it_did)
 {
-    replay_plain("v1_odd");
+    replay_to_the_limits("v1_odd");
 }
 
 Test(golden, version_1_takes_later_things_as_it_did_with_restarts)
@@ -190,5 +188,54 @@ Test(golden, version_1_takes_later_things_as_it_did_with_restarts)
 
 Test(golden, version_1_goes_on_from_a_store_after_later_things)
 {
-    replay_from_store("v1_odd");
+    replay_from_store("v1_odd", 650);
+}
+
+/* ---- Version 2 ---- */
+
+static const char *const new_logs[] = {"v2", "v2_raised", "v2_few_1", "v2_few_2", "v2_few_3"};
+
+Test(golden, version_2_is_what_it_was)
+{
+    for (size_t i = 0; i < sizeof new_logs / sizeof *new_logs; i++) {
+        replay_plain(new_logs[i]);
+    }
+}
+
+Test(golden, version_2_is_what_it_was_with_restarts)
+{
+    for (size_t i = 0; i < sizeof new_logs / sizeof *new_logs; i++) {
+        replay_with_restarts(new_logs[i]);
+    }
+}
+
+Test(golden, version_2_goes_on_from_its_store)
+{
+    replay_from_store("v2", 600);
+    replay_from_store("v2_raised", 300);
+    replay_from_store("v2_few_1", 150);
+    replay_from_store("v2_few_2", 150);
+    replay_from_store("v2_few_3", 150);
+}
+
+/* Every kind of command is in the recording, and most answers. */
+Test(golden, version_2_is_recorded_with_all_commands)
+{
+    struct golden_log log;
+    unsigned kinds[64] = {0};
+    cr_assert_eq(golden_log_read(&log, GOLDEN_DIR, "v2"), 0);
+    for (size_t i = 0; i < log.len; i++) {
+        struct entry_command command;
+        for (size_t offset = ENTRY_HEAD_LEN; entry_command_decode(log.entries[i], &offset, &command) == 0;) {
+            Holdfast__Command *decoded = holdfast__command__unpack(NULL, command.header.len, command.header.data);
+            cr_assert_not_null(decoded);
+            kinds[decoded->kind_case]++;
+            holdfast__command__free_unpacked(decoded, NULL);
+        }
+    }
+    for (unsigned i = 0; i < holdfast__command__descriptor.n_fields; i++) {
+        cr_assert_gt(kinds[holdfast__command__descriptor.fields[i].id], 0u, "%s",
+                     holdfast__command__descriptor.fields[i].name);
+    }
+    golden_log_done(&log);
 }

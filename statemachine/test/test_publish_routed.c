@@ -1,9 +1,12 @@
 /* Publishing under version 2: heads, exchanges, refusals. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "publish_fixture.h"
+#include "statemachine/exchange/binding.h"
+#include "statemachine/exchange/route.h"
 #include "statemachine/state.h"
 
 #define TOPIC HOLDFAST__DECLARE_EXCHANGE__TYPE__TOPIC
@@ -265,5 +268,52 @@ Test(publish_routed, under_version_1_heads_do_not_exist)
     posts->publish.first_sequence = 9;
     cr_assert_eq(posts_send_once(&f, &a, posts).count, 1u);
     cr_assert_eq(producer_open_epoch(&f, &a, "p", false).error, E(INVALID));
+    fixture_done(&f);
+}
+
+static void name_nth(char name[16], unsigned nth)
+{
+    (void)snprintf(name, 16, "x%u", nth);
+}
+
+/* Exchanges x0 to x`len`, each leading to the next, and the last to the queue. */
+static void chain(struct fixture *f, unsigned len)
+{
+    struct exchange *before = NULL;
+    for (unsigned i = 0; i <= len; i++) {
+        char name[16];
+        struct exchange *exchange;
+        struct exchange_properties properties = {.type = EXCHANGE_FANOUT};
+        struct binding *binding;
+        name_nth(name, i);
+        cr_assert_eq(exchange_new(f->machine, VIRTUAL_HOST_ROOT, name, strlen(name), &properties, &exchange), 0);
+        struct binding_ends ends = {.source = before != NULL ? before : exchange, .to_exchange = exchange};
+        if (before != NULL) {
+            cr_assert_eq(binding_find(f->machine, &ends, &binding), 0);
+            cr_assert_eq(binding_new(f->machine, &ends), 0);
+        }
+        before = exchange;
+    }
+    struct binding_ends ends = {.source = before, .to_queue = queue_by_name(f->machine, VIRTUAL_HOST_ROOT, "q")};
+    struct binding *binding;
+    cr_assert_eq(binding_find(f->machine, &ends, &binding), 0);
+    cr_assert_eq(binding_new(f->machine, &ends), 0);
+}
+
+Test(publish_routed, a_way_over_too_many_exchanges_is_refused)
+{
+    struct fixture f;
+    struct client a;
+    setup(&f, &a);
+    chain(&f, ROUTE_EXCHANGES_MAX);
+    struct posts *posts = posts_new(NULL);
+    posts_add_to(posts, "", "q", "m");
+    posts_add_to(posts, "x0", "", "m");
+    posts_refused(&f, &a, posts, E(LIMIT));
+    posts_free(posts);
+    posts = posts_new(NULL);
+    posts_add_to(posts, "x1", "", "as many as may be");
+    cr_assert_eq(posts_send_once(&f, &a, posts).error, 0u);
+    cr_assert_eq(ready(&f, "q"), 1u);
     fixture_done(&f);
 }

@@ -170,3 +170,20 @@ Test(returned, are_purged_bit_by_bit)
     cr_assert_eq(take(&f).position, deliveries[0].position);
     fixture_done(&f);
 }
+
+/* That there was no limit on bytes when they came back makes no difference. */
+Test(returned, bytes_count_whether_there_is_a_limit_or_not)
+{
+    struct fixture f;
+    begin(&f, 0);
+    queue_of(&f)->options.has_max_bytes = false;
+    struct delivery first = take(&f);
+    struct delivery second = take(&f);
+    expect_all_ready(&f, COUNT - 2);
+    give_back(&f, &second);
+    give_back(&f, &first);
+    expect_all_ready(&f, COUNT);
+    fixture_reopen(&f);
+    expect_all_ready(&f, COUNT);
+    fixture_done(&f);
+}

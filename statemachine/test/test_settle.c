@@ -65,6 +65,35 @@ Test(settle, without_that_the_stale_ones_are_counted)
     fixture_done(&f);
 }
 
+/* What bounds a command is how many there are, not how often they are named. */
+Test(settle, the_same_ones_may_be_named_again_and_again)
+{
+    enum { RANGES = 4096 };
+    static uint64_t first[RANGES];
+    static uint64_t last[RANGES];
+    struct fixture f;
+    struct client a;
+    Holdfast__Settle settle;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    three_out(&f, &a);
+    settle_init(&settle, HOLDFAST__SETTLE__OUTCOME__RELEASE);
+    for (size_t i = 0; i < RANGES; i++) {
+        first[i] = 1;
+        last[i] = 3;
+    }
+    settle.consumer = 1;
+    settle.n_first = settle.n_last = RANGES;
+    settle.first = first;
+    settle.last = last;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SETTLE;
+    command.settle = &settle;
+    struct effect_reply reply = client_command(&f, &a, &command, NULL, 0);
+    cr_assert_eq(reply.error, 0u);
+    cr_assert_eq(reply.count, 3u);
+    cr_assert_eq(reply.repeated_count, 3u * (RANGES - 1));
+    fixture_done(&f);
+}
+
 Test(settle, under_version_1_what_is_new_is_without_meaning)
 {
     struct fixture f;

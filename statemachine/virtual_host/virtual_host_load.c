@@ -4,6 +4,20 @@
 
 #include "statemachine/state.h"
 
+/* One that has been deleted, but for what is in it. */
+static int load_going(struct machine *machine, uint64_t id)
+{
+    struct virtual_host *host;
+    if (virtual_host_by_id_going_too(machine, id) != NULL) {
+        return ERR_CORRUPT;
+    }
+    int err = virtual_host_enter(&machine->virtual_hosts, id, "", 0, &host);
+    if (err == 0) {
+        virtual_host_doom(&machine->virtual_hosts, host);
+    }
+    return err;
+}
+
 static int load_host(struct machine *machine, const struct table_row *found)
 {
     struct row_reader reader;
@@ -17,9 +31,14 @@ static int load_host(struct machine *machine, const struct table_row *found)
     const uint8_t *name = row_get_bytes(&reader, name_len);
     size_t note_len = row_get_u8(&reader);
     const uint8_t *note = row_get_bytes(&reader, note_len);
-    if (limits_get(&reader, &limits) != 0 || row_end(&reader) != 0 || name_check(name, name_len) != 0 || id == 0 ||
-        id >= machine->virtual_hosts.next_id || memchr(note, 0, note_len) != NULL) {
+    bool going = name != NULL && name_len == 0;
+    if (limits_get(&reader, &limits) != 0 || row_end(&reader) != 0 || id == 0 ||
+        (!going && name_check(name, name_len) != 0) || id >= machine->virtual_hosts.next_id ||
+        memchr(note, 0, note_len) != NULL) {
         return ERR_CORRUPT;
+    }
+    if (going) {
+        return load_going(machine, id);
     }
     struct virtual_host *host = virtual_host_by_id(machine, id);
     if (host == NULL) {

@@ -1,6 +1,7 @@
 /* Makes the recorded logs: a machine, a few clients, and random commands for them, from a fixed seed.
  *
  *   golden_make DIR NAME SEED [odd]
+ *   golden_make DIR NAME SEED new FEATURES RAISE_AT ENTRIES      (golden_new.c; FEATURES: bits of enum log_feature)
  *
  * writes DIR/NAME.log, NAME.digests and NAME.rows (golden_log.h), and prints how often each detail was given. To be run with
  * the code that the recording is to be of: what is written once is not written again by a later build. */
@@ -69,10 +70,19 @@ struct entry_command next_of(struct maker_client *client)
 
 static void learn_reply(struct maker *maker, const struct effect_reply *reply)
 {
-    for (unsigned detail = 0; detail < 64; detail++) {
+    for (unsigned detail = 0; detail < SEEN_MAX; detail++) {
         if ((detail == 0 || detail_text(detail)[0] != '\0') && strcmp(detail_text(detail), reply->detail) == 0) {
             maker->seen[detail]++;
             break;
+        }
+    }
+}
+
+void learn_details(struct maker *maker)
+{
+    for (size_t i = 0; i < maker->effects.len; i++) {
+        if (maker->effects.items[i].kind == EFFECT_REPLY) {
+            learn_reply(maker, &maker->effects.items[i].reply);
         }
     }
 }
@@ -142,28 +152,33 @@ static void write_digests(struct maker *maker)
                   machine_running_digest(maker->machine), digest, maker->texts);
 }
 
-void apply(struct maker *maker)
+void apply_entry(struct maker *maker, struct slice entry)
 {
     uint8_t record[12];
+    maker->index++;
+    put_u64(record, maker->index);
+    put_u32(record + 8, (uint32_t)entry.len);
+    require(fwrite(record, sizeof record, 1, maker->log) == 1, "write");
+    require(fwrite(entry.data, entry.len, 1, maker->log) == 1, "write");
+    require(machine_apply(maker->machine, maker->index, entry, &maker->effects) == 0, "apply");
+    maker->texts = golden_texts(maker->texts, &maker->effects);
+    if (maker->index % GOLDEN_EVERY == 0) {
+        write_digests(maker);
+    }
+}
+
+void apply(struct maker *maker)
+{
     struct slice entry;
     entry_head_encode(&(struct entry_head){.machine_version = 1,
                                            .time_ms = maker->time_ms,
                                            .commands = maker->commands,
                                            .len = (uint32_t)(maker->bytes.len - ENTRY_HEAD_LEN)},
                       maker->bytes.data);
-    maker->index++;
-    put_u64(record, maker->index);
-    put_u32(record + 8, (uint32_t)maker->bytes.len);
-    require(fwrite(record, sizeof record, 1, maker->log) == 1, "write");
-    require(fwrite(maker->bytes.data, maker->bytes.len, 1, maker->log) == 1, "write");
     require(slice_copy(maker->bytes.data, maker->bytes.len, &entry) == 0, "memory");
-    require(machine_apply(maker->machine, maker->index, entry, &maker->effects) == 0, "apply");
+    apply_entry(maker, entry);
     slice_unref(&entry);
-    maker->texts = golden_texts(maker->texts, &maker->effects);
     refresh(maker);
-    if (maker->index % GOLDEN_EVERY == 0) {
-        write_digests(maker);
-    }
     maker->bytes.len = ENTRY_HEAD_LEN;
     maker->commands = 0;
 }
@@ -240,8 +255,7 @@ static int write_row(void *arg, struct slice key, struct slice value)
     return 0;
 }
 
-/* All rows that a checkpoint leaves in the store; the machine goes on from them. */
-static void write_rows(struct maker *maker, FILE *file)
+void write_rows(struct maker *maker, FILE *file)
 {
     struct machine_checkpoint *checkpoint;
     uint64_t index;
@@ -289,23 +303,33 @@ static void start(struct maker *maker, const char *dir, const char *name)
     require(bytes_append(&maker->bytes, head, sizeof head) == 0, "memory");
 }
 
-int main(int argc, char **argv)
+static void make_old(struct maker *maker, FILE *rows)
 {
-    require(argc >= 4, "usage: golden_make DIR NAME SEED [odd]");
-    struct maker maker = {.random = strtoull(argv[3], NULL, 10), .odd = argc > 4};
-    start(&maker, argv[1], argv[2]);
-    while (maker.index < ENTRIES) {
-        step(&maker);
-        if (maker.index == ROWS_AFTER) {
-            FILE *rows = file_new(argv[1], argv[2], "rows");
-            write_rows(&maker, rows);
-            require(fclose(rows) == 0, "close");
+    while (maker->index < ENTRIES) {
+        step(maker);
+        if (maker->index == ROWS_AFTER) {
+            write_rows(maker, rows);
         }
     }
+}
+
+int main(int argc, char **argv)
+{
+    bool is_new = argc == 8 && strcmp(argv[4], "new") == 0;
+    require(argc == 4 || argc == 5 || is_new, "usage: golden_make DIR NAME SEED [odd | new FEATURES RAISE_AT ENTRIES]");
+    struct maker maker = {.random = strtoull(argv[3], NULL, 10), .odd = argc > 4};
+    start(&maker, argv[1], argv[2]);
+    FILE *rows = file_new(argv[1], argv[2], "rows");
+    if (is_new) {
+        make_new(&maker, rows, strtoull(argv[5], NULL, 0), strtoull(argv[6], NULL, 10), strtoull(argv[7], NULL, 10));
+    } else {
+        make_old(&maker, rows);
+    }
+    require(fclose(rows) == 0, "close");
     if (maker.index % GOLDEN_EVERY != 0) {
         write_digests(&maker);
     }
-    for (unsigned detail = 0; detail < 64; detail++) {
+    for (unsigned detail = 0; detail < SEEN_MAX; detail++) {
         if (detail == 0 || detail_text(detail)[0] != '\0') {
             (void)printf("%6" PRIu64 "  %s\n", maker.seen[detail], detail == 0 ? "(done)" : detail_text(detail));
         }

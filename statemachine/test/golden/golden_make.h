@@ -16,6 +16,7 @@
 #define CLIENTS 6u
 #define CONSUMERS 4u
 #define NODES 4u
+#define SEEN_MAX 256u /* Details that there may be. */
 
 struct maker_client {
     uint64_t session;
@@ -44,7 +45,7 @@ struct maker {
     struct bytes bytes;
     uint32_t commands;
     /* How often each detail was given. */
-    uint64_t seen[64];
+    uint64_t seen[SEEN_MAX];
 };
 
 /* Ends the program with a line when it does not hold. */
@@ -76,5 +77,16 @@ void add_publish_empty(struct maker *maker, const struct entry_command *from, co
 
 /* Applies the entry that was built, writes it to the log, and learns from its effects. */
 void apply(struct maker *maker);
+/* Likewise without learning: the entry in the machine's effects is somebody else's. */
+void apply_entry(struct maker *maker, struct slice entry);
+/* All rows that a checkpoint leaves in the store go to the file; the machine goes on from them. */
+void write_rows(struct maker *maker, FILE *file);
+
+/* Counts the details of the replies of the last entry. */
+void learn_details(struct maker *maker);
+
+/* golden_new.c: a log of version 2. `uses` as log_maker_init() takes it; the version is raised by entry `raise_at`. The rows are those
+ * after half of the entries. */
+void make_new(struct maker *maker, FILE *rows, uint64_t uses, uint64_t raise_at, uint64_t entries);
 
 #endif

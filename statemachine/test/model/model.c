@@ -99,6 +99,7 @@ struct model *model_new(void)
     struct model *model = memory_new(sizeof *model);
     model->version = 1;
     model->next_session = model->next_queue = 1;
+    (void)m_host_new(model, "/");
     return model;
 }
 
@@ -120,11 +121,13 @@ size_t model_queues(const struct model *model)
 struct model_queue model_queue(const struct model *model, size_t nth)
 {
     const struct queue *queue = model->queues.items[nth];
+    const struct consumer *active = queue->options.single_active ? queue->active : NULL;
     return (struct model_queue){
         .virtual_host = queue->virtual_host,
         .name = queue->name,
         .id = queue->id,
-        .ready = m_queue_count(queue, MODEL_READY) + m_queue_count(queue, MODEL_PARKED),
+        .ready = m_queue_count(queue, MODEL_READY),
+        .parked = m_queue_parked(queue),
         .unsettled = m_queue_count(queue, MODEL_LOCKED),
         .waiting = m_queue_count(queue, MODEL_WAITING),
         .consumers = queue->consumers.len,
@@ -132,7 +135,22 @@ struct model_queue model_queue(const struct model *model, size_t nth)
         .delivered = queue->delivered,
         .settled = queue->settled,
         .released = queue->released,
+        .expired = queue->expired,
+        .dropped = queue->dropped,
+        .dead_lettered = queue->dead_lettered,
+        .redriven = queue->redriven,
+        .lock_ended = queue->lock_ended,
+        .bytes = m_queue_bytes(queue),
+        .owner = queue->owner != NULL ? queue->owner->id : 0,
+        .active_session = active != NULL ? active->session->id : 0,
+        .active_consumer = active != NULL ? active->id : 0,
+        .options = queue->options,
     };
+}
+
+const uint64_t *model_seen(const struct model *model)
+{
+    return model->seen;
 }
 
 size_t model_messages(const struct model *model, size_t queue)
@@ -152,8 +170,7 @@ struct model_message model_message(const struct model *model, size_t nth_queue, 
         .delivery_count = message->deliveries + (message->state == MODEL_LOCKED),
         .state = message->state,
         .expires_ms = message->expires_ms,
-        .deaths = message->parcel.trail != NULL ? message->parcel.trail->death : NULL,
-        .deaths_len = message->parcel.trail != NULL ? message->parcel.trail->n_death : 0,
+        .trail = message->parcel.trail,
         .head = message->parcel.content->head,
         .head_len = message->parcel.content->head_len,
         .body = message->parcel.content->body,

@@ -90,11 +90,21 @@ static void carry_out(struct model *model, struct session *session, const struct
     case HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE:
         m_declare_exchange(model, session, command->declare_exchange, reply);
         break;
+    case HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE:
+        m_change_exchange(model, session, command->change_exchange, reply);
+        break;
     case HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE:
         m_delete_exchange(model, session, command->delete_exchange, reply);
         break;
     case HOLDFAST__COMMAND__KIND_BIND: m_bind(model, session, command->bind, reply); break;
     case HOLDFAST__COMMAND__KIND_UNBIND: m_unbind(model, session, command->unbind, reply); break;
+    case HOLDFAST__COMMAND__KIND_REDRIVE: m_redrive(model, session, command->redrive, reply); break;
+    case HOLDFAST__COMMAND__KIND_REPLAY: m_replay(model, session, command->replay, reply); break;
+    case HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST: m_create_host(model, command->create_virtual_host, reply); break;
+    case HOLDFAST__COMMAND__KIND_DELETE_VIRTUAL_HOST:
+        m_delete_host(model, session, command->delete_virtual_host, reply);
+        break;
+    case HOLDFAST__COMMAND__KIND_SET_LIMITS: m_set_limits(model, command->set_limits, reply); break;
     case HOLDFAST__COMMAND__KIND_REFUSED: reply->error = refused_error(command->refused->error); break;
     default: break;
     }
@@ -144,10 +154,19 @@ static bool is_next(struct session *session, const struct entry_command *from, s
     return false;
 }
 
-static bool is_named_publish(const Holdfast__Command *command)
+/* Whether it has messages of a producer. */
+static bool is_named_publish(const struct model *model, const Holdfast__Command *command)
 {
-    return command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH &&
-           command->publish->producer[0] != '\0';
+    if (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH) {
+        return command->publish->producer[0] != '\0';
+    }
+    bool named = false;
+    if (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_TRANSACT && model->version >= 2) {
+        for (size_t i = 0; i < command->transact->n_publish; i++) {
+            named = named || command->transact->publish[i]->producer[0] != '\0';
+        }
+    }
+    return named;
 }
 
 static void apply_next(struct model *model, struct session *session, const struct entry_command *from, uint32_t at,
@@ -155,14 +174,14 @@ static void apply_next(struct model *model, struct session *session, const struc
 {
     struct reply *reply = model_alloc(model, sizeof *reply);
     reply->error = command_error(model, from, command);
-    if (reply->error == 0 && is_named_publish(command) && from->answered < session->failed_publish) {
+    if (reply->error == 0 && is_named_publish(model, command) && from->answered < session->failed_publish) {
         reply->error = ERR_REFUSED;
     }
     if (reply->error == 0) {
         carry_out(model, session, from, command, reply);
     }
     bool may_be_publish =
-        is_named_publish(command) || (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED);
+        is_named_publish(model, command) || (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED);
     if (reply->error != 0 && may_be_publish) {
         session->failed_publish = from->number;
     }
@@ -172,8 +191,10 @@ static void apply_next(struct model *model, struct session *session, const struc
         m_list_remove(&session->replies, session->replies.items[0]);
     }
     reply_effect(model, from, at, reply, NULL);
-    if (reply->error == 0 && command->kind_case == HOLDFAST__COMMAND__KIND_CLOSE_SESSION) {
-        m_session_end(model, session, false);
+    if (m_host_find(model, session->virtual_host) == NULL) {
+        m_session_end(model, session, MODEL_HOST_DELETED); /* It has deleted where it is itself. */
+    } else if (reply->error == 0 && command->kind_case == HOLDFAST__COMMAND__KIND_CLOSE_SESSION) {
+        m_session_end(model, session, MODEL_CLOSED);
     }
 }
 
@@ -242,6 +263,7 @@ void model_apply(struct model *model, const void *payload, size_t payload_len)
     struct entry_head head;
     model->effects_len = 0;
     model->deliveries = 0;
+    model->index++;
     model_require(entry_head_decode(entry, &head) == 0, "the entry is sound");
     model->time_ms = head.time_ms > model->time_ms ? head.time_ms : model->time_ms;
     m_leases_end(model);

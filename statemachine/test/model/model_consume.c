@@ -6,7 +6,6 @@
 
 #define DELIVERIES_MAX 16384u
 #define TURN_MAX 64u
-#define TIME_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000)
 
 struct consumer *m_consumer_find(const struct session *session, uint64_t id)
 {
@@ -62,6 +61,10 @@ static int subscribe_error(const struct model *model, const struct session *sess
     if (subscribe->lock_ms > TIME_MAX || strlen(subscribe->tag) > 255) {
         return ERR_INVALID;
     }
+    if (!m_host_has_room(model, session->virtual_host, HOLDFAST__LIMIT__WHAT__CONSUMERS) ||
+        !m_user_has_room(model, session->user, HOLDFAST__LIMIT__WHAT__CONSUMERS)) {
+        return ERR_LIMIT;
+    }
     bool alone = subscribe->exclusive && !subscribe->fetch;
     if (m_real_consumers(queue, true) > 0 || (alone && m_real_consumers(queue, false) > 0)) {
         return ERR_EXCLUSIVE;
@@ -114,15 +117,36 @@ void m_subscribe(struct model *model, struct session *session, const Holdfast__S
     m_consumer_look(model, consumer);
 }
 
+/* From now on it is as a fetch that has been given what it holds. */
+static void drain(struct model *model, struct consumer *consumer)
+{
+    struct queue *queue = consumer->queue;
+    if (consumer->fetch) {
+        return;
+    }
+    consumer->fetch = true;
+    consumer->exclusive = false;
+    queue->used_ms = model->time_ms;
+    if (queue->options.auto_delete && m_real_consumers(queue, false) == 0) {
+        m_queue_delete(model, queue);
+    } else {
+        m_consumer_settled(model, consumer);
+    }
+}
+
 void m_unsubscribe(struct model *model, struct session *session, const Holdfast__Unsubscribe *unsubscribe,
                    struct reply *reply)
 {
     struct consumer *consumer = m_consumer_find(session, unsubscribe->consumer);
     if (consumer == NULL) {
         reply->error = ERR_NOT_FOUND;
-        return;
+    } else if (model->version >= 2 && unsubscribe->drain) {
+        drain(model, consumer);
+        consumer = m_consumer_find(session, unsubscribe->consumer);
+        reply->count = consumer != NULL ? consumer->held.len : 0;
+    } else {
+        m_consumer_end(model, consumer);
     }
-    m_consumer_end(model, consumer);
 }
 
 void m_set_credit(struct model *model, struct session *session, const Holdfast__SetCredit *set_credit,
@@ -184,6 +208,7 @@ void m_consumer_remove(struct model *model, struct consumer *consumer, bool go_b
     m_list_remove(&queue->consumers, consumer);
     if (queue->active == consumer) {
         activate_next(model, queue);
+        model->seen[SEEN_ACTIVE_NEXT] += queue->options.single_active && queue->active != NULL;
     }
 }
 
@@ -193,6 +218,7 @@ void m_consumer_end(struct model *model, struct consumer *consumer)
     m_consumer_remove(model, consumer, true);
     queue->used_ms = model->time_ms;
     if (queue->options.auto_delete && !consumer->fetch && m_real_consumers(queue, false) == 0) {
+        m_saw(model, SEEN_QUEUE_AUTO_DELETED);
         m_queue_delete(model, queue);
     }
 }
@@ -209,10 +235,12 @@ void m_consumer_settled(struct model *model, struct consumer *consumer)
 }
 
 /* The highest priority, and of these who has waited longest; NULL: nobody waits. */
-static struct consumer *queue_waits(const struct queue *queue)
+static struct consumer *queue_waits(struct model *model, const struct queue *queue)
 {
     struct consumer *first = NULL;
     EACH (struct consumer, consumer, &queue->consumers) {
+        model->seen[SEEN_OUT_OF_LINE] += first != NULL && first->waits_since != 0 && consumer->waits_since != 0 &&
+                                         consumer->priority != first->priority;
         if (consumer->waits_since != 0 &&
             (first == NULL || consumer->priority > first->priority ||
              (consumer->priority == first->priority && consumer->waits_since < first->waits_since))) {
@@ -240,13 +268,22 @@ static void hold_message(struct model *model, struct consumer *consumer, struct 
     message->holder = consumer;
 }
 
+static void see_order(struct model *model, const struct queue *queue, const struct message *message)
+{
+    EACH (struct message, other, &queue->messages) {
+        model->seen[SEEN_PRIORITY_FIRST] += other->position >> 56 > message->position >> 56 &&
+                                            other->enqueued_ms < message->enqueued_ms && other->state == MODEL_READY;
+    }
+}
+
 /* False: nothing can be delivered. */
 static bool deliver_one(struct model *model, struct queue *queue, struct consumer *consumer)
 {
-    struct message *message = m_queue_next(queue);
+    struct message *message = m_queue_next(model, queue);
     if (message == NULL) {
         return false;
     }
+    see_order(model, queue, message);
     struct model_effect *effect = model_effect(model, MODEL_DELIVER, consumer->session->id);
     consumer->last_number++;
     effect->consumer = consumer->id;
@@ -255,9 +292,10 @@ static bool deliver_one(struct model *model, struct queue *queue, struct consume
     effect->position = message->position;
     effect->delivery_count = message->deliveries;
     queue->delivered++;
+    m_life(model, queue, message, L_DELIVERED, consumer, NULL);
     if (consumer->auto_accept) {
-        m_message_remove(queue, message);
-        queue->settled++;
+        m_saw(model, SEEN_AUTO_ACCEPTED);
+        m_accept(model, consumer, message);
     } else {
         hold_message(model, consumer, message);
     }
@@ -276,7 +314,7 @@ bool m_deliver(struct model *model)
         more = false;
         EACH (struct queue, queue, &model->queues) {
             for (unsigned turn = 0; turn < TURN_MAX && !queue->options.paused; turn++) {
-                struct consumer *consumer = queue_waits(queue);
+                struct consumer *consumer = queue_waits(model, queue);
                 bool delivered = consumer != NULL && deliver_one(model, queue, consumer);
                 more = more || delivered;
                 any = any || delivered;

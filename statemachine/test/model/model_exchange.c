@@ -12,6 +12,7 @@ static struct exchange *exchange_add(struct model *model, const char *virtual_ho
     exchange->virtual_host = virtual_host;
     exchange->name = model_text(model, name);
     exchange->type = type;
+    exchange->note = "";
     m_list_add(model, &model->exchanges, exchange);
     return exchange;
 }
@@ -95,6 +96,7 @@ static void visit_queue(struct model *model, struct way *way, struct queue *queu
 {
     size_t at = 0;
     if (has(&way->queues, queue)) {
+        m_saw(model, SEEN_TWO_WAYS);
         return;
     }
     EACH (struct queue, other, &way->queues) {
@@ -126,11 +128,14 @@ static void visit(struct model *model, struct way *way, struct exchange *exchang
             if (binding->queue != NULL) {
                 visit_queue(model, way, binding->queue);
             } else {
+                m_saw(model, SEEN_EXCHANGE_TO_EXCHANGE);
                 visit(model, way, binding->exchange);
             }
+            model->seen[SEEN_HEADERS_FIT] += exchange->type == HEADERS;
         }
     }
     if (!any && exchange->alternate != NULL) {
+        m_saw(model, SEEN_ALTERNATE);
         visit(model, way, m_exchange_find(model, exchange->virtual_host, exchange->alternate));
     }
 }
@@ -186,11 +191,16 @@ void m_declare_exchange(struct model *model, struct session *session, const Hold
         reply->error = ERR_REFUSED;
         return;
     }
+    if (!m_host_has_room(model, session->virtual_host, HOLDFAST__LIMIT__WHAT__EXCHANGES)) {
+        reply->error = ERR_LIMIT;
+        return;
+    }
     exchange = exchange_add(model, session->virtual_host, declare->exchange, (int)declare->type);
     exchange->auto_delete = declare->auto_delete;
     exchange->internal = declare->internal;
     exchange->delayed = declare->delayed;
     exchange->protected = declare->protected_;
+    exchange->note = declare->note;
     exchange->alternate = declare->has_alternate ? declare->alternate : NULL;
 }
 
@@ -210,6 +220,7 @@ static void binding_remove(struct model *model, struct binding *binding)
     struct exchange *source = binding->source;
     m_list_remove(&model->bindings, binding);
     if (source->auto_delete && bindings_from(model, source) == 0 && has(&model->exchanges, source)) {
+        m_saw(model, SEEN_EXCHANGE_AUTO_DELETED);
         exchange_delete(model, source);
     }
 }
@@ -238,6 +249,20 @@ static void exchange_delete(struct model *model, struct exchange *exchange)
 void m_exchanges_queue_gone(struct model *model, struct queue *queue)
 {
     bindings_remove(model, NULL, queue);
+}
+
+void m_change_exchange(struct model *model, struct session *session, const Holdfast__ChangeExchange *change,
+                       struct reply *reply)
+{
+    struct exchange *exchange = m_exchange_find(model, session->virtual_host, change->exchange);
+    if (exchange == NULL || exchange->built_in) {
+        reply->error = exchange == NULL ? ERR_NOT_FOUND : ERR_REFUSED;
+    } else if (change->has_note && strlen(change->note) > 255) {
+        reply->error = ERR_INVALID;
+    } else {
+        exchange->protected = change->has_protected ? change->protected_ : exchange->protected;
+        exchange->note = change->has_note ? change->note : exchange->note;
+    }
 }
 
 void m_delete_exchange(struct model *model, struct session *session, const Holdfast__DeleteExchange *delete,
@@ -310,10 +335,15 @@ void m_bind(struct model *model, struct session *session, const Holdfast__Bind *
     binding->arguments = bind->argument;
     binding->arguments_len = bind->n_argument;
     binding_resolve(model, session, bind->source, bind->queue, bind->exchange, bind->to_exchange, binding, reply);
-    if (reply->error == 0 && binding_find(model, binding) == NULL) {
-        m_list_add(model, &model->bindings, binding);
-        reply->count = 1;
+    if (reply->error != 0 || binding_find(model, binding) != NULL) {
+        return;
     }
+    if (!m_host_has_room(model, session->virtual_host, HOLDFAST__LIMIT__WHAT__BINDINGS)) {
+        reply->error = ERR_LIMIT;
+        return;
+    }
+    m_list_add(model, &model->bindings, binding);
+    reply->count = 1;
 }
 
 void m_unbind(struct model *model, struct session *session, const Holdfast__Unbind *unbind, struct reply *reply)

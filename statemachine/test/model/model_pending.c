@@ -73,6 +73,7 @@ static void resolve(struct model *model, struct prepared *prepared, bool commit)
     EACH (struct pending, pending, &prepared->messages) {
         uint64_t delay_ms = m_delay_of(model, pending->parcel.content->fields);
         if (commit && delay_ms > 0) {
+            m_saw(model, SEEN_DELAYED_COMMIT);
             m_pending_add(model, pending->virtual_host, pending->queue, &pending->parcel, model->time_ms + delay_ms);
         } else if (commit) {
             pending_goes(model, pending);
@@ -84,6 +85,7 @@ static void resolve(struct model *model, struct prepared *prepared, bool commit)
 void m_prepared_fired(struct model *model, struct prepared *prepared)
 {
     if (prepared->deadline_ms <= model->time_ms) {
+        m_saw(model, prepared->commit_at_deadline ? SEEN_DEADLINE_COMMIT : SEEN_DEADLINE_DROP);
         resolve(model, prepared, prepared->commit_at_deadline);
         return;
     }
@@ -94,6 +96,7 @@ void m_prepared_fired(struct model *model, struct prepared *prepared)
     struct producer *producer = m_producer_find(model, prepared->virtual_host, prepared->group);
     struct session *session = m_session_find(model, producer->opened_by);
     if (session != NULL && session->place != NULL) {
+        m_saw(model, SEEN_PREPARED_ASKED);
         model_effect(model, MODEL_PREPARED_ASK, session->id)->prepared = prepared->id;
     }
 }

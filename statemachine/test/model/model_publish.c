@@ -1,324 +1,8 @@
-/* Publishing: the checks, in their order, and then the messages. */
+/* Publishing: what is carried out once it is planned; producers, and transactions. */
 
 #include <string.h>
-#include <xxhash.h>
 
-#include "model_private.h"
-
-#define DELAY_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000)
-
-/* What becomes of one message of a publish. */
-enum fate { TAKEN, REPEATED, REFUSED, DELAYED, PREPARED };
-
-struct plan_message {
-    struct content *content;
-    enum fate fate;
-    struct list queues; /* That it goes to now. */
-    bool unrouted;
-    uint64_t delay_ms;
-};
-
-struct plan {
-    struct session *session;
-    const Holdfast__Publish *publish;
-    struct queue *queue; /* Publish.queue; NULL: by the heads. */
-    struct producer *producer;
-    struct plan_message messages[4096];
-};
-
-static uint64_t head_len(const Holdfast__Publish *publish, size_t at)
-{
-    return publish->n_head_len > 0 ? publish->head_len[at] : 0;
-}
-
-static int lengths_error(const Holdfast__Publish *publish, struct slice bodies)
-{
-    uint64_t total = 0;
-    if (publish->n_body_len == 0 || publish->n_body_len > 4096 || publish->n_body_hash != publish->n_body_len ||
-        (publish->n_head_len != 0 && publish->n_head_len != publish->n_body_len)) {
-        return ERR_INVALID;
-    }
-    for (size_t i = 0; i < publish->n_body_len; i++) {
-        if (publish->body_len[i] > 16u << 20 || head_len(publish, i) > 256u << 10) {
-            return ERR_TOO_BIG;
-        }
-        total += head_len(publish, i) + publish->body_len[i];
-    }
-    return total != bodies.len ? ERR_INVALID : 0;
-}
-
-static int names_error(const Holdfast__Publish *publish)
-{
-    if (publish->producer[0] != '\0' && !m_is_name(publish->producer)) {
-        return ERR_NAME;
-    }
-    bool fits = publish->first_sequence != 0 && publish->first_sequence <= UINT64_MAX - publish->n_body_len;
-    if (publish->producer[0] != '\0' && !fits) {
-        return ERR_INVALID;
-    }
-    return publish->prepare != NULL && !m_is_name(publish->prepare->id) ? ERR_NAME : 0;
-}
-
-static int hashes_error(const Holdfast__Publish *publish, struct slice bodies)
-{
-    const uint8_t *data = bodies.data;
-    for (size_t i = 0; i < publish->n_body_len; i++) {
-        size_t len = head_len(publish, i) + publish->body_len[i];
-        if (XXH3_64bits(data, len) != publish->body_hash[i]) {
-            return ERR_CHECKSUM;
-        }
-        data += len;
-    }
-    return 0;
-}
-
-struct producer *m_producer_find(struct model *model, const char *virtual_host, const char *name)
-{
-    EACH (struct producer, producer, &model->producers) {
-        if (strcmp(producer->virtual_host, virtual_host) == 0 && strcmp(producer->name, name) == 0) {
-            return producer;
-        }
-    }
-    struct producer *producer = model_alloc(model, sizeof *producer);
-    producer->virtual_host = virtual_host;
-    producer->name = model_text(model, name);
-    m_list_add(model, &model->producers, producer);
-    return producer;
-}
-
-static void *fields_alloc(void *model, size_t len)
-{
-    return model_alloc(model, len);
-}
-
-static void fields_free(void *model, void *memory)
-{
-    (void)model;
-    (void)memory;
-}
-
-/* NULL: the head is malformed. */
-static struct content *content_read(struct model *model, const Holdfast__Publish *publish, size_t at,
-                                    const uint8_t *data)
-{
-    ProtobufCAllocator allocator = {.alloc = fields_alloc, .free = fields_free, .allocator_data = model};
-    struct content *content = model_alloc(model, sizeof *content);
-    content->head = data;
-    content->head_len = head_len(publish, at);
-    content->body = data + content->head_len;
-    content->body_len = publish->body_len[at];
-    content->hash = publish->body_hash[at];
-    content->fields = holdfast__message_head__unpack(&allocator, content->head_len, data);
-    return content->fields != NULL ? content : NULL;
-}
-
-uint64_t m_delay_of(const struct model *model, const Holdfast__MessageHead *head)
-{
-    if (head->delay_ms > 0) {
-        return head->delay_ms;
-    }
-    return head->deliver_at_ms > model->time_ms ? head->deliver_at_ms - model->time_ms : 0;
-}
-
-/* Heads, and whose sequence was taken already. */
-static int read_messages(struct model *model, struct plan *plan, struct slice bodies)
-{
-    const uint8_t *data = bodies.data != NULL ? bodies.data : (const uint8_t *)"";
-    for (size_t i = 0; i < plan->publish->n_body_len; i++) {
-        struct plan_message *message = &plan->messages[i];
-        message->content = content_read(model, plan->publish, i, data);
-        if (message->content == NULL) {
-            return ERR_INVALID;
-        }
-        message->delay_ms = m_delay_of(model, message->content->fields);
-        if (message->delay_ms > DELAY_MAX) {
-            return ERR_INVALID;
-        }
-        message->fate = plan->publish->prepare != NULL ? PREPARED : message->delay_ms > 0 ? DELAYED : TAKEN;
-        if (plan->producer != NULL && plan->publish->first_sequence + i <= plan->producer->last) {
-            message->fate = REPEATED;
-        }
-        data += message->content->head_len + message->content->body_len;
-    }
-    return 0;
-}
-
-static int find_way(struct model *model, struct plan *plan, struct plan_message *message)
-{
-    const Holdfast__MessageHead *head = message->content->fields;
-    if (plan->queue != NULL) {
-        m_list_add(model, &message->queues, plan->queue);
-        return 0;
-    }
-    struct exchange *exchange = m_exchange_find(model, plan->session->virtual_host, head->exchange);
-    if (exchange == NULL || exchange->internal) {
-        if (plan->publish->each) {
-            message->fate = REFUSED;
-            return 0;
-        }
-        return exchange == NULL ? ERR_NOT_FOUND : ERR_REFUSED;
-    }
-    struct list keys = m_keys(model, head);
-    message->queues = m_route(model, exchange, &keys, head);
-    message->unrouted = head->mandatory && message->queues.len == 0;
-    return 0;
-}
-
-static int ways_error(struct model *model, struct plan *plan)
-{
-    const Holdfast__Publish *publish = plan->publish;
-    if (publish->queue[0] != '\0' || publish->n_head_len == 0) {
-        plan->queue = m_queue_find(model, plan->session->virtual_host, publish->queue);
-        if (plan->queue == NULL || !m_queue_usable(plan->queue, plan->session)) {
-            return plan->queue == NULL ? ERR_NOT_FOUND : ERR_EXCLUSIVE;
-        }
-    }
-    for (size_t i = 0; i < publish->n_body_len; i++) {
-        int err = plan->messages[i].fate != REPEATED ? find_way(model, plan, &plan->messages[i]) : 0;
-        if (err != 0) {
-            return err;
-        }
-    }
-    return 0;
-}
-
-static int producer_error(const struct plan *plan)
-{
-    const Holdfast__Publish *publish = plan->publish;
-    if (plan->producer == NULL) {
-        return 0;
-    }
-    if (publish->producer_epoch != 0 && publish->producer_epoch < plan->producer->epoch) {
-        return ERR_FENCED;
-    }
-    return publish->no_gaps && publish->first_sequence > plan->producer->last + 1 ? ERR_GAP : 0;
-}
-
-bool m_id_seen(const struct model *model, const struct queue *queue, const char *id)
-{
-    EACH (struct seen_id, seen, &queue->ids) {
-        if (strcmp(seen->id, id) == 0 && seen->until_ms > model->time_ms) {
-            return queue->options.id_window_ms > 0;
-        }
-    }
-    return false;
-}
-
-/* Whether an earlier message of the command goes to the queue; with the same id, if one is given. */
-static bool goes_there(const struct plan_message *message, const struct queue *queue, const char *id)
-{
-    if (message->fate != TAKEN || (id != NULL && strcmp(message->content->fields->message_id, id) != 0)) {
-        return false;
-    }
-    EACH (struct queue, other, &message->queues) {
-        if (other == queue) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Queues that have seen its id are left out. */
-static void leave_out_seen(struct model *model, struct plan *plan, size_t at)
-{
-    struct plan_message *message = &plan->messages[at];
-    const char *id = message->content->fields->message_id;
-    struct list kept = {0};
-    EACH (struct queue, queue, &message->queues) {
-        bool seen = id[0] != '\0' && m_id_seen(model, queue, id);
-        for (size_t i = 0; i < at && id[0] != '\0' && queue->options.id_window_ms > 0; i++) {
-            seen = seen || goes_there(&plan->messages[i], queue, id);
-        }
-        if (!seen) {
-            m_list_add(model, &kept, queue);
-        }
-    }
-    if (message->queues.len > 0 && kept.len == 0) {
-        message->fate = REPEATED;
-    }
-    message->queues = kept;
-}
-
-/* With what the messages before it in the same command bring. */
-static bool is_full(const struct plan *plan, size_t at, const struct queue *queue)
-{
-    const struct content *content = plan->messages[at].content;
-    uint64_t messages = m_queue_count(queue, MODEL_READY) + 1;
-    uint64_t bytes = m_queue_bytes(queue) + content->head_len + content->body_len;
-    if (queue->options.overflow != HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW) {
-        return false;
-    }
-    for (size_t i = 0; i < at; i++) {
-        if (goes_there(&plan->messages[i], queue, NULL)) {
-            messages++;
-            bytes += plan->messages[i].content->head_len + plan->messages[i].content->body_len;
-        }
-    }
-    return (queue->options.has_max_length && messages > queue->options.max_length) ||
-           (queue->options.has_max_bytes && bytes > queue->options.max_bytes);
-}
-
-static int room_error(struct model *model, struct plan *plan)
-{
-    for (size_t at = 0; at < plan->publish->n_body_len; at++) {
-        struct plan_message *message = &plan->messages[at];
-        bool full = false;
-        if (message->fate != TAKEN) {
-            continue;
-        }
-        leave_out_seen(model, plan, at);
-        EACH (struct queue, queue, &message->queues) {
-            full = full || is_full(plan, at, queue);
-        }
-        if (full && !plan->publish->each) {
-            return ERR_FULL;
-        }
-        message->fate = full ? REFUSED : message->fate;
-    }
-    return 0;
-}
-
-static bool all_repeated(const struct plan *plan)
-{
-    for (size_t i = 0; i < plan->publish->n_body_len; i++) {
-        if (plan->messages[i].fate != REPEATED) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int prepare_error(struct model *model, const struct plan *plan)
-{
-    const Holdfast__Prepare *prepare = plan->publish->prepare;
-    bool there = prepare != NULL && m_prepared_find(model, plan->session->virtual_host, prepare->id) != NULL;
-    return there ? ERR_EXISTS : 0;
-}
-
-static int plan_error(struct model *model, struct plan *plan, struct slice bodies)
-{
-    const Holdfast__Publish *publish = plan->publish;
-    int err = lengths_error(publish, bodies);
-    err = err != 0 ? err : names_error(publish);
-    if (err == 0 && model->version < 2 && m_queue_find(model, "/", publish->queue) == NULL) {
-        err = ERR_NOT_FOUND;
-    }
-    err = err != 0 ? err : hashes_error(publish, bodies);
-    if (err != 0) {
-        return err;
-    }
-    if (publish->producer[0] != '\0') {
-        plan->producer = m_producer_find(model, plan->session->virtual_host, publish->producer);
-    }
-    err = read_messages(model, plan, bodies);
-    err = err != 0 ? err : ways_error(model, plan);
-    err = err != 0 ? err : producer_error(plan);
-    if (err != 0 || all_repeated(plan)) {
-        return err;
-    }
-    err = prepare_error(model, plan);
-    return err != 0 ? err : room_error(model, plan);
-}
+#include "model_plan.h"
 
 static void carry_out_message(struct model *model, struct plan *plan, struct plan_message *message,
                               struct prepared *prepared)
@@ -341,11 +25,12 @@ static void carry_out_message(struct model *model, struct plan *plan, struct pla
     }
 }
 
-static void carry_out(struct model *model, struct plan *plan, struct reply *reply)
+/* `bit`: of its first message. */
+static void carry_out(struct model *model, struct plan *plan, size_t bit, struct reply *reply)
 {
     const Holdfast__Publish *publish = plan->publish;
     struct prepared *prepared = NULL;
-    if (publish->prepare != NULL && !all_repeated(plan)) {
+    if (publish->prepare != NULL && !m_plan_all_repeated(plan)) {
         m_prepared_new(model, plan->session, publish->prepare, &prepared);
     }
     for (size_t i = 0; i < publish->n_body_len; i++) {
@@ -353,8 +38,8 @@ static void carry_out(struct model *model, struct plan *plan, struct reply *repl
         carry_out_message(model, plan, message, prepared);
         reply->repeated_count += message->fate == REPEATED;
         reply->count += message->fate != REPEATED && message->fate != REFUSED;
-        reply->unrouted |= (uint64_t)(message->unrouted && message->fate != REFUSED) << i;
-        reply->refused |= (uint64_t)(message->fate == REFUSED) << i;
+        reply->unrouted |= (uint64_t)(message->unrouted && message->fate != REFUSED) << (bit + i);
+        reply->refused |= (uint64_t)(message->fate == REFUSED) << (bit + i);
     }
     if (plan->producer != NULL && publish->first_sequence + publish->n_body_len - 1 > plan->producer->last) {
         plan->producer->last = publish->first_sequence + publish->n_body_len - 1;
@@ -374,9 +59,9 @@ void m_publish(struct model *model, struct session *session, const Holdfast__Pub
     }
     plan->session = session;
     plan->publish = &known;
-    reply->error = plan_error(model, plan, bodies);
+    reply->error = m_plan_error(model, plan, bodies);
     if (reply->error == 0) {
-        carry_out(model, plan, reply);
+        carry_out(model, plan, 0, reply);
     }
 }
 
@@ -396,28 +81,82 @@ void m_open_producer(struct model *model, struct session *session, const Holdfas
     reply->repeated_count = producer->last;
 }
 
-/* The checks of all parts, then settlements, then publishes. (Histories have one of each at most.) */
+/* ---- Transactions ---- */
+
+static bool transact_is_sound(const Holdfast__Transact *transact)
+{
+    size_t messages = 0;
+    size_t ranges = 0;
+    bool plain = true;
+    for (size_t i = 0; i < transact->n_publish; i++) {
+        messages += transact->publish[i]->n_body_len;
+        plain = plain && !transact->publish[i]->each && transact->publish[i]->prepare == NULL;
+    }
+    for (size_t i = 0; i < transact->n_settle; i++) {
+        ranges += transact->settle[i]->n_first;
+    }
+    size_t parts = transact->n_publish + transact->n_settle;
+    return plain && parts >= 1 && parts <= 256 && messages <= 4096 && ranges <= 4096;
+}
+
+static size_t content_len(const Holdfast__Publish *publish)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < publish->n_body_len; i++) {
+        len += publish->body_len[i];
+    }
+    for (size_t i = 0; i < publish->n_head_len; i++) {
+        len += publish->head_len[i];
+    }
+    return len;
+}
+
+/* The bodies of all publishes follow one another. */
+static int transact_plan(struct model *model, struct session *session, const Holdfast__Transact *transact,
+                         struct slice bodies, struct list *plans)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < transact->n_publish; i++) {
+        struct plan *plan = model_alloc(model, sizeof *plan);
+        size_t len = content_len(transact->publish[i]);
+        if (len > bodies.len - at) {
+            return ERR_INVALID;
+        }
+        plan->session = session;
+        plan->publish = transact->publish[i];
+        plan->earlier = plans;
+        int err = m_plan_error(model, plan,
+                               (struct slice){.data = (bodies.data != NULL ? bodies.data + at : NULL), .len = len});
+        if (err != 0) {
+            return err;
+        }
+        m_list_add(model, plans, plan);
+        at += len;
+    }
+    return at != bodies.len ? ERR_INVALID : 0;
+}
+
 void m_transact(struct model *model, struct session *session, const Holdfast__Transact *transact, struct slice bodies,
                 struct reply *reply)
 {
-    struct plan *plan = model_alloc(model, sizeof *plan);
-    struct consumer *consumer = NULL;
-    model_require(transact->n_publish == 1 && transact->n_settle <= 1, "transactions are small");
-    plan->session = session;
-    plan->publish = transact->publish[0];
-    reply->error = plan_error(model, plan, bodies);
-    if (reply->error == 0 && transact->n_settle > 0) {
-        consumer = m_consumer_find(session, transact->settle[0]->consumer);
-        reply->error = m_settle_error(model, transact->settle[0], consumer);
-        if (reply->error == 0 && !m_settle_all_held(transact->settle[0], consumer)) {
-            reply->error = ERR_STALE;
-        }
+    struct list plans = {0};
+    size_t bit = 0;
+    reply->error = transact_is_sound(transact) ? 0 : ERR_INVALID;
+    if (reply->error == 0) {
+        reply->error = transact_plan(model, session, transact, bodies, &plans);
+    }
+    if (reply->error == 0) {
+        reply->error = m_settle_all_error(session, transact->n_settle, transact->settle);
     }
     if (reply->error != 0) {
         return;
     }
-    if (consumer != NULL) {
-        m_settle_carry_out(model, consumer, transact->settle[0], reply);
+    model->seen[SEEN_TRANSACT_PARTS] += transact->n_publish > 1 && transact->n_settle > 1;
+    for (size_t i = 0; i < transact->n_settle; i++) {
+        m_settle_carry_out(model, m_consumer_find(session, transact->settle[i]->consumer), transact->settle[i], reply);
     }
-    carry_out(model, plan, reply);
+    EACH (struct plan, plan, &plans) {
+        carry_out(model, plan, bit, reply);
+        bit += plan->publish->n_body_len;
+    }
 }

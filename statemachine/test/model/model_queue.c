@@ -4,8 +4,6 @@
 
 #include "model_private.h"
 
-#define TIME_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000)
-
 struct queue *m_queue_find(struct model *model, const char *virtual_host, const char *name)
 {
     EACH (struct queue, queue, &model->queues) {
@@ -35,7 +33,7 @@ uint64_t m_queue_bytes(const struct queue *queue)
 {
     uint64_t bytes = 0;
     EACH (struct message, message, &queue->messages) {
-        if (message->state == MODEL_READY) {
+        if (message->state == MODEL_READY && !message->old) {
             bytes += message->parcel.content->head_len + message->parcel.content->body_len;
         }
     }
@@ -59,11 +57,29 @@ static bool group_is_in_the_way(const struct queue *queue, const struct message 
     return false;
 }
 
-struct message *m_queue_next(const struct queue *queue)
+bool m_message_is_free(const struct queue *queue, const struct message *message)
+{
+    return message->state == MODEL_READY && !group_is_in_the_way(queue, message);
+}
+
+uint64_t m_queue_parked(const struct queue *queue)
+{
+    uint64_t count = 0;
+    EACH (struct message, message, &queue->messages) {
+        count += message->state == MODEL_READY && message->parked && !m_message_is_free(queue, message);
+    }
+    return count;
+}
+
+struct message *m_queue_next(struct model *model, const struct queue *queue)
 {
     EACH (struct message, message, &queue->messages) {
-        if (message->state == MODEL_READY && !group_is_in_the_way(queue, message)) {
+        if (m_message_is_free(queue, message)) {
             return message;
+        }
+        if (message->state == MODEL_READY) {
+            m_saw(model, SEEN_GROUP_WAITS);
+            message->parked = true;
         }
     }
     return NULL;
@@ -130,15 +146,61 @@ static bool same_options(const Holdfast__QueueOptions *a, const Holdfast__QueueO
            a->id_window_ms == b->id_window_ms;
 }
 
+/* What names no length means the longest that its virtual host allows. */
+static bool same_with_length(struct model *model, const struct queue *queue, const Holdfast__QueueOptions *options)
+{
+    Holdfast__QueueOptions given = *options;
+    given.max_length = m_host_most(model, queue->virtual_host, HOLDFAST__LIMIT__WHAT__QUEUE_LENGTH);
+    given.has_max_length = true;
+    return !options->has_max_length && given.max_length != NEVER && same_options(&queue->options, &given);
+}
+
+/* One queue more, as its virtual host allows it. */
+static int admit(struct model *model, const char *host, Holdfast__QueueOptions *options)
+{
+    uint64_t longest = m_host_most(model, host, HOLDFAST__LIMIT__WHAT__QUEUE_LENGTH);
+    if (!m_host_has_room(model, host, HOLDFAST__LIMIT__WHAT__QUEUES)) {
+        return ERR_LIMIT;
+    }
+    if (longest == NEVER) {
+        return 0;
+    }
+    if (!options->has_max_length) {
+        m_saw(model, SEEN_LENGTH_GIVEN);
+        options->has_max_length = true;
+        options->max_length = longest;
+    }
+    return options->max_length > longest ? ERR_LIMIT : 0;
+}
+
+/* It may stay as long as it is, and become shorter. */
+static bool admit_change(struct model *model, const struct queue *queue, Holdfast__QueueOptions *options)
+{
+    uint64_t longest = m_host_most(model, queue->virtual_host, HOLDFAST__LIMIT__WHAT__QUEUE_LENGTH);
+    uint64_t before = queue->options.has_max_length ? queue->options.max_length : NEVER;
+    uint64_t after = options->has_max_length ? options->max_length : NEVER;
+    if (after <= before || longest == NEVER) {
+        return true;
+    }
+    if (!options->has_max_length) {
+        options->has_max_length = true;
+        options->max_length = longest;
+    }
+    return options->max_length <= longest;
+}
+
 static void declare_found(struct model *model, struct session *session, struct queue *queue,
                           const Holdfast__DeclareQueue *declare, const Holdfast__QueueOptions *options,
                           struct reply *reply)
 {
     if (!m_queue_usable(queue, session)) {
         reply->error = ERR_EXCLUSIVE;
-    } else if (!declare->passive && !same_options(&queue->options, options)) {
+    } else if (!declare->passive && !same_options(&queue->options, options) &&
+               !same_with_length(model, queue, options)) {
         reply->error = ERR_EXISTS;
     } else {
+        reply->count = m_queue_count(queue, MODEL_READY);
+        reply->repeated_count = m_real_consumers(queue, false);
         queue->used_ms = model->time_ms;
     }
 }
@@ -167,8 +229,13 @@ void m_declare_queue(struct model *model, struct session *session, const Holdfas
         reply->error = ERR_NOT_FOUND;
         return;
     }
+    reply->error = new_rules ? admit(model, session->virtual_host, &options) : 0;
+    if (reply->error != 0) {
+        return;
+    }
     queue = model_alloc(model, sizeof *queue);
     queue->id = model->next_queue++;
+    queue->sweep_ms = NEVER;
     queue->virtual_host = session->virtual_host;
     queue->name = model_text(model, declare->queue);
     queue->options = options;
@@ -189,7 +256,54 @@ static struct queue *usable(struct model *model, struct session *session, const 
     return reply->error == 0 ? queue : NULL;
 }
 
-/* All options as they are to be (only whole changes are made here). */
+/* Field by field, as command.proto numbers them: a value and its has_. */
+static bool change_field(Holdfast__QueueOptions *to, const Holdfast__QueueOptions *from, uint32_t field)
+{
+    switch (field) {
+    case 1: to->exclusive = from->exclusive; break;
+    case 2: to->auto_delete = from->auto_delete; break;
+    case 3: to->max_priority = from->max_priority; break;
+    case 4: to->groups = from->groups; break;
+    case 5: to->single_active = from->single_active; break;
+    case 10: to->expires_ms = from->expires_ms; break;
+    case 11: to->ttl_ms = from->ttl_ms; /* fallthrough */
+    case 12: to->has_ttl = from->has_ttl; break;
+    case 13: to->max_length = from->max_length; /* fallthrough */
+    case 14: to->has_max_length = from->has_max_length; break;
+    case 15: to->max_bytes = from->max_bytes; /* fallthrough */
+    case 16: to->has_max_bytes = from->has_max_bytes; break;
+    case 17: to->overflow = from->overflow; break;
+    case 19: to->dead_letter_exchange = from->dead_letter_exchange; /* fallthrough */
+    case 18: to->has_dead_letter = from->has_dead_letter; break;
+    case 20: to->dead_letter_key = from->dead_letter_key; /* fallthrough */
+    case 21: to->has_dead_letter_key = from->has_dead_letter_key; break;
+    case 22: to->max_deliveries = from->max_deliveries; break;
+    case 23: to->redelivery_delay_ms = from->redelivery_delay_ms; break;
+    case 24: to->redelivery_delay_max_ms = from->redelivery_delay_max_ms; break;
+    case 25: to->lock_ms = from->lock_ms; break;
+    case 26: to->keep_settled_ms = from->keep_settled_ms; break;
+    case 27: to->keep_life_ms = from->keep_life_ms; break;
+    case 28: to->id_window_ms = from->id_window_ms; break;
+    case 29: to->paused = from->paused; break;
+    case 30: to->protected_ = from->protected_; break;
+    case 31: to->note = from->note; break;
+    default: return false;
+    }
+    return true;
+}
+
+/* What the options are to be; false: there is no such field. */
+static bool change_read(const struct queue *queue, const Holdfast__ChangeQueue *change, Holdfast__QueueOptions *options)
+{
+    Holdfast__QueueOptions changed = queue->options;
+    bool known = true;
+    for (size_t i = 0; i < change->n_field && known; i++) {
+        known = change_field(&changed, change->options, change->field[i]);
+    }
+    *options = change->n_field == 0 ? *change->options : changed;
+    return known;
+}
+
 void m_change_queue(struct model *model, struct session *session, const Holdfast__ChangeQueue *change,
                     struct reply *reply)
 {
@@ -197,13 +311,20 @@ void m_change_queue(struct model *model, struct session *session, const Holdfast
     if (queue == NULL) {
         return;
     }
-    Holdfast__QueueOptions options = options_of(change->options);
-    model_require(change->n_field == 0, "changes are whole");
-    if (change->options == NULL || !options_are_sound(&options)) {
+    Holdfast__QueueOptions options;
+    if (change->options == NULL || !change_read(queue, change, &options) || !options_are_sound(&options)) {
         reply->error = ERR_INVALID;
-    } else if (!same_kind(&queue->options, &options)) {
+        return;
+    }
+    options = options_of(&options);
+    if (!same_kind(&queue->options, &options)) {
         reply->error = ERR_EXISTS;
+    } else if (!admit_change(model, queue, &options)) {
+        reply->error = ERR_LIMIT;
     } else {
+        if (queue->options.keep_life_ms > 0 && options.keep_life_ms == 0) {
+            m_lives_drop(queue);
+        }
         queue->options = options;
         queue->used_ms = model->time_ms;
     }
@@ -248,6 +369,9 @@ void m_purge_queue(struct model *model, struct session *session, const Holdfast_
     if (queue->options.protected_) {
         reply->error = ERR_REFUSED;
         return;
+    }
+    if (m_queue_count(queue, MODEL_READY) > 0) {
+        m_life_purge(model, queue);
     }
     for (size_t i = 0; i < queue->messages.len;) {
         struct message *message = queue->messages.items[i];

@@ -48,6 +48,9 @@ static void session_detach(struct model *model, struct session *session)
         session->place = NULL;
         session->expires_ms = model->time_ms + session->lease_ms;
         session_look(model, session);
+        EACH (struct consumer, consumer, &session->consumers) {
+            model->seen[SEEN_HELD_BY_DETACHED] += consumer->held.len > 0;
+        }
     }
 }
 
@@ -57,21 +60,59 @@ static struct session *session_new(struct model *model, const uint8_t *key)
     session->id = model->next_session++;
     memcpy(session->key, key, sizeof session->key);
     session->virtual_host = "/";
+    session->user = "";
     session->expires_ms = NEVER;
     m_list_add(model, &model->sessions, session);
     return session;
 }
 
-static int attach_error(const struct model *model, const Holdfast__AttachSession *attach, const struct session *session)
+/* Since version 2: where, and who. */
+static int attach_error_new(const struct model *model, const Holdfast__AttachSession *attach,
+                            const struct session *session, const struct host *host)
 {
-    (void)model;
-    if (strcmp(attach->virtual_host, "") != 0 && strcmp(attach->virtual_host, "/") != 0) {
+    const Holdfast__Limit__What sessions = HOLDFAST__LIMIT__WHAT__SESSIONS;
+    if (attach->user[0] != '\0' && !m_is_name(attach->user)) {
+        return ERR_NAME;
+    }
+    if (session != NULL && strcmp(session->virtual_host, host->name) != 0) {
+        return ERR_EXISTS;
+    }
+    if (session == NULL && !m_host_has_room(model, host->name, sessions)) {
+        return ERR_LIMIT;
+    }
+    bool one_more = session == NULL || strcmp(session->user, attach->user) != 0;
+    return one_more && !m_user_has_room(model, attach->user, sessions) ? ERR_LIMIT : 0;
+}
+
+/* Under version 1 there is one virtual host. */
+static int attach_error(const struct model *model, const Holdfast__AttachSession *attach, const struct session *session,
+                        const struct host *host)
+{
+    if (host == NULL || (model->version < 2 && strcmp(host->name, "/") != 0)) {
         return ERR_NOT_FOUND;
     }
     if (attach->client[0] != '\0' && !m_is_name(attach->client)) {
         return ERR_NAME;
     }
-    return session == NULL && attach->resume ? ERR_SESSION_EXPIRED : 0;
+    if (session == NULL && attach->resume) {
+        return ERR_SESSION_EXPIRED;
+    }
+    return model->version >= 2 ? attach_error_new(model, attach, session, host) : 0;
+}
+
+static void attach_carry_out(struct model *model, const Holdfast__AttachSession *attach, struct node *place,
+                             struct session *session)
+{
+    session->attachment++;
+    session->attempt = attach->attempt > session->attempt ? attach->attempt : session->attempt;
+    session->origin_node = attach->origin->node;
+    session->origin_run = attach->origin->run;
+    session->origin_tag = attach->origin->tag;
+    session->lease_ms = lease_ms(attach);
+    session->place = place;
+    session->expires_ms = NEVER;
+    session->user = model->version >= 2 ? attach->user : "";
+    session_look(model, session);
 }
 
 void m_attach_session(struct model *model, const Holdfast__AttachSession *attach, struct reply *reply)
@@ -92,12 +133,14 @@ void m_attach_session(struct model *model, const Holdfast__AttachSession *attach
             session = other;
         }
     }
-    reply->error = attach_error(model, attach, session);
+    const struct host *host = m_host_find(model, attach->virtual_host);
+    reply->error = attach_error(model, attach, session, host);
     if (reply->error != 0) {
         return;
     }
     if (session == NULL) {
         session = session_new(model, attach->key.data);
+        session->virtual_host = host->name;
     }
     bool again = session->origin_node == origin->node && session->origin_run == origin->run &&
                  session->origin_tag == origin->tag;
@@ -106,15 +149,7 @@ void m_attach_session(struct model *model, const Holdfast__AttachSession *attach
         return;
     }
     if (!again) {
-        session->attachment++;
-        session->attempt = attach->attempt > session->attempt ? attach->attempt : session->attempt;
-        session->origin_node = origin->node;
-        session->origin_run = origin->run;
-        session->origin_tag = origin->tag;
-        session->lease_ms = lease_ms(attach);
-        session->place = place;
-        session->expires_ms = NEVER;
-        session_look(model, session);
+        attach_carry_out(model, attach, place, session);
     }
     reply->attach_session = session->id;
     reply->attach_attachment = session->attachment;
@@ -157,6 +192,7 @@ void m_node_present(struct model *model, const Holdfast__NodePresent *present, s
         node->run = present->run;
         m_list_add(model, &model->nodes, node);
     } else if (node->run != present->run) {
+        m_saw(model, SEEN_RUN_OVER);
         run_ends(model, node);
         node->run = present->run;
     }
@@ -173,7 +209,7 @@ void m_node_lost(struct model *model, const Holdfast__NodeLost *lost, struct rep
     m_list_remove(&model->nodes, node);
 }
 
-void m_session_end(struct model *model, struct session *session, bool expired)
+void m_session_end(struct model *model, struct session *session, enum model_end end)
 {
     while (session->consumers.len > 0) {
         m_consumer_end(model, session->consumers.items[0]);
@@ -181,13 +217,14 @@ void m_session_end(struct model *model, struct session *session, bool expired)
     for (size_t i = 0; i < model->queues.len;) {
         struct queue *queue = model->queues.items[i];
         if (queue->owner == session) {
+            m_saw(model, SEEN_QUEUE_OF_SESSION);
             m_queue_delete(model, queue);
         } else {
             i++;
         }
     }
     m_list_remove(&model->sessions, session);
-    model_effect(model, MODEL_SESSION_ENDED, session->id)->expired = expired;
+    model_effect(model, MODEL_SESSION_ENDED, session->id)->end = end;
 }
 
 /* Those first whose lease ended first, and of these those with the lower id. */
@@ -204,6 +241,7 @@ void m_leases_end(struct model *model)
             return;
         }
         model_require(ended < SESSIONS_ENDED_MAX, "few sessions end at a time");
-        m_session_end(model, first, true);
+        m_saw(model, SEEN_LEASE_OVER);
+        m_session_end(model, first, MODEL_EXPIRED);
     }
 }

@@ -2,8 +2,6 @@
 
 #include "model_private.h"
 
-#define TIME_MAX (UINT64_C(10) * 366 * 24 * 3600 * 1000)
-
 static bool ranges_are_sound(const struct consumer *consumer, size_t n_first, const uint64_t *first, size_t n_last,
                              const uint64_t *last)
 {
@@ -28,23 +26,7 @@ static struct held *held_find(const struct consumer *consumer, uint64_t number)
     return NULL;
 }
 
-bool m_settle_all_held(const Holdfast__Settle *settle, const struct consumer *consumer)
-{
-    for (size_t i = 0; i < settle->n_first; i++) {
-        for (uint64_t number = settle->first[i]; number <= settle->last[i]; number++) {
-            bool twice = false;
-            for (size_t j = 0; j < i; j++) {
-                twice = twice || (number >= settle->first[j] && number <= settle->last[j]);
-            }
-            if (twice || held_find(consumer, number) == NULL) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-int m_settle_error(const struct model *model, const Holdfast__Settle *settle, const struct consumer *consumer)
+static int settle_form_error(const Holdfast__Settle *settle, const struct consumer *consumer)
 {
     if (consumer == NULL) {
         return ERR_NOT_FOUND;
@@ -56,13 +38,53 @@ int m_settle_error(const struct model *model, const Holdfast__Settle *settle, co
     if (!ranges_are_sound(consumer, settle->n_first, settle->first, settle->n_last, settle->last)) {
         return ERR_INVALID;
     }
-    if (model->version < 2) {
-        return 0;
+    return settle->has_delay && settle->delay_ms > TIME_MAX ? ERR_INVALID : 0;
+}
+
+/* How often the settlements name a delivery. */
+static unsigned names(size_t len, Holdfast__Settle *const *settles, uint64_t consumer, uint64_t number)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < len; i++) {
+        for (size_t j = 0; j < settles[i]->n_first && settles[i]->consumer == consumer; j++) {
+            count += number >= settles[i]->first[j] && number <= settles[i]->last[j];
+        }
     }
-    if (settle->has_delay && settle->delay_ms > TIME_MAX) {
-        return ERR_INVALID;
+    return count;
+}
+
+/* All that it names is held; and, if others are given, none of it is named twice. */
+static bool all_held(const struct consumer *consumer, const Holdfast__Settle *settle, size_t len,
+                     Holdfast__Settle *const *settles)
+{
+    for (size_t i = 0; i < settle->n_first; i++) {
+        for (uint64_t number = settle->first[i]; number <= settle->last[i]; number++) {
+            if (held_find(consumer, number) == NULL || names(len, settles, consumer->id, number) > 1) {
+                return false;
+            }
+        }
     }
-    return settle->all && !m_settle_all_held(settle, consumer) ? ERR_STALE : 0;
+    return true;
+}
+
+int m_settle_all_error(const struct session *session, size_t len, Holdfast__Settle *const *settles)
+{
+    for (size_t i = 0; i < len; i++) {
+        const struct consumer *consumer = m_consumer_find(session, settles[i]->consumer);
+        int err = settle_form_error(settles[i], consumer);
+        if (err != 0) {
+            return err;
+        }
+        if (!all_held(consumer, settles[i], 0, NULL)) {
+            return ERR_STALE;
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!all_held(m_consumer_find(session, settles[i]->consumer), settles[i], len, settles)) {
+            return ERR_STALE;
+        }
+    }
+    return 0;
 }
 
 /* d, then 2d, 4d... up to the longest; with none given it is not doubled. */
@@ -88,13 +110,17 @@ void m_goes_back(struct model *model, struct consumer *consumer, struct held *he
     message->state = MODEL_READY;
     message->holder = NULL;
     message->deliveries += why != NOT_COUNTED;
+    static const enum life_kind kinds[] = {L_RELEASED, L_RELEASED, L_LOCK_ENDED, L_HOLDER_ENDED};
+    m_life(model, queue, message, kinds[why], consumer, NULL);
     queue->released++;
+    queue->lock_ended += why == LOCK_OVER;
     if (why != NOT_COUNTED && options->max_deliveries > 0 && message->deliveries >= options->max_deliveries) {
         m_message_remove(queue, message);
         m_die(model, queue, message, HOLDFAST__DEATH__REASON__DELIVERY_LIMIT);
         return;
     }
     if (message->expires_ms != 0 && message->expires_ms <= model->time_ms) {
+        m_saw(model, SEEN_EXPIRED_RETURNED);
         m_message_remove(queue, message);
         m_die(model, queue, message, HOLDFAST__DEATH__REASON__EXPIRED);
         return;
@@ -103,15 +129,30 @@ void m_goes_back(struct model *model, struct consumer *consumer, struct held *he
     if (why != HOLDER_ENDED && delay > 0) {
         message->state = MODEL_WAITING;
         message->wakes_ms = model->time_ms + delay;
+        model->seen[SEEN_BACKOFF] += delay_ms == NEVER && delay > options->redelivery_delay_ms;
+        m_life(model, queue, message, L_WAITING, NULL, NULL);
     }
 }
 
+void m_accept(struct model *model, const struct consumer *consumer, struct message *message)
+{
+    struct queue *queue = consumer->queue;
+    m_message_remove(queue, message);
+    queue->settled++;
+    m_keep(model, queue, message, ACCEPTED);
+    m_life(model, queue, message, L_ACCEPTED, consumer, NULL);
+    m_life_ends(model, queue, message);
+}
+
+/* Under version 1 what is rejected is done with, too. */
 static void message_is_done(struct model *model, struct consumer *consumer, struct held *held, bool rejected)
 {
     m_list_remove(&consumer->held, held);
-    m_message_remove(consumer->queue, held->message);
-    consumer->queue->settled++;
-    if (rejected) {
+    if (!rejected || model->version < 2) {
+        m_accept(model, consumer, held->message);
+    } else {
+        m_message_remove(consumer->queue, held->message);
+        consumer->queue->settled++;
         m_die(model, consumer->queue, held->message, HOLDFAST__DEATH__REASON__REJECTED);
     }
 }
@@ -148,7 +189,13 @@ void m_settle_carry_out(struct model *model, struct consumer *consumer, const Ho
 void m_settle(struct model *model, struct session *session, const Holdfast__Settle *settle, struct reply *reply)
 {
     struct consumer *consumer = m_consumer_find(session, settle->consumer);
-    reply->error = m_settle_error(model, settle, consumer);
+    Holdfast__Settle known = *settle;
+    Holdfast__Settle *one = &known;
+    known.has_delay = settle->has_delay && model->version >= 2;
+    reply->error = settle_form_error(&known, consumer);
+    if (reply->error == 0 && settle->all && model->version >= 2) {
+        reply->error = m_settle_all_error(session, 1, &one);
+    }
     if (reply->error == 0) {
         m_settle_carry_out(model, consumer, settle, reply);
     }
@@ -178,6 +225,7 @@ void m_extend(struct model *model, struct session *session, const Holdfast__Exte
             if (held->until_ms != NEVER) { /* What is held without a time stays so. */
                 uint64_t lock_ms = extend->lock_ms > 0 ? extend->lock_ms : m_lock_of(consumer);
                 held->until_ms = lock_ms > 0 ? model->time_ms + lock_ms : NEVER;
+                m_saw(model, SEEN_LOCK_EXTENDED);
             }
         }
     }

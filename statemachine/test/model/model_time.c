@@ -106,6 +106,7 @@ static void lock_ends(struct model *model, const struct due *due)
     struct model_effect *effect = model_effect(model, MODEL_LOCK_ENDED, consumer->session->id);
     effect->consumer = consumer->id;
     effect->delivery = due->held->number;
+    m_saw(model, SEEN_LOCK_OVER);
     m_goes_back(model, consumer, due->held, LOCK_OVER, NEVER);
     m_consumer_settled(model, consumer);
 }
@@ -114,13 +115,23 @@ static void happens(struct model *model, const struct due *due)
 {
     switch (due->kind) {
     case MESSAGE_EXPIRES:
+        model->seen[SEEN_EXPIRED_WAITING] += due->message->state == MODEL_WAITING;
         m_message_remove(due->queue, due->message);
         m_die(model, due->queue, due->message, HOLDFAST__DEATH__REASON__EXPIRED);
         break;
-    case QUEUE_EXPIRES: m_queue_delete(model, due->queue); break;
+    case QUEUE_EXPIRES:
+        m_saw(model, SEEN_QUEUE_EXPIRED);
+        m_queue_delete(model, due->queue);
+        break;
     case LOCK_ENDS: lock_ends(model, due); break;
-    case WAIT_ENDS: due->message->state = MODEL_READY; break;
-    case PENDING_DUE: m_pending_due(model, due->pending); break;
+    case WAIT_ENDS:
+        m_saw(model, SEEN_WAITED);
+        due->message->state = MODEL_READY;
+        break;
+    case PENDING_DUE:
+        m_saw(model, SEEN_DELAYED_DUE);
+        m_pending_due(model, due->pending);
+        break;
     case PREPARED_DUE: m_prepared_fired(model, due->prepared); break;
     }
 }
@@ -130,6 +141,7 @@ void m_time_passes(struct model *model)
     for (unsigned count = 0;; count++) {
         struct due due = first_due(model);
         if (due.at_ms == NEVER || due.at_ms > model->time_ms) {
+            m_forget(model);
             return;
         }
         model_require(count < TIMERS_MAX, "little is due at a time");
@@ -160,6 +172,7 @@ void m_expire_at_once(struct model *model)
             struct queue *queue = queues.items[i];
             struct message *message = messages.items[i];
             if (m_message_is_in(queue, message)) { /* Others may have pushed it out. */
+                m_saw(model, SEEN_EXPIRED_AT_ONCE);
                 m_message_remove(queue, message);
                 m_die(model, queue, message, HOLDFAST__DEATH__REASON__EXPIRED);
             }

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define STEP_ARGS_MAX 40u
+#define STEP_ARGS_MAX 44u
 
 enum op {
     OP_ENTRY, /* Applies the commands so far as one entry. */
@@ -45,6 +45,12 @@ enum op {
     OP_BIND,
     OP_UNBIND,
     OP_TRANSACT,
+    OP_REDRIVE,
+    OP_REPLAY,
+    OP_HOST,
+    OP_UNHOST,
+    OP_LIMITS,
+    OP_CHEXCHANGE,
     OP_COUNT,
 };
 
@@ -69,6 +75,7 @@ struct op_spec {
         enum arg_kind kind;
         unsigned version;
     } args[STEP_ARGS_MAX];
+    const char *states; /* In which it is to be carried out, by name; NULL: any. */
 };
 
 const struct op_spec *op_spec(enum op op);

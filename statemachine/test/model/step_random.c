@@ -24,8 +24,8 @@ static uint64_t below(struct dice *dice, uint64_t limit)
 /* Things that go wrong are to stay rare, or nothing else is reached. */
 static bool is_trouble(const char *name)
 {
-    static const char *const names[] = {"odd",  "wrong",  "stale", "zero",   "key",
-                                        "name", "origin", "host",  "paused", "protected"};
+    static const char *const names[] = {"odd",  "wrong",  "stale",     "zero",    "key",       "name",  "origin",
+                                        "host", "paused", "protected", "unknown", "exclusive", "astray"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
@@ -37,7 +37,7 @@ static bool is_trouble(const char *name)
 static void dice_choose(struct dice *dice)
 {
     static const unsigned factors[] = {0, 1, 2, 2, 4};
-    static const unsigned odds[] = {0, 0, 16, 64, 200};
+    static const unsigned odds[] = {0, 0, 12, 40, 160};
     static const unsigned rare[] = {0, 3, 10};
     for (enum op op = 0; op < OP_COUNT; op++) {
         const struct op_spec *spec = op_spec(op);
@@ -55,6 +55,13 @@ static void dice_choose(struct dice *dice)
     }
 }
 
+/* The last of the queues is none. */
+static uint32_t choice_random(struct dice *dice, const struct arg_spec *arg)
+{
+    bool queue = strcmp(arg->name, "queue") == 0 && below(dice, 6) != 0;
+    return (uint32_t)below(dice, (uint64_t)arg->max + !queue);
+}
+
 static struct step step_random(struct dice *dice, enum op op)
 {
     const struct op_spec *spec = op_spec(op);
@@ -65,7 +72,7 @@ static struct step step_random(struct dice *dice, enum op op)
             continue;
         }
         if (arg->kind == ARG_CHOICE) {
-            step.args[i] = (uint32_t)below(dice, (uint64_t)arg->max + 1);
+            step.args[i] = choice_random(dice, arg);
         } else if (below(dice, 256) < dice->odds[op][i]) {
             uint64_t once = below(dice, arg->max);
             uint64_t again = below(dice, arg->max);
@@ -99,6 +106,47 @@ static void add_with(struct history *history, enum op op, uint32_t first, const 
     history_add(history, &step);
 }
 
+/* In some histories one client or two live in a virtual host of their own. */
+static void add_host(struct history *history, struct dice *dice)
+{
+    uint64_t clients = dice->version >= 2 ? below(dice, 6) : 0;
+    if (clients != 1 && clients != 2) {
+        return;
+    }
+    add_with(history, OP_HOST, 0, "host", 0);
+    for (uint32_t i = 0; i < clients; i++) {
+        add_with(history, OP_CLOSE, 3 - i, NULL, 0);
+    }
+    history_add(history, &(struct step){.op = OP_ENTRY});
+    for (uint32_t i = 0; i < clients; i++) {
+        add_with(history, OP_ATTACH, 3 - i, "host", 1);
+    }
+    history_add(history, &(struct step){.op = OP_ENTRY});
+    for (uint32_t i = 0; i < 2; i++) {
+        struct step step = step_random(dice, OP_DECLARE);
+        step.args[op_arg(OP_DECLARE, "client")] = 3;
+        step.args[op_arg(OP_DECLARE, "queue")] = i;
+        history_add(history, &step);
+    }
+}
+
+/* Exchanges, and where they lead. */
+static void add_ways(struct history *history, struct dice *dice)
+{
+    for (uint32_t i = 0; i < 3 && dice->weights[OP_EXCHANGE] > 0; i++) {
+        struct step step = step_random(dice, OP_EXCHANGE);
+        step.args[op_arg(OP_EXCHANGE, "to")] = i;
+        step.args[op_arg(OP_EXCHANGE, "client")] = i % 2;
+        history_add(history, &step);
+    }
+    for (uint32_t i = 0; i < 6 && dice->weights[OP_BIND] > 0; i++) {
+        struct step step = step_random(dice, OP_BIND);
+        step.args[op_arg(OP_BIND, "to")] = i;
+        step.args[op_arg(OP_BIND, "client")] = i % 2;
+        history_add(history, &step);
+    }
+}
+
 /* Everybody is there, and most queues: from nothing it would take long until something can be settled. */
 static void add_first(struct history *history, struct dice *dice)
 {
@@ -112,7 +160,8 @@ static void add_first(struct history *history, struct dice *dice)
         add_with(history, OP_ATTACH, i, "node", i % 3);
     }
     history_add(history, &(struct step){.op = OP_ENTRY});
-    for (uint32_t i = 0; i < 3; i++) {
+    add_host(history, dice);
+    for (uint32_t i = 0; i < 4; i++) {
         struct step step = step_random(dice, OP_DECLARE);
         step.args[op_arg(OP_DECLARE, "client")] = i % 2;
         step.args[op_arg(OP_DECLARE, "queue")] = i;
@@ -120,8 +169,11 @@ static void add_first(struct history *history, struct dice *dice)
     }
     for (uint32_t i = 0; i < 4; i++) {
         struct step step = step_random(dice, OP_SUBSCRIBE);
+        step.args[op_arg(OP_SUBSCRIBE, "client")] = i;
+        step.args[op_arg(OP_SUBSCRIBE, "queue")] = (uint32_t)below(dice, 3);
         history_add(history, &step);
     }
+    add_ways(history, dice);
     history_add(history, &(struct step){.op = OP_ENTRY});
 }
 
@@ -149,9 +201,6 @@ void history_random(struct history *history, uint64_t seed, unsigned rules, unsi
     add_entries(history, &dice, entries / 2);
     dice.version = 2;
     dice_choose(&dice);
-    /* The bytes of messages that came in under version 1 are not known, and do not count. */
-    dice.odds[OP_DECLARE][op_arg(OP_DECLARE, "bytes")] = 0;
-    dice.odds[OP_CHANGE][op_arg(OP_CHANGE, "bytes")] = 0;
     add_with(history, OP_RAISE, 1, "new", 1);
     add_entries(history, &dice, entries - entries / 2);
 }

@@ -156,9 +156,11 @@ static void apply(struct world *world, uint64_t ms)
     model_require(world->log != NULL, "memory");
     world->log[world->log_len++] = entry;
     model_apply(world->model, entry.data, entry.len);
-    twin_apply(world, &world->plain, entry);
-    twin_apply(world, &world->disturbed, entry);
-    if (world->said[0] == '\0') {
+    if (!world->alone) {
+        twin_apply(world, &world->plain, entry);
+        twin_apply(world, &world->disturbed, entry);
+    }
+    if (world->said[0] == '\0' && !world->alone) {
         compare_effects(world);
         compare_state(world, &world->plain);
         compare_state(world, &world->disturbed);
@@ -176,7 +178,9 @@ static void world_step(struct world *world, const struct step *step)
     if (step->op == OP_ENTRY) {
         apply(world, durations[step->args[0]]);
     } else if (step->op <= OP_RESTART) {
-        disturb(world, step);
+        if (!world->alone) {
+            disturb(world, step);
+        }
     } else if (world->commands < 255) {
         world->ops[world->commands].op = step->op;
         world->ops[world->commands].state = coverage_state(world, step);
@@ -190,11 +194,13 @@ static void world_start(struct world *world)
     world->time_ms = UINT64_C(1700000000000);
     world->model = model_new();
     model_require(bytes_append(&world->bytes, head, sizeof head) == 0, "memory");
-    twin_new(world, &world->plain);
-    twin_new(world, &world->disturbed);
+    if (!world->alone) {
+        twin_new(world, &world->plain);
+        twin_new(world, &world->disturbed);
+    }
 }
 
-static void world_stop(struct world *world)
+static void twins_stop(struct world *world)
 {
     checkpoint_end(world);
     if (world->said[0] == '\0') {
@@ -204,6 +210,14 @@ static void world_stop(struct world *world)
     machine_close(world->disturbed.machine);
     store_memory_disk_free(world->plain.disk);
     store_memory_disk_free(world->disturbed.disk);
+}
+
+static void world_stop(struct world *world)
+{
+    coverage_end(world);
+    if (!world->alone) {
+        twins_stop(world);
+    }
     for (size_t i = 0; i < world->log_len; i++) {
         slice_unref(&world->log[i]);
     }
@@ -236,4 +250,18 @@ bool world_run(const struct history *history, struct coverage *coverage, char *s
     (void)snprintf(said, WORLD_SAID_MAX, "%s", world->said);
     free(world);
     return said[0] == '\0';
+}
+
+void world_run_alone(const struct history *history, struct coverage *coverage)
+{
+    struct world *world = calloc(1, sizeof *world);
+    model_require(world != NULL, "memory");
+    world->alone = true;
+    world->coverage = coverage;
+    world_start(world);
+    for (world->step = 0; world->step < history->len; world->step++) {
+        world_step(world, &history->steps[world->step]);
+    }
+    world_stop(world);
+    free(world);
 }

@@ -20,7 +20,11 @@ enum object_state {
     OBJECT_NONE,
     OBJECT_EMPTY,
     OBJECT_READY,
-    OBJECT_LOCKED, /* Nothing ready, something locked. */
+    OBJECT_LOCKED,  /* Nothing ready, something locked. */
+    OBJECT_WAITING, /* Neither, something waiting. */
+    OBJECT_PARKED,
+    OBJECT_PAUSED,
+    OBJECT_FULL,
     OBJECT_DETACHED,
     OBJECT_STATES,
 };
@@ -31,6 +35,7 @@ enum object_state {
 struct coverage {
     uint64_t seen[OP_COUNT][ERRORS_MAX][OBJECT_STATES];
     uint64_t effects[8];
+    uint64_t seen_else[SEEN_COUNT];
 };
 
 struct twin {
@@ -47,10 +52,12 @@ struct client {
     uint64_t origin_node;
     uint64_t origin_run;
     uint64_t origin_tag;
+    uint32_t home; /* Its virtual host: host_name(). */
 };
 
 struct world {
     struct model *model;
+    bool alone; /* Without machines. */
     struct twin plain;
     struct twin disturbed;
     struct machine_checkpoint *checkpoint; /* Of the disturbed one. */
@@ -82,6 +89,9 @@ struct world {
  * `trace`, if not NULL, gets a line for every step and effect. */
 bool world_run(const struct history *history, struct coverage *coverage, char *said, FILE *trace);
 
+/* Applies it to the model alone, to see what the history reaches. */
+void world_run_alone(const struct history *history, struct coverage *coverage);
+
 /* world_add.c: adds the command of a step to the entry being built. */
 void world_add(struct world *world, const struct step *step);
 
@@ -95,30 +105,49 @@ struct parts {
 char *text_of(const char *text);
 const char *queue_name(uint32_t queue);
 const char *exchange_name(uint32_t exchange);
+const char *host_name(uint32_t host);
 /* The options of a step that has them; they borrow from nothing. */
 void set_options(Holdfast__QueueOptions *options, const struct step *step);
 /* Messages of a step that has `queue`, `messages`, `size` and a head. */
 void set_messages(struct world *world, const struct step *step, Holdfast__Publish *publish, struct parts *parts);
 /* Arguments of a binding, and how many. */
 size_t set_arguments(Holdfast__Header ***ret_arguments, uint32_t match);
+void arguments_free(Holdfast__Header **arguments, size_t len);
+
+/* world_settle.c: whose command a step is, and of which consumer. */
+uint32_t client_of(const struct world *world, const struct step *step);
+uint64_t consumer_of(const struct world *world, const struct step *step);
 
 /* world_add_new.c: commands since version 2. */
 void world_add_new(struct world *world, const struct step *step, const struct entry_command *from);
+/* world_add_more.c: likewise. */
+void world_add_more(struct world *world, const struct step *step, const struct entry_command *from);
 void world_add_command(struct world *world, const struct entry_command *from, const Holdfast__Command *command,
                        const void *bodies, size_t bodies_len);
+void set_producer(struct world *world, const struct step *step, uint32_t producer, Holdfast__Publish *publish);
 void set_settle(struct world *world, const struct step *step, Holdfast__Settle *settle, uint64_t first[2],
                 uint64_t last[2]);
 
 /* world_compare.c: they note what is different. */
 void compare_effects(struct world *world);
 void compare_state(struct world *world, struct twin *twin);
+void compare_content(struct world *world, const char *queue, uint64_t position, const struct machine_content *content,
+                     const struct parcel *parcel);
 void world_say(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void effects_trace(const struct world *world, FILE *trace);
+
+/* world_look.c: likewise. */
+void look_at_queue(struct world *world, struct twin *twin, const struct queue *queue);
+void look_at_hosts(struct world *world, struct twin *twin);
 
 /* coverage.c */
 enum object_state coverage_state(const struct world *world, const struct step *step);
 void coverage_note(struct world *world);
 void coverage_add(struct coverage *coverage, const struct coverage *other);
+/* At the end of a history. */
+void coverage_end(struct world *world);
 void coverage_print(const struct coverage *coverage, unsigned version, FILE *file);
+/* How many of the cells are empty that histories under these rules are to reach; `file` gets a line for each. */
+size_t coverage_missing(const struct coverage *coverage, unsigned version, FILE *file);
 
 #endif

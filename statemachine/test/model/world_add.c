@@ -78,9 +78,20 @@ static void attach_origin(struct world *world, const struct step *step, Holdfast
     origin->tag = client->origin_tag;
 }
 
+/* A client stays where it is, but for one without a session; others are odd. */
+static const char *attach_host(struct world *world, const struct step *step)
+{
+    struct client *client = &world->clients[step_arg(step, "client")];
+    uint32_t host = step_arg(step, "host");
+    if (host != 0 && client->session == 0) {
+        client->home = host;
+    }
+    return host_name(host != 0 ? host : client->home);
+}
+
 static void add_attach(struct world *world, const struct step *step)
 {
-    static const char *const hosts[] = {"", "/", "v", "none"};
+    static const char *const users[] = {"", "u", "t", "not\na\nuser"};
     static const uint32_t leases[] = {0, 1500, 60000};
     uint8_t key[16] = {(uint8_t)(step_arg(step, "client") + 1)};
     Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
@@ -90,7 +101,8 @@ static void add_attach(struct world *world, const struct step *step)
     command.attach_session = &attach;
     attach.key = (ProtobufCBinaryData){.len = 16 - step_arg(step, "key"), .data = key};
     attach.resume = step_arg(step, "resume") != 0;
-    attach.virtual_host = text_of(hosts[step_arg(step, "host")]);
+    attach.virtual_host = text_of(attach_host(world, step));
+    attach.user = text_of(users[step_arg(step, "user")]);
     attach.client = text_of(step_arg(step, "name") != 0 ? "a\nb" : "model");
     attach.lease_ms = leases[step_arg(step, "lease")];
     attach.attempt = step_arg(step, "attempt");
@@ -114,7 +126,7 @@ static void add_detach(struct world *world, const struct step *step)
 /* Who sends the command. */
 static struct entry_command from_client(struct world *world, const struct step *step)
 {
-    struct client *client = &world->clients[step_arg(step, "client")];
+    struct client *client = &world->clients[client_of(world, step)];
     uint32_t odd = step_arg(step, "odd");
     uint32_t answered = step_arg(step, "answered");
     struct entry_command from = {.session = client->session, .attachment = client->attachment};
@@ -136,14 +148,13 @@ static struct entry_command from_client(struct world *world, const struct step *
     return from;
 }
 
-static void set_producer(struct world *world, const struct step *step, Holdfast__Publish *publish)
+void set_producer(struct world *world, const struct step *step, uint32_t producer, Holdfast__Publish *publish)
 {
     static const char *const names[] = {"", "x", "y", "z", "not\na\nname"};
-    uint32_t producer = step_arg(step, "producer");
     publish->producer = text_of(names[producer]);
     if (producer >= 1 && producer <= WORLD_PRODUCERS) {
         uint64_t *last = &world->sequences[producer - 1];
-        uint64_t back = step_arg(step, "back");
+        uint64_t back = step_arg(step, step->op == OP_PUBLISH ? "back" : "again");
         publish->first_sequence = *last + 1 > back ? *last + 1 - back : 1;
         publish->first_sequence += step_arg(step, "gap");
         *last = publish->first_sequence + publish->n_body_len - 1;
@@ -151,6 +162,8 @@ static void set_producer(struct world *world, const struct step *step, Holdfast_
         publish->first_sequence = 1;
     }
     publish->first_sequence = step_arg(step, "wrong") == 5 ? 0 : publish->first_sequence;
+    publish->no_gaps = step_arg(step, "no_gaps") != 0;
+    publish->producer_epoch = step_arg(step, "epoch");
 }
 
 static void set_prepare(const struct step *step, Holdfast__Prepare *prepare)
@@ -174,14 +187,12 @@ static void add_publish(struct world *world, const struct step *step, const stru
     command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
     command.publish = &publish;
     set_messages(world, step, &publish, &parts);
-    set_producer(world, step, &publish);
+    set_producer(world, step, step_arg(step, "producer"), &publish);
     parts.lens[0] = wrong == 1 ? (16u << 20) + 1 : parts.lens[0];
     parts.hashes[0] += wrong == 2;
     publish.n_body_hash -= wrong == 3;
     parts.bodies.len -= wrong == 4;
     publish.each = step_arg(step, "each") != 0;
-    publish.no_gaps = step_arg(step, "no_gaps") != 0;
-    publish.producer_epoch = step_arg(step, "epoch");
     if (step_arg(step, "prepare") != 0) {
         publish.prepare = &prepare;
         set_prepare(step, &prepare);
@@ -203,39 +214,6 @@ static void set_subscribe(Holdfast__Subscribe *subscribe, const struct step *ste
     subscribe->auto_accept = step_arg(step, "auto_accept") != 0;
     subscribe->fetch = step_arg(step, "fetch") != 0;
     subscribe->credit = wrong == 2 ? 0 : wrong == 3 ? 65536 : credits[step_arg(step, "credit")];
-}
-
-/* The last delivery of a client's consumer, as the model knows it. */
-static uint64_t last_delivery(struct world *world, const struct step *step)
-{
-    struct session *session = m_session_find(world->model, world->clients[step_arg(step, "client")].session);
-    struct consumer *consumer = session != NULL ? m_consumer_find(session, step_arg(step, "consumer") + 1) : NULL;
-    return consumer != NULL ? consumer->last_number : 0;
-}
-
-void set_settle(struct world *world, const struct step *step, Holdfast__Settle *settle, uint64_t first[2],
-                uint64_t last[2])
-{
-    uint64_t made = last_delivery(world, step);
-    uint64_t back = step_arg(step, "back");
-    uint32_t wrong = op_has(step->op, "wrong") ? step_arg(step, "wrong") : 0;
-    uint32_t second = op_has(step->op, "second") ? step_arg(step, "second") : 0;
-    uint64_t span = step_arg(step, "span");
-    settle->consumer = step_arg(step, "consumer") + 1;
-    settle->outcome =
-        wrong == 1 ? 9 : (Holdfast__Settle__Outcome)(op_has(step->op, "outcome") ? step_arg(step, "outcome") : 0);
-    first[0] = made > back ? made - back : made > 0;
-    last[0] = first[0] + span < made ? first[0] + span : made;
-    first[1] = made > 2 * back ? made - 2 * back : 1;
-    last[1] = first[1] + second - 1;
-    last[1] = last[1] < made ? last[1] : made;
-    settle->n_first = second > 0 && first[1] <= last[1] ? 2 : 1;
-    settle->n_last = settle->n_first - (wrong == 2);
-    first[0] = wrong == 3 ? 0 : first[0];
-    first[0] = wrong == 4 ? last[0] + 1 : first[0];
-    last[0] = wrong == 5 ? made + 1 : last[0];
-    settle->first = first;
-    settle->last = last;
 }
 
 /* Since version 2. */
@@ -262,11 +240,12 @@ static void add_consume(struct world *world, const struct step *step, const stru
     } else if (step->op == OP_UNSUBSCRIBE) {
         command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
         command.unsubscribe = &unsubscribe;
-        unsubscribe.consumer = step_arg(step, "consumer") + 1;
+        unsubscribe.consumer = consumer_of(world, step);
+        unsubscribe.drain = step_arg(step, "drain") != 0;
     } else {
         command.kind_case = HOLDFAST__COMMAND__KIND_SET_CREDIT;
         command.set_credit = &set_credit;
-        set_credit.consumer = step_arg(step, "consumer") + 1;
+        set_credit.consumer = consumer_of(world, step);
         set_credit.credit = step_arg(step, "wrong") != 0 ? 65536 : credits[step_arg(step, "credit")];
     }
     world_add_command(world, from, &command, NULL, 0);
@@ -363,7 +342,13 @@ void world_add(struct world *world, const struct step *step)
     case OP_UNEXCHANGE:
     case OP_BIND:
     case OP_UNBIND:
-    case OP_TRANSACT: world_add_new(world, step, &from); break;
+    case OP_TRANSACT:
+    case OP_REDRIVE:
+    case OP_REPLAY:
+    case OP_HOST:
+    case OP_UNHOST:
+    case OP_LIMITS:
+    case OP_CHEXCHANGE: world_add_new(world, step, &from); break;
     default: add_rest(world, step, &from);
     }
 }

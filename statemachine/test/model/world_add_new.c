@@ -1,8 +1,14 @@
 /* The commands that came with version 2. */
 
-#include <stdlib.h>
-
 #include "world.h"
+
+/* In QueueOptions. */
+static uint32_t field_number(uint32_t field)
+{
+    static const uint32_t numbers[] = {0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+                                       24, 25, 26, 27, 28, 29, 30, 31, 5,  4,  3,  2,  1,  10};
+    return numbers[field];
+}
 
 static void add_change(struct world *world, const struct step *step, const struct entry_command *from)
 {
@@ -25,6 +31,11 @@ static void add_change(struct world *world, const struct step *step, const struc
         options.groups = fixed.groups;
         options.single_active = fixed.single_active;
     }
+    /* All of them, or one or two. */
+    uint32_t fields[] = {field_number(step_arg(step, "field")), field_number(step_arg(step, "second"))};
+    change.n_field = fields[0] == 0 ? 0 : fields[1] == 0 ? 1 : 2;
+    change.field = fields;
+    fields[0] = step_arg(step, "unknown") != 0 ? 99 : fields[0];
     world_add_command(world, from, &command, NULL, 0);
 }
 
@@ -83,7 +94,7 @@ static void add_exchange(struct world *world, const struct step *step, const str
     const struct step *as = step_arg(step, "like") == 0 ? first : step;
     command.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_EXCHANGE;
     command.declare_exchange = &declare;
-    declare.exchange = text_of(exchange_name(step_arg(step, "to")));
+    declare.exchange = text_of(step_arg(step, "name") != 0 ? "not\na\nname" : exchange_name(step_arg(step, "to")));
     declare.type = (Holdfast__DeclareExchange__Type)step_arg(as, "type");
     declare.auto_delete = step_arg(as, "auto_delete") != 0;
     declare.internal = step_arg(as, "internal") != 0;
@@ -106,62 +117,55 @@ static void add_unexchange(struct world *world, const struct step *step, const s
     world_add_command(world, from, &command, NULL, 0);
 }
 
-static void add_binding(struct world *world, const struct step *step, const struct entry_command *from)
+static void bind_of_step(const struct step *step, Holdfast__Bind *bind)
 {
     static const char *const keys[] = {"a", "b", "", "x.y", "x.z.y", "c", "k", "x.*", "#", "#.y", "*.#.y"};
+    uint32_t other = step_arg(step, "other");
+    bind->source = text_of(exchange_name(step_arg(step, "to")));
+    bind->queue = text_of(other == 0 ? queue_name(step_arg(step, "queue")) : "");
+    bind->exchange = text_of(other == 0 ? "" : exchange_name(other - 1));
+    bind->to_exchange = other != 0;
+    bind->key = text_of(keys[step_arg(step, "key")]);
+    bind->n_argument = set_arguments(&bind->argument, step_arg(step, "match"));
+}
+
+/* One that is there; NULL: the step says which. */
+static const struct binding *binding_there(struct world *world, const struct step *step)
+{
+    size_t nth = step_arg(step, "nth");
+    const struct list *bindings = &world->model->bindings;
+    return step_arg(step, "loose") == 0 && bindings->len > 0 ? bindings->items[nth % bindings->len] : NULL;
+}
+
+static void add_bind(struct world *world, const struct step *step, const struct entry_command *from)
+{
+    Holdfast__Bind bind = HOLDFAST__BIND__INIT;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    bind_of_step(step, &bind);
+    command.kind_case = HOLDFAST__COMMAND__KIND_BIND;
+    command.bind = &bind;
+    world_add_command(world, from, &command, NULL, 0);
+    arguments_free(bind.argument, bind.n_argument);
+}
+
+static void add_unbind(struct world *world, const struct step *step, const struct entry_command *from)
+{
     Holdfast__Bind bind = HOLDFAST__BIND__INIT;
     Holdfast__Unbind unbind = HOLDFAST__UNBIND__INIT;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    uint32_t other = step_arg(step, "other");
-    bind.source = text_of(exchange_name(step_arg(step, "to")));
-    bind.queue = text_of(other == 0 ? queue_name(step_arg(step, "queue")) : "");
-    bind.exchange = text_of(other == 0 ? "" : exchange_name(other - 1));
-    bind.to_exchange = other != 0;
-    bind.key = text_of(keys[step_arg(step, "key")]);
-    bind.n_argument = set_arguments(&bind.argument, step_arg(step, "match"));
-    if (step->op == OP_BIND) {
-        command.kind_case = HOLDFAST__COMMAND__KIND_BIND;
-        command.bind = &bind;
-    } else {
-        command.kind_case = HOLDFAST__COMMAND__KIND_UNBIND;
-        command.unbind = &unbind;
-        unbind.source = bind.source;
-        unbind.queue = bind.queue;
-        unbind.exchange = bind.exchange;
-        unbind.to_exchange = bind.to_exchange;
-        unbind.key = bind.key;
-        unbind.n_argument = bind.n_argument;
-        unbind.argument = bind.argument;
-    }
+    const struct binding *there = binding_there(world, step);
+    bind_of_step(step, &bind);
+    command.kind_case = HOLDFAST__COMMAND__KIND_UNBIND;
+    command.unbind = &unbind;
+    unbind.source = text_of(there != NULL ? there->source->name : bind.source);
+    unbind.queue = text_of(there == NULL ? bind.queue : there->queue != NULL ? there->queue->name : "");
+    unbind.exchange = text_of(there == NULL ? bind.exchange : there->exchange != NULL ? there->exchange->name : "");
+    unbind.to_exchange = there != NULL ? there->exchange != NULL : bind.to_exchange;
+    unbind.key = text_of(there != NULL ? there->key : bind.key);
+    unbind.n_argument = there != NULL ? there->arguments_len : bind.n_argument;
+    unbind.argument = there != NULL ? there->arguments : bind.argument;
     world_add_command(world, from, &command, NULL, 0);
-    for (size_t i = 0; i < bind.n_argument; i++) {
-        free(bind.argument[i]->value);
-        free(bind.argument[i]);
-    }
-    free(bind.argument);
-}
-
-static void add_transact(struct world *world, const struct step *step, const struct entry_command *from)
-{
-    uint64_t first[2];
-    uint64_t last[2];
-    struct parts parts = {0};
-    Holdfast__Publish publish = HOLDFAST__PUBLISH__INIT;
-    Holdfast__Settle settle = HOLDFAST__SETTLE__INIT;
-    Holdfast__Publish *publishes[] = {&publish};
-    Holdfast__Settle *settles[] = {&settle};
-    Holdfast__Transact transact = HOLDFAST__TRANSACT__INIT;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_TRANSACT;
-    command.transact = &transact;
-    set_messages(world, step, &publish, &parts);
-    set_settle(world, step, &settle, first, last);
-    transact.n_publish = 1;
-    transact.publish = publishes;
-    transact.n_settle = step_arg(step, "settle");
-    transact.settle = settles;
-    world_add_command(world, from, &command, parts.bodies.data, parts.bodies.len);
-    bytes_done(&parts.bodies);
+    arguments_free(bind.argument, bind.n_argument);
 }
 
 void world_add_new(struct world *world, const struct step *step, const struct entry_command *from)
@@ -173,8 +177,8 @@ void world_add_new(struct world *world, const struct step *step, const struct en
     case OP_RESOLVE: add_resolve(world, step, from); break;
     case OP_EXCHANGE: add_exchange(world, step, from); break;
     case OP_UNEXCHANGE: add_unexchange(world, step, from); break;
-    case OP_BIND:
-    case OP_UNBIND: add_binding(world, step, from); break;
-    default: add_transact(world, step, from);
+    case OP_BIND: add_bind(world, step, from); break;
+    case OP_UNBIND: add_unbind(world, step, from); break;
+    default: world_add_more(world, step, from);
     }
 }

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "figures.h"
+#include "statemachine/machine_virtual_hosts.h"
 #include "world.h"
 
 /* An effect as a line of text, which is what is compared: of the model's, and of the machine's. */
@@ -54,8 +56,8 @@ static void machine_line(char *line, const struct effect *effect)
                        effect->delivery.position, effect->delivery.delivery_count);
         break;
     case EFFECT_SESSION_ENDED:
-        (void)snprintf(line, EFFECT_LINE_MAX, "session ended session=%" PRIu64 " expired=%d", effect->session,
-                       effect->session_ended.expired);
+        (void)snprintf(line, EFFECT_LINE_MAX, "session ended session=%" PRIu64 " end=%d expired=%d", effect->session,
+                       (int)effect->session_ended.end, effect->session_ended.expired);
         break;
     case EFFECT_CONSUMER_ENDED:
         (void)snprintf(line, EFFECT_LINE_MAX, "consumer ended session=%" PRIu64 " consumer=%" PRIu64 " reason=%d",
@@ -110,7 +112,8 @@ static void model_line(char *line, const struct model_effect *effect)
         break;
     case MODEL_SESSION_ENDED:
         same.kind = EFFECT_SESSION_ENDED;
-        same.session_ended.expired = effect->expired;
+        same.session_ended.end = (enum session_end)effect->end;
+        same.session_ended.expired = effect->end == MODEL_EXPIRED;
         break;
     case MODEL_CONSUMER_ENDED:
         same.kind = EFFECT_CONSUMER_ENDED;
@@ -136,6 +139,45 @@ static void model_line(char *line, const struct model_effect *effect)
     machine_line(line, &same);
 }
 
+/* Deliveries of different queues, one after the other, may come in any order: whose turn it is and for how long is not what a queue
+ * means. Here they are in order of queues. */
+static size_t nth_delivery(size_t at, size_t len, uint64_t (*queue)(const void *effects, size_t at),
+                           const void *effects)
+{
+    size_t first = at;
+    size_t end = at;
+    size_t order[1024];
+    size_t count = 0;
+    while (first > 0 && queue(effects, first - 1) != 0) {
+        first--;
+    }
+    while (end < len && queue(effects, end) != 0) {
+        end++;
+    }
+    model_require(end - first <= sizeof order / sizeof order[0], "few deliveries at a time");
+    for (size_t i = first; i < end; i++) {
+        size_t to = count++;
+        while (to > 0 && queue(effects, order[to - 1]) > queue(effects, i)) {
+            order[to] = order[to - 1];
+            to--;
+        }
+        order[to] = i;
+    }
+    return order[at - first];
+}
+
+static uint64_t queue_of_model(const void *effects, size_t at)
+{
+    const struct model_effect *effect = (const struct model_effect *)effects + at;
+    return effect->kind == MODEL_DELIVER ? effect->queue : 0;
+}
+
+static uint64_t queue_of_machine(const void *effects, size_t at)
+{
+    const struct effect *effect = (const struct effect *)effects + at;
+    return effect->kind == EFFECT_DELIVER ? effect->delivery.queue : 0;
+}
+
 void compare_effects(struct world *world)
 {
     size_t len;
@@ -144,15 +186,18 @@ void compare_effects(struct world *world)
     for (size_t i = 0; i < len || i < machine->len; i++) {
         char expected[EFFECT_LINE_MAX] = "nothing more";
         char found[EFFECT_LINE_MAX] = "nothing more";
+        const char *detail = "";
         if (i < len) {
-            model_line(expected, &effects[i]);
+            bool delivery = effects[i].kind == MODEL_DELIVER;
+            model_line(expected, &effects[delivery ? nth_delivery(i, len, queue_of_model, effects) : i]);
         }
         if (i < machine->len) {
-            machine_line(found, &machine->items[i]);
+            const struct effect *items = machine->items;
+            bool delivery = items[i].kind == EFFECT_DELIVER;
+            machine_line(found, &items[delivery ? nth_delivery(i, machine->len, queue_of_machine, items) : i]);
+            detail = items[i].kind == EFFECT_REPLY ? items[i].reply.detail : "";
         }
         if (strcmp(expected, found) != 0) {
-            const char *detail =
-                i < machine->len && machine->items[i].kind == EFFECT_REPLY ? machine->items[i].reply.detail : "";
             world_say(world, "effect %zu\n  model:   %s\n  machine: %s %s", i, expected, found, detail);
             return;
         }
@@ -216,15 +261,20 @@ static bool same_bytes(struct slice found, const uint8_t *data, size_t len)
     return found.len == len && (len == 0 || memcmp(found.data, data, len) == 0);
 }
 
-static bool same_trail(struct slice found, const struct model_message *message)
+/* Encoded again, they are the same bytes when they are the same. */
+static bool same_trail(struct slice found, const Holdfast__Trail *expected)
 {
     Holdfast__Trail *trail = holdfast__trail__unpack(NULL, found.len, found.data);
-    bool same = trail != NULL && (found.len > 0) == (message->deaths_len > 0) && trail->n_death == message->deaths_len;
-    for (size_t i = 0; same && i < message->deaths_len; i++) {
-        const Holdfast__Death *a = trail->death[i];
-        const Holdfast__Death *b = message->deaths[i];
-        same = strcmp(a->queue, b->queue) == 0 && a->reason == b->reason && a->count == b->count &&
-               a->time_ms == b->time_ms && a->position == b->position;
+    bool same = trail != NULL && (found.len > 0) == (expected != NULL);
+    if (same && expected != NULL) {
+        struct bytes a = {0};
+        struct bytes b = {0};
+        model_require(bytes_reserve(&a, holdfast__trail__get_packed_size(trail)) == 0, "memory");
+        model_require(bytes_reserve(&b, holdfast__trail__get_packed_size(expected)) == 0, "memory");
+        size_t len = holdfast__trail__pack(trail, a.data);
+        same = len == holdfast__trail__pack(expected, b.data) && memcmp(a.data, b.data, len) == 0;
+        bytes_done(&a);
+        bytes_done(&b);
     }
     if (trail != NULL) {
         holdfast__trail__free_unpacked(trail, NULL);
@@ -232,25 +282,53 @@ static bool same_trail(struct slice found, const struct model_message *message)
     return same;
 }
 
-static void compare_contents(struct world *world, struct twin *twin, size_t nth)
+void compare_content(struct world *world, const char *queue, uint64_t position, const struct machine_content *content,
+                     const struct parcel *parcel)
 {
-    struct model_queue queue = model_queue(world->model, nth);
-    for (size_t i = 0; i < model_messages(world->model, nth); i++) {
-        struct model_message message = model_message(world->model, nth, i);
+    if (!same_bytes(content->head, parcel->content->head, parcel->content->head_len) ||
+        !same_bytes(content->body, parcel->content->body, parcel->content->body_len)) {
+        world_say(world, "queue %s: message %" PRIx64 " has another head or body", queue, position);
+    }
+    if (!same_trail(content->trail, parcel->trail)) {
+        world_say(world, "queue %s: message %" PRIx64 " has another trail", queue, position);
+    }
+}
+
+static void compare_contents(struct world *world, struct twin *twin, const struct queue *queue)
+{
+    EACH (struct message, message, &queue->messages) {
         struct machine_content content;
-        int err = machine_content(twin->machine, queue.id, message.position, &content);
+        int err = machine_content(twin->machine, queue->id, message->position, &content);
         if (err != 0) {
-            world_say(world, "queue %s: %" PRIx64 " cannot be read: %s", queue.name, message.position, err_name(err));
+            world_say(world, "queue %s: %" PRIx64 " cannot be read: %s", queue->name, message->position, err_name(err));
             return;
         }
-        if (!same_bytes(content.head, message.head, message.head_len) ||
-            !same_bytes(content.body, message.body, message.body_len)) {
-            world_say(world, "queue %s: message %" PRIx64 " has another head or body", queue.name, message.position);
-        }
-        if (!same_trail(content.trail, &message)) {
-            world_say(world, "queue %s: message %" PRIx64 " has another trail", queue.name, message.position);
-        }
+        compare_content(world, queue->name, message->position, &content, &message->parcel);
         machine_content_done(&content);
+    }
+}
+
+static int note_first(void *arg, const struct machine_message *found)
+{
+    *(uint64_t *)arg = found->position;
+    return 1;
+}
+
+/* From a message on, and from behind the one before it. */
+static void compare_browse_from(struct world *world, struct twin *twin, const struct queue *queue)
+{
+    uint64_t before = 0;
+    EACH (struct message, message, &queue->messages) {
+        const uint64_t from[] = {message->position, before + 1};
+        for (size_t i = 0; i < 2; i++) {
+            uint64_t first = 0;
+            (void)!machine_browse(twin->machine, queue->id, from[i], note_first, &first);
+            if (first != message->position) {
+                world_say(world, "queue %s: browsed from %" PRIx64 ", the first one is %" PRIx64 ", not %" PRIx64,
+                          queue->name, from[i], first, message->position);
+            }
+        }
+        before = message->position;
     }
 }
 
@@ -259,22 +337,20 @@ static void compare_queue(struct world *world, struct twin *twin, size_t nth)
     struct model_queue queue = model_queue(world->model, nth);
     struct machine_queue found;
     struct compare_queue compare = {.world = world, .twin = twin, .nth = nth};
-    if (machine_queue(twin->machine, queue.name, &found) != 0) {
+    uint64_t host = 0;
+    if (machine_virtual_host(twin->machine, queue.virtual_host, &host) != 0 ||
+        machine_queue_in(twin->machine, host, queue.name, &found) != 0) {
         world_say(world, "queue %s is not there", queue.name);
         return;
     }
-    if (found.id != queue.id || found.ready != queue.ready || found.unsettled != queue.unsettled ||
-        found.waiting != queue.waiting || found.consumers != queue.consumers || found.enqueued != queue.enqueued ||
-        found.delivered != queue.delivered || found.settled != queue.settled || found.released != queue.released) {
-        world_say(world,
-                  "queue %s: id, ready, unsettled, consumers, enqueued, delivered, settled, released\n"
-                  "  model:   %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                  " %" PRIu64 "\n  machine: %" PRIu64 " %" PRIu64 " %" PRIu64 " %u %" PRIu64 " %" PRIu64 " %" PRIu64
-                  " %" PRIu64,
-                  queue.name, queue.id, queue.ready, queue.unsettled, queue.consumers, queue.enqueued, queue.delivered,
-                  queue.settled, queue.released, found.id, found.ready, found.unsettled, found.consumers,
-                  found.enqueued, found.delivered, found.settled, found.released);
-        return;
+    char said[FIGURES_SAID_MAX];
+    if (figures_differ(&queue, &found, said)) {
+        world_say(world, "queue %s: %s", queue.name, said);
+    }
+    uint64_t bytes = 0;
+    if (machine_queue_bytes(twin->machine, queue.id, &bytes) != 0 || bytes != queue.bytes) {
+        world_say(world, "queue %s: %" PRIu64 " bytes are ready, and the machine says %" PRIu64, queue.name,
+                  queue.bytes, bytes);
     }
     int err = machine_browse(twin->machine, queue.id, 0, compare_message, &compare);
     if (err != 0 && world->said[0] == '\0') {
@@ -285,7 +361,9 @@ static void compare_queue(struct world *world, struct twin *twin, size_t nth)
                   model_message(world->model, nth, compare.at).position);
     }
     if (world->said[0] == '\0' && (world->log_len + nth) % 4 == 0) {
-        compare_contents(world, twin, nth);
+        compare_contents(world, twin, world->model->queues.items[nth]);
+        compare_browse_from(world, twin, world->model->queues.items[nth]);
+        look_at_queue(world, twin, world->model->queues.items[nth]);
     }
 }
 
@@ -323,7 +401,12 @@ static void compare_sessions(struct world *world, struct twin *twin)
 void compare_state(struct world *world, struct twin *twin)
 {
     size_t queues = 0;
-    (void)!machine_queues(twin->machine, "", count_queue, &queues);
+    EACH (struct host, host, &world->model->hosts) {
+        uint64_t id;
+        if (machine_virtual_host(twin->machine, host->name, &id) == 0) {
+            (void)!machine_queues_in(twin->machine, id, "", count_queue, &queues);
+        }
+    }
     if (queues != model_queues(world->model)) {
         world_say(world, "%zu queues, and the machine has %zu", model_queues(world->model), queues);
     }
@@ -331,6 +414,9 @@ void compare_state(struct world *world, struct twin *twin)
         compare_queue(world, twin, i);
     }
     compare_sessions(world, twin);
+    if (world->said[0] == '\0' && world->log_len % 4 == 1) {
+        look_at_hosts(world, twin);
+    }
     /* The machine has reminders of its own besides: of what it need not remember any more. Under version 1 it has none. */
     uint64_t due = machine_due_ms(twin->machine);
     if (due > model_due_ms(world->model) || (world->model->version < 2 && due != model_due_ms(world->model))) {

@@ -24,6 +24,13 @@ const char *exchange_name(uint32_t exchange)
     return names[exchange];
 }
 
+/* Where clients live; the last one is not there. */
+const char *host_name(uint32_t host)
+{
+    static const char *const names[] = {"", "v", "w", "/", "none"};
+    return names[host];
+}
+
 /* Routing keys; those from 6 on only bind. */
 static const char *const keys[] = {"a", "b", "", "x.y", "x.z.y", "c", "k", "x.*", "#", "#.y", "*.#.y"};
 
@@ -47,21 +54,27 @@ static void set_times(Holdfast__QueueOptions *options, const struct step *step)
     static const uint64_t longest[] = {0, 100, 5000};
     static const uint64_t locks[] = {0, 20, 500, 5000};
     static const uint64_t windows[] = {0, 200, 10000};
+    static const uint64_t kept[] = {0, 4000, 150};
     options->expires_ms = expiries[step_arg(step, "expires")];
     options->has_ttl = step_arg(step, "ttl") != 0;
     options->ttl_ms = ttls[step_arg(step, "ttl")];
     options->redelivery_delay_ms = delays[step_arg(step, "delay")];
-    options->redelivery_delay_max_ms = longest[step_arg(step, "delay_max")];
+    /* The plainest delay is one that is doubled. */
+    bool doubled = step_arg(step, "delay") == 1 && step_arg(step, "delay_max") == 0;
+    options->redelivery_delay_max_ms = doubled ? 5000 : longest[step_arg(step, "delay_max")];
     options->lock_ms = locks[step_arg(step, "lock")];
     options->id_window_ms = windows[step_arg(step, "ids")];
+    options->keep_settled_ms = kept[step_arg(step, "keep")];
+    options->keep_life_ms = kept[step_arg(step, "life")];
 }
 
 /* To the default exchange, to others, with a key of its own or without. */
 static void set_dead_letters(Holdfast__QueueOptions *options, uint32_t dead)
 {
-    static const char *const exchanges[] = {"", "", "", "e", "f", "amq.fanout"};
-    static const char *const letter_keys[] = {"", "d", "b", "", "x.y", ""};
+    static const char *const exchanges[] = {"", "", "", "e", "f", "amq.fanout", "f"};
+    static const char *const letter_keys[] = {"", "d", "b", "", "x.y", "", ""};
     options->has_dead_letter = dead != 0;
+    options->has_dead_letter_key = dead == 6; /* An empty one; else it is there when it is not empty. */
     options->dead_letter_exchange = text_of(exchanges[dead]);
     options->dead_letter_key = text_of(letter_keys[dead]);
 }
@@ -141,11 +154,17 @@ size_t set_arguments(Holdfast__Header ***ret_arguments, uint32_t match)
     model_require(arguments != NULL, "memory");
     if (match > 0) {
         arguments[len++] = header_new("size", match == 5 ? 0 : 1);
-        arguments[len++] = header_new(match > 3 ? "x-color" : "color", 3);
+        arguments[len++] = header_new(match == 1 || match == 4 ? "x-color" : "color", 3);
         arguments[len++] = header_new("x-match", match <= 4 ? 3 + match : 4);
     }
     *ret_arguments = arguments;
     return len;
+}
+
+void arguments_free(Holdfast__Header **arguments, size_t len)
+{
+    headers_free(arguments, len);
+    free(arguments);
 }
 
 static size_t set_headers(Holdfast__Header *headers[2], uint32_t header)
@@ -160,10 +179,10 @@ static size_t set_headers(Holdfast__Header *headers[2], uint32_t header)
     return len;
 }
 
-static void set_head(const struct step *step, size_t nth, Holdfast__MessageHead *head)
+static void set_head(const struct world *world, const struct step *step, size_t nth, Holdfast__MessageHead *head)
 {
     static const uint64_t ttls[] = {0, 0, 100, 1500, 50000};
-    static const uint64_t delays[] = {0, 10, 300, 4000, 3};
+    static const uint64_t delays[] = {0, 10, 300, 4000, 3, 0};
     static const char *const groups[] = {"", "red", "blue"};
     static const char *const ids[] = {"", "one", "two", "three"};
     uint32_t to = step_arg(step, "to");
@@ -176,19 +195,20 @@ static void set_head(const struct step *step, size_t nth, Holdfast__MessageHead 
     head->has_ttl = step_arg(step, "own_ttl") != 0;
     head->ttl_ms = ttls[step_arg(step, "own_ttl")];
     head->delay_ms = delays[step_arg(step, "later")];
+    head->deliver_at_ms = step_arg(step, "later") == 5 ? world->time_ms + 150 : 0;
     head->group = text_of(groups[step_arg(step, "group") == 0 ? 0 : 1 + (step_arg(step, "group") + nth) % 2]);
     head->message_id = text_of(ids[step_arg(step, "id") == 0 ? 0 : 1 + (step_arg(step, "id") + nth) % 3]);
     head->mandatory = step_arg(step, "mandatory") != 0;
 }
 
 /* Further keys go with it only for the first message. */
-static void add_head(struct parts *parts, const struct step *step, size_t nth)
+static void add_head(const struct world *world, struct parts *parts, const struct step *step, size_t nth)
 {
     Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
     Holdfast__Header *headers[2];
     char *also = text_of(keys[step_arg(step, "also")]);
     char *hidden = text_of(keys[step_arg(step, "hidden")]);
-    set_head(step, nth, &head);
+    set_head(world, step, nth, &head);
     head.n_also_key = nth == 0 && step_arg(step, "also") != 0;
     head.also_key = &also;
     head.n_hidden_key = nth == 0 && step_arg(step, "hidden") != 0;
@@ -216,7 +236,7 @@ void set_messages(struct world *world, const struct step *step, Holdfast__Publis
             parts->lens[i] += 8;
         }
         if (heads) {
-            add_head(parts, step, i);
+            add_head(world, parts, step, i);
         }
         model_require(bytes_append(&parts->bodies, body, parts->lens[i]) == 0, "memory");
         parts->hashes[i] = XXH3_64bits(parts->bodies.data + from, parts->bodies.len - from);

@@ -1,7 +1,9 @@
 /* Random histories for the machine and its model, and what is left of one in which they differ.
  *
- *   model_run [--seeds N] [--from S] [--entries E] [--rules V] [--fault NAME] [--coverage] [--seconds T] [--without ARGUMENT]...
+ *   model_run [--seeds N] [--from S] [--entries E] [--rules V] [--fault NAME] [--coverage] [--required] [--alone] [--seconds T]
+ *             [--without ARGUMENT]...
  *   model_run --replay FILE [--trace] [--fault NAME]
+ *   model_run --faults [--seconds T] [--rules V]
  *
  * A history that shows a difference is made as short as it can be, printed, and kept in a file that --replay takes. */
 
@@ -13,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../shrink.h"
 #include "../world.h"
 #include "proto/base/fault.h"
 
@@ -24,6 +27,9 @@ struct options {
     unsigned seconds;
     enum fault fault;
     bool coverage;
+    bool required; /* That everything is seen that is to be. */
+    bool alone;    /* The model without machines. */
+    bool faults;   /* Which planted bug is found, and how soon. */
     bool trace;
     const char *replay;
     const char *without[8]; /* Arguments of steps that stay 0. */
@@ -47,6 +53,10 @@ static void child(const struct options *options, const struct history *history, 
         _exit(2);
     }
     (void)alarm(5);
+    if (options->alone) {
+        world_run_alone(history, &shared->coverage);
+        _exit(0);
+    }
     bool same = world_run(history, &shared->coverage, shared->said, options->trace && !quiet ? stdout : NULL);
     _exit(same ? 0 : 1);
 }
@@ -85,7 +95,7 @@ static void signature(const char *said, char *out)
 static char wanted[WORLD_SAID_MAX];
 
 /* Whether the history shows the same difference still. */
-static bool still_differs(const struct options *options, const struct history *history)
+static bool still_differs(const void *options, const struct history *history)
 {
     char found[WORLD_SAID_MAX];
     if (history_holds(options, history, true)) {
@@ -95,68 +105,13 @@ static bool still_differs(const struct options *options, const struct history *h
     return strcmp(found, wanted) == 0;
 }
 
-/* Leaves out `len` steps from `at` on, if the difference stays. */
-static bool shrink_drop(const struct options *options, struct history *history, size_t at, size_t len)
-{
-    struct history shorter = {0};
-    for (size_t i = 0; i < history->len; i++) {
-        if (i < at || i >= at + len) {
-            history_add(&shorter, &history->steps[i]);
-        }
-    }
-    if (!still_differs(options, &shorter)) {
-        history_done(&shorter);
-        return false;
-    }
-    history_done(history);
-    *history = shorter;
-    return true;
-}
-
-static bool shrink_steps(const struct options *options, struct history *history)
-{
-    bool any = false;
-    for (size_t len = history->len / 2; len > 0; len /= 2) {
-        for (size_t at = 0; at + len <= history->len;) {
-            if (shrink_drop(options, history, at, len)) {
-                any = true;
-            } else {
-                at += len;
-            }
-        }
-    }
-    return any;
-}
-
-/* 0 is plainer than anything else, and a small number than a large one. */
-static bool shrink_args(const struct options *options, struct history *history)
-{
-    bool any = false;
-    for (size_t i = 0; i < history->len; i++) {
-        for (unsigned arg = 0; arg < STEP_ARGS_MAX; arg++) {
-            uint32_t *value = &history->steps[i].args[arg];
-            uint32_t before = *value;
-            for (uint32_t less = 0; less < before; less++) {
-                *value = less;
-                if (still_differs(options, history)) {
-                    any = true;
-                    break;
-                }
-                *value = before;
-            }
-        }
-    }
-    return any;
-}
-
 static void report(const struct options *options, struct history *history, uint64_t seed)
 {
     char path[64];
     struct options traced = *options;
     (void)printf("seed %" PRIu64 ": %s\nmaking it shorter: %zu steps\n", seed, shared->said, history->len);
     signature(shared->said, wanted);
-    while (shrink_steps(options, history) || shrink_args(options, history)) {
-    }
+    shrink(history, still_differs, options);
     (void)snprintf(path, sizeof path, "model_%u_%" PRIu64 ".steps", options->rules, seed);
     FILE *file = fopen(path, "w");
     model_require(file != NULL, "a file for the steps");
@@ -225,8 +180,66 @@ static int run(const struct options *options)
     }
     (void)printf("%" PRIu64 " histories, %s, in %lds\n", seed - options->from,
                  holds ? "no difference" : "a difference in the last one", (long)(time(NULL) - start));
+    size_t missing = options->required && holds ? coverage_missing(coverage, options->rules, stdout) : 0;
     free(coverage);
-    return !holds;
+    return !holds || missing > 0;
+}
+
+/* ---- Planted bugs ---- */
+
+/* Those of the machine that a history can show: not one that needs a damaged disk. */
+static bool is_of_machine(enum fault fault)
+{
+    return strncmp(fault_text(fault), "machine: ", 9) == 0 && fault != FAULT_SKIP_ROW_CHECKSUM;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The first seed whose history shows the bug; 0: none within the time. */
+static uint64_t find(const struct options *options, double *ret_seconds)
+{
+    double start = seconds_now();
+    uint64_t found = 0;
+    for (uint64_t seed = options->from; found == 0; seed++) {
+        struct history history = {0};
+        history_random(&history, seed, options->rules, options->entries);
+        found = history_holds(options, &history, true) ? 0 : seed;
+        history_done(&history);
+        *ret_seconds = seconds_now() - start;
+        if (*ret_seconds >= options->seconds) {
+            break;
+        }
+    }
+    return found;
+}
+
+/* A table of all of them: each is to be found in time. */
+static int find_faults(const struct options *options)
+{
+    unsigned missed = 0;
+    struct options with = *options;
+    with.seconds = options->seconds > 0 ? options->seconds : 60;
+    (void)printf("# Planted bugs\n\nWhat `model_run --faults` found: after how many histories (seeds from %" PRIu64
+                 "), and seconds.\n\n",
+                 options->from);
+    (void)printf("| bug | what is planted in the machine | histories | seconds |\n|---|---|---|---|\n");
+    for (int i = 0; i < FAULT_COUNT; i++) {
+        double seconds = 0;
+        with.fault = (enum fault)i;
+        if (!is_of_machine(with.fault)) {
+            continue;
+        }
+        uint64_t seed = find(&with, &seconds);
+        (void)printf("| %s | %s | ", fault_name(with.fault), fault_text(with.fault) + strlen("machine: "));
+        (void)printf(seed != 0 ? "%" PRIu64 " | %.1f |\n" : "not found | |\n", seed - options->from + 1, seconds);
+        missed += seed == 0;
+    }
+    return missed > 0;
 }
 
 static enum fault fault_of(const char *name)
@@ -244,6 +257,18 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--coverage") == 0) {
             options.coverage = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--required") == 0) {
+            options.required = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--faults") == 0) {
+            options.faults = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--alone") == 0) {
+            options.alone = true;
             continue;
         }
         if (strcmp(argv[i], "--trace") == 0) {
@@ -274,5 +299,8 @@ int main(int argc, char **argv)
     }
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     model_require(shared != MAP_FAILED, "memory");
+    if (options.faults) {
+        return find_faults(&options);
+    }
     return options.replay != NULL ? replay(&options) : run(&options);
 }
