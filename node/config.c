@@ -1,4 +1,4 @@
-/* Reads the configuration of a node with libcyaml, and checks what a schema cannot say. */
+/* Reads the configuration of a node with libcyaml. */
 
 #include <cyaml/cyaml.h>
 #include <stdarg.h>
@@ -8,13 +8,8 @@
 #include <string.h>
 
 #include "node/config_private.h"
-#include "node/core/zone.h"
-#include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "rpc/address.h"
-
-/* Upper bound of ids: far from where arithmetic on them could wrap. */
-#define ID_MAX UINT32_MAX
 
 static const cyaml_strval_t log_level_words[] = {
     {"error", JOURNAL_ERROR},
@@ -54,6 +49,9 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_ENUM("join", OPTIONAL_BOOL, struct config_file, join, bool_words, CYAML_ARRAY_LEN(bool_words)),
     CYAML_FIELD_STRING_PTR("listen_client", OPTIONAL, struct config_file, listen_client, 1, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("listen_peer", OPTIONAL, struct config_file, listen_peer, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_STRING_PTR("listen_amqp", OPTIONAL, struct config_file, listen_amqp, 1, CYAML_UNLIMITED),
+    CYAML_FIELD_ENUM("amqp_guest_from_anywhere", OPTIONAL_BOOL, struct config_file, amqp_guest_from_anywhere,
+                     bool_words, CYAML_ARRAY_LEN(bool_words)),
     CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct config_file, log_level, log_level_words,
                          CYAML_ARRAY_LEN(log_level_words)),
     CYAML_FIELD_UINT_PTR("election_timeout_ms", OPTIONAL, struct config_file, election_timeout_ms),
@@ -94,9 +92,6 @@ int config_wrong_at(const struct config_loading *loading, unsigned line, const c
              *key != 0 ? ": " : "", what);
     return ERR_INVALID;
 }
-
-#define wrong_member(loading, member, key, ...)                                                                        \
-    config_wrong_at(loading, config_text_member_line((loading)->text, member, key), key, __VA_ARGS__)
 
 /* libcyaml tells what is wrong in one line and where in the lines after "Backtrace:", innermost first. */
 __attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level, void *arg, const char *format,
@@ -166,104 +161,6 @@ static int wrong_yaml(struct config_loading *loading, cyaml_err_t err)
     return config_wrong_at(loading, line, key, "%s", loading->message[0] != 0 ? loading->message : cyaml_strerror(err));
 }
 
-static int check_address(const struct config_loading *loading, unsigned line, const char *key, const char *text)
-{
-    struct address address;
-    if (address_parse(text, &address) != 0 || address.port_number == 0) {
-        return config_wrong_at(loading, line, key, "not host:port, with a port from 1 to 65535: '%s'", text);
-    }
-    return 0;
-}
-
-/* Whether one of the members before `i`, or the other address of member `i`, is at the same address. */
-static int check_address_unused(const struct config_loading *loading, unsigned i, const char *key, const char *text)
-{
-    const struct config_file_member *members = loading->file->members;
-    for (unsigned j = 0; j < i; j++) {
-        if (strcmp(members[j].peer, text) == 0 || strcmp(members[j].client, text) == 0) {
-            return wrong_member(loading, i, key, "%s is also an address of member %llu", text,
-                                (unsigned long long)members[j].id);
-        }
-    }
-    return 0;
-}
-
-/* A key that a member need not have cannot be found by counting: its line is that of the member's id. */
-static int check_zone(const struct config_loading *loading, unsigned i)
-{
-    const char *zone = loading->file->members[i].zone;
-    if (zone != NULL && !zone_name_valid(zone)) {
-        return config_wrong_at(loading, config_text_member_line(loading->text, i, "id"), "zone",
-                               "must be 1 to %u of the letters, digits, '.', '_' and '-': '%s'", ZONE_LEN_MAX, zone);
-    }
-    return 0;
-}
-
-static int check_member(const struct config_loading *loading, unsigned i)
-{
-    const struct config_file_member *member = &loading->file->members[i];
-    if (member->id == 0 || member->id > ID_MAX) {
-        return wrong_member(loading, i, "id", "must be from 1 to %u", ID_MAX);
-    }
-    for (unsigned j = 0; j < i; j++) {
-        if (loading->file->members[j].id == member->id) {
-            return wrong_member(loading, i, "id", "two members have id %llu", (unsigned long long)member->id);
-        }
-    }
-    int err = check_address(loading, config_text_member_line(loading->text, i, "peer"), "peer", member->peer);
-    if (err == 0) {
-        err = check_address(loading, config_text_member_line(loading->text, i, "client"), "client", member->client);
-    }
-    if (err == 0 && strcmp(member->peer, member->client) == 0) {
-        return wrong_member(loading, i, "client", "%s is also the address for peers", member->client);
-    }
-    if (err == 0) {
-        err = check_address_unused(loading, i, "peer", member->peer);
-    }
-    if (err == 0) {
-        err = check_address_unused(loading, i, "client", member->client);
-    }
-    return err == 0 ? check_zone(loading, i) : err;
-}
-
-static int check_node(const struct config_loading *loading)
-{
-    const struct config_file *file = loading->file;
-    if (file->join && file->members_count < 2) {
-        return config_wrong(loading, "join", "a node that joins needs those that are there among the members");
-    }
-    for (unsigned i = 0; i < file->members_count; i++) {
-        if (file->members[i].id == file->node) {
-            return 0;
-        }
-    }
-    return config_wrong(loading, "node", "%llu is not the id of one of the members", (unsigned long long)file->node);
-}
-
-static int check_file(const struct config_loading *loading)
-{
-    const struct config_file *file = loading->file;
-    if (name_check(file->cluster, strlen(file->cluster)) != 0) {
-        return config_wrong(loading, "cluster", "must be 1 to %u bytes of UTF-8 without control characters",
-                            NAME_LEN_MAX);
-    }
-    int err = 0;
-    for (unsigned i = 0; err == 0 && i < file->members_count; i++) {
-        err = check_member(loading, i);
-    }
-    if (err == 0) {
-        err = check_node(loading);
-    }
-    if (err == 0 && file->listen_client != NULL) {
-        err = check_address(loading, config_text_line(loading->text, "listen_client"), "listen_client",
-                            file->listen_client);
-    }
-    if (err == 0 && file->listen_peer != NULL) {
-        err = check_address(loading, config_text_line(loading->text, "listen_peer"), "listen_peer", file->listen_peer);
-    }
-    return err;
-}
-
 /* Copies the names and addresses, which have been checked. What was copied before an ERR_NOMEM, config_free() frees. */
 static int config_copy(struct config *config, const struct config_file *file)
 {
@@ -293,7 +190,12 @@ static int config_copy(struct config *config, const struct config_file *file)
     config->data_dir = strdup(file->data);
     config->listen_client = strdup(file->listen_client != NULL ? file->listen_client : self->client_address);
     config->listen_peer = strdup(file->listen_peer != NULL ? file->listen_peer : self->peer_address);
+    config->amqp_guest_from_anywhere = file->amqp_guest_from_anywhere != 0;
     copied = config->cluster != NULL && config->data_dir != NULL;
+    if (!config_amqp_is_off(file->listen_amqp)) {
+        config->listen_amqp = strdup(file->listen_amqp);
+        copied = copied && config->listen_amqp != NULL;
+    }
     return copied && config->listen_client != NULL && config->listen_peer != NULL ? 0 : ERR_NOMEM;
 }
 
@@ -304,7 +206,7 @@ static int config_make(const struct config_loading *loading, struct config **ret
         return ERR_NOMEM;
     }
     config_numbers_default(config);
-    int err = check_file(loading);
+    int err = config_check_file(loading);
     if (err == 0) {
         err = config_numbers_take(loading, config);
     }
@@ -355,18 +257,27 @@ int config_load(const char *path, struct config **ret_config, char *detail, size
     return err;
 }
 
-int config_dev(const char *data_dir, struct config **ret_config)
+int config_dev(const char *data_dir, const char *listen_amqp, struct config **ret_config)
 {
     char peer[32];
     char client[32];
+    char amqp[ADDRESS_LEN_MAX + 1];
     char cluster[] = "dev";
+    struct address address;
+    if (!config_amqp_is_off(listen_amqp) && address_parse(listen_amqp, &address) != 0) {
+        return ERR_INVALID;
+    }
     char *data = strdup(data_dir);
     struct config *config = malloc(sizeof(*config));
     struct config_file_member member = {.id = 1, .peer = peer, .client = client};
     const struct config_file file = {
-        .cluster = cluster, .node = 1, .data = data, .members = &member, .members_count = 1};
+        .cluster = cluster, .node = 1, .data = data, .members = &member, .members_count = 1, .listen_amqp = amqp};
     snprintf(peer, sizeof(peer), "127.0.0.1:%u", CONFIG_PORT_PEER_DEFAULT);
     snprintf(client, sizeof(client), "127.0.0.1:%u", CONFIG_PORT_CLIENT_DEFAULT);
+    snprintf(amqp, sizeof(amqp), "localhost:%u", CONFIG_PORT_AMQP_DEFAULT);
+    if (listen_amqp != NULL) {
+        snprintf(amqp, sizeof(amqp), "%s", listen_amqp);
+    }
     int err = ERR_NOMEM;
     if (data != NULL && config != NULL) {
         config_numbers_default(config);
@@ -408,5 +319,6 @@ void config_free(struct config *config)
     free(config->data_dir);
     free(config->listen_client);
     free(config->listen_peer);
+    free(config->listen_amqp);
     free(config);
 }

@@ -18,6 +18,7 @@
 /* Ranges and defaults. Times are milliseconds, sizes bytes. */
 #define CONFIG_PORT_CLIENT_DEFAULT 7470u
 #define CONFIG_PORT_PEER_DEFAULT 7471u
+#define CONFIG_PORT_AMQP_DEFAULT 5672u
 #define CONFIG_ELECTION_TIMEOUT_MS_DEFAULT 300u
 #define CONFIG_ELECTION_TIMEOUT_MS_MIN 50u
 #define CONFIG_ELECTION_TIMEOUT_MS_MAX 60000u
@@ -64,8 +65,10 @@ struct config {
     uint64_t node; /* Our own id: that of one of the members. */
     char *cluster; /* Name of the cluster. */
     char *data_dir;
-    char *listen_client; /* host:port; the default is our own client address. */
-    char *listen_peer;   /* host:port; the default is our own peer address. */
+    char *listen_client;           /* host:port; the default is our own client address. */
+    char *listen_peer;             /* host:port; the default is our own peer address. */
+    char *listen_amqp;             /* host:port for clients that speak AMQP 0-9-1; NULL: none may. */
+    bool amqp_guest_from_anywhere; /* AMQP's user "guest" may come from other hosts as well. */
     enum journal_level log_level;
     struct config_member *members; /* The first start of a cluster; the log knows them afterwards. */
     unsigned members_len;          /* 1 to MEMBERS_MAX. */
@@ -97,9 +100,9 @@ struct config {
  * ERR_NOT_FOUND, ERR_IO, ERR_INVALID, ERR_NOMEM. The caller owns the configuration. */
 int config_load(const char *path, struct config **ret_config, char *detail, size_t detail_len) NODISCARD;
 
-/* What `holdfastd --dev` runs with: node 1 of one, cluster "dev", on 127.0.0.1 and the default ports. `data_dir` is
- * copied. ERR_NOMEM. */
-int config_dev(const char *data_dir, struct config **ret_config) NODISCARD;
+/* What `holdfastd --dev` runs with: node 1 of one, cluster "dev", on 127.0.0.1 and the default ports. `listen_amqp`: as in a file, NULL
+ * is the default port. Both are copied. ERR_INVALID: `listen_amqp` is no address. ERR_NOMEM. */
+int config_dev(const char *data_dir, const char *listen_amqp, struct config **ret_config) NODISCARD;
 
 /* The member of that id, or NULL. */
 const struct config_member *config_member(const struct config *config, uint64_t id);

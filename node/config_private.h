@@ -1,8 +1,10 @@
-/* The halves of reading a configuration: the file itself (config.c) and its numbers (config_numbers.c). */
+/* The parts of reading a configuration: the file itself (config.c), what may stand in it (config_check.c), and its numbers
+ * (config_numbers.c). */
 
 #ifndef HOLDFAST_NODE_CONFIG_PRIVATE_H
 #define HOLDFAST_NODE_CONFIG_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +28,8 @@ struct config_file {
     unsigned members_count;
     char *listen_client;
     char *listen_peer;
+    char *listen_amqp;
+    int amqp_guest_from_anywhere;
     int *log_level;
     int join;
     uint64_t *election_timeout_ms;
@@ -69,6 +73,11 @@ __attribute__((format(printf, 4, 5))) int config_wrong_at(const struct config_lo
 
 #define config_wrong(loading, key, ...)                                                                                \
     config_wrong_at(loading, config_text_line((loading)->text, key), key, __VA_ARGS__)
+
+/* Checks names, ids and addresses. ERR_INVALID. */
+int config_check_file(const struct config_loading *loading) NODISCARD;
+/* Whether what stands at `listen_amqp` (NULL: nothing) means that AMQP is not spoken. */
+bool config_amqp_is_off(const char *listen_amqp);
 
 /* The numbers that hold when the file gives none. */
 void config_numbers_default(struct config *config);

@@ -29,7 +29,7 @@
 
 static const char usage[] =
     "Usage: holdfastd --config FILE [--check-config]\n"
-    "       holdfastd --dev [--data DIR]\n"
+    "       holdfastd --dev [--data DIR] [--amqp HOST:PORT|off]\n"
     "       holdfastd --recover --data DIR [--accept-loss] [--yes CLUSTER]\n"
     "       holdfastd --version | --help\n"
     "\n"
@@ -37,8 +37,9 @@ static const char usage[] =
     "\n"
     "  --config FILE    what this node is: see \"Configuration\" in README.md\n"
     "  --check-config   read the configuration, say what is wrong with it, and exit\n"
-    "  --dev            a cluster of one on 127.0.0.1, ports 7470 (clients) and 7471 (nodes)\n"
+    "  --dev            a cluster of one on 127.0.0.1, ports 7470 (clients), 7471 (nodes) and 5672 (AMQP 0-9-1)\n"
     "  --data DIR       with --dev: where its data is kept (default: ./" DEV_DATA_DIR ")\n"
+    "  --amqp ADDRESS   with --dev: where it listens for AMQP clients instead, or off\n"
     "  --recover        what `holdfast cluster recover` does, see its --help; no node is run\n"
     "  --version        print the version and exit\n"
     "  --help           print this and exit\n"
@@ -51,6 +52,7 @@ static const char usage[] =
 struct arguments {
     const char *config;
     const char *data;
+    const char *amqp;
     bool dev;
     bool check_config;
     bool recover;
@@ -77,12 +79,13 @@ static int usage_error(const char *what)
 /* -1: go on; otherwise the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
 {
-    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, RECOVER, ACCEPT_LOSS, YES, VERSION, HELP };
+    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, AMQP, RECOVER, ACCEPT_LOSS, YES, VERSION, HELP };
     static const struct option options[] = {
         {"config", required_argument, NULL, CONFIG},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
         {"dev", no_argument, NULL, DEV},
         {"data", required_argument, NULL, DATA},
+        {"amqp", required_argument, NULL, AMQP},
         {"recover", no_argument, NULL, RECOVER},
         {"accept-loss", no_argument, NULL, ACCEPT_LOSS},
         {"yes", required_argument, NULL, YES},
@@ -98,6 +101,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
         case CHECK_CONFIG: arguments.check_config = true; break;
         case DEV: arguments.dev = true; break;
         case DATA: arguments.data = optarg; break;
+        case AMQP: arguments.amqp = optarg; break;
         case RECOVER: arguments.recover = true; break;
         case ACCEPT_LOSS: arguments.accept_loss = true; break;
         case YES: arguments.confirm = optarg; break;
@@ -108,6 +112,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
     }
     if (optind < argc) {
         return usage_error("unexpected argument");
+    }
+    if (arguments.amqp != NULL && !arguments.dev) {
+        return usage_error("--amqp goes with --dev; otherwise the configuration says it (listen_amqp)");
     }
     if (arguments.recover) {
         bool good = arguments.data != NULL && !arguments.dev && arguments.config == NULL;
@@ -132,7 +139,10 @@ static int read_config(const struct arguments *arguments, struct config **ret_co
     char detail[512] = "";
     int err;
     if (arguments->dev) {
-        err = config_dev(arguments->data != NULL ? arguments->data : DEV_DATA_DIR, ret_config);
+        err = config_dev(arguments->data != NULL ? arguments->data : DEV_DATA_DIR, arguments->amqp, ret_config);
+        if (err == ERR_INVALID) {
+            (void)snprintf(detail, sizeof detail, "--amqp: not host:port, nor off: '%s'", arguments->amqp);
+        }
     } else {
         err = config_load(arguments->config, ret_config, detail, sizeof detail);
     }

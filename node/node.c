@@ -54,6 +54,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t node_deadline_ms(const struct node *node)
 {
+    if (node_clients_are_due(node)) {
+        return 0;
+    }
     return node->shard != NULL
                ? earlier(shard_deadline_ms(node->shard), node_members_deadline_ms(node))
                : earlier(patient_deadline_ms(node->patient), patient_gateway_deadline_ms(&node->patient_gateway));
@@ -94,6 +97,7 @@ static void node_turn(struct node *node)
         return;
     }
     if (node->shard != NULL) {
+        node_clients_turn(node);
         shard_step(node->shard);
         node_members_step(node);
         node_peers_step(node);
@@ -201,10 +205,8 @@ static void node_peers_closed(void *arg)
     node_close_files(node);
 }
 
-static void node_server_closed(void *arg)
+void node_clients_closed(struct node *node)
 {
-    struct node *node = arg;
-    node->server = NULL;
     if (node->peers == NULL) {
         node_close_files(node);
         return;
@@ -218,11 +220,7 @@ void node_close(struct node *node)
         return;
     }
     node->closing = true;
-    if (node->server == NULL) {
-        node_server_closed(node);
-        return;
-    }
-    native_server_close(node->server, node_server_closed, node);
+    node_clients_close(node);
 }
 
 static void node_out_of_patience(uv_timer_t *timer)
@@ -239,6 +237,7 @@ void node_stop(struct node *node)
     }
     node->stopping = true;
     journal_info(node->journal, "node", "stopping");
+    node_clients_stop(node);
     if (node->shard != NULL) {
         shard_stop(node->shard);
     }
@@ -278,20 +277,6 @@ static int node_open_data(struct node *node, char *detail, size_t detail_len)
         (void)snprintf(detail, detail_len, "%s: %s", config->data_dir, err_text(err));
     }
     return err;
-}
-
-static int node_listen_clients(struct node *node, char *detail, size_t detail_len)
-{
-    struct native_server_options options = {
-        .loop = node->loop,
-        .gateway = node->shard != NULL ? shard_gateway(node->shard) : &node->patient_gateway.base,
-        .journal = node->journal,
-        .listen_address = node->config->listen_client,
-        .connections_max = node->config->connections_max,
-        .memory_max = node->config->client_memory_bytes / 2,
-        .send_max = node->config->client_memory_bytes / 2,
-    };
-    return native_server_start(&options, &node->server, detail, detail_len);
 }
 
 static void look_for_anything(void *arg, const char *name)
@@ -381,7 +366,7 @@ int node_start(const struct node_options *options, struct node **ret_node, char 
         err = node_peers_listen(node, detail, detail_len);
     }
     if (err == 0) {
-        err = node_listen_clients(node, detail, detail_len);
+        err = node_clients_listen(node, detail, detail_len);
     }
     if (err != 0) {
         node_close(node); /* Nobody is told: `stopped` is not set yet. */
@@ -392,16 +377,12 @@ int node_start(const struct node_options *options, struct node **ret_node, char 
     node->restart = options->restart;
     CHECK(uv_prepare_start(&node->before_poll, node_before_poll) == 0);
     CHECK(uv_check_start(&node->after_poll, node_after_poll) == 0);
+    node_clients_say(node);
     journal_info(node->journal, "node", "ready: clients at %s (port %u), nodes at %s (port %u), data in %s",
                  node->config->listen_client, (unsigned)node_client_port(node), node->config->listen_peer,
                  (unsigned)node_peer_port(node), node->config->data_dir);
     *ret_node = node;
     return 0;
-}
-
-uint16_t node_client_port(const struct node *node)
-{
-    return native_server_port(node->server);
 }
 
 uint16_t node_peer_port(const struct node *node)

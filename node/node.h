@@ -45,5 +45,7 @@ void node_stop(struct node *node);
 /* The ports in use, for a configuration that asks for port 0. */
 uint16_t node_client_port(const struct node *node);
 uint16_t node_peer_port(const struct node *node);
+/* 0: AMQP is not spoken, or not now, because the node takes no part in the cluster. */
+uint16_t node_amqp_port(const struct node *node);
 
 #endif

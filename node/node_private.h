@@ -1,5 +1,5 @@
 /* A node's insides, shared by its files: node.c is its life, node_shard.c what its shard asks for, node_patient.c how it gets
- * one again when it may not count on what it has, node_peers.c the other nodes, node_members.c who they are. */
+ * one again when it may not count on what it has, node_peers.c the other nodes, node_members.c who they are, node_clients.c those who are served. */
 
 #ifndef HOLDFAST_NODE_NODE_PRIVATE_H
 #define HOLDFAST_NODE_NODE_PRIVATE_H
@@ -18,6 +18,7 @@
 #include "node/node.h"
 #include "node/posix_disk.h"
 #include "node/system_clock.h"
+#include "rpc/amqp/amqp_server.h"
 #include "rpc/native/native_server.h"
 #include "rpc/peer/peer_links.h"
 
@@ -42,9 +43,11 @@ struct node {
     struct peers known;                     /* For that: where clients reach the others. */
     struct driver_member known_members[MEMBERS_MAX];
     struct peer_links *peers;
+    struct server_bounds clients; /* Of all protocols. */
     struct native_server *server;
-    uv_timer_t due;      /* The shard's deadline. */
-    uv_timer_t patience; /* The end of handing over. */
+    struct amqp_server *amqp; /* NULL: not spoken. */
+    uv_timer_t due;           /* The shard's deadline. */
+    uv_timer_t patience;      /* The end of handing over. */
     uv_prepare_t before_poll;
     uv_check_t after_poll;
     uint64_t due_ms;
@@ -81,6 +84,19 @@ void node_close(struct node *node);
 _Noreturn void node_fatal(struct node *node, int err, const char *what);
 /* The loop's turn is to end soon. */
 void node_wake(struct node *node);
+
+/* node_clients.c: listens, in all protocols. `detail` gets one line on error. */
+int node_clients_listen(struct node *node, char *detail, size_t detail_len) NODISCARD;
+/* Notes where, for people. */
+void node_clients_say(const struct node *node);
+/* What was received is given to the shard: before its step; and after it, whether there is more to do. */
+void node_clients_turn(struct node *node);
+bool node_clients_are_due(const struct node *node);
+/* The node is about to stop: who can be told in no other way finds nobody listening. */
+void node_clients_stop(struct node *node);
+/* Sends them away; node_clients_closed() in node.c follows, maybe from within. */
+void node_clients_close(struct node *node);
+void node_clients_closed(struct node *node);
 
 /* node_shard.c: opens the state and the shard on it; one step after which the state is the copy that was fetched. `detail` gets
  * one line on error. */

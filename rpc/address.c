@@ -2,7 +2,6 @@
 
 #include "rpc/address.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,4 +60,15 @@ int address_parse(const char *text, struct address *ret_address)
     (void)snprintf(address.port, sizeof address.port, "%u", (unsigned)address.port_number);
     *ret_address = address;
     return 0;
+}
+
+bool address_is_loopback(const char *text)
+{
+    static const char *const beginnings[] = {"127.", "[::1]:", "[::ffff:127."};
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        if (strncmp(text, beginnings[i], strlen(beginnings[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }

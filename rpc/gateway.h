@@ -74,7 +74,8 @@ struct gateway_sink {
     void (*detached)(void *arg, int err, const char *detail, const struct gateway_leader *leader);
     /* gateway submit said BUSY; now there is room again. */
     void (*resume)(void *arg);
-    /* A turn of the loop is over: what was given to reply(), delivery() and consumer_ended() can be sent. */
+    /* A turn of the loop is over: what was given to reply(), delivery() and consumer_ended() can be sent, and commands that follow from
+     * it submitted. */
     void (*flush)(void *arg);
 };
 

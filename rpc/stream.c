@@ -174,6 +174,12 @@ void stream_established(struct stream *stream)
     stream_set_idle_timeout(stream, stream->options.idle_timeout_ms);
 }
 
+void stream_set_frame_len_max(struct stream *stream, size_t frame_len_max)
+{
+    CHECK(!stream->established);
+    stream->options.frame_len_max = frame_len_max;
+}
+
 void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms)
 {
     stream->options.idle_timeout_ms = idle_timeout_ms;

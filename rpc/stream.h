@@ -101,6 +101,9 @@ int stream_connect(struct stream *stream, const char *address) NODISCARD;
 /* The handshake is over: the full frame limit and the idle deadline apply from here on. */
 void stream_established(struct stream *stream);
 
+/* Changes the limit of frames, header and body together, that holds from stream_established() on: to be called before it. */
+void stream_set_frame_len_max(struct stream *stream, size_t frame_len_max);
+
 /* Changes the idle deadline, counted from now. UINT64_MAX: never. */
 void stream_set_idle_timeout(struct stream *stream, uint64_t idle_timeout_ms);
 

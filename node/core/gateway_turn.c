@@ -50,7 +50,8 @@ static void gateway_flush(struct gateway_core *core)
     while ((node = list_first(&core->touched)) != NULL) {
         struct link *link = container_of(node, struct link, touched);
         list_remove(&link->touched);
-        link->sink.flush(link->sink.arg);
+        link->sink.flush(link->sink.arg); /* It may submit from within. */
+        core->more = core->more || outgoing_next(&core->outgoing) != NULL;
     }
 }
 

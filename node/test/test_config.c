@@ -62,6 +62,8 @@ Test(config, is_complete_with_defaults)
     cr_assert_str_eq(config->members[2].client_address, "node3.example:7490");
     cr_assert_str_eq(config->listen_client, "127.0.0.1:7480");
     cr_assert_str_eq(config->listen_peer, "127.0.0.1:7481");
+    cr_assert_null(config->listen_amqp);
+    cr_assert_not(config->amqp_guest_from_anywhere);
     cr_assert_eq(config->log_level, JOURNAL_INFO);
     cr_assert_eq(config->election_timeout_ms, CONFIG_ELECTION_TIMEOUT_MS_DEFAULT);
     cr_assert_eq(config->heartbeat_ms, 30u);
@@ -92,6 +94,7 @@ Test(config, is_complete_with_defaults)
 Test(config, takes_every_option)
 {
     struct loaded loaded = load_text(GOOD "listen_client: 0.0.0.0:1\nlisten_peer: 0.0.0.0:2\nlog_level: debug\n"
+                                          "listen_amqp: 0.0.0.0:3\namqp_guest_from_anywhere: true\n"
                                           "election_timeout_ms: 300\nheartbeat_ms: 100\ncheckpoint_mib: 2\n"
                                           "retain_mib: 3\nsegment_mib: 4\ncache_mib: 5\nbody_mib: 6\n"
                                           "connections_max: 7\nreserve_mib: 8\ndisk_free_mib: 9\nmemory_mib: 100\n"
@@ -103,6 +106,8 @@ Test(config, takes_every_option)
     struct config *config = loaded.config;
     cr_assert_str_eq(config->listen_client, "0.0.0.0:1");
     cr_assert_str_eq(config->listen_peer, "0.0.0.0:2");
+    cr_assert_str_eq(config->listen_amqp, "0.0.0.0:3");
+    cr_assert(config->amqp_guest_from_anywhere);
     cr_assert_eq(config->log_level, JOURNAL_DEBUG);
     cr_assert_eq(config->election_timeout_ms, 300u);
     cr_assert_eq(config->heartbeat_ms, 100u);
@@ -292,7 +297,8 @@ Test(config, says_what_is_wrong_with_the_file_itself)
 Test(config, dev_is_one_node_on_the_default_ports)
 {
     struct config *config = NULL;
-    cr_assert_eq(config_dev("/tmp/somewhere", &config), 0);
+    cr_assert_eq(config_dev("/tmp/somewhere", NULL, &config), 0);
+    cr_assert_str_eq(config->listen_amqp, "localhost:5672");
     cr_assert_eq(config->node, 1u);
     cr_assert_eq(config->members_len, 1u);
     cr_assert_str_eq(config->cluster, "dev");
@@ -302,4 +308,25 @@ Test(config, dev_is_one_node_on_the_default_ports)
     cr_assert_eq(config->heartbeat_ms, 30u);
     config_free(config);
     config_free(NULL);
+}
+
+Test(config, amqp_is_off_or_an_address)
+{
+    struct loaded loaded = load_text(GOOD "listen_amqp: off\n");
+    cr_assert_eq(loaded.err, 0, "%s", loaded.detail);
+    cr_assert_null(loaded.config->listen_amqp);
+    config_free(loaded.config);
+    refused(GOOD "listen_amqp: on\n", 10, "listen_amqp: neither off nor host:port, with a port from 1 to 65535: 'on'");
+    refused(GOOD "listen_amqp: 127.0.0.1:0\n", 10, "listen_amqp: neither off nor host:port");
+    refused(GOOD "amqp_guest_from_anywhere: yes\n", 10, "amqp_guest_from_anywhere: not one of true, false: yes");
+    struct config *config = NULL;
+    cr_assert_eq(config_dev("d", "off", &config), 0);
+    cr_assert_null(config->listen_amqp);
+    config_free(config);
+    cr_assert_eq(config_dev("d", "[::1]:99", &config), 0);
+    cr_assert_str_eq(config->listen_amqp, "[::1]:99");
+    config_free(config);
+    config = NULL;
+    cr_assert_eq(config_dev("d", "99", &config), ERR_INVALID);
+    cr_assert_null(config);
 }

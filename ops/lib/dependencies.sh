@@ -14,6 +14,14 @@ readonly HOLDFAST_BUILD_PACKAGES=(
 readonly HOLDFAST_TEST_PACKAGES=(
   clang libclang-rt-dev procps iproute2
 )
+# Clients of RabbitMQ, which the end-to-end tests run as they are; their Python is Debian's (/usr/bin/python3).
+readonly HOLDFAST_CLIENT_PACKAGES=(
+  python3-pika python3-amqp python3-kombu python3-celery celery
+  librabbitmq-dev amqp-tools
+  ruby-bunny
+  librabbitmq-client-java default-jdk-headless
+  nodejs
+)
 readonly HOLDFAST_RAFT_PACKAGES=(libraft-dev libraft0)
 readonly HOLDFAST_RAFT_VERSION=0.22.1
 
@@ -83,12 +91,39 @@ apt_install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
 }
 
-# install_dependencies [test]: everything needed to build and run; with "test", the test tools too.
-install_dependencies() {
-  local packages=("${HOLDFAST_BUILD_PACKAGES[@]}") codename
-  if [ "${1:-}" = test ]; then
-    packages+=("${HOLDFAST_TEST_PACKAGES[@]}")
+# amqplib, the client for Node.js, is not in Debian: npm takes it to build/npm, the version that package-lock.json names. Where that
+# cannot be done all else goes on, and the test that wants it says so.
+install_npm_packages() {
+  local root wanted
+  root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..") || return 1
+  wanted=$root/chaos-tests/e2e/amqp/package-lock.json
+  if cmp -s "$wanted" "$root/build/npm/package-lock.json" && [ -d "$root/build/npm/node_modules/amqplib" ]; then
+    return 0
   fi
+  # Node.js brings npm along where it is not Debian's.
+  command -v npm >/dev/null || apt_install npm || return 1
+  mkdir -p "$root/build/npm" && cp "${wanted%-lock.json}.json" "$wanted" "$root/build/npm/" || return 1
+  if ! npm ci --prefix "$root/build/npm" --ignore-scripts --no-audit --no-fund --loglevel=error; then
+    rm -f "$root/build/npm/package-lock.json"
+    say "note: npm did not install amqplib: the test of that client will fail"
+  fi
+}
+
+# install_dependencies [test]: everything needed to build and run; with "test", the test tools and other people's clients too.
+install_dependencies() {
+  local packages=("${HOLDFAST_BUILD_PACKAGES[@]}")
+  if [ "${1:-}" = test ]; then
+    packages+=("${HOLDFAST_TEST_PACKAGES[@]}" "${HOLDFAST_CLIENT_PACKAGES[@]}")
+  fi
+  install_packages "${packages[@]}" || return 1
+  if [ "${1:-}" = test ]; then
+    install_npm_packages
+  fi
+}
+
+# install_packages NAME...: and c-raft.
+install_packages() {
+  local packages=("$@") codename
   if packages_installed "${packages[@]}" && raft_installed; then
     return 0
   fi

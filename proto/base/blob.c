@@ -22,6 +22,19 @@ struct blob *blob_new(size_t len)
     return blob;
 }
 
+struct blob *blob_resize(struct blob *blob, size_t len)
+{
+    CHECK(blob->refs == 1);
+    if (len > SIZE_MAX - sizeof(struct blob) || fault_fires(FAULT_ALLOCATION)) {
+        return NULL;
+    }
+    struct blob *resized = realloc(blob, sizeof *blob + len);
+    if (resized != NULL) {
+        resized->len = len;
+    }
+    return resized;
+}
+
 struct blob *blob_ref(struct blob *blob)
 {
     CHECK(blob->refs > 0 && blob->refs < UINT32_MAX);

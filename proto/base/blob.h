@@ -21,6 +21,10 @@ struct blob {
 /* A new blob of `len` bytes, not zeroed, with one reference. NULL when out of memory. */
 struct blob *blob_new(size_t len) NODISCARD;
 
+/* Makes a blob longer or shorter, which nobody else has a reference to; what is added is not zeroed. The blob that has taken its place; NULL
+ * when out of memory: it is as it was. */
+struct blob *blob_resize(struct blob *blob, size_t len) NODISCARD;
+
 /* Takes one more reference; returns its argument. */
 struct blob *blob_ref(struct blob *blob);
 

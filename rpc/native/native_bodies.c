@@ -10,6 +10,7 @@
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "proto/wire/fields.h"
+#include "rpc/body_copy.h"
 #include "rpc/native/native_frame.h"
 
 /* Copies go into pieces of so many bytes, which the allocator keeps at hand: larger ones it would ask the system for. */
@@ -85,12 +86,6 @@ int native_content_of(bool heads, struct slice trail, struct slice head, struct 
     return 0;
 }
 
-static bool is_copied(struct slice body)
-{
-    return body.len <= NATIVE_BODY_SHORT_LEN ||
-           (body.blob != NULL && body.len < (body.blob->len + NATIVE_BODY_PART - 1) / NATIVE_BODY_PART);
-}
-
 /* The bodies in their order, as parts of a frame, each with a reference. Several that are copied in a row are one part. */
 struct parts {
     struct slice *items;
@@ -104,7 +99,7 @@ static size_t copied_len(const struct slice *bodies, unsigned bodies_len)
 {
     size_t len = 0;
     for (unsigned i = 0; i < bodies_len; i++) {
-        len += is_copied(bodies[i]) ? bodies[i].len : 0;
+        len += body_is_copied(bodies[i]) ? bodies[i].len : 0;
     }
     return len;
 }
@@ -143,7 +138,7 @@ static int parts_copy(struct parts *parts, struct slice body)
 
 static int parts_add(struct parts *parts, struct slice body)
 {
-    if (!is_copied(body)) {
+    if (!body_is_copied(body)) {
         parts->items[parts->len++] = slice_ref(body);
         return 0;
     }

@@ -1,8 +1,4 @@
-/* The bodies of messages on their way to a client.
- *
- * A body is a part of something larger: the entry of the log that brought it, with the messages of others in it. A frame
- * that waits for a client that does not read must not keep all that in memory: it keeps the body itself when that is most
- * of what it is a part of, and a copy otherwise. Copying what is short is cheaper than another vector besides. Pure. */
+/* The bodies of messages on their way to a client: kept, or copied where that is better (rpc/body_copy.h). Pure. */
 
 #ifndef HOLDFAST_RPC_NATIVE_NATIVE_BODIES_H
 #define HOLDFAST_RPC_NATIVE_NATIVE_BODIES_H
@@ -13,13 +9,6 @@
 #include "proto/base/blob.h"
 #include "proto/base/err.h"
 #include "proto/wire/frame.h"
-
-/* A body of at most this length is copied in any case. */
-#define NATIVE_BODY_SHORT_LEN 1024u
-
-/* One that is less than this part of its blob is copied. So the memory that a frame keeps is below so many times the
- * bytes that it counts for. */
-#define NATIVE_BODY_PART 4u
 
 /* What of a message goes to a client: to one that does not know heads, the body alone, with a hash of its own; to others without
  * the head's hidden keys. */

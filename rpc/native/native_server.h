@@ -10,17 +10,20 @@
 #include "proto/base/err.h"
 #include "proto/base/journal.h"
 #include "rpc/gateway.h"
+#include "rpc/server_bounds.h"
 
 struct native_server;
 
 struct native_server_options {
     uv_loop_t *loop;
-    struct gateway *gateway;       /* Borrowed until closed. */
-    struct journal *journal;       /* May be NULL. */
-    const char *listen_address;    /* host:port; port 0 takes a free one. */
-    unsigned connections_max;      /* 0: 16384. A client above it gets a GOODBYE{LIMIT}. */
-    uint64_t memory_max;           /* Bytes of frames that have begun to arrive, together; 0: 256 MiB. */
-    uint64_t send_max;             /* Bytes queued for all clients besides STREAM_SHARE_HIGH of each; 0: 256 MiB. */
+    struct gateway *gateway;    /* Borrowed until closed. */
+    struct journal *journal;    /* May be NULL. */
+    const char *listen_address; /* host:port; port 0 takes a free one. */
+    struct server_bounds
+        *bounds;              /* Shared with the servers of other protocols; NULL: its own, as the next three say. */
+    unsigned connections_max; /* 0: 16384. A client above it gets a GOODBYE{LIMIT}. */
+    uint64_t memory_max;      /* Bytes of frames that have begun to arrive, together; 0: 256 MiB. */
+    uint64_t send_max;        /* Bytes queued for all clients besides STREAM_SHARE_HIGH of each; 0: 256 MiB. */
     uint64_t handshake_timeout_ms; /* Until HELLO; 0: 10000. */
     uint64_t idle_timeout_ms;      /* Without a frame from the client, which must PING; 0: 60000. */
     uint64_t frame_timeout_ms;     /* With a frame begun that does not go on: see stream.h; 0: 20000. */

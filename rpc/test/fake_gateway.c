@@ -48,8 +48,15 @@ static int fake_submit(struct gateway_link *link, uint64_t number, uint64_t answ
     if (fake->submit_err != 0) {
         return fake->submit_err;
     }
-    fake->numbers[fake->commands++ % FAKE_COMMANDS_MAX] = number;
+    unsigned at = fake->commands++ % FAKE_COMMANDS_MAX;
+    fake->numbers[at] = number;
     fake->last_answered = answered;
+    if (fake->keeps) {
+        slice_unref(&fake->headers[at]);
+        slice_unref(&fake->bodies[at]);
+        fake->headers[at] = slice_ref(header);
+        fake->bodies[at] = slice_ref(bodies);
+    }
     slice_unref(&fake->last_header);
     slice_unref(&fake->last_bodies);
     fake->last_header = slice_ref(header);
@@ -145,6 +152,10 @@ static int fake_queue(struct gateway *gateway, const char *virtual_host, const c
     struct fake_gateway *fake = fake_of(gateway);
     fake->looks += !fake->in_read;
     (void)virtual_host;
+    if (fake->queue_is != NULL) {
+        *ret_queue = *fake->queue_is;
+        return strcmp(name, fake->queue_is->name) == 0 ? 0 : ERR_NOT_FOUND;
+    }
     unsigned i;
     int err = fake_find(fake, name, &i);
     if (err == 0) {
@@ -272,6 +283,10 @@ void fake_gateway_done(struct fake_gateway *fake)
     CHECK(list_empty(&fake->changing));
     slice_unref(&fake->last_header);
     slice_unref(&fake->last_bodies);
+    for (unsigned i = 0; i < FAKE_COMMANDS_MAX; i++) {
+        slice_unref(&fake->headers[i]);
+        slice_unref(&fake->bodies[i]);
+    }
 }
 
 unsigned fake_gateway_read_done(struct fake_gateway *fake, int err)

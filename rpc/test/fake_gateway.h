@@ -48,6 +48,11 @@ struct fake_gateway {
     uint64_t last_answered;
     struct slice last_header; /* With a reference. */
     struct slice last_bodies; /* With a reference. */
+    bool keeps;               /* All commands, in the order of `numbers`: */
+    struct slice headers[FAKE_COMMANDS_MAX];
+    struct slice bodies[FAKE_COMMANDS_MAX];
+    const struct gateway_queue *queue_is;         /* The only queue, instead of `queues`, by its name; NULL: not so. */
+    const Holdfast__DeclareExchange *exchange_is; /* Likewise the only exchange, instead of `things`. */
 };
 
 void fake_gateway_init(struct fake_gateway *fake);

@@ -26,6 +26,12 @@ int fake_exchanges(struct gateway *gateway, const char *virtual_host, const char
 {
     int err = look(gateway, virtual_host, after == NULL ? "from the first" : after);
     *ret_more = false;
+    const Holdfast__DeclareExchange *only = container_of(gateway, struct fake_gateway, base)->exchange_is;
+    if (err == 0 && only != NULL) {
+        struct gateway_exchange told = {.declared = only, .bindings = 1};
+        *ret_more = (after == NULL || strcmp(only->exchange, after) > 0) && !each(arg, &told);
+        return 0;
+    }
     for (unsigned i = 0; err == 0 && !*ret_more && i < things(gateway); i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "x%06u", i);

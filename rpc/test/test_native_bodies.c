@@ -1,5 +1,6 @@
 /* Bodies in frames: in order, whole, and without the rest of what they are a part of. */
 
+#include "rpc/body_copy.h"
 #include "rpc/native/native_bodies.h"
 
 #include <criterion/criterion.h>
@@ -42,7 +43,7 @@ static size_t kept_len(const struct frame_out *frame)
 
 Test(native_bodies, a_short_body_does_not_keep_what_it_is_a_part_of)
 {
-    const size_t lens[] = {1, 8, NATIVE_BODY_SHORT_LEN, 20000, BIG_LEN / NATIVE_BODY_PART - 1};
+    const size_t lens[] = {1, 8, BODY_SHORT_LEN, 20000, BIG_LEN / BODY_PART - 1};
     for (unsigned i = 0; i < ARRAY_LEN(lens); i++) {
         struct blob *blob = big_new();
         struct slice body = slice_part(slice_of_blob(blob), 100, lens[i]);
