@@ -275,6 +275,7 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         .role = role_of(raft),
         .commit_index = raft_commit_index(raft),
         .applied_index = driver->applied_index,
+        .applied_term = driver->applied_term,
         .log_first = log_first_index(driver->log),
         .log_last = log_last_index(driver->log),
         .log_stored = raft->last_stored,

@@ -206,6 +206,7 @@ struct driver_status {
     enum driver_role role;
     uint64_t commit_index;
     uint64_t applied_index;
+    uint64_t applied_term; /* Of the entry applied last, or of the checkpoint. */
     uint64_t log_first;
     uint64_t log_last;
     uint64_t log_stored;

@@ -11,8 +11,8 @@
 #include "statemachine/session/consumer.h"
 #include "statemachine/state.h"
 
-/* Locked messages found in one pass over what the queue's consumers hold. */
-#define LOCKED_MAX 512u
+/* Locked messages found in one pass over what the queue's consumers hold: as many as anybody looks at in one go. */
+#define LOCKED_MAX 1024u
 
 struct locked {
     uint64_t position;

@@ -66,10 +66,11 @@ class Examples(features.FeaturesTest):
         top = self.cluster.holdfast("--help").stdout
         for command in ("queue", "exchange", "bind", "unbind", "bindings", "publish", "consume", "browse", "redrive",
                         "replay", "message", "vhost", "limits", "cluster", "bench", "log", "consumers", "producer",
-                        "prepared", "transact"):
+                        "prepared", "transact", "settle", "work", "producer"):
             self.assertIn(command, top)
             text = self.cluster.holdfast(command, "--help").stdout
             self.assertIn("Usage: holdfast", text, command)
+            self.assertEqual(self.cluster.holdfast("help", command).stdout, text)
             self.assertIn("Example", text, command)
 
 

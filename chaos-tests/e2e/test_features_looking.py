@@ -104,6 +104,8 @@ class Looking(features.FeaturesTest):
         self.fetch("q", 3)
         self.cli("consume", "q", "--count", "1", "--reject")
         kept = self.browse("q", "--kept")
+        self.assertFalse(any("delivery_count" in one for one in kept), "nobody has counted")
+        self.assertIn(" - ", self.cli("browse", "q", "--kept").stdout)
         self.assertEqual([(one["body"], one["state"]) for one in kept],
                          [("1", "accepted"), ("2", "accepted"), ("3", "accepted"), ("4", "rejected")])
         self.assertEqual((self.browse("q"), self.cli("message", "get", "q", "2").stdout), ([], "2"))

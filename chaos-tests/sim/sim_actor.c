@@ -203,6 +203,7 @@ static void actor_attach(struct sim_actor *actor)
     }
     struct gateway_attach attach = {.resume = actor->resume,
                                     .virtual_host = actor->rover ? SIM_ROVER_HOST : "/",
+                                    .user = actor->rover ? SIM_ROVER_USER : "",
                                     .client = "actor",
                                     .lease_ms = 1500,
                                     .attempt = ++actor->attempt,

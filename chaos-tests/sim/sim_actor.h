@@ -37,6 +37,8 @@ enum sim_actor_kind {
     SIM_ACT_ROVE_REDRIVE,
     SIM_ACT_ROVE_REPLAY,
     SIM_ACT_ROVE_HOST,
+    SIM_ACT_ROVE_EXCHANGE,
+    SIM_ACT_ROVE_LIMITS,
     SIM_ACT_ROVE_ALL,     /* A settlement of all or nothing. */
     SIM_ACT_ROVE_NOWHERE, /* A mandatory message that no queue is there for. */
 };

@@ -52,6 +52,9 @@ static void letter_add(struct sim_actor *actor, struct letter *letter, uint64_t 
     }
     if (sim_random_chance(random, 200000)) {
         parcel.delay_ms = sim_random_between(random, 1, 1200);
+        if (prepared != 0 && actor->world->features.little) {
+            parcel.delay_ms = 0; /* It would count from a commit of which the ledger cannot tell the entry. */
+        }
     }
     if (sim_random_chance(random, 200000)) {
         parcel.id = (unsigned)sim_random_between(random, 1, SIM_SHARED_IDS);

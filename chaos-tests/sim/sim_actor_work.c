@@ -47,16 +47,18 @@ static void work_subscribe(struct sim_actor *actor, unsigned slot)
     (void)sim_actor_submit(actor, &act);
 }
 
-static void work_unsubscribe(struct sim_actor *actor, unsigned slot)
+/* One that drains settles what it holds, and is told when it has ended. */
+static void work_unsubscribe(struct sim_actor *actor, unsigned slot, bool drain)
 {
     struct sim_actor_consumer *consumer = &actor->consumers[slot];
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__Unsubscribe unsubscribe = HOLDFAST__UNSUBSCRIBE__INIT;
     unsubscribe.consumer = consumer->id;
+    unsubscribe.drain = drain;
     command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
     command.unsubscribe = &unsubscribe;
     struct sim_act act = {.kind = SIM_ACT_UNSUBSCRIBE, .slot = slot, .header = sim_features_pack(&command)};
-    if (sim_actor_submit(actor, &act)) {
+    if (sim_actor_submit(actor, &act) && !drain) {
         consumer->id = 0;
         consumer->held_len = 0;
     }
@@ -157,7 +159,7 @@ static void work_consumer(struct sim_actor *actor, unsigned slot)
     if (consumer->id == 0) {
         work_subscribe(actor, slot);
     } else if (work && sim_random_chance(random, 8000)) {
-        work_unsubscribe(actor, slot);
+        work_unsubscribe(actor, slot, sim_random_chance(random, 400000));
     } else if (consumer->held_len == 0 || (work && sim_random_chance(random, 500000))) {
         return;
     } else if (work && sim_random_chance(random, 100000)) {

@@ -7,8 +7,14 @@
 
 #define STREAM_FEATURES 73u
 #define STREAM_FEATURES_CHOSEN 74u
+#define STREAM_LITTLE_WORK 77u
 
 #define FEATURES_ONE_IN 8u
+
+/* Of worlds with features: those in which an entry does little of what may take several (statemachine/work.h). */
+#define LITTLE_WORK_ONE_IN 3u
+#define LITTLE_WORK_MIN 6u
+#define LITTLE_WORK_SPREAD 30u
 
 #define ON(queue) (1u << (queue))
 
@@ -91,6 +97,10 @@ void sim_features_init(struct sim_world *world)
                        !sim_damage_chosen(world->options.seed);
     sim_world_count(world, SIM_STAT_FEATURE_WORLDS, features->chosen);
     features_draw(features);
+    uint64_t little = sim_random_mix(world->options.seed, STREAM_LITTLE_WORK);
+    features->little = features->chosen && little % LITTLE_WORK_ONE_IN == 0;
+    features->work_max = LITTLE_WORK_MIN + little / LITTLE_WORK_ONE_IN % LITTLE_WORK_SPREAD;
+    sim_world_count(world, SIM_STAT_LITTLE_WORLDS, features->little);
     features->narrow = sim_random_chance(&features->random, 250000);
 }
 

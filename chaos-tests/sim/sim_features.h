@@ -36,8 +36,10 @@ struct sim_route {
 
 struct sim_features {
     bool chosen;
-    bool narrow; /* No way leads to more than one queue. */
-    bool ready;  /* Everything is declared. */
+    bool narrow;       /* No way leads to more than one queue. */
+    bool ready;        /* Everything is declared. */
+    bool little;       /* An entry does little of what may take several, */
+    uint64_t work_max; /* in units of statemachine/work.h. */
     struct sim_random random;
     struct sim_feature_options {
         const char *name;

@@ -71,11 +71,13 @@ void sim_ledger_applied(struct sim_node *node, uint64_t index, struct slice payl
     look->index = index;
     look->time_ms = head.time_ms;
     look->effects = effects;
+    look_begin_late(look);
     look_commands(look, payload);
     for (unsigned i = 0; i < SIM_FEATURE_QUEUES && machine_version(machine) >= 2; i++) {
         look_queue(look, i);
     }
     look_match(look);
+    look->ledger->behind = look->behind;
     look_commands_done(look);
     free(look);
 }
@@ -135,5 +137,6 @@ void sim_ledger_done(struct sim_ledger *ledger)
         free(ledger->queues[i].next.items);
     }
     free(ledger->sessions);
+    free(ledger->owed);
     *ledger = (struct sim_ledger){0};
 }

@@ -11,6 +11,11 @@
  *   - of a single active queue one consumer at a time is given messages;
  *   - a transaction's messages and settlements are all there, or none;
  *   - a producer's sequence is taken once; one that was fenced off takes nothing.
+ *
+ * In some worlds an entry does little of what may take several (sim_features.h). While the machine says that it has something left to
+ * do, what happens by itself may come with the next entry: what is due, the end of what ended holders had, dead letters. As soon
+ * as it says that nothing is left, all of it must have been done.
+ *
  * Times hold in log time, and in real time less what log time may be ahead of it. */
 
 #ifndef HOLDFAST_CHAOS_SIM_LEDGER_H
@@ -35,6 +40,7 @@ struct sim_world;
 #define SIM_LEDGER_AUTO (UINT64_C(1) << 63)
 /* With this one they fetch. */
 #define SIM_LEDGER_FETCH (UINT64_C(1) << 62)
+#define SIM_LEDGER_DRAINS 64u
 /* Of prepared messages; those of an even number are committed then. */
 #define SIM_LEDGER_DEADLINE_MS 1500u
 
@@ -42,7 +48,8 @@ struct sim_world;
 struct sim_parcel {
     unsigned routes;   /* Queues that its way leads to, a bit each; */
     unsigned in;       /* into which it has come, */
-    unsigned kept_out; /* or that had seen its id. */
+    unsigned kept_out; /* or that had seen its id, */
+    unsigned seen_out; /* or may have, when it was due and the machine was behind. */
     uint64_t sent_us;
     uint64_t group; /* 0: none. */
     uint64_t ttl_ms;
@@ -53,8 +60,10 @@ struct sim_parcel {
     uint8_t priority;
     bool has_ttl;
     bool taken;
-    bool routed;  /* Its way has been taken: at once, when it was due, or committed. */
-    bool dropped; /* Rolled back. */
+    bool routed;   /* Its way has been taken: at once, when it was due, or committed. */
+    bool dropped;  /* Rolled back. */
+    bool waited;   /* It was due, and the machine was behind. */
+    bool resolved; /* It was prepared, and is committed. */
 };
 
 /* A message in a queue. */
@@ -72,6 +81,14 @@ struct sim_item {
     uint32_t count;
     enum machine_message_state state;
     bool delivered; /* In this entry. */
+    bool ended;     /* Who holds it has ended, and the machine was behind. */
+};
+
+/* Why it left is a set of reasons: sim_ledger_private.h. */
+struct sim_leave {
+    unsigned queue;
+    struct sim_item item;
+    unsigned why;
 };
 
 struct sim_items {
@@ -108,7 +125,16 @@ struct sim_ledger {
         uint64_t epoch;
         uint64_t sequence;
     } producers[SIM_PRODUCERS_MAX];
-    uint64_t pending; /* Messages taken that are not in their queues yet. */
+    uint64_t pending;       /* Messages taken that are not in their queues yet. */
+    bool behind;            /* In worlds of little work: the last entry has left something to the next. */
+    struct sim_leave *owed; /* Dead letters that are still to come. */
+    size_t owed_len;
+    size_t owed_cap;
+    struct {
+        uint64_t session;
+        uint64_t consumer;
+    } drains[SIM_LEDGER_DRAINS]; /* The last consumers that are to be given nothing more. */
+    uint64_t drains_made;
 };
 
 /* A message about to be sent: gives its number. */

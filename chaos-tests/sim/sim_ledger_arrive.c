@@ -46,6 +46,7 @@ static void arrive_due(struct look *look, unsigned queue, const struct sim_item 
                        sim_world_now(look->world) - parcel->sent_us, parcel->delay_ms);
     }
     sim_world_count(look->world, parcel->prepared == 0 ? SIM_STAT_F_DUE : SIM_STAT_F_DEADLINE, 1);
+    sim_world_count(look->world, parcel->resolved ? SIM_STAT_F_LATE_RESOLVED : SIM_STAT_F_LATE_DUE, parcel->waited);
     look->ledger->pending--;
     look_route(look, item->parcel, parcel);
 }
@@ -105,17 +106,6 @@ static void arrive_dead(struct look *look, unsigned queue, const struct sim_item
     }
 }
 
-/* Its own time to live has been used up then. */
-static bool has_expired(const Holdfast__Trail *trail)
-{
-    for (size_t i = 0; i < trail->n_death; i++) {
-        if (trail->death[i]->reason == HOLDFAST__DEATH__REASON__EXPIRED) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* When its time is over, by what its sender and the queue said. */
 static uint64_t expires_of(const struct look *look, unsigned queue, const struct sim_parcel *parcel, bool no_ttl)
 {
@@ -150,7 +140,7 @@ void look_arrive(struct look *look, unsigned queue, struct sim_item *item)
     } else {
         item->group = parcel->group;
         item->arrived_us = sim_world_now(look->world);
-        uint64_t expires_ms = expires_of(look, queue, parcel, trail != NULL && has_expired(trail));
+        uint64_t expires_ms = expires_of(look, queue, parcel, trail != NULL && trail->n_death > 0);
         if (item->expires_ms != expires_ms) {
             LOOK_VIOLATION(look, queue, item, "it is to expire at %" PRIu64 ", not at %" PRIu64, item->expires_ms,
                            expires_ms);

@@ -173,11 +173,18 @@ static void look_resolve(struct look *look, const struct look_command *command)
     uint64_t found = 0;
     for (uint64_t i = 0; i < look->ledger->senders[actor].len; i++) {
         struct sim_parcel *parcel = &look->ledger->senders[actor].parcels[i];
+        bool over = parcel->due_ms <= look->time_ms; /* Its deadline came first, unless the machine is behind. */
         if (parcel->prepared != prepared || !parcel->taken || parcel->routed || parcel->dropped ||
-            parcel->due_ms <= look->time_ms) { /* Its deadline came first. */
+            (over && !(look->world->features.little && command->count > 0))) {
             continue;
         }
         found++;
+        if (resolve->commit && look->late) {
+            parcel->prepared = 0; /* Some of them may come with the next entries. */
+            parcel->due_ms = look->time_ms;
+            parcel->resolved = true;
+            continue;
+        }
         if (resolve->commit && parcel->delay_ms > 0) {
             parcel->prepared = 0; /* From here on it is one that is delayed. */
             parcel->due_ms = look->time_ms + parcel->delay_ms;
@@ -216,6 +223,20 @@ static void look_open(struct look *look, const struct look_command *command)
     look->ledger->producers[producer].epoch = command->count;
 }
 
+/* What it holds it keeps, and is given nothing more. */
+static void look_drain(struct look *look, const struct look_command *command)
+{
+    const Holdfast__Unsubscribe *unsubscribe = command->command->unsubscribe;
+    struct sim_ledger *ledger = look->ledger;
+    if (!unsubscribe->drain || command->error != 0) {
+        return;
+    }
+    uint64_t slot = ledger->drains_made++ % SIM_LEDGER_DRAINS;
+    ledger->drains[slot].session = command->session;
+    ledger->drains[slot].consumer = unsubscribe->consumer;
+    sim_world_count(look->world, SIM_STAT_F_DRAINED, command->count > 0);
+}
+
 /* ---- All of an entry ---- */
 
 static void look_command(struct look *look, const struct look_command *command)
@@ -225,6 +246,12 @@ static void look_command(struct look *look, const struct look_command *command)
     case HOLDFAST__COMMAND__KIND_TRANSACT: look_transact(look, command); break;
     case HOLDFAST__COMMAND__KIND_RESOLVE_PREPARED: look_resolve(look, command); break;
     case HOLDFAST__COMMAND__KIND_OPEN_PRODUCER: look_open(look, command); break;
+    case HOLDFAST__COMMAND__KIND_UNSUBSCRIBE: look_drain(look, command); break;
+    case HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE:
+    case HOLDFAST__COMMAND__KIND_DELETE_EXCHANGE:
+        sim_rover_exchange_command(look->world, look->index, command->command, -(int)command->error);
+        break;
+    case HOLDFAST__COMMAND__KIND_SET_LIMITS: look->world->rovers.limits_index = look->index; break;
     case HOLDFAST__COMMAND__KIND_EXTEND:
         sim_world_count(look->world, SIM_STAT_F_EXTENDED, command->error == 0 ? command->count : 0);
         break;

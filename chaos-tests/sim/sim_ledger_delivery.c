@@ -39,7 +39,7 @@ static unsigned settle_why(const struct sim_feature_options *options, const stru
     }
     uint64_t delay = settle->has_delay ? settle->delay_ms : delay_least(options, item, !settle->not_counted);
     *delay_ms = delay < *delay_ms ? delay : *delay_ms;
-    return WHY_RELEASED;
+    return WHY_RELEASED | (settle->not_counted ? WHY_NOT_COUNTED : WHY_COUNTED);
 }
 
 bool look_settles(const struct look *look, uint64_t session)
@@ -57,6 +57,13 @@ bool look_settles(const struct look *look, uint64_t session)
     return false;
 }
 
+/* The end of one that has much comes with the last of it: the effect may be entries away. */
+static bool session_is_there(const struct look *look, uint64_t session)
+{
+    struct machine_session found;
+    return session == 0 || machine_session(look->machine, session, &found) == 0;
+}
+
 bool look_ended(const struct look *look, uint64_t session, uint64_t consumer)
 {
     for (size_t i = 0; i < look->effects->len; i++) {
@@ -72,11 +79,11 @@ bool look_ended(const struct look *look, uint64_t session, uint64_t consumer)
         if (command->session == session && command->done && command->error == 0 &&
             (command->command->kind_case == HOLDFAST__COMMAND__KIND_CLOSE_SESSION ||
              (command->command->kind_case == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE &&
-              command->command->unsubscribe->consumer == consumer))) {
+              !command->command->unsubscribe->drain && command->command->unsubscribe->consumer == consumer))) {
             return true;
         }
     }
-    return false;
+    return !session_is_there(look, session);
 }
 
 unsigned look_delivery(const struct look *look, const struct sim_feature_options *options, const struct sim_item *item,
@@ -101,7 +108,7 @@ unsigned look_delivery(const struct look *look, const struct sim_feature_options
         why |= WHY_LOCK;
         *ret_delay_ms = delay < *ret_delay_ms ? delay : *ret_delay_ms;
     }
-    if (look_ended(look, item->session, item->consumer)) {
+    if (item->ended || look_ended(look, item->session, item->consumer)) {
         why |= WHY_ENDED;
         *ret_delay_ms = 0;
     }

@@ -1,6 +1,7 @@
 /* What left the queues in an entry, what came into others, and what was to come: held against each other. */
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "sim_ledger_private.h"
 #include "sim_world.h"
@@ -25,10 +26,13 @@ static void count_death(struct look *look, unsigned why)
     sim_world_count(look->world, SIM_STAT_F_DEAD_LIMIT, why == WHY_LIMIT);
 }
 
-static void match_leave(struct look *look, const struct look_leave *leave)
+static void match_leave(struct look *look, const struct sim_leave *leave)
 {
     const struct sim_feature_options *options = &look->world->features.queues[leave->queue];
     const struct look_death *death = death_of(look, leave->item.parcel, leave->queue);
+    if (death == NULL && options->dead_letters && (leave->why & WHY_DEAD) != 0 && look_owe(look, leave)) {
+        return; /* It may also have been settled: then nothing comes. */
+    }
     if (death == NULL && options->dead_letters && (leave->why & WHY_SETTLED) == 0) {
         LOOK_VIOLATION(look, leave->queue, &leave->item, "it has left (%x), and is not where dead letters go",
                        leave->why);
@@ -63,7 +67,7 @@ static void match_expected(struct look *look, const struct look_expected *expect
     if ((parcel->in >> expected->queue & 1) != 0) {
         return;
     }
-    if (look_id_seen(look, expected->queue, parcel)) {
+    if (look_id_seen(look, expected->queue, parcel) || (parcel->seen_out >> expected->queue & 1) != 0) {
         parcel->kept_out |= 1u << expected->queue;
         sim_world_count(look->world, SIM_STAT_F_IDS_SEEN, 1);
         return;
@@ -71,7 +75,9 @@ static void match_expected(struct look *look, const struct look_expected *expect
     const struct look_death *death = death_of(look, expected->parcel, expected->queue);
     if (death != NULL && death->why != WHY_MAXLEN) {
         LOOK_VIOLATION(look, expected->queue, &item, "it came and died for reason %x in one entry", death->why);
-    } else if (death == NULL && (!options->has_max_length || options->dead_letters)) {
+    } else if (death == NULL && (!options->has_max_length || options->dead_letters) &&
+               !(options->has_max_length &&
+                 look_owe(look, &(struct sim_leave){.queue = expected->queue, .item = item, .why = WHY_MAXLEN}))) {
         LOOK_VIOLATION(look, expected->queue, &item, "it was taken, and has not come");
     }
     if (death != NULL) {
@@ -87,7 +93,8 @@ static void match_due(struct look *look)
         for (uint64_t i = 0; i < look->ledger->senders[a].len; i++) {
             struct sim_parcel *parcel = &look->ledger->senders[a].parcels[i];
             uint64_t id = (uint64_t)(a + 1) << 48 | (i + 1);
-            if (!parcel->taken || parcel->routed || parcel->dropped || parcel->due_ms > look->time_ms) {
+            if (!parcel->taken || parcel->routed || parcel->dropped || parcel->due_ms > look->time_ms ||
+                look_due_later(look, parcel)) {
                 continue;
             }
             if (parcel->prepared != 0 && parcel->prepared % 2 != 0) {
@@ -106,10 +113,19 @@ static void match_due(struct look *look)
 
 void look_match(struct look *look)
 {
+    size_t owed_len;
+    struct sim_leave *owed = look_take_owed(look, &owed_len);
     match_due(look);
+    for (size_t i = 0; i < owed_len; i++) {
+        size_t before = look->ledger->owed_len;
+        match_leave(look, &owed[i]);
+        sim_world_count(look->world, SIM_STAT_F_LATE_DEAD, look->ledger->owed_len == before);
+    }
+    free(owed);
     for (size_t i = 0; i < look->leaves_len; i++) {
         match_leave(look, &look->leaves[i]);
     }
+    look_route_dead(look);
     for (size_t i = 0; i < look->expected_len; i++) {
         match_expected(look, &look->expected[i]);
     }

@@ -19,6 +19,8 @@ enum {
     WHY_RELEASED = 32,
     WHY_LOCK = 64,
     WHY_ENDED = 128,
+    WHY_COUNTED = 256, /* Of what is released: it is one delivery older, or not. */
+    WHY_NOT_COUNTED = 512,
 };
 #define WHY_DEAD (WHY_REJECTED | WHY_EXPIRED | WHY_MAXLEN | WHY_LIMIT)
 #define WHY_BACK (WHY_RELEASED | WHY_LOCK | WHY_ENDED)
@@ -45,6 +47,8 @@ struct look {
     uint64_t index;
     uint64_t time_ms;
     const struct effects *effects;
+    bool behind; /* This entry has left something to the next, in a world in which it may; */
+    bool late;   /* or the one before it has. */
     struct look_command *commands;
     size_t commands_len;
     struct look_death { /* A message that came as a dead letter. */
@@ -55,11 +59,7 @@ struct look {
         bool matched;
     } deaths[LOOK_MOVES_MAX];
     size_t deaths_len;
-    struct look_leave {
-        unsigned queue;
-        struct sim_item item;
-        unsigned why;
-    } leaves[LOOK_MOVES_MAX];
+    struct sim_leave leaves[LOOK_MOVES_MAX];
     size_t leaves_len;
     struct look_expected { /* Is to be in that queue by this entry. */
         uint64_t parcel;
@@ -99,6 +99,19 @@ bool look_passed_really(const struct look *look, uint64_t since_us, uint64_t ms)
 void look_queue(struct look *look, unsigned queue);
 /* sim_ledger_quiet.c: whether the entry has left the queue as it was. Most have, and reading all that it holds takes long. */
 bool look_quiet(struct look *look, unsigned queue, const struct machine_queue *found);
+/* sim_ledger_late.c: what may come with a later entry. */
+void look_begin_late(struct look *look);
+/* Whether a delivery that is over for these reasons may stay for now. */
+bool look_may_stay(const struct look *look, unsigned why);
+/* Whether the dead letter may still come; it is remembered. */
+bool look_owe(struct look *look, const struct sim_leave *leave);
+/* Whether a message that is due need not have come yet. */
+bool look_due_later(struct look *look, struct sim_parcel *parcel);
+/* Dead letters of messages that came and left within an entry that the ledger did not see them come in. */
+void look_route_dead(struct look *look);
+/* Takes those that are still to come out of the ledger; the caller frees them. */
+struct sim_leave *look_take_owed(struct look *look, size_t *ret_len);
+
 /* sim_ledger_match.c. All queues have been looked at: what left is held against what came elsewhere, and what was to come. */
 void look_match(struct look *look);
 

@@ -55,6 +55,16 @@ static uint64_t delivery_session(const struct look *look, const struct effect_de
 
 /* ---- Deliveries ---- */
 
+static bool drains(const struct sim_ledger *ledger, uint64_t session, uint64_t consumer)
+{
+    for (uint64_t i = 0; i < ledger->drains_made && i < SIM_LEDGER_DRAINS; i++) {
+        if (ledger->drains[i].session == session && ledger->drains[i].consumer == consumer) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void delivered(struct look *look, unsigned queue, struct sim_item *item, const struct effect_delivery *delivery)
 {
     const struct sim_feature_options *options = &look->world->features.queues[queue];
@@ -64,11 +74,15 @@ static void delivered(struct look *look, unsigned queue, struct sim_item *item, 
     item->number = delivery->number;
     item->lock_until_ms = options->lock_ms == 0 ? 0 : look->time_ms + options->lock_ms;
     item->delivered = true;
+    item->ended = false;
+    if (drains(look->ledger, item->session, item->consumer)) {
+        LOOK_VIOLATION(look, queue, item, "it was delivered to a consumer that is to be given nothing more");
+    }
     if (options->max_deliveries != 0 && delivery->delivery_count >= options->max_deliveries) {
         LOOK_VIOLATION(look, queue, item, "it was delivered again after %u deliveries, of %" PRIu64,
                        delivery->delivery_count, options->max_deliveries);
     }
-    if (item->expires_ms != 0 && item->expires_ms <= look->time_ms) {
+    if (item->expires_ms != 0 && item->expires_ms <= look->time_ms && !look->world->features.little) {
         LOOK_VIOLATION(look, queue, item, "it was delivered %" PRIu64 " ms after its time",
                        look->time_ms - item->expires_ms);
     }
@@ -85,6 +99,22 @@ static void delivered(struct look *look, unsigned queue, struct sim_item *item, 
     }
 }
 
+/* It is one delivery older, unless that was not to count. When it may have gone back for several reasons nobody knows which. */
+static void check_count(struct look *look, unsigned queue, const struct sim_item *old, const struct sim_item *item,
+                        const struct effect_delivery *delivery, unsigned why)
+{
+    bool not_counted = (why & WHY_NOT_COUNTED) != 0;
+    uint32_t count = delivery != NULL ? delivery->delivery_count : item->count;
+    if (not_counted && ((why & WHY_COUNTED) != 0 || (why & WHY_BACK) != WHY_RELEASED)) {
+        return;
+    }
+    if (count + not_counted != old->count) {
+        LOOK_VIOLATION(look, queue, old, "it went back%s, with %u deliveries, and has %u",
+                       not_counted ? " without being counted" : "", old->count, count);
+    }
+    sim_world_count(look->world, SIM_STAT_F_NOT_COUNTED, not_counted);
+}
+
 /* A delivery that ended does so for a reason, and one that was ended is over. */
 static void moved_locked(struct look *look, unsigned queue, const struct sim_item *old, struct sim_item *item,
                          const struct effect_delivery *delivery)
@@ -95,14 +125,17 @@ static void moved_locked(struct look *look, unsigned queue, const struct sim_ite
     if (over && (why & WHY_BACK) == 0) {
         LOOK_VIOLATION(look, queue, old, "its delivery %" PRIu64 " ended without a reason (%x): %s", old->number, why,
                        delivery != NULL ? "there is a second one" : "it is ready");
-    } else if (!over && why != 0) {
+    } else if (!over && why != 0 && !look_may_stay(look, why)) {
         LOOK_VIOLATION(look, queue, old, "its delivery %" PRIu64 " is over (%x), and stays", old->number, why);
     }
+    item->ended = !over && (why & WHY_ENDED) != 0;
     if (!over) {
         item->lock_until_ms = look_extended(look, old);
         return;
     }
+    sim_world_count(look->world, SIM_STAT_F_LATE_ENDED, old->ended);
     look->back[queue]++;
+    check_count(look, queue, old, item, delivery, why);
     sim_world_count(look->world, SIM_STAT_F_LOCK_ENDED, (why & WHY_LOCK) != 0);
     sim_world_count(look->world, SIM_STAT_F_RELEASED, (why & WHY_RELEASED) != 0);
     if (item->state == MESSAGE_WAITING) {
@@ -172,8 +205,12 @@ static void left(struct look *look, unsigned queue, const struct sim_item *old)
         LOOK_VIOLATION(look, queue, old, "it has left without a reason, state %d, delivery %" PRIu64, (int)old->state,
                        old->number);
     }
+    bool was_out = old->state == MESSAGE_LOCKED || old->state == MESSAGE_WAITING;
+    if (look->world->features.little && was_out && (why & WHY_MAXLEN) != 0) {
+        look->back[queue]++; /* It came back, and went for a new one, for which more would have had to go. */
+    }
     if (look->leaves_len < LOOK_MOVES_MAX) {
-        look->leaves[look->leaves_len++] = (struct look_leave){.queue = queue, .item = *old, .why = why};
+        look->leaves[look->leaves_len++] = (struct sim_leave){.queue = queue, .item = *old, .why = why};
     }
 }
 

@@ -7,6 +7,7 @@
 #include "proto/base/check.h"
 #include "sim_node_private.h"
 #include "sim_world.h"
+#include "statemachine/state.h"
 
 #define MEMORY_MAX (UINT64_C(64) << 20)
 
@@ -168,7 +169,11 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
                                           .voting = node_voting,
                                           .wake = node_wake,
                                           .fatal = node_fatal};
-    return shard_open(&options, &node->shard, detail, detail_len);
+    int err = shard_open(&options, &node->shard, detail, detail_len);
+    if (err == 0 && node->world->features.little) { /* Part of the rules in this world: the same on all nodes. */
+        shard_machine(node->shard)->work.max = node->world->features.work_max;
+    }
+    return err;
 }
 
 static bool node_reach(void *arg, uint64_t id, const char *address)

@@ -84,9 +84,10 @@ static void rove_leave(struct sim_actor *actor, unsigned slot)
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__Unsubscribe unsubscribe = HOLDFAST__UNSUBSCRIBE__INIT;
     unsubscribe.consumer = consumer->id;
+    unsubscribe.drain = sim_rover_draw(actor, 3) == 0;
     command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
     command.unsubscribe = &unsubscribe;
-    if (sim_rover_submit(actor, &command, SIM_ACT_ROVE, slot)) {
+    if (sim_rover_submit(actor, &command, SIM_ACT_ROVE, slot) && !unsubscribe.drain) {
         consumer->id = 0;
     }
 }
@@ -172,11 +173,26 @@ static void rove_close(struct sim_actor *actor)
 
 void sim_rover_work(struct sim_actor *actor)
 {
-    static void (*const doings[])(struct sim_actor *) = {
-        sim_rover_declare,  sim_rover_declare, sim_rover_declare, sim_rover_change,  sim_rover_delete,
-        sim_rover_exchange, sim_rover_bind,    sim_rover_bind,    rove_redrive,      rove_replay,
-        sim_rover_host,     rove_open,         sim_rover_publish, sim_rover_publish, sim_rover_publish,
-        sim_rover_publish,  sim_rover_publish, sim_rover_publish};
+    static void (*const doings[])(struct sim_actor *) = {sim_rover_declare,
+                                                         sim_rover_declare,
+                                                         sim_rover_declare,
+                                                         sim_rover_change,
+                                                         sim_rover_delete,
+                                                         sim_rover_exchange,
+                                                         sim_rover_bind,
+                                                         sim_rover_bind,
+                                                         rove_redrive,
+                                                         rove_replay,
+                                                         sim_rover_host,
+                                                         sim_rover_limits,
+                                                         sim_rover_change_exchange,
+                                                         rove_open,
+                                                         sim_rover_publish,
+                                                         sim_rover_publish,
+                                                         sim_rover_publish,
+                                                         sim_rover_publish,
+                                                         sim_rover_publish,
+                                                         sim_rover_publish};
     if (actor->closing) {
         return;
     }
@@ -224,6 +240,8 @@ void sim_rover_answered(struct sim_actor *actor, struct sim_act *act, const stru
     sim_world_count(world, SIM_STAT_R_REDRIVEN, act->kind == SIM_ACT_ROVE_REDRIVE && err == 0 ? reply->count : 0);
     sim_world_count(world, SIM_STAT_R_REPLAYED, act->kind == SIM_ACT_ROVE_REPLAY && err == 0 ? reply->count : 0);
     sim_world_count(world, SIM_STAT_R_CHANGED, act->kind == SIM_ACT_ROVE_CHANGE && err == 0);
+    sim_world_count(world, SIM_STAT_R_EXCHANGES_CHANGED, act->kind == SIM_ACT_ROVE_EXCHANGE && err == 0);
+    sim_world_count(world, SIM_STAT_R_LIMITS_SET, act->kind == SIM_ACT_ROVE_LIMITS && err == 0);
     sim_world_count(world, SIM_STAT_R_HOSTS, act->kind == SIM_ACT_ROVE_HOST && err == 0);
     if (act->kind == SIM_ACT_SUBSCRIBE && err != 0) {
         actor->consumers[act->slot].id = 0;

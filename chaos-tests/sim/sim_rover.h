@@ -22,9 +22,11 @@ struct sim_world;
 
 #define SIM_ROVER_HOST "f-rovers"
 #define SIM_ROVER_MARK ((uint64_t)'r') /* The first byte of their messages' numbers. */
-#define SIM_ROVER_QUEUES_LIMIT 5u      /* Fewer than there are names for. */
+#define SIM_ROVER_USER "f-rover"
+#define SIM_ROVER_QUEUES_LIMIT 5u /* Fewer than there are names for; at first. */
 #define SIM_ROVER_READY_LIMIT 60u
 #define SIM_ROVER_QUEUES 7u
+#define SIM_ROVER_EXCHANGES 4u
 #define SIM_ROVER_CONSUMERS 16u
 
 /* A queue of the rovers' host, as it was after an entry. */
@@ -66,7 +68,15 @@ struct sim_rovers {
     uint64_t serial;
     struct sim_rover_queue queues[SIM_ROVER_QUEUES];
     unsigned queues_len;
-    uint64_t hosts; /* Virtual hosts made. */
+    uint64_t consumers;    /* Of these. */
+    uint64_t limits_index; /* Of the last entry that set limits. */
+    struct sim_rover_guard {
+        bool is_protected; /* After the last entry. */
+        bool passes;       /* It goes by itself. */
+        bool wanted;       /* What the last change said, */
+        uint64_t changed;  /* in this entry. */
+        uint64_t deleted;  /* The last entry that deleted it. */
+    } guards[SIM_ROVER_EXCHANGES];
 };
 
 /* Something to do, if it wants. */
@@ -90,11 +100,17 @@ void sim_rover_delete(struct sim_actor *actor);
 void sim_rover_exchange(struct sim_actor *actor);
 void sim_rover_bind(struct sim_actor *actor);
 void sim_rover_host(struct sim_actor *actor);
+void sim_rover_change_exchange(struct sim_actor *actor);
+void sim_rover_limits(struct sim_actor *actor);
 
 /* sim_rover_publish.c */
 void sim_rover_publish(struct sim_actor *actor);
 /* sim_rover_look.c: a node has applied an entry. */
 void sim_rover_applied(struct sim_node *node, uint64_t index, const struct effects *effects);
+/* sim_rover_exchange.c: a command about an exchange was carried out, or refused; then, all of the entry. */
+void sim_rover_exchange_command(struct sim_world *world, uint64_t index, const Holdfast__Command *command, int err);
+void sim_rover_exchanges_applied(struct sim_world *world, struct machine *machine, uint64_t index, uint64_t host);
+extern const char *const sim_rover_exchanges[SIM_ROVER_EXCHANGES];
 extern const char *const sim_rover_queues[SIM_ROVER_QUEUES];
 
 #endif

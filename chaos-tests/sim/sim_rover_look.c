@@ -8,7 +8,7 @@
 #include "sim_rover.h"
 #include "sim_world.h"
 #include "statemachine/machine_virtual_hosts.h"
-#include "statemachine/queue/queue.h"
+#include "statemachine/state.h"
 
 struct rover_look {
     struct sim_world *world;
@@ -17,6 +17,8 @@ struct rover_look {
     const struct effects *effects;
     struct sim_rover_queue queues[SIM_ROVER_QUEUES];
     unsigned queues_len;
+    uint64_t consumers; /* In all of them. */
+    bool behind;        /* This entry has left something to the next. */
 };
 
 #define ROVER_VIOLATION(look, queue, text, ...)                                                                        \
@@ -84,6 +86,7 @@ static void take_all(struct rover_look *look, uint64_t host)
             queue->consumers[c].attached =
                 machine_session(look->machine, queue->consumers[c].session, &session) == 0 && session.node != 0;
         }
+        look->consumers += queue->consumers_len;
         if (err == 0 && queue->max_bytes != UINT64_MAX) {
             err = machine_queue_bytes(look->machine, queue->id, &queue->bytes);
         }
@@ -131,7 +134,8 @@ static void check_exclusive(struct rover_look *look, const struct sim_rover_queu
     if (!queue->exclusive) {
         return;
     }
-    if (machine_session(look->machine, queue->owner, &session) != 0) {
+    if (!(look->behind && look->world->features.little) &&
+        machine_session(look->machine, queue->owner, &session) != 0) {
         ROVER_VIOLATION(look, queue, "its session %" PRIu64 " has ended, and it is still there", queue->owner);
     }
     for (unsigned i = 0; i < queue->consumers_len; i++) {
@@ -160,6 +164,8 @@ static void check_limits(struct rover_look *look, const struct sim_rover_queue *
                          const struct sim_rover_queue *before)
 {
     bool back = before == NULL || queue->released != before->released;
+    /* With little work a large message may take the place of one that is smaller, and the next ones see to the rest. */
+    back = back || (look->world->features.little && queue->dropped != before->dropped);
     if (queue->max_bytes != UINT64_MAX && queue->bytes > queue->max_bytes && !back && queue->bytes > before->bytes) {
         ROVER_VIOLATION(look, queue, "it holds %" PRIu64 " bytes, after %" PRIu64 ", of %" PRIu64, queue->bytes,
                         before->bytes, queue->max_bytes);
@@ -174,7 +180,6 @@ static void check_limits(struct rover_look *look, const struct sim_rover_queue *
 static void check_consumers(struct rover_look *look, const struct sim_rover_queue *queue,
                             const struct sim_rover_queue *before)
 {
-    bool settled = machine_due_ms(look->machine) != 0; /* Nothing is left over from this entry. */
     for (unsigned i = 0; i < queue->consumers_len; i++) {
         const struct sim_rover_consumer *consumer = &queue->consumers[i];
         const struct sim_rover_consumer *was = consumer_of(before, consumer->session, consumer->consumer);
@@ -188,7 +193,7 @@ static void check_consumers(struct rover_look *look, const struct sim_rover_queu
             ROVER_VIOLATION(look, queue, "consumer %" PRIx64 " holds %u, of %u", consumer->consumer,
                             consumer->unsettled, consumer->credit);
         }
-        if (settled && !queue->paused && queue->ready > queue->parked && is_free(consumer)) {
+        if (!look->behind && !queue->paused && queue->ready > queue->parked && is_free(consumer)) {
             ROVER_VIOLATION(look, queue, "%" PRIu64 " messages are ready, and consumer %" PRIx64 " is free",
                             queue->ready - queue->parked, consumer->consumer);
         }
@@ -232,25 +237,102 @@ static void check_deliveries(struct rover_look *look)
     }
 }
 
+/* ---- Limits ---- */
+
+static uint64_t ready_of(const struct rover_look *look)
+{
+    uint64_t ready = 0;
+    for (unsigned i = 0; i < look->queues_len; i++) {
+        ready += look->queues[i].ready;
+    }
+    return ready;
+}
+
+/* What is counted is there; nothing is above its limit but what was there when the limit was set. What is going counts until it has
+ * gone, and is not to be seen any more. */
+static void check_limit(struct rover_look *look, const char *what, const struct machine_limit *limit, uint64_t there,
+                        uint64_t before)
+{
+    bool same = look->world->rovers.limits_index != look->index;
+    if (same && limit->is_set && there > limit->value && there > before) {
+        sim_world_violation(
+            look->world, "entry %" PRIu64 ": of the rovers' %s there are %" PRIu64 ", after %" PRIu64 ", of %" PRIu64,
+            look->index, what, there, before, limit->value);
+    }
+    if (look->behind ? limit->used < there : limit->used != there) {
+        sim_world_violation(look->world,
+                            "entry %" PRIu64 ": of the rovers' %s there are %" PRIu64 ", and %" PRIu64 " are counted",
+                            look->index, what, there, limit->used);
+    }
+    sim_world_count(look->world, SIM_STAT_R_LIMITED_LESS, limit->is_set && there > limit->value);
+}
+
+static void check_host(struct rover_look *look, uint64_t host)
+{
+    struct machine_limit limits[MACHINE_LIMITS_MAX];
+    unsigned len = 0;
+    int err = machine_host_limits(look->machine, host, limits, &len);
+    CHECK(err == 0);
+    for (unsigned i = 0; i < len; i++) {
+        const struct machine_limit *limit = &limits[i];
+        if (limit->what == HOLDFAST__LIMIT__WHAT__QUEUES) {
+            check_limit(look, "queues", limit, look->queues_len, look->world->rovers.queues_len);
+        } else if (limit->what == HOLDFAST__LIMIT__WHAT__READY_MESSAGES) {
+            check_limit(look, "ready messages", limit, ready_of(look), UINT64_MAX); /* Some come in by themselves. */
+        }
+        bool always =
+            limit->what == HOLDFAST__LIMIT__WHAT__QUEUES || limit->what == HOLDFAST__LIMIT__WHAT__READY_MESSAGES;
+        if (always && !limit->is_set) {
+            sim_world_violation(look->world, "entry %" PRIu64 ": the rovers' virtual host has lost a limit",
+                                look->index);
+        }
+    }
+}
+
+static void check_user(struct rover_look *look)
+{
+    struct machine_limit limits[MACHINE_LIMITS_MAX];
+    unsigned len = 0;
+    machine_user_limits(look->machine, SIM_ROVER_USER, limits, &len);
+    for (unsigned i = 0; i < len; i++) {
+        if (limits[i].what == HOLDFAST__LIMIT__WHAT__CONSUMERS) {
+            check_limit(look, "consumers", &limits[i], look->consumers, look->world->rovers.consumers);
+        }
+    }
+}
+
+/* When the machine says that it has nothing left to do, nothing is left. */
+static void check_nothing_left(struct rover_look *look)
+{
+    if (!look->behind && look->machine->doomed != NULL) {
+        sim_world_violation(look->world, "entry %" PRIu64 ": a queue that was deleted is there still, and stays",
+                            look->index);
+    }
+}
+
 void sim_rover_applied(struct sim_node *node, uint64_t index, const struct effects *effects)
 {
     struct sim_world *world = node->world;
     struct sim_rovers *rovers = &world->rovers;
     uint64_t host;
-    if (!world->features.ready || index <= rovers->index) {
+    if (index <= rovers->index) {
+        return;
+    }
+    rovers->index = index;
+    if (!world->features.ready) {
         return;
     }
     struct rover_look look = {
         .world = world, .machine = shard_machine(node->shard), .index = index, .effects = effects};
-    rovers->index = index;
     if (machine_virtual_host(look.machine, SIM_ROVER_HOST, &host) != 0) {
         return;
     }
     take_all(&look, host);
-    if (look.queues_len > SIM_ROVER_QUEUES_LIMIT) {
-        sim_world_violation(world, "entry %" PRIu64 ": the rovers have %u queues, of %u", index, look.queues_len,
-                            SIM_ROVER_QUEUES_LIMIT);
-    }
+    look.behind = machine_due_ms(look.machine) == 0;
+    check_host(&look, host);
+    check_user(&look);
+    check_nothing_left(&look);
+    sim_rover_exchanges_applied(world, look.machine, index, host);
     check_deliveries(&look);
     for (unsigned i = 0; i < look.queues_len; i++) {
         const struct sim_rover_queue *before = queue_before(&look, look.queues[i].id);
@@ -262,4 +344,5 @@ void sim_rover_applied(struct sim_node *node, uint64_t index, const struct effec
     }
     memcpy(rovers->queues, look.queues, sizeof rovers->queues);
     rovers->queues_len = look.queues_len;
+    rovers->consumers = look.consumers;
 }

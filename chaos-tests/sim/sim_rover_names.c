@@ -9,7 +9,7 @@ const char *const sim_rover_queues[SIM_ROVER_QUEUES] = {"r-plain", "f-dead",  "r
                                                         "r-own-0", "r-own-1", "r-passing"};
 enum { R_PLAIN, R_DEAD, R_KEPT, R_BYTES, R_OWN, R_PASSING = 6 };
 
-static const char *const exchanges[] = {"r-headers", "r-lost", "r-direct", "r-topic"};
+const char *const sim_rover_exchanges[SIM_ROVER_EXCHANGES] = {"r-headers", "r-lost", "r-direct", "r-topic"};
 static const char *const keys[] = {"a", "a.b", "#", "*.b"};
 
 /* ---- Queues ---- */
@@ -96,7 +96,7 @@ void sim_rover_exchange(struct sim_actor *actor)
         HOLDFAST__DECLARE_EXCHANGE__TYPE__HEADERS, HOLDFAST__DECLARE_EXCHANGE__TYPE__FANOUT,
         HOLDFAST__DECLARE_EXCHANGE__TYPE__DIRECT, HOLDFAST__DECLARE_EXCHANGE__TYPE__TOPIC};
     unsigned exchange = sim_rover_draw(actor, 4);
-    declare.exchange = delete.exchange = (char *)exchanges[exchange];
+    declare.exchange = delete.exchange = (char *)sim_rover_exchanges[exchange];
     declare.type = types[exchange];
     declare.has_alternate = exchange != 1;
     declare.alternate = exchange != 1 ? "r-lost" : "";
@@ -109,6 +109,20 @@ void sim_rover_exchange(struct sim_actor *actor)
         command.delete_exchange = &delete;
     }
     (void)sim_rover_submit(actor, &command, SIM_ACT_ROVE, 0);
+}
+
+void sim_rover_change_exchange(struct sim_actor *actor)
+{
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__ChangeExchange change = HOLDFAST__CHANGE_EXCHANGE__INIT;
+    change.exchange = (char *)sim_rover_exchanges[sim_rover_draw(actor, 4)];
+    change.has_protected = sim_rover_draw(actor, 2) == 0;
+    change.protected_ = sim_rover_draw(actor, 3) == 0;
+    change.has_note = sim_rover_draw(actor, 2) == 0;
+    change.note = "seen by a rover";
+    command.kind_case = HOLDFAST__COMMAND__KIND_CHANGE_EXCHANGE;
+    command.change_exchange = &change;
+    (void)sim_rover_submit(actor, &command, SIM_ACT_ROVE_EXCHANGE, 0);
 }
 
 void sim_rover_bind(struct sim_actor *actor)
@@ -124,12 +138,12 @@ void sim_rover_bind(struct sim_actor *actor)
     header.value = &value;
     value.kind_case = HOLDFAST__VALUE__KIND_INT32;
     value.int32 = (int32_t)sim_rover_draw(actor, 3);
-    bind.source = unbind.source = (char *)exchanges[source];
+    bind.source = unbind.source = (char *)sim_rover_exchanges[source];
     bind.key = unbind.key = (char *)keys[sim_rover_draw(actor, 4)];
     bind.n_argument = unbind.n_argument = source == 0;
     bind.argument = unbind.argument = &headers;
     bind.to_exchange = unbind.to_exchange = sim_rover_draw(actor, 4) == 0;
-    bind.exchange = unbind.exchange = bind.to_exchange ? (char *)exchanges[sim_rover_draw(actor, 4)] : "";
+    bind.exchange = unbind.exchange = bind.to_exchange ? (char *)sim_rover_exchanges[sim_rover_draw(actor, 4)] : "";
     bind.queue = unbind.queue =
         bind.to_exchange ? "" : (char *)sim_rover_queues[sim_rover_draw(actor, SIM_ROVER_QUEUES)];
     command.kind_case = HOLDFAST__COMMAND__KIND_BIND;
@@ -159,31 +173,59 @@ void sim_rover_host(struct sim_actor *actor)
     (void)sim_rover_submit(actor, &command, SIM_ACT_ROVE_HOST, 0);
 }
 
+/* ---- Limits ---- */
+
+/* Two of a virtual host, or of a user: what is there already stays. */
+static struct slice pack_limits(bool of_user, Holdfast__Limit__What what, uint64_t value, Holdfast__Limit__What other,
+                                uint64_t other_value)
+{
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
+    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
+    Holdfast__Limit first = HOLDFAST__LIMIT__INIT;
+    Holdfast__Limit second = HOLDFAST__LIMIT__INIT;
+    Holdfast__Limit *list[] = {&first, &second};
+    first.what = what;
+    first.value = value;
+    second.what = other;
+    second.value = other_value;
+    set.virtual_host = of_user ? "" : SIM_ROVER_HOST;
+    set.user = of_user ? SIM_ROVER_USER : "";
+    limits.n_limit = 2;
+    limits.limit = list;
+    set.limits = &limits;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
+    command.set_limits = &set;
+    return sim_features_pack(&command);
+}
+
+void sim_rover_limits(struct sim_actor *actor)
+{
+    struct sim_act act = {.kind = SIM_ACT_ROVE_LIMITS};
+    if (sim_rover_draw(actor, 2) == 0) {
+        act.header = pack_limits(true, HOLDFAST__LIMIT__WHAT__SESSIONS, SIM_ROVERS_MAX + sim_rover_draw(actor, 3),
+                                 HOLDFAST__LIMIT__WHAT__CONSUMERS, 2 + sim_rover_draw(actor, 5));
+    } else {
+        act.header =
+            pack_limits(false, HOLDFAST__LIMIT__WHAT__QUEUES, SIM_ROVER_QUEUES_LIMIT - 1 + sim_rover_draw(actor, 3),
+                        HOLDFAST__LIMIT__WHAT__READY_MESSAGES,
+                        SIM_ROVER_READY_LIMIT / 2 + sim_rover_draw(actor, SIM_ROVER_READY_LIMIT));
+    }
+    (void)sim_actor_submit(actor, &act);
+}
+
 bool sim_rover_setup(unsigned step, struct slice *ret_header)
 {
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__CreateVirtualHost create = HOLDFAST__CREATE_VIRTUAL_HOST__INIT;
-    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
-    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
-    Holdfast__Limit queues = HOLDFAST__LIMIT__INIT;
-    Holdfast__Limit ready = HOLDFAST__LIMIT__INIT;
-    Holdfast__Limit *list[] = {&queues, &ready};
-    queues.what = HOLDFAST__LIMIT__WHAT__QUEUES;
-    queues.value = SIM_ROVER_QUEUES_LIMIT;
-    ready.what = HOLDFAST__LIMIT__WHAT__READY_MESSAGES;
-    ready.value = SIM_ROVER_READY_LIMIT;
-    create.virtual_host = set.virtual_host = SIM_ROVER_HOST;
-    limits.n_limit = 2;
-    limits.limit = list;
-    set.limits = &limits;
+    create.virtual_host = SIM_ROVER_HOST;
     command.kind_case = HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST;
     command.create_virtual_host = &create;
-    if (step == 1) {
-        command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
-        command.set_limits = &set;
-    }
-    if (step < 2) {
+    if (step == 0) {
         *ret_header = sim_features_pack(&command);
+    } else if (step == 1) {
+        *ret_header = pack_limits(false, HOLDFAST__LIMIT__WHAT__QUEUES, SIM_ROVER_QUEUES_LIMIT,
+                                  HOLDFAST__LIMIT__WHAT__READY_MESSAGES, SIM_ROVER_READY_LIMIT);
     }
     return step < 2;
 }

@@ -158,6 +158,14 @@
     X(REBUILT_MIXED, "states replaced by a copy while there were nodes of both builds", 1) \
     X(RAISED, "machines raised to a newer version of the rules", 1) \
     X(FEATURE_WORLDS, "runs with exchanges and queues with options", 1) \
+    X(LITTLE_WORLDS, "of these with entries that do little of what may take several", 1) \
+    X(F_BEHIND, "entries that left something to the next one", 1) \
+    X(F_LATE_DEAD, "dead letters that came with a later entry", 1) \
+    X(F_LATE_ENDED, "deliveries that went back after the entry in which their holder ended", 1) \
+    X(F_LATE_DUE, "messages that were due, and came with a later entry", 1) \
+    X(F_LATE_RESOLVED, "prepared messages that were committed, and came with a later entry", 1) \
+    X(F_NOT_COUNTED, "deliveries that went back without being counted", 1) \
+    X(F_DRAINED, "consumers that were given nothing more, and settled what they held", 1) \
     X(F_COMMANDS, "commands of actors", 1) \
     X(F_MOVED, "actors that went on at another node", 1) \
     X(F_RESENT, "publishes sent again in another session", 1) \
@@ -211,6 +219,10 @@
     X(R_REDRIVEN, "dead letters moved back", 1) \
     X(R_REPLAYED, "settled messages replayed", 1) \
     X(R_ASKED, "questions about prepared messages", 1) \
+    X(R_EXCHANGES_CHANGED, "changes of an exchange", 1) \
+    X(R_EXCHANGES_KEPT, "protected exchanges that were to be deleted", 1) \
+    X(R_LIMITS_SET, "limits of a virtual host or a user set anew", 1) \
+    X(R_LIMITED_LESS, "moments at which there was more than a limit set since", 1) \
     X(R_HOSTS, "virtual hosts made and deleted", 1) \
     X(EVENTS, "events", 1) \
     X(VIRTUAL_MS, "virtual milliseconds", 1)

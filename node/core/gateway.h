@@ -150,6 +150,7 @@ struct gateway_core {
     struct roster roster;
     struct pressure pressure;
     struct reads reads;
+    uint64_t reads_ms; /* What reads have taken of this turn. */
     struct digests digests;
     struct digests states;            /* The same of what the machine has in memory, at fewer entries. */
     bool diverged;                    /* That has been said. */

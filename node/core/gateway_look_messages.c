@@ -4,14 +4,17 @@
 #include "statemachine/machine_looking.h"
 
 /* Messages looked up before their bodies are read: the machine is not called from within its own iteration. Looking at one
- * that is in the store may read all of it: so a chunk ends early when messages are large. */
-#define CHUNK_LEN 256u
+ * that is in the store may read all of it: so a chunk ends early when messages are large. To find those that are out the machine
+ * looks at all that are, once for each chunk: so whoever wants more than the first few is given the rest in one. */
+#define CHUNK_LEN_FIRST 256u
+#define CHUNK_LEN 1024u
 #define CHUNK_BYTES (1 * MIB)
 
 /* What is told of a message but for its content. */
 struct chunk {
     struct gateway_browsed items[CHUNK_LEN];
     unsigned len;
+    unsigned len_max;
     uint64_t bytes;
 };
 
@@ -19,7 +22,7 @@ static int chunk_add(struct chunk *chunk, const struct gateway_browsed *told, ui
 {
     chunk->items[chunk->len++] = *told;
     chunk->bytes += len;
-    return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
+    return chunk->len == chunk->len_max || chunk->bytes >= CHUNK_BYTES;
 }
 
 static const char *state_word(enum machine_message_state state)
@@ -97,6 +100,7 @@ int gateway_browse(struct gateway *gateway, const char *virtual_host, const char
     bool wanted = true;
     bool left = true;
     struct chunk chunk;
+    chunk.len_max = CHUNK_LEN_FIRST;
     while (err == 0 && wanted && left) {
         chunk.len = 0;
         chunk.bytes = 0;
@@ -108,6 +112,7 @@ int gateway_browse(struct gateway *gateway, const char *virtual_host, const char
             err = browse_one(core, queue.id, kept, &chunk.items[i], arg, each, &wanted);
             position = chunk.items[i].position + 1;
         }
+        chunk.len_max = CHUNK_LEN;
     }
     if (err == 0) {
         *ret_more = !wanted;

@@ -7,6 +7,9 @@
 #define READ_TIMEOUT_MS 5000u
 #define READ_RETRY_MS 200u
 
+/* What reads may take of a turn: one that is done may be a long look through a queue, and there may be one for each client. */
+#define READS_TURN_MS 20u
+
 void gateway_read(struct gateway *gateway, struct gateway_read *read)
 {
     struct gateway_core *core = gateway_core_of(gateway);
@@ -93,9 +96,14 @@ void gateway_reads_turn(struct gateway_core *core)
     }
     driver_status(core->driver, &core->status); /* Entries of consensus' own count as well. */
     uint64_t applied = fault_fires(FAULT_SKIP_READ_APPLY) ? UINT64_MAX : core->status.applied_index;
-    struct gateway_read *read;
+    struct gateway_read *read = NULL;
     int err;
-    while ((read = reads_take(&core->reads, applied, gateway_now_ms(core), &err)) != NULL) {
+    uint64_t now_ms = gateway_now_ms(core);
+    while (core->reads_ms < READS_TURN_MS && (read = reads_take(&core->reads, applied, now_ms, &err)) != NULL) {
+        uint64_t began_ms = now_ms;
         read->done(read, err);
+        now_ms = gateway_now_ms(core);
+        core->reads_ms += now_ms - began_ms;
     }
+    core->more = core->more || core->reads_ms >= READS_TURN_MS; /* The rest in the next turn. */
 }

@@ -1,6 +1,6 @@
-/* Requests and wishes: what is to be done next, and whether it is done. */
+/* Requests: what is to be done next, and whether it is done. */
 
-#include "node/core/members.h"
+#include "node/core/members_private.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,10 +8,6 @@
 #include <string.h>
 
 #include "proto/base/check.h"
-#include "proto/base/fault.h"
-
-/* What cannot be done now and nobody waits for is tried again after this time. */
-#define MEMBERS_RETRY_MS 50u
 
 void members_init(struct members *members, const struct members_options *options)
 {
@@ -153,9 +149,8 @@ static int members_propose(struct members *members, struct members_request *requ
     return 0;
 }
 
-/* Proposes what nobody has asked for. */
-static int members_propose_own(struct members *members, enum driver_change_kind kind, uint64_t node, uint64_t now_ms,
-                               const char **ret_why)
+int members_propose_own(struct members *members, enum driver_change_kind kind, uint64_t node, uint64_t now_ms,
+                        const char **ret_why)
 {
     struct members_request *request = malloc(sizeof *request);
     if (request == NULL) {
@@ -239,7 +234,7 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
 
 /* ---- The change under way ---- */
 
-static const struct driver_status_member *status_member(const struct driver_status *status, uint64_t node)
+const struct driver_status_member *members_find(const struct driver_status *status, uint64_t node)
 {
     for (unsigned i = 0; i < status->members_len; i++) {
         if (status->members[i].id == node) {
@@ -251,7 +246,7 @@ static const struct driver_status_member *status_member(const struct driver_stat
 
 static bool current_is_stored(const struct members_request *request, const struct driver_status *status)
 {
-    const struct driver_status_member *member = status_member(status, request->change.node);
+    const struct driver_status_member *member = members_find(status, request->change.node);
     return request->change.kind != DRIVER_PROMOTE || member == NULL || !member->voter || member->id == status->id ||
            member->match_index >= request->index;
 }
@@ -289,45 +284,7 @@ static bool members_finish(struct members *members, uint64_t now_ms)
     return false;
 }
 
-/* ---- Nodes that are to be taken out of the votes ---- */
-
-static struct members_wish *wish_find(struct members *members, uint64_t node)
-{
-    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
-        if (members->wishes[i].node == node) {
-            return &members->wishes[i];
-        }
-    }
-    return NULL;
-}
-
-static bool wish_pending(const struct members_wish *wish, uint64_t now_ms)
-{
-    return wish->node != 0 && now_ms < wish->until_ms;
-}
-
-/* Tries each until one is proposed. Whether one was. */
-static bool members_try_wishes(struct members *members, uint64_t now_ms)
-{
-    if (now_ms < members->retry_ms) {
-        return false;
-    }
-    members->retry_ms = 0;
-    for (unsigned i = 0; i < MEMBERS_MAX; i++) {
-        struct members_wish *wish = &members->wishes[i];
-        const char *why;
-        if (!wish_pending(wish, now_ms) || wish->err == 0) {
-            continue;
-        }
-        wish->err = members_propose_own(members, DRIVER_DEMOTE, wish->node, now_ms, &why);
-        if (wish->err == 0) {
-            return true;
-        }
-        (void)snprintf(wish->why, sizeof wish->why, "%s", why);
-        members->retry_ms = now_ms + MEMBERS_RETRY_MS;
-    }
-    return false;
-}
+/* ---- Step by step ---- */
 
 bool members_step(struct members *members, uint64_t now_ms)
 {
@@ -350,96 +307,4 @@ uint64_t members_deadline_ms(const struct members *members)
         return 0;
     }
     return members->retry_ms != 0 ? members->retry_ms : UINT64_MAX;
-}
-
-/* ---- Nodes that want to vote again ---- */
-
-static bool promote_wanted(struct members *members, const struct roster *roster, uint64_t node, uint64_t now_ms)
-{
-    const struct roster_node *known = roster_find(roster, node);
-    const struct members_wish *wish = wish_find(members, node);
-    return known != NULL && known->wants_vote &&
-           (wish == NULL || !wish_pending(wish, now_ms) || known->run != wish->run);
-}
-
-void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms)
-{
-    struct driver_status status;
-    if (members->current != NULL || members->waiting_len > 0 || fault_fires(FAULT_SKIP_PROMOTE)) {
-        return;
-    }
-    driver_status(members->options.driver, &status);
-    for (unsigned i = 0; i < status.members_len && members->current == NULL; i++) {
-        const struct driver_status_member *member = &status.members[i];
-        const char *why;
-        if (!member->voter && promote_wanted(members, roster, member->id, now_ms) &&
-            members_propose_own(members, DRIVER_PROMOTE, member->id, now_ms, &why) != 0) {
-            journal_debug(members->options.journal, "members", "node %" PRIu64 " is to vote again, but not yet: %s",
-                          member->id, why);
-        }
-    }
-}
-
-/* ---- Nodes that ask for a copy ---- */
-
-/* The place of the node's wish, made when it has none. NULL: others have all of them. */
-static struct members_wish *wish_get(struct members *members, uint64_t node, uint64_t now_ms)
-{
-    struct members_wish *wish = wish_find(members, node);
-    for (unsigned i = 0; i < MEMBERS_MAX && wish == NULL; i++) {
-        wish = wish_pending(&members->wishes[i], now_ms) ? NULL : &members->wishes[i];
-    }
-    if (wish != NULL && (wish->node != node || !wish_pending(wish, now_ms))) {
-        *wish = (struct members_wish){.node = node};
-    }
-    return wish;
-}
-
-static int admits_voter(struct members *members, struct members_wish *wish, uint64_t node, char *detail,
-                        size_t detail_len)
-{
-    if (wish->err == 0) { /* Not asked for yet, or made a voter again since. */
-        wish->err = ERR_BUSY;
-        (void)snprintf(wish->why, sizeof wish->why, "it is about to be");
-        members->retry_ms = 1; /* Now. */
-    }
-    bool refused = wish->err == ERR_REFUSED;
-    (void)snprintf(detail, detail_len,
-                   refused ? "node %" PRIu64 " votes, and cannot be taken out of the votes: %s"
-                           : "node %" PRIu64 " is being taken out of the votes first (%s)",
-                   node, wish->why);
-    return refused ? ERR_REFUSED : ERR_BUSY;
-}
-
-int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_t now_ms, uint64_t *ret_min_index,
-                   char *detail, size_t detail_len)
-{
-    struct driver_status status;
-    driver_status(members->options.driver, &status);
-    const struct driver_status_member *member = status_member(&status, node);
-    if (member == NULL) {
-        (void)snprintf(detail, detail_len,
-                       "node %" PRIu64 " is no member of this cluster: holdfast cluster add %" PRIu64 " --peer ...",
-                       node, node);
-        return ERR_NOT_FOUND;
-    }
-    struct members_wish *wish = wish_get(members, node, now_ms);
-    if (wish == NULL) {
-        (void)snprintf(detail, detail_len, "too many nodes are being taken out of the votes");
-        return ERR_BUSY;
-    }
-    wish->until_ms = now_ms + MEMBERS_WISH_MS;
-    wish->run = run;
-    if (member->voter && !fault_fires(FAULT_SKIP_ADMIT_VOTER)) {
-        return admits_voter(members, wish, node, detail, detail_len);
-    }
-    wish->err = 0;
-    /* The membership in force, of which `member` is, is the newest that is in the log. It has to be the one that a copy is made
-     * with, too: what is older of ours is applied when we serve, and what is newer of ours we know. */
-    if (status.change_index != 0 || status.applied_index < members->last_index) {
-        (void)snprintf(detail, detail_len, "a change of the membership is being committed");
-        return ERR_BUSY;
-    }
-    *ret_min_index = status.members_index;
-    return 0;
 }

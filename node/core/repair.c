@@ -128,6 +128,11 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
 
 /* ---- What comes of it ---- */
 
+static void mark_reason(struct repair_mark *mark, const char *reason)
+{
+    repair_reason(mark->reason, reason[0] != '\0' ? reason : "its data is not to be relied on");
+}
+
 int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter, bool ordered)
 {
     struct repair_mark mark = {0};
@@ -138,7 +143,7 @@ int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, b
     }
     if (mark.state == REPAIR_NEEDED) {
         mark.ordered = false;
-        repair_reason(mark.reason, reason);
+        mark_reason(&mark, reason);
         return repair_mark_write(disk, dir, &mark);
     }
     err = state_dir_keep(disk, dir);
@@ -148,7 +153,7 @@ int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, b
     mark.voter = voter || (mark.state == REPAIR_RETURNING && mark.voter);
     mark.state = REPAIR_NEEDED;
     mark.ordered = ordered;
-    repair_reason(mark.reason, reason[0] != '\0' ? reason : "its data is not to be relied on");
+    mark_reason(&mark, reason);
     return repair_mark_write(disk, dir, &mark);
 }
 

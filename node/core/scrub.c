@@ -82,6 +82,17 @@ static bool disk_is_slow(const struct scrub *scrub)
     return status.disk_wait_ms > DISK_WAIT_MS_MAX;
 }
 
+/* Not while the other thread reads: it counts what it has read. */
+static void text_fill(struct scrub *scrub)
+{
+    bool log = scrub->log != NULL;
+    uint64_t done = log ? driver_scrub_bytes_done(scrub->log) : scrub->rows_bytes;
+    uint64_t all = log ? driver_scrub_bytes(scrub->log) : scrub->rows.bytes_all;
+    all = all > done ? all : done; /* That of the store is a guess. */
+    (void)snprintf(scrub->text, sizeof scrub->text, "%s, %" PRIu64 " of %" PRIu64 " MiB", log ? "log" : "state",
+                   done / MIB, all / MIB);
+}
+
 static void piece_begin(struct scrub *scrub)
 {
     bool busy = scrub->options.busy != NULL && scrub->options.busy(scrub->options.arg);
@@ -89,6 +100,7 @@ static void piece_begin(struct scrub *scrub)
         scrub->due_ms = now_ms(scrub) + RETRY_MS;
         return;
     }
+    text_fill(scrub);
     scrub->state = SCRUB_READING;
     scrub->piece_ms = now_ms(scrub);
     scrub->task = (struct disk_task){.run = piece_run, .done = piece_done};
@@ -244,12 +256,9 @@ const char *scrub_text(struct scrub *scrub)
     if (scrub->state == SCRUB_WAITING || scrub->state == SCRUB_ENDED) {
         return NULL;
     }
-    bool log = scrub->log != NULL;
-    uint64_t done = log ? driver_scrub_bytes_done(scrub->log) : scrub->rows_bytes;
-    uint64_t all = log ? driver_scrub_bytes(scrub->log) : scrub->rows.bytes_all;
-    all = all > done ? all : done; /* That of the store is a guess. */
-    (void)snprintf(scrub->text, sizeof scrub->text, "%s, %" PRIu64 " of %" PRIu64 " MiB", log ? "log" : "state",
-                   done / MIB, all / MIB);
+    if (scrub->state != SCRUB_READING) {
+        text_fill(scrub);
+    }
     return scrub->text;
 }
 

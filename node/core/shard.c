@@ -38,6 +38,8 @@ int shard_open(const struct shard_options *options, struct shard **ret_shard, ch
     }
     shard_connect(shard);
     shard->returning = options->wants_vote;
+    shard->kept_vote = shard_votes(shard);
+    shard->opened_ms = options->clock->monotonic_ms(options->clock);
     shard_open_scrub(shard);
     err = shard_open_rebuild(shard);
     if (err != 0) {
@@ -186,19 +188,34 @@ bool shard_votes(const struct shard *shard)
     return own != NULL && own->voter;
 }
 
-/* What the host must hear when the turn is over. It votes again when the CHANGE that says so is applied, not before. */
+/* It votes again when the CHANGE that says so is applied, not before.
+ *
+ * One that comes back with what it had, because an order was withdrawn, may have been taken out of the votes and not have heard of it
+ * yet; or the leader is about to do it, which remembers for a while that it was asked for a copy. When that time is over, and an entry
+ * of the present leader's own term is applied, behind which there is nothing of former leaders, that is past. */
+static bool shard_votes_again(struct shard *shard)
+{
+    struct driver_status status;
+    driver_status(shard->driver, &status);
+    const struct driver_status_member *own = find_member(&status, shard->options.node);
+    bool voter = own != NULL && own->voter;
+    shard->kept_vote = shard->kept_vote && voter;
+    if (!voter || status.change_index != 0 || status.applied_index < status.members_index) {
+        return false;
+    }
+    uint64_t now_ms = shard->options.clock->monotonic_ms(shard->options.clock);
+    bool settled = status.leader != 0 && status.applied_term == status.term;
+    return !shard->kept_vote || (settled && now_ms >= shard->opened_ms + MEMBERS_WISH_MS);
+}
+
+/* What the host must hear when the turn is over. */
 static void shard_tell(struct shard *shard)
 {
     shard_tell_members(shard);
-    struct driver_status status;
-    if (shard->returning) {
-        driver_status(shard->driver, &status);
-        const struct driver_status_member *own = find_member(&status, shard->options.node);
-        if (own != NULL && own->voter && status.change_index == 0 && status.applied_index >= status.members_index) {
-            shard->returning = false;
-            if (shard->options.voting != NULL) {
-                shard->options.voting(shard->options.arg);
-            }
+    if (shard->returning && shard_votes_again(shard)) {
+        shard->returning = false;
+        if (shard->options.voting != NULL) {
+            shard->options.voting(shard->options.arg);
         }
     }
     if (shard->removed) {
@@ -214,6 +231,7 @@ static void shard_turn(struct shard *shard)
     struct gateway_core *gateway = &shard->gateway;
     CHECK(!gateway->in_turn);
     gateway->in_turn = true;
+    gateway->reads_ms = 0;
     for (unsigned round = 0; round < ROUNDS_MAX && !shard->damaged; round++) {
         gateway->more = false;
         shard_hand_over(shard);

@@ -25,6 +25,8 @@ struct shard {
     char damage[256];     /* What the host is to be told of that at the end of the turn; "": nothing. */
     bool removed;         /* The host is to be told. */
     bool returning;       /* It voted once, was repaired, and is to vote again. */
+    bool kept_vote;       /* Returning, and not known to have been taken out of the votes. */
+    uint64_t opened_ms;   /* When this shard was. */
     bool members_changed; /* The host has to be told. */
     bool stopping;
     bool alone;           /* Stopping, and there is nobody to hand over to. */

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "node/core/shard_private.h"
 #include "three_nodes.h"
 
 #define READ_TIMEOUT_MS 5000u
@@ -55,6 +56,34 @@ Test(read_index, is_current_at_every_node)
         expect_read(&readings[i], 3);
     }
     cr_assert_eq(shard_unanswered(three.b->shard), 0u);
+}
+
+#define SLOW_READS 10u
+#define SLOW_MS 8u
+
+static unsigned slow_done;
+
+/* As a long look through a queue takes. */
+static void on_slow_read(struct gateway_read *read, int err)
+{
+    (void)read;
+    cr_assert_eq(err, 0);
+    cr_assert_lt(three.leader->shard->gateway.reads_ms, 20u);
+    slow_done++;
+    three.leader->clock.now_ms += SLOW_MS;
+}
+
+/* Whoever asks for much must not stop the node: what follows waits for the next turn, which comes at once. */
+Test(read_index, reads_take_a_part_of_a_turn)
+{
+    struct gateway_read reads[SLOW_READS];
+    struct gateway *gateway = three.leader->home.gateway;
+    for (unsigned i = 0; i < SLOW_READS; i++) {
+        reads[i] = (struct gateway_read){.done = on_slow_read};
+        gateway->ops->read(gateway, &reads[i]);
+    }
+    three_settle(&three);
+    cr_assert_eq(slow_done, SLOW_READS);
 }
 
 Test(read_index, leaves_no_entry_in_the_log)

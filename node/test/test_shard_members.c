@@ -107,6 +107,47 @@ Test(shard_members, one_that_is_to_vote_again_says_so_until_it_does)
     cr_assert_not(shard_votes(b->shard), "an operator's wish is not undone");
 }
 
+/* An operator's order was withdrawn: it takes part with what it has, and in that it votes. That it was taken out of the votes for
+ * the copy it has not heard yet. */
+Test(shard_members, one_that_comes_back_with_what_it_had_is_not_left_without_a_vote)
+{
+    struct three_node *b = three.b;
+    three_crash(b);
+    make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
+    b->options.wants_vote = true;
+    three_restart(b);
+    cr_assert(shard_votes(b->shard), "its log ends before that");
+    three_step(b);
+    cr_assert_eq(voting[b->id], 0u);
+    three_wait(&three, 3000);
+    expect_standing(&three, b->id, "voter");
+    cr_assert_eq(voting[b->id], 1u);
+}
+
+/* The leader may still want to take it out of the votes, as long as it remembers that it asked for a copy. */
+Test(shard_members, one_that_never_lost_its_vote_says_so_when_it_cannot_lose_it_any_more)
+{
+    struct three_node *b = three.b;
+    three_crash(b);
+    b->options.wants_vote = true;
+    three_restart(b);
+    three_isolate(b);
+    three_wait(&three, 2 * MEMBERS_WISH_MS);
+    cr_assert_eq(voting[b->id], 0u, "it knows no leader");
+    three_heal(b);
+    three_wait(&three, 1000);
+    cr_assert_eq(voting[b->id], 1u);
+
+    three_crash(b);
+    three_restart(b);
+    three_wait(&three, MEMBERS_WISH_MS - 1000);
+    cr_assert_eq(voting[b->id], 1u);
+    make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
+    three_wait(&three, 3000);
+    expect_standing(&three, b->id, "voter");
+    cr_assert_eq(voting[b->id], 2u);
+}
+
 Test(shard_members, one_whose_connection_has_ended_is_not_counted_on)
 {
     struct asked asked;

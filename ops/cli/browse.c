@@ -18,13 +18,14 @@
 static const char help[] =
     "Usage: holdfast browse QUEUE [--from POSITION] [--count N] [--kept] [--lines | --json]\n"
     "\n"
-    "Shows messages of a queue without taking them: position, when it was enqueued, earlier deliveries, whether it is "
-    "out\n"
-    "with a consumer, length, and the beginning of its body.\n"
+    "Shows messages of a queue without taking them: position, when it was enqueued, how often it has been "
+    "delivered,\n"
+    "whether it is out with a consumer, length, and the beginning of its body.\n"
     "\n"
     "  --from POSITION   from this position on (default: from the first)\n"
     "  --count N         at most N messages (default: 100; 0: all)\n"
-    "  --kept            messages that have left the queue and are kept for a while (queue declare --keep)\n"
+    "  --kept            messages that have left the queue and are kept for a while (queue declare --keep). How often\n"
+    "                    they were delivered, and to whom, says holdfast message show (queue declare --keep-life)\n"
     "  --lines           whole bodies instead, each followed by a newline\n"
     "  --json            a JSON object for each message, one a line, with its properties; a body that is not UTF-8 is "
     "in \"body_base64\"\n"
@@ -41,12 +42,16 @@ struct browse {
     bool kept;
 };
 
-static void table_print(const struct client_message *message)
+static void table_print(const struct client_message *message, bool kept)
 {
     char when[CLI_TIME_LEN];
+    char deliveries[16] = "-"; /* How often one was delivered that is kept only its life tells. */
     cli_time_text(message->enqueued_ms, when);
-    printf("%12llu  %-24s %10u  %-14s %10zu  ", (unsigned long long)message->position, when, message->delivery_count,
-           message->state, message->body.len);
+    if (!kept) {
+        snprintf(deliveries, sizeof deliveries, "%u", message->delivery_count);
+    }
+    printf("%12llu  %-24s %10s  %-14s %10zu  ", (unsigned long long)message->position, when, deliveries, message->state,
+           message->body.len);
     size_t len = message->body.len < BODY_SHOWN_MAX ? message->body.len : BODY_SHOWN_MAX;
     for (size_t i = 0; i < len; i++) {
         unsigned char byte = message->body.data[i];
@@ -55,12 +60,16 @@ static void table_print(const struct client_message *message)
     puts(len < message->body.len ? "..." : "");
 }
 
-static void json_print(const struct client_message *message)
+static void json_print(const struct client_message *message, bool kept)
 {
-    printf("{\"position\": %llu, \"enqueued_ms\": %llu, \"delivery_count\": %u, \"locked\": %s, \"len\": %zu, "
-           "\"state\": \"%s\"",
-           (unsigned long long)message->position, (unsigned long long)message->enqueued_ms, message->delivery_count,
-           message->locked ? "true" : "false", message->body.len, message->state);
+    printf("{\"position\": %llu, \"enqueued_ms\": %llu, ", (unsigned long long)message->position,
+           (unsigned long long)message->enqueued_ms);
+    if (kept) {
+        printf("\"left_ms\": %llu, ", (unsigned long long)message->left_ms);
+    } else {
+        printf("\"delivery_count\": %u, \"locked\": %s, ", message->delivery_count, message->locked ? "true" : "false");
+    }
+    printf("\"len\": %zu, \"state\": \"%s\"", message->body.len, message->state);
     struct arena arena;
     struct client_properties properties;
     const struct client_death *deaths;
@@ -92,8 +101,8 @@ static void on_message(void *arg, const struct client_message *message)
     struct browse *browse = arg;
     header_print(browse);
     switch (browse->format) {
-    case BROWSE_TABLE: table_print(message); break;
-    case BROWSE_JSON: json_print(message); break;
+    case BROWSE_TABLE: table_print(message, browse->kept); break;
+    case BROWSE_JSON: json_print(message, browse->kept); break;
     case BROWSE_LINES:
         if (message->body.len > 0) {
             (void)fwrite(message->body.data, 1, message->body.len, stdout);

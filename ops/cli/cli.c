@@ -105,6 +105,13 @@ int cli_open(const struct cli *cli, uint32_t window, struct hf **ret_hf)
     return client_open(cli, &options, ret_hf);
 }
 
+int cli_open_session(const struct cli *cli, const uint8_t key[SESSION_KEY_LEN], uint32_t lease_ms, struct hf **ret_hf)
+{
+    struct hf_options options = {
+        .servers = cli->servers, .client_name = "holdfast", .session_key = key, .lease_ms = lease_ms};
+    return client_open(cli, &options, ret_hf);
+}
+
 int cli_open_query(const struct cli *cli, struct hf **ret_hf)
 {
     struct hf_options options = {.servers = cli->servers, .client_name = "holdfast", .query_only = true};

@@ -55,6 +55,8 @@ int cli_usage(const char *text, const char *help);
 
 /* Opens the client; on failure says why and returns an exit code. */
 int cli_open(const struct cli *cli, uint32_t window, struct hf **ret_hf);
+/* The same with the session of that key: see hf.h. */
+int cli_open_session(const struct cli *cli, const uint8_t key[SESSION_KEY_LEN], uint32_t lease_ms, struct hf **ret_hf);
 /* The same without a session, for queries. */
 int cli_open_query(const struct cli *cli, struct hf **ret_hf);
 

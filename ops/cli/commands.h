@@ -25,6 +25,7 @@ int cmd_vhost(struct cli *cli, int argc, char **argv);
 int cmd_limits(struct cli *cli, int argc, char **argv);
 int cmd_publish(struct cli *cli, int argc, char **argv);
 int cmd_consume(struct cli *cli, int argc, char **argv);
+int cmd_settle(struct cli *cli, int argc, char **argv);
 int cmd_browse(struct cli *cli, int argc, char **argv);
 int cmd_cluster(struct cli *cli, int argc, char **argv);
 int cmd_cluster_status(const struct cli *cli);

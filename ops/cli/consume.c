@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "consume.h"
+#include "held.h"
 #include "message_json.h"
 #include "output.h"
 
@@ -98,6 +99,7 @@ static int written_settle(struct consume *consume, const struct hf_message *mess
     case CONSUME_REJECT: return hf_reject(consume->hf, message);
     case CONSUME_RELEASE:
         return hf_release_after(consume->hf, message, consume->options.release_ms, consume->cli->timeout_ms);
+    case CONSUME_HOLD: return 0;
     case CONSUME_ACCEPT: break;
     }
     return hf_accept(consume->hf, message);
@@ -107,7 +109,8 @@ static int written_settle(struct consume *consume, const struct hf_message *mess
 static enum consume_end credit_lower(struct consume *consume)
 {
     uint64_t left = consume->options.count - consume->taken;
-    if (consume->options.count == 0 || consume->consumer == 0 || left >= consume->credit) {
+    bool holds = consume->options.outcome == CONSUME_HOLD; /* What is not settled makes no room. */
+    if (consume->options.count == 0 || consume->consumer == 0 || holds || left >= consume->credit) {
         return CONSUME_ON;
     }
     consume->credit = (uint32_t)left;
@@ -197,9 +200,14 @@ static enum consume_end waited(struct consume *consume, uint64_t *quiet_since_ms
     return CONSUME_ON;
 }
 
-static int subscribe(struct consume *consume, uint64_t timeout_ms)
+/* `held` of what is wanted are there already. */
+static int subscribe(struct consume *consume, uint64_t held, uint64_t timeout_ms)
 {
     uint64_t count = consume->options.count;
+    if (count > 0 && held >= count) {
+        return 0;
+    }
+    count -= count > 0 ? held : 0;
     consume->credit = count > 0 && count < CREDIT ? (uint32_t)count : CREDIT;
     return hf_subscribe_as(consume->hf, consume->options.queue, consume->credit, &consume->options.how, timeout_ms,
                            &consume->consumer);
@@ -215,7 +223,7 @@ static enum consume_end resume(struct consume *consume)
     (void)void_err;
     int err;
     do {
-        err = subscribe(consume, RESUME_MS);
+        err = subscribe(consume, 0, RESUME_MS);
     } while ((err == ERR_UNAVAILABLE || err == ERR_TIMEOUT || err == ERR_OUTCOME_UNKNOWN) && !interrupted());
     return err == 0 ? CONSUME_ON : interrupted() ? CONSUME_FINISHED : fail(consume, err);
 }
@@ -247,18 +255,37 @@ static enum consume_end consume_loop(struct consume *consume)
     return end;
 }
 
-/* Takes what is ready: so many are to come. */
-static int fetch(struct consume *consume)
+/* Takes what is ready: so many are to come, with those that are `held`. */
+static int fetch(struct consume *consume, uint64_t held)
 {
     uint32_t max = consume->options.count == 0 ? 1 : (uint32_t)consume->options.count;
-    consume->options.count = 0;
-    return hf_fetch(consume->hf, consume->options.queue, max, false, consume->cli->timeout_ms, &consume->options.count);
+    consume->options.count = max;
+    if (held >= max) {
+        return 0;
+    }
+    uint64_t taken = 0;
+    int err =
+        hf_fetch(consume->hf, consume->options.queue, max - (uint32_t)held, false, consume->cli->timeout_ms, &taken);
+    consume->options.count = held + taken;
+    return err;
+}
+
+static int begin(struct consume *consume)
+{
+    uint64_t held = 0;
+    int err = consume->options.session == NULL
+                  ? 0
+                  : held_take_up(consume->hf, consume->options.queue, consume->cli->timeout_ms, &held);
+    if (err != 0) {
+        return err;
+    }
+    return consume->options.fetch ? fetch(consume, held) : subscribe(consume, held, consume->cli->timeout_ms);
 }
 
 static int consume_run(struct consume *consume)
 {
     bool fetches = consume->options.fetch;
-    int err = fetches ? fetch(consume) : subscribe(consume, consume->cli->timeout_ms);
+    int err = begin(consume);
     if (err != 0) {
         return cli_fail(consume->options.queue, err, hf_error_detail(consume->hf));
     }
@@ -301,10 +328,11 @@ int cmd_consume(struct cli *cli, int argc, char **argv)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    exit_code = cli_open(cli, 0, &consume->hf);
+    exit_code = held_open(cli, consume->options.session, consume->options.lease_ms, &consume->hf);
     if (exit_code == 0) {
         exit_code = consume_run(consume);
-        (void)hf_close(consume->hf, exit_code == EXIT_UNSURE ? 1000 : cli->timeout_ms);
+        bool holds = consume->options.outcome == CONSUME_HOLD; /* Its session waits. */
+        (void)hf_close(consume->hf, holds ? 0 : exit_code == EXIT_UNSURE ? 1000 : cli->timeout_ms);
     }
 out:
     output_done(&consume->output);

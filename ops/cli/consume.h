@@ -11,7 +11,7 @@
 struct cli;
 
 /* What becomes of a message when it has been written. */
-enum consume_outcome { CONSUME_ACCEPT, CONSUME_REJECT, CONSUME_RELEASE };
+enum consume_outcome { CONSUME_ACCEPT, CONSUME_REJECT, CONSUME_RELEASE, CONSUME_HOLD };
 
 struct consume_options {
     const char *queue;
@@ -25,6 +25,8 @@ struct consume_options {
     uint64_t release_ms; /* Before they are delivered again. */
     uint64_t idle_ms;
     struct client_subscription how;
+    const char *session; /* Its name; NULL: it is this invocation's alone. */
+    uint32_t lease_ms;   /* 0: the default. */
 };
 
 /* Reads the arguments. Returns 0 to go on, or, as cli_option(), -1 after the help or EXIT_USAGE. */

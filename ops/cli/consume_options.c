@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "duration.h"
+#include "held.h"
 
 #define FETCH_MAX 256u /* Held at a time, until all are written. */
 
@@ -29,6 +30,8 @@ static const char help[] =
     "What becomes of a message that was written, instead of being acknowledged:\n"
     "  --reject         not wanted: to where the queue's dead letters go\n"
     "  --release TIME   back to its place in the queue, to be delivered again after TIME (0: at once). Is --fetch\n"
+    "  --hold           stays held, for holdfast settle or the next invocation: needs --session, and --fetch or "
+    "--count\n"
     "  --no-ack         acknowledged before it is written: at most once. What it has taken and cannot write is lost\n"
     "\n"
     "As which consumer:\n"
@@ -36,6 +39,10 @@ static const char help[] =
     "  --exclusive      alone: refused when there is another consumer, and keeps others out\n"
     "  --lock TIME      instead of the queue's: a message not acknowledged for so long goes back\n"
     "  --tag TEXT       for people: see holdfast consumers\n"
+    "  --session NAME   of a name that other invocations know (and nobody else: who knows it has the session). What an "
+    "earlier\n"
+    "                   one was given, and has not settled, comes first; one that still runs ends\n"
+    "  --lease TIME     with --session: how long that waits, when this one dies or with --hold (default: 1m)\n"
     "\n"
     "Example: holdfast consume jobs --count 1 > job\n";
 
@@ -53,6 +60,9 @@ enum {
     CONSUME_OPTION_EXCLUSIVE,
     CONSUME_OPTION_LOCK,
     CONSUME_OPTION_TAG,
+    CONSUME_OPTION_SESSION,
+    CONSUME_OPTION_LEASE,
+    CONSUME_OPTION_HOLD,
 };
 
 static int take_priority(const char *text, int32_t *ret_priority)
@@ -87,6 +97,9 @@ static int take(struct cli *cli, struct consume_options *options, int option)
     case CONSUME_OPTION_EXCLUSIVE: options->how.exclusive = true; return 0;
     case CONSUME_OPTION_LOCK: return cli_duration("--lock", optarg, &options->how.lock_ms);
     case CONSUME_OPTION_TAG: options->how.tag = optarg; return 0;
+    case CONSUME_OPTION_SESSION: options->session = optarg; return 0;
+    case CONSUME_OPTION_LEASE: return held_lease(optarg, &options->lease_ms);
+    case CONSUME_OPTION_HOLD: options->outcome = CONSUME_HOLD; return 0;
     default: return cli_option(cli, option, help);
     }
 }
@@ -104,7 +117,16 @@ static const char *fault(const struct consume_options *options)
         return "consume: --lines or --json";
     }
     if (options->no_ack && options->outcome != CONSUME_ACCEPT) {
-        return "consume: --no-ack, --reject or --release";
+        return "consume: --no-ack, --hold, --reject or --release";
+    }
+    if (options->outcome == CONSUME_HOLD && (options->session == NULL || (!options->fetch && options->count == 0))) {
+        return "consume: --hold needs --session, and --fetch or --count";
+    }
+    if (options->outcome == CONSUME_HOLD && options->count > FETCH_MAX) {
+        return "consume: --hold holds at most 256 messages";
+    }
+    if (options->lease_ms > 0 && options->session == NULL) {
+        return "consume: --lease is for --session";
     }
     if (options->fetch && options->count > FETCH_MAX) {
         return "consume: --fetch takes at most 256 messages";
@@ -130,6 +152,9 @@ int consume_options_read(struct cli *cli, int argc, char **argv, struct consume_
                                           {"exclusive", no_argument, NULL, CONSUME_OPTION_EXCLUSIVE},
                                           {"lock", required_argument, NULL, CONSUME_OPTION_LOCK},
                                           {"tag", required_argument, NULL, CONSUME_OPTION_TAG},
+                                          {"session", required_argument, NULL, CONSUME_OPTION_SESSION},
+                                          {"lease", required_argument, NULL, CONSUME_OPTION_LEASE},
+                                          {"hold", no_argument, NULL, CONSUME_OPTION_HOLD},
                                           CLI_OPTIONS};
     *options = (struct consume_options){.idle_ms = 1000};
     int option;

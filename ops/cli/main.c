@@ -16,6 +16,7 @@ static const char help[] =
     "  bind, unbind EXCHANGE QUEUE; bindings  what leads from exchanges to queues\n"
     "  publish QUEUE                          messages from a file or standard input\n"
     "  consume QUEUE                          messages to standard output\n"
+    "  settle QUEUE --session NAME            what consume --hold has left held\n"
     "  work QUEUE -- COMMAND                  a command for each message\n"
     "  consumers QUEUE                        who consumes from it\n"
     "  browse QUEUE                           messages, looked at without taking them\n"
@@ -39,7 +40,7 @@ static const char help[] =
     "  --user      for limits of users; it is believed\n"
     "  --timeout   seconds to wait for the cluster (default: 30)\n"
     "\n"
-    "Every command has a --help of its own.\n"
+    "Every command has a --help of its own; holdfast help COMMAND shows it.\n"
     "Exit codes: 0 done; 1 refused or failed; 2 usage; 3 unavailable, or the outcome is not known.\n"
     "\n"
     "Example: echo hello | holdfast --servers node1:7470,node2:7470 publish greetings\n";
@@ -67,7 +68,12 @@ static int command_run(struct cli *cli, int argc, char **argv)
                     {"unbind", cmd_bind},         {"bindings", cmd_bindings}, {"redrive", cmd_move},
                     {"replay", cmd_move},         {"message", cmd_message},   {"vhost", cmd_vhost},
                     {"limits", cmd_limits},       {"work", cmd_work},         {"producer", cmd_producer},
-                    {"consumers", cmd_consumers}, {"prepared", cmd_prepared}, {"transact", cmd_transact}};
+                    {"consumers", cmd_consumers}, {"prepared", cmd_prepared}, {"transact", cmd_transact},
+                    {"settle", cmd_settle}};
+    char *asks[] = {argv[1], (char[]){"--help"}, NULL};
+    if (strcmp(argv[0], "help") == 0 && argc > 1 && strcmp(argv[1], "help") != 0) {
+        return command_run(cli, 2, asks);
+    }
     if (strcmp(argv[0], "help") == 0) {
         fputs(help, stdout);
         return EXIT_DONE;

@@ -66,7 +66,7 @@
     X(SKIP_EXPIRY, "machine: a message does not expire") \
     X(SKIP_LOCK_END, "machine: a lock does not end") \
     X(SKIP_CIRCLE, "machine: dead letters go round in circles") \
-    X(SKIP_NO_TTL, "machine: a dead letter that expired keeps its time to live") \
+    X(SKIP_NO_TTL, "machine: a dead letter keeps its time to live") \
     X(SKIP_ID_CHECK, "machine: an id is taken a second time") \
     X(SKIP_EPOCH_CHECK, "machine: a producer that was fenced off goes on") \
     X(SKIP_GAP_CHECK, "machine: a gap in the sequences of a producer is let pass") \
@@ -120,6 +120,13 @@
     X(SKIP_ASK_AGAIN, "machine: a producer is asked once") \
     X(SKIP_DEATH_COUNT, "machine: deaths are not counted") \
     X(SKIP_DEATH_KEYS, "machine: a dead letter without a key of its own loses those that it had") \
+    X(SKIP_EXCHANGE_PROTECTION, "machine: a protected exchange is deleted") \
+    X(SKIP_DRAIN, "machine: a consumer that drains is given more") \
+    X(DEAD_TWICE, "machine: a dead letter is sent twice") \
+    X(SKIP_LATE_DEAD, "work: dead letters for which an entry has no work left are lost") \
+    X(SKIP_LATE_RETURN, "work: of what a holder that ends has, only as much goes back as an entry does") \
+    X(SKIP_LATE_COMMIT, "work: committed messages for which an entry has no work left are lost") \
+    X(SKIP_LATE_THINGS, "work: of a deleted queue only as much goes as an entry does") \
     X(SKIP_WAITING_ROW, "machine: a message that waits forgets in the store how often it was delivered") \
     X(SKIP_LIMITS_ROW, "machine: the limits of a virtual host are not stored") \
     X(SKIP_REMOVE_ROW, "machine: what is removed from the table is in the store again after a restart")

@@ -53,6 +53,9 @@
 /* Subscriptions of one session. */
 #define SESSION_CONSUMERS_MAX 1024u
 
+/* Bytes of what a client names its session with: who has them has the session. */
+#define SESSION_KEY_LEN 16u
+
 /* Seconds for which a session may stay without a connection. */
 #define LEASE_MS_MIN 1000u
 #define LEASE_MS_MAX (24u * 3600u * 1000u)

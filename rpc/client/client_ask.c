@@ -15,7 +15,7 @@
 static int ask_add(struct client_core *core, const struct client_ask *wanted, const char *name, uint64_t timeout_ms)
 {
     if (core->phase == CLIENT_ENDED) {
-        return ERR_CLOSED;
+        return core->ended_err;
     }
     if (core->asks_len >= CLIENT_QUERIES_MAX) {
         return ERR_BUSY;

@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
 #include "rpc/client/client_blocking.h"
 #include "rpc/native/native_version.h"
+
+/* Where numbers of subscriptions begin by chance: below what JSON can hold, and with room above. */
+#define CONSUMER_BITS_FREE 13u
 
 int hf_fail(struct hf *hf, int err, const char *detail)
 {
@@ -142,6 +146,11 @@ int hf_open(const struct hf_options *options, struct hf **ret_hf)
         return err;
     }
     hf->core = hf_client_core(hf->client);
+    if (options->session_key != NULL) {
+        /* An earlier process's subscriptions have numbers, too. */
+        CHECK(getrandom(&hf->consumers, sizeof hf->consumers, 0) == (ssize_t)sizeof hf->consumers);
+        hf->consumers >>= CONSUMER_BITS_FREE;
+    }
     *ret_hf = hf;
     return 0;
 }

@@ -7,6 +7,7 @@
  *   client_blocking_notice.c   what it is told without having asked
  *   client_blocking_queue.c    options of queues, exchanges, bindings, virtual hosts
  *   client_blocking_consume.c  deliveries and settlements
+ *   client_blocking_resume.c   what an earlier process left in the session
  *   client_blocking_query.c    queries */
 
 #ifndef HOLDFAST_RPC_CLIENT_CLIENT_BLOCKING_H

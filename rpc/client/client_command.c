@@ -121,7 +121,7 @@ int client_command_add(struct client_core *core, enum client_command_kind kind, 
                        uint64_t timeout_ms, client_reply_cb cb, void *arg)
 {
     if (core->phase == CLIENT_ENDED || core->closing || core->options.query_only) {
-        return ERR_CLOSED;
+        return core->ended_err;
     }
     size_t header_len = holdfast__command__get_packed_size(message);
     if (header_len > HEADER_LEN_MAX - COMMAND_FRAME_OVERHEAD) {

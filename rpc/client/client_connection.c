@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/base/bytes.h"
 #include "proto/base/check.h"
 #include "rpc/client/client_state.h"
 #include "rpc/native/native_frame.h"
@@ -20,14 +19,6 @@ void client_connection_send(struct client_core *core, struct frame_out *frame)
     }
     core->sent_ms = now;
     core->host.send(core->host.arg, frame);
-}
-
-void client_connection_new_key(struct client_core *core)
-{
-    put_u64(core->key, core->clock->random(core->clock));
-    put_u64(core->key + 8, core->clock->random(core->clock));
-    core->resumable = false;
-    core->attempt = 0;
 }
 
 static uint64_t backoff_next(struct client_core *core)
@@ -77,23 +68,10 @@ static void connection_next(struct client_core *core, bool connected, const char
 
 static void session_lost(struct client_core *core)
 {
-    client_connection_new_key(core);
+    client_session_new_key(core);
     trouble_set(core, err_text(ERR_SESSION_EXPIRED));
     connection_leave(core, true, core->strikes == 0 ? 0 : backoff_next(core));
     client_command_session_lost(core);
-}
-
-/* The session was closed as asked. */
-static void session_closed(struct client_core *core)
-{
-    bool connected = core->phase > CLIENT_PAUSED && core->phase < CLIENT_ENDED;
-    core->phase = CLIENT_ENDED;
-    if (connected) {
-        core->host.disconnect(core->host.arg);
-    }
-    client_consumer_free_all(core);
-    client_command_end_all(core, ERR_OUTCOME_UNKNOWN, ERR_CLOSED);
-    client_ask_end_all(core, ERR_CLOSED);
 }
 
 static void connection_start(struct client_core *core)
@@ -159,6 +137,7 @@ static void attach_send(struct client_core *core)
     attach.seen = seen;
     attach.n_seen = attach.n_consumer;
     attach.attempt = ++core->attempt;
+    core->rejoin = false; /* What is taken up is named. */
     core->phase = CLIENT_ATTACHING;
     core->phase_deadline_ms = client_now(core) + (core->options.connect_timeout_ms << core->attach_patience);
     message_send(core, FRAME_ATTACH, &attach.base);
@@ -203,11 +182,9 @@ static int attached_receive(struct client_core *core, struct frame *frame)
         return ERR_INVALID;
     }
     const Holdfast__Attached *attached = (const Holdfast__Attached *)(void *)base;
-    if (attached->last_number < core->floor || attached->last_number > core->last_number) {
-        return ERR_SESSION_EXPIRED; /* Not the session that we know: begin anew rather than guess. */
+    if (client_session_attached(core, attached->session, attached->last_number) != 0) {
+        return ERR_SESSION_EXPIRED;
     }
-    core->carried_out = attached->last_number;
-    core->resumable = true;
     core->attach_patience = 0;
     core->trouble[0] = '\0';
     if (core->host.attached != NULL) {
@@ -223,8 +200,8 @@ static int attached_receive(struct client_core *core, struct frame *frame)
 /* Whether that is the answer to an attempt to open a session, and no other node would give another one. */
 static bool refuses_session(const struct client_core *core, int err)
 {
-    bool answer =
-        err == ERR_NOT_FOUND || err == ERR_LIMIT || err == ERR_REFUSED || err == ERR_INVALID || err == ERR_NAME;
+    bool answer = err == ERR_NOT_FOUND || err == ERR_EXISTS || err == ERR_LIMIT || err == ERR_REFUSED ||
+                  err == ERR_INVALID || err == ERR_NAME;
     return core->phase == CLIENT_ATTACHING && !core->resumable && answer;
 }
 
@@ -250,9 +227,12 @@ static int goodbye_receive(struct client_core *core, struct frame *frame)
     if (err == ERR_SESSION_EXPIRED) {
         return err;
     }
+    if (err == ERR_DISPLACED && client_session_overtaken(core)) {
+        return 0;
+    }
     if (err == ERR_DISPLACED) {
-        /* Nobody else knows the key: an attempt of our own that we had given up was overtaken, or came in late. The next
-         * one counts higher. */
+        /* Nobody else knows the key, or one that does has begun before us: an attempt of our own that we had given up was
+         * overtaken, or came in late. The next one counts higher. */
         connection_again(core, detail);
         return 0;
     }
@@ -298,7 +278,7 @@ void client_core_frame(struct client_core *core, struct frame *frame)
         switch (frame_receive(core, &taken)) {
         case 0: client_command_pump(core); break;
         case ERR_SESSION_EXPIRED: session_lost(core); break;
-        case ERR_CLOSED: session_closed(core); break;
+        case ERR_CLOSED: client_session_closed(core); break;
         case ERR_DISPLACED: connection_again(core, err_text(ERR_DISPLACED)); break;
         case ERR_OUT_OF_ORDER: connection_again(core, err_text(ERR_OUT_OF_ORDER)); break;
         case ERR_UNAVAILABLE: connection_next(core, true, err_text(ERR_UNAVAILABLE)); break;
@@ -314,7 +294,7 @@ uint64_t client_core_deadline_ms(const struct client_core *core)
     if (core->phase == CLIENT_ENDED) {
         return UINT64_MAX;
     }
-    if (core->broken) {
+    if (core->broken || (core->rejoin && core->phase == CLIENT_READY)) {
         return 0;
     }
     uint64_t deadline = core->phase_deadline_ms;
@@ -354,9 +334,13 @@ void client_core_tick(struct client_core *core)
     if (core->broken) {
         connection_next(core, true, err_text(ERR_NOMEM));
     }
-    if (!core->resumable && core->phase < CLIENT_READY && client_command_only_close_waits(core)) {
+    if (core->rejoin && core->phase == CLIENT_READY) {
+        trouble_set(core, "attaches again, for what is taken up");
+        connection_leave(core, true, 0);
+    }
+    if (!core->resumable && !core->keyed && core->phase < CLIENT_READY && client_command_only_close_waits(core)) {
         client_command_end_all(core, 0, 0); /* There is no session: it is as good as closed. */
-        session_closed(core);
+        client_session_closed(core);
         return;
     }
     if (core->phase == CLIENT_READY) {

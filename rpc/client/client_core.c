@@ -111,11 +111,12 @@ int client_core_new(const struct client_core_options *options, struct client_cor
     core->phase_deadline_ms = client_now(core);
     core->backoff_ms = CLIENT_BACKOFF_MS_MIN;
     core->timeout_ms = UINT64_MAX;
+    core->ended_err = ERR_CLOSED;
     core->body_len_max = BODY_LEN_MAX;
     list_init(&core->waiting);
     list_init(&core->asks);
     arena_init(&core->arena, ARENA_LEN_MAX);
-    client_connection_new_key(core);
+    client_session_init(core, options->key);
     core->client_name = strdup(options->client_name == NULL ? "" : options->client_name);
     core->virtual_host = strdup(virtual_host);
     core->user = strdup(user);

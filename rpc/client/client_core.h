@@ -103,6 +103,8 @@ struct client_core_options {
                                   * it before, the node is asked whether it is there. */
     struct clock *clock;
     struct client_core_host host;
+    const uint8_t
+        *key;        /* SESSION_KEY_LEN bytes, of the program's own: see client_core_take_up(). NULL: made at random. */
     bool query_only; /* No session and no commands. Queries go to whichever of the servers answers. */
     bool spread;     /* The servers are tried in an order of its own, for one of many clients; else as listed. */
 };
@@ -183,6 +185,17 @@ int client_core_unsubscribe(struct client_core *core, uint64_t consumer, uint64_
 /* Is given no more, keeps what it holds, and ends (consumer_ended() with 0) when that is settled; at once when it holds nothing. */
 int client_core_drain(struct client_core *core, uint64_t consumer, uint64_t timeout_ms, client_reply_cb cb,
                       void *arg) NODISCARD;
+/* With options.key a program takes up the session that an earlier process had under the same key: what had been asked for is over, what
+ * was being consumed is held still. `left` is a subscription as client_core_query_consumers() has it, of this session
+ * (client_core_session()): it goes on as if it had been made here, and all that it holds is delivered once more, under the same
+ * numbers. ERR_NOT_FOUND: it is another session's. ERR_EXISTS: it is this one's already.
+ *
+ * Of two processes the one that began later, by its wall clock, has the session: what the other has asked for and will ask for
+ * ends as ERR_DISPLACED, as its subscriptions do (unknown remains what it had sent). It must not go on settling. */
+struct client_consumer_info;
+int client_core_take_up(struct client_core *core, const struct client_consumer_info *left) NODISCARD;
+/* The number of the session; 0: there is none yet, or it has been lost. */
+uint64_t client_core_session(const struct client_core *core);
 enum client_outcome { CLIENT_ACCEPT = 0, CLIENT_REJECT = 1, CLIENT_RELEASE = 2 };
 struct client_range {
     uint64_t first;

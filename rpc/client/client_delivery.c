@@ -61,8 +61,9 @@ static int delivery_take(struct client_core *core, const Holdfast__Delivery *mes
     if (consumer == NULL || consumer->ending || message->number <= consumer->seen) {
         return 0;
     }
-    /* What is out under a lock may have gone back before it could be sent. */
-    bool gaps = consumer->gaps || message->lock_until_ms != 0;
+    /* What is out under a lock may have gone back before it could be sent; of what is taken up some is settled. */
+    bool taken_up = consumer->seen < consumer->held_to && message->number <= consumer->held_to + 1;
+    bool gaps = consumer->gaps || message->lock_until_ms != 0 || taken_up;
     if (message->number != consumer->seen + 1 && !gaps) {
         return ERR_OUT_OF_ORDER;
     }

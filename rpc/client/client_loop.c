@@ -271,6 +271,7 @@ static int core_new(struct hf_client *client, const struct hf_options *options)
         .window = options->window,
         .connect_timeout_ms = options->connect_timeout_ms,
         .silence_timeout_ms = options->silence_timeout_ms,
+        .key = options->session_key,
         .query_only = options->query_only,
         .spread = options->spread,
         .clock = &client->clock,

@@ -134,16 +134,16 @@ struct client_step {
 /* A message that was looked at where it is. */
 struct client_message {
     uint64_t position;
-    uint64_t enqueued_ms; /* Log time. */
-    uint64_t body_hash;   /* Has been checked: of the head and the body. */
-    uint64_t expires_ms;  /* Log time; 0: never. */
-    uint64_t left_ms;     /* Of a kept one: when it left its queue. */
-    uint32_t delivery_count;
-    bool locked;        /* Out with a consumer. */
-    const char *state;  /* A word: ready, locked, waiting, parked; of a kept one: how it left. */
-    struct slice body;  /* Borrowed; slice_ref() to keep it. */
-    struct slice head;  /* For client_properties_decode(); empty: none. */
-    struct slice trail; /* For client_deaths_decode(); empty: none. */
+    uint64_t enqueued_ms;    /* Log time. */
+    uint64_t body_hash;      /* Has been checked: of the head and the body. */
+    uint64_t expires_ms;     /* Log time; 0: never. */
+    uint64_t left_ms;        /* Of a kept one: when it left its queue. */
+    uint32_t delivery_count; /* So far, with the one that is under way; of a kept one it is not known: 0. */
+    bool locked;             /* Out with a consumer. */
+    const char *state;       /* A word: ready, locked, waiting, parked; of a kept one: how it left. */
+    struct slice body;       /* Borrowed; slice_ref() to keep it. */
+    struct slice head;       /* For client_properties_decode(); empty: none. */
+    struct slice trail;      /* For client_deaths_decode(); empty: none. */
 };
 
 struct client_member {

@@ -7,6 +7,7 @@
  *   client_command_end.c  commands that end without an answer
  *   client_connection.c   where the client is connected and what it is waiting for there
  *   client_silence.c      what it takes for a sign of life there
+ *   client_session.c      whose session it is: its key, what was left in it, its end
  *   client_delivery.c     subscriptions and what arrives for them
  *   client_ask.c          queries,
  *   client_answer.c       and what they are answered
@@ -86,12 +87,13 @@ struct client_command {
 struct client_consumer {
     uint64_t id;
     uint64_t seen;
-    bool sent;       /* Its Subscribe has been sent in this session. */
-    bool subscribed; /* And answered. */
-    bool ending;     /* Unsubscribe has been asked for. */
-    bool gaps;       /* What it is delivered is settled at once: what was lost on the way is not sent again. */
-    bool ends_alone; /* It is a fetch, or is drained: its end is no error. */
-    int ended_err;   /* The node has said that it is over; the answer to its Subscribe is still to come. */
+    uint64_t held_to; /* It was taken up, and had been given so many: what of them is settled does not come. */
+    bool sent;        /* Its Subscribe has been sent in this session. */
+    bool subscribed;  /* And answered. */
+    bool ending;      /* Unsubscribe has been asked for. */
+    bool gaps;        /* What it is delivered is settled at once: what was lost on the way is not sent again. */
+    bool ends_alone;  /* It is a fetch, or is drained: its end is no error. */
+    int ended_err;    /* The node has said that it is over; the answer to its Subscribe is still to come. */
     UT_hash_handle hh;
 };
 
@@ -141,9 +143,14 @@ struct client_core {
     uint64_t pings;
 
     uint8_t key[16];
-    bool resumable;   /* The session of this key has been seen. */
-    uint64_t attempt; /* Attachments of this key that have been asked for. */
-    unsigned strikes; /* OUT_OF_ORDER without progress. */
+    bool keyed;         /* It is the program's own: an earlier process may have had the session, a later one take it. */
+    bool resumable;     /* The session of this key has been seen. */
+    uint64_t session;   /* Its number, as last attached. */
+    uint64_t attempt;   /* Attachments of this key that have been asked for; with `keyed` on top of a beginning. */
+    unsigned overtaken; /* Attachments in a row that were refused, for a later one had been there. */
+    bool rejoin;        /* To be attached again: it is to be sent what a subscription that is taken up holds. */
+    int ended_err;      /* Of what is asked for once the phase is CLIENT_ENDED. */
+    unsigned strikes;   /* OUT_OF_ORDER without progress. */
 
     uint32_t window;
     struct client_command *ring[SESSION_WINDOW_MAX];
@@ -230,8 +237,17 @@ bool client_command_only_close_waits(struct client_core *core);
 
 /* client_connection.c. Sends a frame and notes that something is expected. */
 void client_connection_send(struct client_core *core, struct frame_out *frame);
-/* A fresh key: the next attachment opens a new session. */
-void client_connection_new_key(struct client_core *core);
+
+/* client_session.c. With `key` (else NULL) the program's own. */
+void client_session_init(struct client_core *core, const uint8_t *key);
+/* A fresh key, unless it is the program's: the next attachment opens a new session. */
+void client_session_new_key(struct client_core *core);
+/* ERR_SESSION_EXPIRED: it is not the session that we know. */
+int client_session_attached(struct client_core *core, uint64_t session, uint64_t last_number) NODISCARD;
+/* It was closed as asked. */
+void client_session_closed(struct client_core *core);
+/* An attachment is refused, for a later one has been there. True: that was another process's, and this client has ended. */
+bool client_session_overtaken(struct client_core *core);
 
 /* client_silence.c. Whether an answer of any kind is to come. */
 bool client_silence_expects(const struct client_core *core);

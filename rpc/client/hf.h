@@ -39,6 +39,25 @@
  * ERR_STALE. Extending moves the end of the lock, and leaves the number as it is. What a holder does elsewhere can be fenced off in the
  * same step: hf_transact() publishes only if what it settles is held still.
  *
+ * Sessions that outlive a process. With options.session_key, which is the program's own choice, a session can be had by another
+ * process: one that opens the library with the same key has the session that is there, or else a new one. hf_resume() takes up the
+ * subscriptions that are in it, with what they hold, under the same tokens. The session waits for it for its lease; a process that
+ * wants to leave it behind calls hf_close(hf, 0), after hf_flush(). Who knows the key has the session: take random bytes
+ * (hf_session_key() makes them of a text), and keep them as you would keep a password.
+ *
+ *     uint8_t key[SESSION_KEY_LEN];
+ *     hf_session_key("worker 7 of the shop", key);
+ *     struct hf_options options = {.servers = servers, .session_key = key, .lease_ms = 60000};
+ *     ...hf_open(&options, &hf)...
+ *     int err = hf_resume(hf, "orders", 5000, &consumer, NULL); // It was here before: what it had comes again.
+ *     if (err == ERR_NOT_FOUND) {
+ *         err = hf_subscribe(hf, "orders", 100, 5000, &consumer);
+ *     }
+ *
+ * One process has it at a time: the one that began later, by its wall clock. The other, which may only have been slow, is told so:
+ * everything it asks for ends as ERR_DISPLACED, and it should end, too. Nothing it sends is carried out any more. What a process had
+ * sent without an answer when it died may have been done; numbered publishes tell (hf_producer() has the last number).
+ *
  * Memory is bounded: what has no answer is at most 48 MiB (or one command that is larger), and at most the window and four
  * times as many commands that wait for room in it; beyond that commands are refused with ERR_BUSY, and hf_submit() waits.
  * What is delivered is at most the credit of the subscriptions. */
@@ -63,7 +82,9 @@ struct hf_options {
     const char *virtual_host; /* NULL: "/". */
     const char *user;         /* For quotas: believed, while there is no authentication. NULL: nobody in particular. */
     uint32_t lease_ms;        /* How long the session outlives its connection; 0: 10 s. */
-    uint32_t window;          /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
+    const uint8_t
+        *session_key; /* SESSION_KEY_LEN bytes; NULL: nobody else has them. See "Sessions that outlive a process". */
+    uint32_t window;  /* Commands in flight, at most SESSION_WINDOW_MAX; 0: 256. */
     uint64_t
         connect_timeout_ms; /* To reach one node, before the next is tried; 0: 2 s. A node that is there but busy is
                                   * given more. */
@@ -299,6 +320,15 @@ int hf_subscribe_as(struct hf *hf, const char *queue, uint32_t credit, const str
  * `accept` they are settled as they are delivered. `ret_taken` (may be NULL): how many it was given. */
 int hf_fetch(struct hf *hf, const char *queue, uint32_t max, bool accept, uint64_t timeout_ms,
              uint64_t *ret_taken) NODISCARD;
+
+/* Takes up a subscription to `queue` that an earlier process left in this session, or a fetch of which something is held: see
+ * "Sessions that outlive a process". Of several, one that has not been taken up; so this is called until it returns ERR_NOT_FOUND
+ * (also: no such queue). hf_next() gives what it holds once more, in the order in which it was given, then what is new. *ret_held (may
+ * be NULL): how many messages it holds. */
+int hf_resume(struct hf *hf, const char *queue, uint64_t timeout_ms, uint64_t *ret_consumer,
+              uint64_t *ret_held) NODISCARD;
+/* The same key for the same text; another one, as good as certainly, for another text. */
+void hf_session_key(const char *text, uint8_t ret_key[SESSION_KEY_LEN]);
 
 struct hf_message {
     uint64_t consumer;

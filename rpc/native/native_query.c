@@ -53,11 +53,11 @@ static int queries_answer(struct native_queries *queries, int read_err, size_t *
 {
     struct query *query = queries_pop(queries);
     struct frame_out frame;
-    bool lists = read_err == 0 && native_question_lists(&query->question);
+    size_t least = read_err == 0 ? native_question_weight(&query->question) : 0;
     int err = native_result_make(queries->gateway, &query->question, read_err, &frame);
     free(query);
     if (err == 0) {
-        *len += lists && frame.len < NATIVE_QUERY_LIST_LEN_MIN ? NATIVE_QUERY_LIST_LEN_MIN : frame.len;
+        *len += frame.len < least ? least : frame.len;
         queries->answer(queries->arg, &frame);
     }
     return err;

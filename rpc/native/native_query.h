@@ -16,8 +16,8 @@
 /* Queries of one connection that wait. */
 #define NATIVE_QUERY_WAITING_MAX 16u
 
-/* Bytes of answers after which the connection gets a turn to send them; and what a list or messages count at least, for looking for
- * them takes time even if there are few. */
+/* Bytes of answers after which the connection gets a turn to send them; and what a list counts at least, for looking for it takes time
+ * even if it is short. What looks for messages counts as all of them: there may be a million of them that are out. */
 #define NATIVE_QUERY_TURN_LEN (1 * MIB)
 #define NATIVE_QUERY_LIST_LEN_MIN (256 * KIB)
 

@@ -9,6 +9,7 @@
 #include "proto/wire/frame.h"
 #include "rpc/address.h"
 #include "rpc/native/native_limit.h"
+#include "rpc/native/native_query.h"
 #include "rpc/native/native_result.h"
 
 /* An answer that is no list: of a queue, its names, note and numbers. */
@@ -41,10 +42,13 @@ bool native_question_reads(const struct native_question *question)
     return answer_of(question->kind) != ANSWER_AT_ONCE;
 }
 
-bool native_question_lists(const struct native_question *question)
+size_t native_question_weight(const struct native_question *question)
 {
-    enum answer answer = answer_of(question->kind);
-    return answer == ANSWER_LIST || answer == ANSWER_MESSAGES;
+    switch (answer_of(question->kind)) {
+    case ANSWER_LIST: return NATIVE_QUERY_LIST_LEN_MIN;
+    case ANSWER_MESSAGES: return NATIVE_QUERY_TURN_LEN;
+    default: return 0;
+    }
 }
 
 size_t native_result_len_max(const struct gateway *gateway, const struct native_question *question)

@@ -29,8 +29,8 @@ struct native_question {
 /* Whether the gateway's replica must be current for the answer. */
 bool native_question_reads(const struct native_question *question);
 
-/* Whether what it asks for is a list, or messages. */
-bool native_question_lists(const struct native_question *question);
+/* What its answer counts at least, of NATIVE_QUERY_TURN_LEN, for the time that it takes to make. */
+size_t native_question_weight(const struct native_question *question);
 
 /* Whether it asks for a change of the membership, which is answered when that is done; which one, then. */
 bool native_question_changes(const struct native_question *question, enum gateway_change_kind *ret_kind);

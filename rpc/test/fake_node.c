@@ -16,6 +16,11 @@ static uint64_t fake_monotonic(struct clock *clock)
     return container_of(clock, struct fake_node, clock)->now_ms;
 }
 
+static uint64_t fake_wall(struct clock *clock)
+{
+    return FAKE_WALL_MS + container_of(clock, struct fake_node, clock)->now_ms;
+}
+
 static uint64_t fake_random(struct clock *clock)
 {
     struct fake_node *node = container_of(clock, struct fake_node, clock);
@@ -192,7 +197,7 @@ void fake_node_init_options(struct fake_node *node, unsigned servers, struct cli
 {
     static const char *const names[] = {"a:1", "b:1", "c:1"};
     *node = (struct fake_node){.now_ms = 1000, .seed = seed};
-    node->clock = (struct clock){.monotonic_ms = fake_monotonic, .wall_ms = fake_monotonic, .random = fake_random};
+    node->clock = (struct clock){.monotonic_ms = fake_monotonic, .wall_ms = fake_wall, .random = fake_random};
     node->events = calloc(FAKE_EVENTS_MAX, sizeof *node->events);
     cr_assert_not_null(node->events);
     arena_init(&node->arena, 1 << 20);

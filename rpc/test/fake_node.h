@@ -11,6 +11,9 @@
 
 #define FAKE_EVENTS_MAX 20000u
 
+/* The wall clock is so far ahead of the other one. */
+#define FAKE_WALL_MS UINT64_C(1700000000000)
+
 enum fake_event_kind { FAKE_CONNECT, FAKE_DISCONNECT, FAKE_FRAME };
 
 /* What the client did, in order. Commands are decoded. */

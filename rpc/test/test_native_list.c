@@ -211,3 +211,19 @@ Test(native_list, a_read_is_good_for_some_lists)
     cr_assert_eq(answered[2], most);
     cr_assert_eq(answered[3], 9 - 2 * most);
 }
+
+/* To look for messages takes time although there may be one. */
+Test(native_list, a_read_is_good_for_one_look_at_messages)
+{
+    Holdfast__Query query = query_of(HOLDFAST__QUERY__KIND__BROWSE);
+    query.queue = (char[]){"q000000"};
+    query.max = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        give(&f, FRAME_QUERY, &query.base);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned before = f.sent_len;
+        (void)fake_gateway_read_done(&f.fake, 0);
+        cr_assert_eq(f.sent_len - before, 1u);
+    }
+}

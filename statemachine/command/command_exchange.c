@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/command/command.h"
 #include "statemachine/exchange/binding.h"
 #include "statemachine/message/message_head.h"
@@ -132,7 +133,7 @@ int command_delete_exchange(struct machine *machine, struct session *session, co
     }
     if (exchange_is_built_in(exchange)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_EXCHANGE_BUILT_IN);
-    } else if (exchange->properties.is_protected) {
+    } else if (exchange->properties.is_protected && !fault_fires(FAULT_SKIP_EXCHANGE_PROTECTION)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_EXCHANGE_PROTECTED);
     } else if (delete->if_unused && exchange->bindings_len > 0) {
         reply_fail(reply, ERR_REFUSED, DETAIL_EXCHANGE_USED);

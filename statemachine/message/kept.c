@@ -30,7 +30,7 @@ int kept_add(struct machine *machine, const struct queue *queue, uint64_t positi
     if (err != 0) {
         return err;
     }
-    struct timer timer = {.at_ms = machine->time_ms + queue->options.keep_settled_ms,
+    struct timer timer = {.at_ms = timer_after(machine->time_ms, queue->options.keep_settled_ms),
                           .kind = TIMER_KEPT_ENDS,
                           .a = queue->id,
                           .b = position};

@@ -1,6 +1,6 @@
 /* Messages that are kept after they were settled, in queues with keep_settled_ms, for looking at and for replaying.
  *
- * Row 'V' queue position: u64 enqueued_ms, u64 left_ms, u8 outcome, u32 deliveries, u32 head_len, u32 length of the trail, trail, u64
+ * Row 'V' queue position: u64 enqueued_ms, u64 left_ms, u8 outcome, u32 head_len, u32 length of the trail, trail, u64
  * hash and u32 length of the content; content: head and body. */
 
 #ifndef HOLDFAST_STATEMACHINE_MESSAGE_KEPT_H

@@ -84,7 +84,7 @@ int life_end(struct machine *machine, const struct queue *queue, uint64_t positi
     if (!queue_keeps_lives(queue)) {
         return 0;
     }
-    struct timer timer = {.at_ms = machine->time_ms + queue->options.keep_life_ms,
+    struct timer timer = {.at_ms = timer_after(machine->time_ms, queue->options.keep_life_ms),
                           .kind = TIMER_LIFE_ENDS,
                           .a = queue->id,
                           .b = position};
@@ -187,7 +187,7 @@ static int life_sweep(struct machine *machine, struct queue *queue, const struct
         }
     }
     struct timer next = *timer;
-    next.at_ms = machine->time_ms + 1; /* And not in this entry any more. */
+    next.at_ms = timer_after(machine->time_ms, 1); /* And not in this entry any more. */
     next.c = position;
     return timer_set(machine, &next);
 }

@@ -51,7 +51,7 @@ int message_id_note(struct machine *machine, const struct queue *queue, struct i
     if (queue->options.id_window_ms == 0 || id_hash_is_none(id)) {
         return 0;
     }
-    struct timer timer = {.at_ms = machine->time_ms + queue->options.id_window_ms,
+    struct timer timer = {.at_ms = timer_after(machine->time_ms, queue->options.id_window_ms),
                           .kind = TIMER_ID_FORGOTTEN,
                           .a = queue->id,
                           .b = id.high,

@@ -17,7 +17,7 @@ static uint64_t earlier(uint64_t a_ms, uint64_t b_ms)
 /* When it is to be looked at next. */
 static int prepared_set_timer(struct machine *machine, const struct prepared *prepared)
 {
-    uint64_t at_ms = machine->time_ms + PREPARED_REMEMBERED_MS;
+    uint64_t at_ms = timer_after(machine->time_ms, PREPARED_REMEMBERED_MS);
     if (prepared->state == PREPARED_OPEN) {
         at_ms = earlier(earlier(at_ms, prepared->next_ask_ms), prepared->deadline_ms);
     } else if (prepared->state == PREPARED_COMMITTED && prepared->done < prepared->count) {
@@ -57,8 +57,8 @@ int prepared_begin(struct machine *machine, uint64_t virtual_host, const Holdfas
         .virtual_host = virtual_host,
         .commit_at_deadline = prepare->commit_at_deadline,
         .ask_after_ms = prepare->ask_after_ms,
-        .next_ask_ms = prepare->ask_after_ms != 0 ? machine->time_ms + prepare->ask_after_ms : 0,
-        .deadline_ms = prepare->deadline_ms != 0 ? machine->time_ms + prepare->deadline_ms : 0,
+        .next_ask_ms = prepare->ask_after_ms != 0 ? timer_after(machine->time_ms, prepare->ask_after_ms) : 0,
+        .deadline_ms = prepare->deadline_ms != 0 ? timer_after(machine->time_ms, prepare->deadline_ms) : 0,
     };
     memcpy(prepared.name, prepare->id, strlen(prepare->id));
     memcpy(prepared.group, prepare->group, strlen(prepare->group));
@@ -103,7 +103,7 @@ static int prepared_publish_one(struct machine *machine, const struct prepared *
     if (delay_ms == 0) {
         return publish_internal(machine, &internal, NULL);
     }
-    err = pending_add(machine, &internal, machine->time_ms + delay_ms);
+    err = pending_add(machine, &internal, timer_after(machine->time_ms, delay_ms));
     message_unref(message);
     return err;
 }
@@ -119,7 +119,10 @@ static int prepared_go_on(struct machine *machine, struct prepared *prepared, ui
 {
     for (uint64_t i = 0; i < max && prepared->done < prepared->count; i++) {
         if (publish && i > 0 && work_is_done(&machine->work)) {
-            return 0;
+            if (!fault_fires(FAULT_SKIP_LATE_COMMIT)) {
+                return 0;
+            }
+            publish = false;
         }
         uint64_t number = ++prepared->done;
         int err = publish && !fault_fires(FAULT_SKIP_COMMIT) ? prepared_publish_one(machine, prepared, number) : 0;
@@ -136,7 +139,7 @@ static int prepared_go_on(struct machine *machine, struct prepared *prepared, ui
 static int prepared_settle(struct machine *machine, struct prepared *prepared, bool commit, uint64_t max)
 {
     prepared->state = commit ? PREPARED_COMMITTED : PREPARED_DROPPED;
-    prepared->until_ms = machine->time_ms + PREPARED_REMEMBERED_MS;
+    prepared->until_ms = timer_after(machine->time_ms, PREPARED_REMEMBERED_MS);
     int err = prepared_go_on(machine, prepared, commit ? max : prepared->count, commit);
     return err != 0 ? err : prepared_end(machine, prepared);
 }
@@ -173,7 +176,8 @@ int prepared_resolve(struct machine *machine, uint64_t virtual_host, const char 
 static int prepared_ask(struct machine *machine, struct prepared *prepared)
 {
     struct producer *producer = NULL;
-    prepared->next_ask_ms = fault_fires(FAULT_SKIP_ASK_AGAIN) ? 0 : machine->time_ms + prepared->ask_after_ms;
+    prepared->next_ask_ms =
+        fault_fires(FAULT_SKIP_ASK_AGAIN) ? 0 : timer_after(machine->time_ms, prepared->ask_after_ms);
     int err = prepared->group[0] != 0
                   ? producer_get(machine, prepared->virtual_host, prepared->group, strlen(prepared->group), &producer)
                   : 0;

@@ -73,7 +73,7 @@ static int commit_delayed(struct machine *machine, const struct publish_plan *pl
         .message = planned_message(plan, planned),
     };
     uint64_t delay_ms = head_delay_ms(&planned->facts, machine->time_ms);
-    return pending_add(machine, &internal, machine->time_ms + delay_ms);
+    return pending_add(machine, &internal, timer_after(machine->time_ms, delay_ms));
 }
 
 static void bit_set(struct publishing *publishing, uint8_t *bits, size_t bit)

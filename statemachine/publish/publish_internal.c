@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/fault.h"
 #include "statemachine/message/body.h"
 #include "statemachine/message/message_id.h"
 #include "statemachine/publish/pending.h"
@@ -210,7 +211,7 @@ int publish_internal_release(struct machine *machine)
 static int internal_publish_or_wait(struct machine *machine, const struct internal *internal, size_t *ret_queues)
 {
     if (internal->how == ENQUEUE_DEAD && !internal->waited && work_is_done(&machine->work)) {
-        return pending_add(machine, internal, machine->time_ms);
+        return fault_fires(FAULT_SKIP_LATE_DEAD) ? 0 : pending_add(machine, internal, machine->time_ms);
     }
     return internal_publish(machine, internal, ret_queues);
 }

@@ -55,7 +55,7 @@ int came_back(struct machine *machine, struct queue *queue, const struct deliver
     struct waiting waiting = {
         .position = delivery->position,
         .count = count,
-        .until_ms = machine->time_ms + delay_ms,
+        .until_ms = timer_after(machine->time_ms, delay_ms),
         .expires_ms = delivery->expires_ms,
         .group = delivery->group,
     };

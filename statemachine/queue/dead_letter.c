@@ -104,7 +104,7 @@ static int message_add_death(const struct machine *machine, const struct queue *
     }
     int err = trail_add(trail, death, &scratch);
     if (err == 0) {
-        trail->no_ttl = trail->no_ttl || (death->reason == DEATH_EXPIRED && !fault_fires(FAULT_SKIP_NO_TTL));
+        trail->no_ttl = trail->no_ttl || !fault_fires(FAULT_SKIP_NO_TTL);
         trail_set_address(trail, queue, address);
         err = trail_write(trail, &encoded);
     }
@@ -140,6 +140,14 @@ static int dead_letter_publish(struct machine *machine, struct queue *queue, str
         memcpy(first, address->keys[0].data, address->keys[0].len);
     }
     internal.message.shared_body = 0;
+    if (fault_fires(FAULT_DEAD_TWICE)) {
+        message_ref(&internal.message);
+        int err = publish_internal(machine, &internal, NULL);
+        if (err != 0) {
+            message_unref(&internal.message);
+            return err;
+        }
+    }
     return publish_internal(machine, &internal, NULL);
 }
 

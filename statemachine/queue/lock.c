@@ -30,7 +30,7 @@ int lock_set(struct machine *machine, const struct consumer *consumer, struct de
     if (lock_ms == 0) {
         return 0;
     }
-    delivery->lock_until_ms = machine->time_ms + (fault_fires(FAULT_LOCK_EARLY) ? lock_ms / 2 : lock_ms);
+    delivery->lock_until_ms = timer_after(machine->time_ms, fault_fires(FAULT_LOCK_EARLY) ? lock_ms / 2 : lock_ms);
     struct timer timer = lock_timer(consumer, delivery);
     return fault_fires(FAULT_SKIP_LOCK_END) ? 0 : timer_set(machine, &timer);
 }
@@ -54,7 +54,7 @@ int lock_extend(struct machine *machine, const struct consumer *consumer, struct
         return err;
     }
     lock_ms = lock_ms != 0 ? lock_ms : lock_ms_of(consumer);
-    delivery->lock_until_ms = lock_ms != 0 ? machine->time_ms + lock_ms : 0;
+    delivery->lock_until_ms = lock_ms != 0 ? timer_after(machine->time_ms, lock_ms) : 0;
     struct timer timer = lock_timer(consumer, delivery);
     return lock_ms != 0 ? timer_set(machine, &timer) : 0;
 }

@@ -93,7 +93,7 @@ static int queue_drop_messages(struct machine *machine, struct queue *queue)
 static int queue_drop_later(struct machine *machine, struct queue *queue, bool things)
 {
     int err = queue->had_shared ? queue_drop_messages(machine, queue) : 0;
-    if (err == 0 && things) {
+    if (err == 0 && things && !fault_fires(FAULT_SKIP_LATE_THINGS)) {
         err = sweep_all_of(machine, queue, SWEEP_THINGS);
     }
     if (err == 0) {
@@ -120,8 +120,9 @@ int queue_delete(struct machine *machine, struct queue *queue)
 
 static struct timer queue_expiry_timer(const struct queue *queue)
 {
-    return (struct timer){
-        .at_ms = queue->last_used_ms + queue->options.expires_ms, .kind = TIMER_QUEUE_EXPIRES, .a = queue->id};
+    return (struct timer){.at_ms = timer_after(queue->last_used_ms, queue->options.expires_ms),
+                          .kind = TIMER_QUEUE_EXPIRES,
+                          .a = queue->id};
 }
 
 static int queue_expiry_set(struct machine *machine, const struct queue *queue)
@@ -151,7 +152,7 @@ int queue_expiry_fired(struct machine *machine, const struct timer *timer)
     if (queue == NULL || queue->options.expires_ms == 0 || queue->consumers_len > queue->fetches_len) {
         return 0;
     }
-    if (timer->at_ms < queue->last_used_ms + queue->options.expires_ms) {
+    if (timer->at_ms < queue_expiry_timer(queue).at_ms) {
         return queue_expiry_set(machine, queue);
     }
     return fault_fires(FAULT_SKIP_QUEUE_EXPIRY) ? 0 : queue_delete(machine, queue);

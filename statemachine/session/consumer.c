@@ -133,6 +133,11 @@ static int consumer_let_go(struct machine *machine, struct consumer *consumer, e
         deliveries_drop(&consumer->deliveries, delivery);
         delivery = next;
     }
+    while (delivery != NULL && fault_fires(FAULT_SKIP_LATE_RETURN)) {
+        struct delivery *next = deliveries_next(&consumer->deliveries, delivery, UINT64_MAX);
+        deliveries_drop(&consumer->deliveries, delivery);
+        delivery = next;
+    }
     deliveries_tidy(&consumer->deliveries);
     return 0;
 }
@@ -214,7 +219,7 @@ int consumer_settled(struct machine *machine, struct consumer *consumer)
 int consumer_drain(struct machine *machine, struct consumer *consumer)
 {
     struct queue *queue = consumer->queue;
-    if (consumer->fetch) {
+    if (consumer->fetch || fault_fires(FAULT_SKIP_DRAIN)) {
         return 0;
     }
     queue->fetches_len++;

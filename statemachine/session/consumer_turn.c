@@ -101,7 +101,7 @@ void consumer_begin(struct machine *machine, struct consumer *consumer)
         queue->had_consumer = true;
         queue_changed(machine, queue);
     }
-    if (consumer->fetch || !queue->options.single_active) {
+    if (consumer->fetch || !queue->options.single_active || fault_fires(FAULT_SKIP_ACTIVE)) {
         consumer_update_turn(machine, consumer);
     } else if (queue->active_session == 0) {
         consumer_activate(machine, consumer);

@@ -25,8 +25,6 @@
 #include "statemachine/session/presence.h"
 #include "statemachine/store/rows.h"
 
-#define SESSION_KEY_LEN 16u
-
 struct session {
     uint64_t id;
     uint8_t key[SESSION_KEY_LEN];

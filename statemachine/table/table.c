@@ -68,7 +68,7 @@ static uint64_t table_entry_cost(const struct table_entry *entry)
 
 static struct table_entry *table_entry_new(enum table_entry_kind kind, const struct row_key *key, struct slice value)
 {
-    struct table_entry *entry = malloc(sizeof *entry + key->len + value.len);
+    struct table_entry *entry = fault_fires(FAULT_ALLOCATION) ? NULL : malloc(sizeof *entry + key->len + value.len);
     if (entry == NULL) {
         return NULL;
     }

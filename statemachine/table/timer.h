@@ -40,6 +40,12 @@ struct timer {
 /* At the end of time nothing happens any more: a timer for then is not kept. */
 #define TIMER_NEVER UINT64_MAX
 
+/* So long after `now_ms`; what would be behind the end of time is never. */
+static inline uint64_t timer_after(uint64_t now_ms, uint64_t ms)
+{
+    return ms < TIMER_NEVER - now_ms ? now_ms + ms : TIMER_NEVER;
+}
+
 /* In struct machine. */
 struct timers {
     uint64_t next_ms; /* The time of the first one, or TIMER_NEVER; within an entry an earlier one, when `stale`. In the

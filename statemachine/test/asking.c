@@ -5,6 +5,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "host_fixture.h"
+
 struct effect_reply ask_subscribe(struct fixture *fixture, struct client *client, const char *queue, uint64_t consumer,
                                   uint32_t credit, const Holdfast__Subscribe *like)
 {
@@ -87,20 +89,7 @@ struct effect_reply ask_delete(struct fixture *fixture, struct client *client, c
 struct effect_reply ask_limit(struct fixture *fixture, struct client *client, Holdfast__Limit__What what,
                               uint64_t value)
 {
-    Holdfast__Limit limit = HOLDFAST__LIMIT__INIT;
-    Holdfast__Limit *all[] = {&limit};
-    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
-    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    limit.what = what;
-    limit.value = value;
-    limits.limit = all;
-    limits.n_limit = 1;
-    set.virtual_host = "/";
-    set.limits = &limits;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
-    command.set_limits = &set;
-    return client_command(fixture, client, &command, NULL, 0);
+    return host_limit(fixture, client, "/", "", what, value);
 }
 
 /* ---- What there is ---- */

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/queue/queue.h"
+#include "statemachine/queue/dead_letter.h"
+#include "statemachine/state.h"
 
 #define NEVER UINT64_MAX
 
@@ -40,7 +41,7 @@ static void dies(Holdfast__QueueOptions options, const char *reason_text, Holdfa
     cr_assert_eq(trail->first_enqueued_ms, at_ms);
     cr_assert(trail->has_address);
     cr_assert_str_eq(trail->routing_key, "dead");
-    cr_assert_eq(trail->no_ttl, reason == HOLDFAST__DEATH__REASON__EXPIRED);
+    cr_assert(trail->no_ttl);
     cr_assert_eq(leaving_counters(&f, "q")->dead_lettered, 1u);
     holdfast__trail__free_unpacked(trail, NULL);
     fixture_done(&f);
@@ -216,7 +217,7 @@ Test(dead_letter, goes_from_queue_to_queue_and_tells_of_each)
     }
 }
 
-Test(dead_letter, its_own_time_to_live_has_done_its_work_when_it_has_expired)
+Test(dead_letter, its_own_time_to_live_does_not_go_with_it)
 {
     for (int rejected = 0; rejected < 2; rejected++) {
         struct fixture f;
@@ -235,13 +236,13 @@ Test(dead_letter, its_own_time_to_live_has_done_its_work_when_it_has_expired)
         }
         cr_assert_eq(ready(&f, "dead"), 1u);
         Holdfast__Trail *trail = leaving_trail(&f, "dead", 1);
-        cr_assert_eq(trail->no_ttl, !rejected);
+        cr_assert(trail->no_ttl);
         cr_assert_eq(trail->death[0]->has_expiration, !rejected);
         cr_assert_eq(trail->death[0]->expiration_ms, rejected ? 0u : 50u);
         holdfast__trail__free_unpacked(trail, NULL);
-        cr_assert_eq(machine_due_ms(f.machine), rejected ? machine_time_ms(f.machine) + 50 : NEVER);
+        cr_assert_eq(machine_due_ms(f.machine), NEVER);
         fixture_tick(&f, at_ms + 1000);
-        cr_assert_eq(ready(&f, "dead"), !rejected);
+        cr_assert_eq(ready(&f, "dead"), 1u);
         fixture_done(&f);
     }
 }
@@ -362,6 +363,30 @@ Test(dead_letter, under_version_1_there_is_none)
     leaving_declare(&f, &a, "dead", NULL);
     cr_assert_eq(client_publish(&f, &a, "q", NULL, 1, 1).count, 1u);
     reject(&f, &a);
+    cr_assert_eq(ready(&f, "dead"), 0u);
+    fixture_done(&f);
+}
+
+/* What cannot be read does not leave: others would have another state. */
+Test(dead_letter, of_which_the_row_is_damaged_is_none)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__QueueOptions options = options_dead("", "dead");
+    publish_fixture_init(&f, &a);
+    leaving_declare(&f, &a, "q", &options);
+    leaving_declare(&f, &a, "dead", NULL);
+    leaving_publish(&f, &a, "q", "body", NEVER);
+    fixture_reopen(&f);
+    struct queue *queue = queue_by_name(f.machine, VIRTUAL_HOST_ROOT, "q");
+    struct row_key key = row_key_pair(ROW_MESSAGE, queue->id, 1);
+    struct store_change change = {.kind = STORE_PUT,
+                                  .key = {.data = key.data, .len = key.len},
+                                  .value = {.data = (const uint8_t *)"no row", .len = 6}};
+    cr_assert_eq(f.machine->store->ops->write(f.machine->store, &change, 1), 0);
+    cr_assert_eq(dead_letter_ready(f.machine, queue, 1, DEATH_EXPIRED), ERR_CORRUPT);
+    cr_assert_eq(dead_letter_out(f.machine, queue, 1, 0, DEATH_REJECTED), ERR_CORRUPT);
+    cr_assert_eq(queue_ready(queue), 1u);
     cr_assert_eq(ready(&f, "dead"), 0u);
     fixture_done(&f);
 }

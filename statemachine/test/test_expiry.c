@@ -114,21 +114,26 @@ Test(expiry, a_time_of_0_is_enough_for_who_waits)
     }
 }
 
-Test(expiry, what_a_time_of_0_brings_to_other_queues_is_delivered_in_the_same_entry)
+/* Queues "q0" and so on, each of which has its messages expire at once, as dead letters for the next one; the last keeps them. */
+static void a_chain(struct fixture *f, struct client *a, unsigned len)
 {
-    struct fixture f;
-    struct client a;
-    publish_fixture_init(&f, &a);
-    for (unsigned i = 0; i < 5; i++) {
+    publish_fixture_init(f, a);
+    for (unsigned i = 0; i <= len; i++) {
         char name[8];
         char next[8];
         (void)snprintf(name, sizeof name, "q%u", i);
         (void)snprintf(next, sizeof next, "q%u", i + 1);
         Holdfast__QueueOptions options = options_dead("", next);
         options.has_ttl = true;
-        leaving_declare(&f, &a, name, &options);
+        leaving_declare(f, a, name, i < len ? &options : NULL);
     }
-    leaving_declare(&f, &a, "q5", NULL);
+}
+
+Test(expiry, what_a_time_of_0_brings_to_other_queues_is_delivered_in_the_same_entry)
+{
+    struct fixture f;
+    struct client a;
+    a_chain(&f, &a, 5);
     cr_assert_eq(client_subscribe(&f, &a, "q5", 1, 9).error, 0u);
     cr_assert_eq(client_publish(&f, &a, "q0", NULL, 1, 2).count, 2u);
     cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 2u);
@@ -141,17 +146,7 @@ Test(expiry, a_long_way_goes_on_with_the_next_entry)
 {
     struct fixture f;
     struct client a;
-    publish_fixture_init(&f, &a);
-    for (unsigned i = 0; i < 40; i++) {
-        char name[8];
-        char next[8];
-        (void)snprintf(name, sizeof name, "q%u", i);
-        (void)snprintf(next, sizeof next, "q%u", i + 1);
-        Holdfast__QueueOptions options = options_dead("", next);
-        options.has_ttl = true;
-        leaving_declare(&f, &a, name, &options);
-    }
-    leaving_declare(&f, &a, "q40", NULL);
+    a_chain(&f, &a, 40);
     leaving_publish(&f, &a, "q0", "body", NEVER);
     cr_assert_eq(ready(&f, "q40"), 0u);
     cr_assert_eq(machine_due_ms(f.machine), 0u);

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "asking.h"
 #include "going_fixture.h"
 #include "statemachine/exchange/binding.h"
 #include "statemachine/state.h"
@@ -144,6 +145,30 @@ Test(going, a_consumer_goes_before_what_it_holds)
     cr_assert_eq(consumer_goes_once(false), consumer_goes_once(true));
 }
 
+/* Until what it held has gone back the queue is its own: who comes next is to have all of it. */
+Test(going, a_queue_is_in_use_until_its_consumer_has_gone)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__Subscribe alone = HOLDFAST__SUBSCRIBE__INIT;
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    going_begin(&f, &a);
+    options.auto_delete = true;
+    leaving_declare(&f, &a, "q", &options);
+    alone.exclusive = true;
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 1, 100).count, 100u);
+    cr_assert_eq(ask_subscribe(&f, &a, "q", 5, 1000, &alone).error, 0u);
+    going_go_on(&f, false);
+    cr_assert_eq(client_unsubscribe(&f, &a, 5).error, 0u);
+    cr_assert_gt(fixture_queue(&f, "q").unsettled, 0u);
+    cr_assert_eq(client_subscribe(&f, &a, "q", 6, 1).error, E(EXCLUSIVE));
+    cr_assert_eq(ask_delete(&f, &a, "q", false, true).error, E(REFUSED));
+    cr_assert_eq(ask_passive(&f, &a, "q").repeated_count, 1u);
+    going_go_on(&f, false);
+    cr_assert_eq(fixture_queue(&f, "q").id, 0u, "it was the last one");
+    fixture_done(&f);
+}
+
 static uint64_t consumed_queue_goes_once(bool disturb)
 {
     struct fixture f;
@@ -260,6 +285,38 @@ Test(going, a_queue_that_became_too_long_shrinks_bit_by_bit)
         cr_assert_eq(client_publish(&f, &a, "q", "", 1, 1).error, 0u);
     }
     cr_assert_eq(ready(&f, "q"), 10u);
+    fixture_done(&f);
+}
+
+static uint64_t work_of_publishing(struct fixture *f, struct client *a, const char *queue, size_t count)
+{
+    cr_assert_eq(client_publish(f, a, queue, "", 1, count).error, 0u);
+    return f->machine->work.max - f->machine->work.left;
+}
+
+/* A full queue that loses one for each that comes in costs no entry more than any; what goes beyond that does. */
+Test(going, one_that_makes_room_for_another_is_paid_for_by_that)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    publish_fixture_init(&f, &a);
+    leaving_declare(&f, &a, "any", NULL);
+    options.has_max_length = true;
+    options.max_length = 10;
+    leaving_declare(&f, &a, "full", &options);
+    uint64_t work = work_of_publishing(&f, &a, "any", 10);
+    cr_assert_eq(work_of_publishing(&f, &a, "full", 10), work);
+    cr_assert_eq(work_of_publishing(&f, &a, "full", 10), work);
+    cr_assert_eq(leaving_counters(&f, "full")->dropped, 10u);
+    options.has_max_length = false;
+    options.has_max_bytes = true;
+    options.max_bytes = 20;
+    leaving_declare(&f, &a, "long", &options);
+    (void)work_of_publishing(&f, &a, "long", 9); /* "m1" to "m9". */
+    leaving_publish(&f, &a, "long", "and a longer one", UINT64_MAX);
+    cr_assert_eq(leaving_counters(&f, "long")->dropped, 7u, "two fit beside it");
+    cr_assert_eq(f.machine->work.max - f.machine->work.left, 6u * WORK_OF_DROP);
     fixture_done(&f);
 }
 

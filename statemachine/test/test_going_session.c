@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "going_fixture.h"
+#include "host_fixture.h"
 #include "statemachine/state.h"
 
 /* ---- Sessions ---- */
@@ -122,51 +123,10 @@ Test(going, leases_end_one_after_the_other)
 
 /* ---- Virtual hosts ---- */
 
-static struct effect_reply attach_in(struct fixture *f, struct client *client, uint8_t key, const char *host)
-{
-    uint8_t bytes[16] = {key};
-    Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
-    attach.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
-    attach.virtual_host = (char *)(uintptr_t)host;
-    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
-    origin.node = NODE;
-    origin.run = RUN;
-    origin.tag = ++f->tag;
-    attach.origin = &origin;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
-    command.attach_session = &attach;
-    struct effect_reply reply = fixture_command(f, &(struct entry_command){0}, &command, NULL, 0);
-    *client = (struct client){
-        .session = reply.attach_session, .attachment = reply.attach_attachment, .number = reply.last_number};
-    return reply;
-}
-
-static uint32_t host_create(struct fixture *f, struct client *a)
-{
-    Holdfast__CreateVirtualHost create = HOLDFAST__CREATE_VIRTUAL_HOST__INIT;
-    create.virtual_host = (char[]){"tenant"};
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST;
-    command.create_virtual_host = &create;
-    return client_command(f, a, &command, NULL, 0).error;
-}
-
-static uint32_t host_delete(struct fixture *f, struct client *a)
-{
-    Holdfast__DeleteVirtualHost delete = HOLDFAST__DELETE_VIRTUAL_HOST__INIT;
-    delete.virtual_host = (char[]){"tenant"};
-    delete.force = true;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_VIRTUAL_HOST;
-    command.delete_virtual_host = &delete;
-    return client_command(f, a, &command, NULL, 0).error;
-}
-
 static void host_fill(struct fixture *f, struct client *b, struct client *c)
 {
-    cr_assert_eq(attach_in(f, b, 2, "tenant").error, 0u);
-    cr_assert_eq(attach_in(f, c, 3, "tenant").error, 0u);
+    cr_assert_eq(host_attach(f, b, 2, "tenant", "").error, 0u);
+    cr_assert_eq(host_attach(f, c, 3, "tenant", "").error, 0u);
     for (unsigned i = 0; i < GOING_THINGS; i++) {
         cr_assert_eq(client_declare(f, b, going_name("its", i)).error, 0u);
         cr_assert_eq(exchange_bind(f, b, "amq.topic", going_name("its", i), "key").error, 0u);
@@ -185,19 +145,19 @@ static uint64_t host_goes_once(bool own, bool disturb)
     struct client c;
     going_begin(&f, &a);
     cr_assert_eq(client_declare(&f, &a, "mine").error, 0u);
-    cr_assert_eq(host_create(&f, &a), 0u);
+    cr_assert_eq(host_create(&f, &a, "tenant").error, 0u);
     host_fill(&f, &b, &c);
     going_disturb(&f, disturb);
-    cr_assert_eq(host_delete(&f, own ? &b : &a), 0u);
+    cr_assert_eq(host_delete(&f, own ? &b : &a, "tenant", true).error, 0u);
     cr_assert_eq(f.machine->virtual_hosts.going_len, 1u);
     going_disturb(&f, disturb);
 
     /* Nothing goes on in it, and there may be another one of that name at once, and sessions with the same keys. */
     cr_assert_eq(client_publish(&f, &c, "its3", "", 1, 1).error, E(SESSION_EXPIRED));
     struct client again;
-    cr_assert_eq(attach_in(&f, &again, 3, "tenant").error, E(NOT_FOUND));
-    cr_assert_eq(host_create(&f, &a), 0u);
-    cr_assert_eq(attach_in(&f, &again, 3, "tenant").error, 0u);
+    cr_assert_eq(host_attach(&f, &again, 3, "tenant", "").error, E(NOT_FOUND));
+    cr_assert_eq(host_create(&f, &a, "tenant").error, 0u);
+    cr_assert_eq(host_attach(&f, &again, 3, "tenant", "").error, 0u);
     cr_assert_neq(again.session, c.session);
     cr_assert_eq(client_declare(&f, &again, "its3").error, 0u);
     cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 0u);

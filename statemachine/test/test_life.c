@@ -183,5 +183,10 @@ Test(life, tells_of_redriving)
     struct seen seen = look(&f, 1);
     cr_assert_str_eq(seen.texts[0], "dead letter");
     cr_assert_str_eq(seen.texts[1], "source");
+    uint64_t until_ms = machine_time_ms(f.machine) + 1000;
+    fixture_tick(&f, until_ms - 1);
+    cr_assert_eq(look(&f, 1).len, 2u);
+    fixture_tick(&f, until_ms);
+    cr_assert_eq(look(&f, 1).len, 0u, "it has left the queue");
     fixture_done(&f);
 }

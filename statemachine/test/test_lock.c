@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "leaving_fixture.h"
-#include "statemachine/queue/queue.h"
+#include "proto/base/limits.h"
+#include "statemachine/state.h"
 
 #define NEVER UINT64_MAX
 
@@ -171,5 +172,32 @@ Test(lock, the_end_gives_its_credit_back)
     cr_assert_eq(fixture_count(&f, EFFECT_DELIVER), 1u);
     cr_assert_eq(fixture_delivery(&f, 0)->delivery.position, 2u);
     cr_assert_eq(fixture_queue(&f, "q").waiting, 1u);
+    fixture_done(&f);
+}
+
+Test(lock, an_extension_has_ranges_and_not_too_many)
+{
+    static uint64_t ends[SETTLE_RANGES_MAX + 1];
+    struct fixture f;
+    struct client a;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    Holdfast__Extend extend = HOLDFAST__EXTEND__INIT;
+    out(&f, &a, 1);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        ends[i] = 1;
+    }
+    extend.consumer = 1;
+    extend.lock_ms = 1000;
+    extend.first = extend.last = ends;
+    command.kind_case = HOLDFAST__COMMAND__KIND_EXTEND;
+    command.extend = &extend;
+    const size_t lens[][2] = {{0, 0}, {1, 0}, {1, 2}, {ARRAY_LEN(ends), ARRAY_LEN(ends)}};
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        extend.n_first = lens[i][0];
+        extend.n_last = lens[i][1];
+        refused_without_a_trace(&f, &a, &command, NULL, 0, E(INVALID));
+    }
+    extend.n_first = extend.n_last = SETTLE_RANGES_MAX;
+    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, 0u);
     fixture_done(&f);
 }

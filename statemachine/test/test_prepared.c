@@ -101,6 +101,24 @@ Test(prepared, dropped_they_are_gone_and_after_a_day_the_id_is_free)
     fixture_done(&f);
 }
 
+/* Its timer goes off once. */
+Test(prepared, forgotten_when_the_day_is_over_to_the_millisecond)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__Prepare id;
+    setup(&f, &a, &id);
+    cr_assert_eq(prepare(&f, &a, &id, 1).count, 1u);
+    uint64_t at_ms = f.time_ms;
+    cr_assert_eq(resolve(&f, &a, "id", true).count, 1u);
+    fixture_tick(&f, at_ms + PREPARED_REMEMBERED_MS - 1);
+    cr_assert(table_has(&f, ROW_PREPARED_NAME));
+    fixture_tick(&f, at_ms + PREPARED_REMEMBERED_MS);
+    cr_assert_not(table_has(&f, ROW_PREPARED_NAME));
+    cr_assert_not(table_has(&f, ROW_PREPARED));
+    fixture_done(&f);
+}
+
 static size_t asked(const struct fixture *f, uint64_t session)
 {
     size_t count = 0;

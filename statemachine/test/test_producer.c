@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "publish_fixture.h"
 #include "statemachine/state.h"
@@ -125,5 +126,30 @@ Test(producer, a_virtual_host_has_its_own_and_takes_them_with_it)
     cr_assert_eq(producer->last, 0u);
     cr_assert_eq(producer_get(f.machine, VIRTUAL_HOST_ROOT, "p1", 2, &producer), 0);
     cr_assert_eq(producer->last, 5u);
+    fixture_done(&f);
+}
+
+/* Whose last sequence is not known must not go on: what it sends again would be taken twice. */
+Test(producer, a_row_that_is_damaged_is_not_believed)
+{
+    struct fixture f;
+    struct client a;
+    struct producer *producer;
+    publish_fixture_init(&f, &a);
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
+    cr_assert_eq(posts_send_once(&f, &a, named(1, 0)).count, 2u);
+    fixture_reopen(&f);
+    struct row_key key = row_key_host_name(ROW_PRODUCER, VIRTUAL_HOST_ROOT, "p", 1);
+    struct slice value;
+    cr_assert_eq(f.machine->store->ops->get(f.machine->store, key.data, key.len, &value), 0);
+    uint8_t damaged[64];
+    cr_assert_leq(value.len, sizeof damaged);
+    memcpy(damaged, value.data, value.len);
+    damaged[1] ^= 1;
+    struct store_change change = {
+        .kind = STORE_PUT, .key = {.data = key.data, .len = key.len}, .value = {.data = damaged, .len = value.len}};
+    cr_assert_eq(f.machine->store->ops->write(f.machine->store, &change, 1), 0);
+    slice_unref(&value);
+    cr_assert_eq(producer_get(f.machine, VIRTUAL_HOST_ROOT, "p", 1, &producer), ERR_CORRUPT);
     fixture_done(&f);
 }

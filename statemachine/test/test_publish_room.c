@@ -1,8 +1,10 @@
 /* Whether there is room for what is published: full queues, ids that were seen, quotas. */
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "host_fixture.h"
 #include "publish_fixture.h"
 #include "statemachine/state.h"
 
@@ -155,6 +157,29 @@ static struct posts *posts_with_ids(const char *queue, const char *const *ids, s
     return posts;
 }
 
+/* So many that they are in each other's places. */
+Test(publish_room, many_ids_of_one_command_are_told_apart)
+{
+    static char texts[2000][8];
+    static const char *ids[4000];
+    struct fixture f;
+    struct client a;
+    publish_fixture_init(&f, &a);
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    options.id_window_ms = 1000;
+    cr_assert_eq(options_declare(&f, &a, "q", &options).error, 0u);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "%zu", i);
+        ids[i] = ids[ARRAY_LEN(texts) + i] = texts[i];
+    }
+    struct effect_reply reply = posts_send_once(&f, &a, posts_with_ids("q", ids, ARRAY_LEN(ids)));
+    cr_assert_eq(reply.error, 0u);
+    cr_assert_eq(reply.count, ARRAY_LEN(texts));
+    cr_assert_eq(reply.repeated_count, ARRAY_LEN(texts));
+    cr_assert_eq(ready(&f, "q"), ARRAY_LEN(texts));
+    fixture_done(&f);
+}
+
 Test(publish_room, ids_are_taken_once_within_their_window)
 {
     struct fixture f;
@@ -207,25 +232,6 @@ Test(publish_room, forgotten_ids_leave_nothing_behind)
     fixture_done(&f);
 }
 
-static uint32_t set_limit(struct fixture *f, struct client *a, const char *host, const char *user,
-                          Holdfast__Limit__What what, uint64_t value)
-{
-    Holdfast__Limit limit = HOLDFAST__LIMIT__INIT;
-    limit.what = what;
-    limit.value = value;
-    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
-    limits.limit = (Holdfast__Limit *[]){&limit};
-    limits.n_limit = 1;
-    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
-    set.virtual_host = (char *)(uintptr_t)host;
-    set.user = (char *)(uintptr_t)user;
-    set.limits = &limits;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
-    command.set_limits = &set;
-    return client_command(f, a, &command, NULL, 0).error;
-}
-
 Test(publish_room, ready_messages_of_a_virtual_host_are_limited)
 {
     struct fixture f;
@@ -234,7 +240,7 @@ Test(publish_room, ready_messages_of_a_virtual_host_are_limited)
     cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
     cr_assert_eq(client_declare(&f, &a, "r").error, 0u);
     cr_assert_eq(posts_send_once(&f, &a, posts_of("q", 2)).count, 2u);
-    cr_assert_eq(set_limit(&f, &a, "/", "", HOLDFAST__LIMIT__WHAT__READY_MESSAGES, 4), 0u);
+    cr_assert_eq(host_limit(&f, &a, "/", "", HOLDFAST__LIMIT__WHAT__READY_MESSAGES, 4).error, 0u);
     cr_assert_eq(posts_send_once(&f, &a, posts_of("r", 3)).count, 3u, "as of the beginning");
     for (int round = 0; round < 2; round++) {
         struct posts *posts = posts_of("q", 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "asking.h"
+#include "statemachine/state.h"
 
 static struct fixture f;
 static struct client a;
@@ -183,4 +184,18 @@ Test(publish_rules, the_id_of_one_that_is_too_large_is_not_remembered)
     cr_assert_eq(fixture_queue(&f, "q").ready, 0u);
     cr_assert_eq(publish("q", &head, "small").count, 1u);
     cr_assert_eq(fixture_queue(&f, "q").ready, 1u);
+}
+
+/* What one entry planned is no burden for those that follow. */
+Test(publish_rules, a_plan_is_forgotten_when_it_is_done)
+{
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
+    for (unsigned i = 0; i < 5; i++) {
+        struct posts *posts = posts_new("q");
+        posts_add(posts, NULL, "one");
+        posts_add(posts, NULL, "two");
+        cr_assert_eq(posts_send_once(&f, &a, posts).count, 2u);
+        cr_assert_leq(f.machine->publishing.messages_len, 2u);
+        cr_assert_leq(f.machine->publishing.targets_len, 2u);
+    }
 }

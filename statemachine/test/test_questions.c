@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host_fixture.h"
 #include "publish_fixture.h"
 #include "statemachine/machine_publishing.h"
 #include "statemachine/machine_virtual_hosts.h"
@@ -188,24 +189,6 @@ Test(questions, consumers_from_any_of_them_on)
 
 /* ---- Limits ---- */
 
-static void set_limit(const char *host, const char *user, uint32_t what, uint64_t value)
-{
-    Holdfast__Limit limit = HOLDFAST__LIMIT__INIT;
-    limit.what = (Holdfast__Limit__What)what;
-    limit.value = value;
-    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
-    limits.limit = (Holdfast__Limit *[]){&limit};
-    limits.n_limit = 1;
-    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
-    set.virtual_host = (char *)(uintptr_t)host;
-    set.user = (char *)(uintptr_t)user;
-    set.limits = &limits;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
-    command.set_limits = &set;
-    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, 0u);
-}
-
 Test(questions, what_a_virtual_host_may_have_and_has)
 {
     struct machine_limit limits[MACHINE_LIMITS_MAX];
@@ -215,7 +198,7 @@ Test(questions, what_a_virtual_host_may_have_and_has)
     cr_assert_eq(client_publish(&f, &a, "q", "", 1, 5).error, 0u);
     cr_assert_eq(client_declare(&f, &a, "q2").error, 0u);
     cr_assert_eq(client_subscribe(&f, &a, "q2", 1, 10).error, 0u);
-    set_limit("/", "", LIMIT_BINDINGS, 40);
+    cr_assert_eq(host_limit(&f, &a, "/", "", LIMIT_BINDINGS, 40).error, 0u);
     uint64_t used[MACHINE_LIMITS_MAX] = {1, 2, 1, 1, 1, 5, 0};
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(machine_host_limits(f.machine, 1, limits, &len), 0);
@@ -240,7 +223,7 @@ Test(questions, what_a_user_may_have)
     cr_assert_eq(len, 2u);
     cr_assert(limits[0].what == LIMIT_SESSIONS && limits[1].what == LIMIT_CONSUMERS);
     cr_assert(!limits[0].is_set && !limits[1].is_set && limits[0].used == 0);
-    set_limit("", "carol", LIMIT_CONSUMERS, 7);
+    cr_assert_eq(host_limit(&f, &a, "", "carol", LIMIT_CONSUMERS, 7).error, 0u);
     machine_user_limits(f.machine, "carol", limits, &len);
     cr_assert(!limits[0].is_set && limits[1].is_set && limits[1].value == 7 && limits[1].is_counted);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "statemachine/state.h"
 
 static int no_row(void *arg, struct slice key, struct slice value)
 {
@@ -121,5 +122,27 @@ Test(queue, listed_by_name)
     names[0] = 0;
     cr_assert_eq(machine_queues(f.machine, "bb", name_each, names), 1);
     cr_assert_str_eq(names, "cd");
+    fixture_done(&f);
+}
+
+Test(queue, there_are_only_so_many_and_more_since_version_2)
+{
+    struct fixture f;
+    struct client a;
+    char name[24];
+    fixture_init(&f);
+    client_attach(&f, &a, 1, false);
+    for (unsigned i = 1; i < QUEUES_MAX_OLD; i++) {
+        struct queue_options options;
+        struct queue *queue;
+        queue_options_init(&options);
+        size_t len = (size_t)snprintf(name, sizeof name, "q%u", i);
+        cr_assert_eq(queue_new(f.machine, f.machine->next_queue++, VIRTUAL_HOST_ROOT, name, len, &options, &queue), 0);
+    }
+    cr_assert_eq(client_declare(&f, &a, "the last").error, 0u);
+    cr_assert_eq(client_declare(&f, &a, "one more").error, E(LIMIT));
+    cr_assert_eq(client_declare(&f, &a, "the last").error, 0u, "is there");
+    f.machine->version = 2;
+    cr_assert_eq(client_declare(&f, &a, "one more").error, 0u);
     fixture_done(&f);
 }

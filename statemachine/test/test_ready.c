@@ -3,171 +3,104 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "fixture.h"
-#include "statemachine/state.h"
+#include "listing_fixture.h"
 
-#define LISTED_MAX 4096u
-
-struct listed {
-    uint64_t position;
-    uint32_t count;
-    uint32_t len;
-    bool ready;
-};
-
-/* The queue, and what should be in it in order of position. */
-struct world {
-    struct fixture fixture;
-    struct listed listed[LISTED_MAX];
-    size_t len;
-    uint64_t seed;
-    uint8_t priorities;
-};
-
-static struct machine *machine_of(struct world *world)
+static void begin(struct listing *listing, uint64_t seed, uint8_t max_priority)
 {
-    world->fixture.machine->version = 2;
-    return world->fixture.machine;
-}
-
-static struct queue *queue_of(struct world *world)
-{
-    return queue_by_name(machine_of(world), VIRTUAL_HOST_ROOT, "q");
-}
-
-static uint32_t roll(struct world *world, uint32_t below)
-{
-    world->seed = world->seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(world->seed >> 33) % below;
-}
-
-static void world_init(struct world *world, uint64_t seed, uint8_t max_priority)
-{
-    memset(world, 0, sizeof *world);
-    world->seed = seed;
-    world->priorities = max_priority;
-    fixture_init(&world->fixture);
     struct queue_options options;
-    struct queue *queue;
     queue_options_init(&options);
     options.max_priority = max_priority;
     options.has_max_bytes = true;
     options.max_bytes = UINT64_MAX;
-    struct machine *machine = machine_of(world);
-    cr_assert_eq(queue_new(machine, machine->next_queue++, VIRTUAL_HOST_ROOT, "q", 1, &options, &queue), 0);
-    queue_changed(machine, queue);
+    listing_init(listing, seed, &options);
 }
 
-static void push(struct world *world)
+static void push(struct listing *listing)
 {
-    uint32_t len = roll(world, 50);
-    uint64_t position;
+    uint32_t len = listing_roll(listing, 50);
     struct blob *blob = blob_new(50);
     struct message message = {
         .blob = blob, .data = blob->data, .enqueued_ms = 1, .head_len = len / 2, .body_len = len - len / 2};
     memset(blob->data, 7, 50);
     message.hash = XXH3_64bits(blob->data, len);
-    uint32_t priority = roll(world, world->priorities + 2u);
-    cr_assert_eq(queue_push(machine_of(world), queue_of(world), &message, priority, &position), 0);
-    unsigned lane = priority < world->priorities ? world->priorities - priority : 0;
-    cr_assert_eq(lane_of(position), lane);
-    size_t at = world->len++;
-    cr_assert_lt(at, LISTED_MAX);
-    for (; at > 0 && world->listed[at - 1].position > position; at--) {
-        world->listed[at] = world->listed[at - 1];
-    }
-    world->listed[at] = (struct listed){.position = position, .len = len, .ready = true};
-}
-
-static void listed_remove(struct world *world, size_t at)
-{
-    memmove(&world->listed[at], &world->listed[at + 1], (world->len - at - 1) * sizeof world->listed[0]);
-    world->len--;
-}
-
-/* The first ready one from `at` on; the length when there is none. */
-static size_t listed_ready(const struct world *world, size_t at)
-{
-    while (at < world->len && !world->listed[at].ready) {
-        at++;
-    }
-    return at;
+    listing_push(listing, &message, listing_roll(listing, listing_queue(listing)->options.max_priority + 2u));
 }
 
 /* Delivers the first one, which must be the one that the list says, and settles it, or lets it go back. */
-static void take(struct world *world)
+static void take(struct listing *listing)
 {
     unsigned budget = 100;
     struct taken taken;
     bool found;
-    size_t first = listed_ready(world, 0);
-    cr_assert_eq(queue_take(machine_of(world), queue_of(world), &budget, &taken, &found), 0);
-    cr_assert_eq(found, first < world->len);
+    cr_assert_eq(queue_take(listing_machine(listing), listing_queue(listing), &budget, &taken, &found), 0);
+    cr_assert_eq(found, listing->len > 0);
     if (!found) {
         return;
     }
-    cr_assert_eq(taken.position, world->listed[first].position);
-    cr_assert_eq(taken.count, world->listed[first].count);
+    cr_assert_eq(taken.position, listing->listed[0].position);
+    cr_assert_eq(taken.count, listing->listed[0].count);
     struct delivery delivery = {.position = taken.position, .count = taken.count};
-    if (roll(world, 2) == 0) {
-        cr_assert_eq(queue_settle(machine_of(world), queue_of(world), &delivery), 0);
-        listed_remove(world, first);
+    if (listing_roll(listing, 2) == 0) {
+        cr_assert_eq(queue_settle(listing_machine(listing), listing_queue(listing), &delivery), 0);
+        listing_remove(listing, 0);
         return;
     }
-    cr_assert_eq(queue_return(machine_of(world), queue_of(world), &delivery, RETURN_RELEASED, UINT64_MAX), 0);
-    world->listed[first].count++;
+    cr_assert_eq(queue_return(listing_machine(listing), listing_queue(listing), &delivery, RETURN_RELEASED, UINT64_MAX),
+                 0);
+    listing->listed[0].count++;
 }
 
-static void take_out_of_turn(struct world *world)
+static void take_out_of_turn(struct listing *listing)
 {
-    if (world->len == 0) {
+    if (listing->len == 0) {
         return;
     }
-    size_t at = roll(world, (uint32_t)world->len);
-    struct listed listed = world->listed[at];
+    size_t at = listing_roll(listing, (uint32_t)listing->len);
+    struct listed listed = listing->listed[at];
     uint32_t count;
-    cr_assert_eq(queue_find_ready(machine_of(world), queue_of(world), listed.position, &count), 0);
+    cr_assert_eq(queue_find_ready(listing_machine(listing), listing_queue(listing), listed.position, &count), 0);
     cr_assert_eq(count, listed.count);
-    if (roll(world, 2) == 0) {
-        cr_assert_eq(queue_drop_ready(machine_of(world), queue_of(world), listed.position), 0);
+    if (listing_roll(listing, 2) == 0) {
+        cr_assert_eq(queue_drop_ready(listing_machine(listing), listing_queue(listing), listed.position), 0);
     } else {
         struct message message;
-        cr_assert_eq(queue_take_position(machine_of(world), queue_of(world), listed.position, &message), 0);
+        cr_assert_eq(queue_take_position(listing_machine(listing), listing_queue(listing), listed.position, &message),
+                     0);
         cr_assert_eq(message_len(&message), listed.len);
         cr_assert_eq(XXH3_64bits(message.data, listed.len), message.hash);
         message_unref(&message);
     }
-    cr_assert_eq(queue_drop_ready(machine_of(world), queue_of(world), listed.position), ERR_NOT_FOUND);
-    listed_remove(world, at);
+    cr_assert_eq(queue_drop_ready(listing_machine(listing), listing_queue(listing), listed.position), ERR_NOT_FOUND);
+    listing_remove(listing, at);
 }
 
-static void drop_oldest(struct world *world)
+static void drop_oldest(struct listing *listing)
 {
     struct message message;
     uint64_t position;
-    int err = queue_drop_oldest(machine_of(world), queue_of(world), &message, &position);
-    cr_assert_eq(err, world->len > 0 ? 0 : ERR_NOT_FOUND);
+    int err = queue_drop_oldest(listing_machine(listing), listing_queue(listing), &message, &position);
+    cr_assert_eq(err, listing->len > 0 ? 0 : ERR_NOT_FOUND);
     if (err != 0) {
         return;
     }
     message_unref(&message);
-    size_t at = world->len - 1;
-    while (at > 0 && lane_of(world->listed[at - 1].position) == lane_of(world->listed[at].position)) {
+    size_t at = listing->len - 1;
+    while (at > 0 && lane_of(listing->listed[at - 1].position) == lane_of(listing->listed[at].position)) {
         at--;
     }
-    cr_assert_eq(position, world->listed[at].position);
-    listed_remove(world, at);
+    cr_assert_eq(position, listing->listed[at].position);
+    listing_remove(listing, at);
 }
 
 struct browsing {
-    const struct world *world;
+    const struct listing *listing;
     size_t at;
 };
 
 static int browsed(void *arg, const struct machine_message *message)
 {
     struct browsing *browsing = arg;
-    const struct listed *listed = &browsing->world->listed[browsing->at++];
+    const struct listed *listed = &browsing->listing->listed[browsing->at++];
     cr_assert_eq(message->position, listed->position);
     cr_assert_eq(message->delivery_count, listed->count);
     cr_assert_eq(message->body_len + message->head_len, listed->len);
@@ -175,70 +108,59 @@ static int browsed(void *arg, const struct machine_message *message)
     return 0;
 }
 
-static void check(struct world *world)
+static void check(struct listing *listing)
 {
-    struct queue *queue = queue_of(world);
+    struct queue *queue = listing_queue(listing);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < world->len; i++) {
-        bytes += world->listed[i].len;
+    for (size_t i = 0; i < listing->len; i++) {
+        bytes += listing->listed[i].len;
     }
     uint64_t said;
     bool within;
-    cr_assert_eq(queue_ready(queue), world->len);
-    cr_assert_eq(queue_bytes_within(machine_of(world), queue, bytes, &within), 0);
+    cr_assert_eq(queue_ready(queue), listing->len);
+    cr_assert_eq(queue_bytes_within(listing_machine(listing), queue, bytes, &within), 0);
     cr_assert(within);
-    cr_assert_eq(queue_bytes_within(machine_of(world), queue, bytes - 1, &within), 0);
+    cr_assert_eq(queue_bytes_within(listing_machine(listing), queue, bytes - 1, &within), 0);
     cr_assert_eq(within, bytes == 0);
-    cr_assert_eq(queue_bytes(machine_of(world), queue, &said), 0);
+    cr_assert_eq(queue_bytes(listing_machine(listing), queue, &said), 0);
     cr_assert_eq(said, bytes);
-    struct browsing browsing = {.world = world};
-    cr_assert_eq(machine_browse(machine_of(world), queue->id, 0, browsed, &browsing), 0);
-    cr_assert_eq(browsing.at, world->len);
+    struct browsing browsing = {.listing = listing};
+    cr_assert_eq(machine_browse(listing_machine(listing), queue->id, 0, browsed, &browsing), 0);
+    cr_assert_eq(browsing.at, listing->len);
 }
 
-static void reopen(struct world *world)
+static void step(struct listing *listing)
 {
-    uint64_t digest = fixture_digest(&world->fixture);
-    fixture_checkpoint(&world->fixture);
-    cr_assert_eq(fixture_digest(&world->fixture), digest, "a checkpoint changes nothing");
-    if (MACHINE_VERSION_MAX >= 2) {
-        fixture_crash(&world->fixture);
-        cr_assert_eq(fixture_digest(&world->fixture), digest, "nor does a restart");
-    }
-}
-
-static void step(struct world *world)
-{
-    uint32_t kind = roll(world, 100);
+    uint32_t kind = listing_roll(listing, 100);
     if (kind < 40) {
-        push(world);
+        push(listing);
     } else if (kind < 65) {
-        take(world);
+        take(listing);
     } else if (kind < 85) {
-        take_out_of_turn(world);
+        take_out_of_turn(listing);
     } else if (kind < 93) {
-        drop_oldest(world);
+        drop_oldest(listing);
     } else if (kind < 99) {
-        check(world);
-    } else if (roll(world, 4) == 0) {
-        cr_assert_eq(queue_purge(machine_of(world), queue_of(world)), 0);
-        world->len = 0;
+        check(listing);
+    } else if (listing_roll(listing, 4) == 0) {
+        cr_assert_eq(queue_purge(listing_machine(listing), listing_queue(listing)), 0);
+        listing->len = 0;
     } else {
-        reopen(world);
+        listing_reopen(listing);
     }
 }
 
 static void run(uint64_t seed, uint8_t max_priority)
 {
-    static struct world world;
-    world_init(&world, seed, max_priority);
+    static struct listing listing;
+    begin(&listing, seed, max_priority);
     for (unsigned i = 0; i < 1500; i++) {
-        step(&world);
+        step(&listing);
     }
-    check(&world);
-    reopen(&world);
-    check(&world);
-    fixture_done(&world.fixture);
+    check(&listing);
+    listing_reopen(&listing);
+    check(&listing);
+    fixture_done(&listing.fixture);
 }
 
 Test(ready, is_as_a_list_says_in_one_lane)

@@ -187,3 +187,37 @@ Test(returned, bytes_count_whether_there_is_a_limit_or_not)
     expect_all_ready(&f, COUNT);
     fixture_done(&f);
 }
+
+static int load(struct fixture *f, uint64_t position)
+{
+    struct row row = {0};
+    row_begin_new(&row, row_key_pair(ROW_RETURNED, queue_of(f)->id, position));
+    row_put_u32(&row, 1);
+    row_put_u32(&row, 4);
+    row_put_u64(&row, 0);
+    row_put_u64(&row, 0);
+    cr_assert_eq(row_seal(&row), 0);
+    struct slice value = {.data = row.value.data, .len = row.value.len};
+    int err = returned_load(f->machine, &row.key, value);
+    bytes_done(&row.value);
+    return err;
+}
+
+/* Only what has been delivered comes back: positions of a lane begin with 1, and end before its head. */
+Test(returned, a_row_of_a_message_that_was_never_delivered_is_damaged)
+{
+    struct fixture f;
+    begin(&f, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)take(&f);
+    }
+    cr_assert_eq(load(&f, 0), ERR_CORRUPT);
+    cr_assert_eq(load(&f, 3), ERR_CORRUPT);
+    cr_assert_eq(load(&f, lane_start(1)), ERR_CORRUPT);
+    cr_assert_eq(load(&f, lane_start(1) + 1), ERR_CORRUPT);
+    cr_assert_eq(load(&f, lane_start(4) + 1), ERR_CORRUPT, "there is no such lane");
+    cr_assert_eq(load(&f, 2), 0);
+    cr_assert_eq(load(&f, 2), ERR_CORRUPT, "twice");
+    cr_assert_eq(load(&f, 1), 0);
+    fixture_done(&f);
+}

@@ -118,3 +118,39 @@ Test(settle, under_version_1_what_is_new_is_without_meaning)
     cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, E(INVALID));
     fixture_done(&f);
 }
+
+/* One that is malformed is refused as a whole, whatever it could have settled. */
+Test(settle, under_version_1_ranges_have_two_ends)
+{
+    struct fixture f;
+    struct client a;
+    Holdfast__Settle settle;
+    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
+    uint64_t first[] = {1, 2};
+    uint64_t last[] = {1, 2};
+    fixture_init(&f);
+    cr_assert_eq(client_attach(&f, &a, 1, false).error, 0u);
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
+    cr_assert_eq(client_subscribe(&f, &a, "q", 1, 2).error, 0u);
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 1, 2).count, 2u);
+    settle_init(&settle, HOLDFAST__SETTLE__OUTCOME__ACCEPT);
+    settle.consumer = 1;
+    settle.first = first;
+    settle.last = last;
+    command.kind_case = HOLDFAST__COMMAND__KIND_SETTLE;
+    command.settle = &settle;
+    const size_t lens[][2] = {{1, 2}, {2, 1}, {0, 0}, {0, 1}};
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        settle.n_first = lens[i][0];
+        settle.n_last = lens[i][1];
+        cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, E(INVALID), "%zu", i);
+        cr_assert_eq(fixture_queue(&f, "q").unsettled, 2u);
+    }
+    settle.n_first = settle.n_last = 2;
+    first[0] = 2;
+    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).error, E(INVALID), "its end is before its beginning");
+    cr_assert_eq(fixture_queue(&f, "q").unsettled, 2u);
+    first[0] = 1;
+    cr_assert_eq(client_command(&f, &a, &command, NULL, 0).count, 2u);
+    fixture_done(&f);
+}

@@ -3,72 +3,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "host_fixture.h"
 #include "publish_fixture.h"
 #include "statemachine/state.h"
-
-static struct effect_reply host_create(struct fixture *f, struct client *a, const char *name)
-{
-    Holdfast__CreateVirtualHost create = HOLDFAST__CREATE_VIRTUAL_HOST__INIT;
-    create.virtual_host = (char *)(uintptr_t)name;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_CREATE_VIRTUAL_HOST;
-    command.create_virtual_host = &create;
-    return client_command(f, a, &command, NULL, 0);
-}
-
-static struct effect_reply host_delete(struct fixture *f, struct client *a, const char *name, bool force)
-{
-    Holdfast__DeleteVirtualHost delete = HOLDFAST__DELETE_VIRTUAL_HOST__INIT;
-    delete.virtual_host = (char *)(uintptr_t)name;
-    delete.force = force;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_VIRTUAL_HOST;
-    command.delete_virtual_host = &delete;
-    return client_command(f, a, &command, NULL, 0);
-}
-
-static struct effect_reply attach_as(struct fixture *f, struct client *client, uint8_t key, const char *host,
-                                     const char *user)
-{
-    uint8_t bytes[16] = {key};
-    Holdfast__AttachSession attach = HOLDFAST__ATTACH_SESSION__INIT;
-    attach.key = (ProtobufCBinaryData){.len = sizeof bytes, .data = bytes};
-    attach.virtual_host = (char *)(uintptr_t)host;
-    attach.user = (char *)(uintptr_t)user;
-    Holdfast__Origin origin = HOLDFAST__ORIGIN__INIT;
-    origin.node = NODE;
-    origin.run = RUN;
-    origin.tag = ++f->tag;
-    attach.origin = &origin;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_ATTACH_SESSION;
-    command.attach_session = &attach;
-    struct effect_reply reply = fixture_command(f, &(struct entry_command){0}, &command, NULL, 0);
-    if (reply.error == 0) {
-        *client = (struct client){
-            .session = reply.attach_session, .attachment = reply.attach_attachment, .number = reply.last_number};
-    }
-    return reply;
-}
-
-static uint32_t set_limit(struct fixture *f, struct client *a, const char *host, const char *user, uint32_t what,
-                          uint64_t value)
-{
-    Holdfast__Limit limit = HOLDFAST__LIMIT__INIT;
-    limit.what = (Holdfast__Limit__What)what;
-    limit.value = value;
-    Holdfast__Limits limits = HOLDFAST__LIMITS__INIT;
-    limits.limit = (Holdfast__Limit *[]){&limit};
-    limits.n_limit = value != UINT64_MAX;
-    Holdfast__SetLimits set = HOLDFAST__SET_LIMITS__INIT;
-    set.virtual_host = (char *)(uintptr_t)host;
-    set.user = (char *)(uintptr_t)user;
-    set.limits = &limits;
-    Holdfast__Command command = HOLDFAST__COMMAND__INIT;
-    command.kind_case = HOLDFAST__COMMAND__KIND_SET_LIMITS;
-    command.set_limits = &set;
-    return client_command(f, a, &command, NULL, 0).error;
-}
 
 Test(virtual_host, names_are_its_own)
 {
@@ -76,11 +13,11 @@ Test(virtual_host, names_are_its_own)
     struct client a;
     struct client b;
     publish_fixture_init(&f, &a);
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, E(NOT_FOUND));
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, E(NOT_FOUND));
     cr_assert_eq(host_create(&f, &a, "other").error, 0u);
     cr_assert_eq(host_create(&f, &a, "other").error, 0u);
     cr_assert_eq(host_create(&f, &a, "").error, E(NAME));
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u);
     cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
     cr_assert_eq(client_publish(&f, &b, "q", "p", 1, 1).error, E(NOT_FOUND));
     b.answered = b.number;
@@ -91,8 +28,8 @@ Test(virtual_host, names_are_its_own)
     cr_assert_eq(client_publish(&f, &b, "q", "p", 1, 3).count, 1u);
     cr_assert_eq(ready(&f, "q"), 3u);
     cr_assert_eq(queue_ready(queue_by_name(f.machine, 2, "q")), 3u);
-    cr_assert_eq(attach_as(&f, &b, 2, "/", "").error, E(EXISTS), "a session stays where it is");
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "/", "").error, E(EXISTS), "a session stays where it is");
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u);
     fixture_done(&f);
 }
 
@@ -103,7 +40,7 @@ Test(virtual_host, it_goes_with_all_that_is_in_it)
     struct client b;
     publish_fixture_init(&f, &a);
     cr_assert_eq(host_create(&f, &a, "other").error, 0u);
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "me").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "me").error, 0u);
     cr_assert_eq(client_declare(&f, &b, "q").error, 0u);
     cr_assert_eq(exchange_declare(&f, &b, "x", HOLDFAST__DECLARE_EXCHANGE__TYPE__FANOUT).error, 0u);
     cr_assert_eq(exchange_bind(&f, &b, "x", "q", "").error, 0u);
@@ -149,7 +86,7 @@ Test(virtual_host, a_session_that_deletes_where_it_is_has_its_reply_and_ends)
     struct client b;
     publish_fixture_init(&f, &a);
     cr_assert_eq(host_create(&f, &a, "other").error, 0u);
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u);
     cr_assert_eq(client_declare(&f, &b, "q").error, 0u);
     cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, 0u);
     cr_assert_eq(host_delete(&f, &b, "other", false).error, E(REFUSED));
@@ -170,13 +107,13 @@ Test(virtual_host, limits_keep_more_out)
     struct client c;
     publish_fixture_init(&f, &a);
     cr_assert_eq(host_create(&f, &a, "other").error, 0u);
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, 0u);
-    cr_assert_eq(set_limit(&f, &a, "other", "", LIMIT_SESSIONS, 1), 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u);
+    cr_assert_eq(host_limit(&f, &a, "other", "", LIMIT_SESSIONS, 1).error, 0u);
     fixture_reopen(&f);
-    cr_assert_eq(attach_as(&f, &c, 3, "other", "").error, E(LIMIT));
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, 0u, "the same one again");
-    cr_assert_eq(set_limit(&f, &a, "other", "", LIMIT_QUEUES, 2), 0u);
-    cr_assert_eq(attach_as(&f, &c, 3, "other", "").error, 0u, "limits are set all together");
+    cr_assert_eq(host_attach(&f, &c, 3, "other", "").error, E(LIMIT));
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u, "the same one again");
+    cr_assert_eq(host_limit(&f, &a, "other", "", LIMIT_QUEUES, 2).error, 0u);
+    cr_assert_eq(host_attach(&f, &c, 3, "other", "").error, 0u, "limits are set all together");
     cr_assert_eq(client_declare(&f, &b, "q").error, 0u);
     cr_assert_eq(client_declare(&f, &b, "r").error, 0u);
     fixture_reopen(&f);
@@ -185,15 +122,15 @@ Test(virtual_host, limits_keep_more_out)
     cr_assert_eq(client_declare(&f, &a, "s").error, 0u, "elsewhere");
     cr_assert_eq(client_delete(&f, &b, "q", false).error, 0u);
     cr_assert_eq(client_declare(&f, &b, "s").error, 0u);
-    cr_assert_eq(set_limit(&f, &a, "other", "", LIMIT_CONSUMERS, 1), 0u);
+    cr_assert_eq(host_limit(&f, &a, "other", "", LIMIT_CONSUMERS, 1).error, 0u);
     cr_assert_eq(client_subscribe(&f, &b, "r", 1, 1).error, 0u);
     fixture_reopen(&f);
     cr_assert_eq(client_subscribe(&f, &b, "r", 2, 1).error, E(LIMIT));
     cr_assert_eq(client_unsubscribe(&f, &b, 1).error, 0u);
     cr_assert_eq(client_subscribe(&f, &b, "r", 2, 1).error, 0u);
-    cr_assert_eq(set_limit(&f, &a, "other", "", LIMIT_EXCHANGES, 0), 0u);
+    cr_assert_eq(host_limit(&f, &a, "other", "", LIMIT_EXCHANGES, 0).error, 0u);
     cr_assert_eq(exchange_declare(&f, &b, "x", HOLDFAST__DECLARE_EXCHANGE__TYPE__FANOUT).error, E(LIMIT));
-    cr_assert_eq(set_limit(&f, &a, "other", "", LIMIT_BINDINGS, 1), 0u);
+    cr_assert_eq(host_limit(&f, &a, "other", "", LIMIT_BINDINGS, 1).error, 0u);
     cr_assert_eq(exchange_bind(&f, &b, "amq.fanout", "r", "").error, 0u);
     cr_assert_eq(exchange_bind(&f, &b, "amq.fanout", "s", "").error, E(LIMIT));
     fixture_done(&f);
@@ -207,14 +144,14 @@ Test(virtual_host, users_have_limits)
     struct client c;
     publish_fixture_init(&f, &a);
     cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
-    cr_assert_eq(set_limit(&f, &a, "", "me", LIMIT_SESSIONS, 1), 0u);
-    cr_assert_eq(attach_as(&f, &b, 2, "/", "me").error, 0u);
+    cr_assert_eq(host_limit(&f, &a, "", "me", LIMIT_SESSIONS, 1).error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "/", "me").error, 0u);
     fixture_reopen(&f);
-    cr_assert_eq(attach_as(&f, &c, 3, "/", "me").error, E(LIMIT));
-    cr_assert_eq(attach_as(&f, &c, 3, "/", "you").error, 0u);
-    cr_assert_eq(attach_as(&f, &c, 3, "/", "me").error, E(LIMIT), "nor can another become one of mine");
-    cr_assert_eq(attach_as(&f, &b, 2, "/", "me").error, 0u);
-    cr_assert_eq(set_limit(&f, &a, "", "me", LIMIT_CONSUMERS, 1), 0u);
+    cr_assert_eq(host_attach(&f, &c, 3, "/", "me").error, E(LIMIT));
+    cr_assert_eq(host_attach(&f, &c, 3, "/", "you").error, 0u);
+    cr_assert_eq(host_attach(&f, &c, 3, "/", "me").error, E(LIMIT), "nor can another become one of mine");
+    cr_assert_eq(host_attach(&f, &b, 2, "/", "me").error, 0u);
+    cr_assert_eq(host_limit(&f, &a, "", "me", LIMIT_CONSUMERS, 1).error, 0u);
     cr_assert_eq(client_subscribe(&f, &b, "q", 1, 1).error, 0u);
     cr_assert_eq(client_subscribe(&f, &b, "q", 2, 1).error, E(LIMIT));
     cr_assert_eq(client_subscribe(&f, &c, "q", 2, 1).error, 0u);
@@ -222,14 +159,14 @@ Test(virtual_host, users_have_limits)
     cr_assert_eq(client_subscribe(&f, &b, "q", 3, 1).error, E(LIMIT));
     cr_assert_eq(client_close(&f, &b).error, 0u);
     cr_assert_eq(user_by_name(f.machine, "me")->counts[LIMIT_CONSUMERS], 0u);
-    cr_assert_eq(set_limit(&f, &a, "", "me", 0, UINT64_MAX), 0u);
+    cr_assert_eq(host_limit(&f, &a, "", "me", 0, HOST_UNLIMITED).error, 0u);
     cr_assert_null(user_by_name(f.machine, "me"));
-    cr_assert_eq(set_limit(&f, &a, "", "me", LIMIT_QUEUES, 1), E(INVALID));
-    cr_assert_eq(set_limit(&f, &a, "", "me", LIMITS_LEN, 1), E(INVALID));
-    cr_assert_eq(set_limit(&f, &a, "/", "me", LIMIT_SESSIONS, 1), E(INVALID));
-    cr_assert_eq(set_limit(&f, &a, "", "", LIMIT_SESSIONS, 1), E(INVALID));
-    cr_assert_eq(set_limit(&f, &a, "missing", "", LIMIT_SESSIONS, 1), E(NOT_FOUND));
-    cr_assert_eq(set_limit(&f, &a, "", "\x01", LIMIT_SESSIONS, 1), E(NAME));
+    cr_assert_eq(host_limit(&f, &a, "", "me", LIMIT_QUEUES, 1).error, E(INVALID));
+    cr_assert_eq(host_limit(&f, &a, "", "me", LIMITS_LEN, 1).error, E(INVALID));
+    cr_assert_eq(host_limit(&f, &a, "/", "me", LIMIT_SESSIONS, 1).error, E(INVALID));
+    cr_assert_eq(host_limit(&f, &a, "", "", LIMIT_SESSIONS, 1).error, E(INVALID));
+    cr_assert_eq(host_limit(&f, &a, "missing", "", LIMIT_SESSIONS, 1).error, E(NOT_FOUND));
+    cr_assert_eq(host_limit(&f, &a, "", "\x01", LIMIT_SESSIONS, 1).error, E(NAME));
     fixture_reopen(&f);
     fixture_done(&f);
 }
@@ -242,8 +179,8 @@ Test(virtual_host, under_version_1_there_is_but_one)
     publish_fixture_init(&f, &a);
     f.machine->version = 1;
     cr_assert_eq(host_create(&f, &a, "other").error, E(INVALID));
-    cr_assert_eq(attach_as(&f, &b, 2, "other", "").error, E(NOT_FOUND));
-    cr_assert_eq(attach_as(&f, &b, 2, "/", "\x01").error, 0u, "users do not exist");
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, E(NOT_FOUND));
+    cr_assert_eq(host_attach(&f, &b, 2, "/", "\x01").error, 0u, "users do not exist");
     cr_assert_null(session_by_id(f.machine, b.session)->user);
     fixture_reopen(&f);
     f.machine->version = 2;

@@ -126,7 +126,7 @@ struct letter *m_letter(struct model *model, const struct queue *queue, const st
         trail_is_first(trail, queue, message, reason, &address);
     }
     death_describe(model, trail_death(model, trail, queue->name, reason), message, &address);
-    trail->no_ttl = trail->no_ttl || reason == HOLDFAST__DEATH__REASON__EXPIRED;
+    trail->no_ttl = true;
     trail->has_address = true;
     trail->exchange = options->dead_letter_exchange;
     trail->own_keys = address.own_keys && !options->has_dead_letter_key;

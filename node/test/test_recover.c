@@ -1,0 +1,243 @@
+/* Forced recovery: what it refuses is left as it was, to the byte; what it does makes the node the only voter. */
+
+#include "node/recover.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "consensus/driver_recover.h"
+#include "consensus/log_format.h"
+#include "consensus/meta.h"
+#include "node/core/repair_mark.h"
+#include "node/core/state_dir.h"
+#include "node/data_dir.h"
+#include "recover_fixture.h"
+
+TestSuite(recover, .init = stopped_setup, .fini = stopped_teardown);
+
+/* All is stopped_said, and the directory is as it was. */
+static void refused(bool accept_loss, const char *confirm, int status, const char *why)
+{
+    uint64_t before = stopped_hash();
+    cr_assert_eq(recover_said_with(accept_loss, confirm), status, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, why), "not \"%s\": %s", why, stopped_said);
+    cr_assert_eq(stopped_hash(), before, "something was changed");
+}
+
+static void look(struct driver_recover_report *report)
+{
+    struct stopped_disk open;
+    struct driver_options options = {
+        .id = 1, .disk = stopped_disk_open(&open), .clock = &stopped_time.base, .dir = SHARD};
+    cr_assert_eq(driver_recover_look(&options, report, stopped_detail, sizeof stopped_detail), 0, "%s", stopped_detail);
+    stopped_disk_close(&open);
+}
+
+/* What a recovery leaves behind. */
+static void is_done(void)
+{
+    struct driver_recover_report report;
+    struct data_dir *visited;
+    struct data_dir_member members[MEMBERS_MAX];
+    unsigned members_len;
+    char text[DATA_DIR_LINE_LEN_MAX];
+    look(&report);
+    cr_assert(report.alone);
+    cr_assert_eq(data_dir_visit(stopped_data, &visited, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert_not(data_dir_recovery_unfinished(visited));
+    cr_assert(data_dir_recovered(visited, text, sizeof text));
+    cr_assert_not_null(strstr(text, "given up: nodes 2 3"), "%s", text);
+    cr_assert(data_dir_is_expelled(visited, 2) && data_dir_is_expelled(visited, 3));
+    cr_assert_not(data_dir_is_expelled(visited, 1));
+    cr_assert_eq(data_dir_members_read(visited, members, &members_len, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert(members_len == 1 && members[0].id == 1 && members[0].voter);
+    cr_assert_str_eq(members[0].address, "one:1");
+    data_dir_close(visited);
+}
+
+Test(recover, makes_the_node_the_only_voter_once)
+{
+    struct driver_recover_report before;
+    struct driver_recover_report after;
+    look(&before);
+    cr_assert_not(before.alone);
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "goes on    node 1 at one:1"), "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "given up   node 2 at two:2"), "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "given up   node 3 at three:3"), "%s", stopped_said);
+    is_done();
+    look(&after);
+    cr_assert_eq(after.term, before.term + DRIVER_RECOVER_TERMS);
+    cr_assert_eq(after.log_last, before.log_last + 1);
+    uint64_t done = stopped_hash();
+    cr_assert_eq(recover_said_with(true, "orders"), 0);
+    cr_assert_not_null(strstr(stopped_said, "only voter of cluster orders already"), "%s", stopped_said);
+    cr_assert_eq(stopped_hash(), done);
+}
+
+Test(recover, wants_a_clear_yes)
+{
+    refused(false, "orders", 2, "--accept-loss");
+    refused(true, "order", 1, "\"order\" is not the name of the cluster");
+    refused(true, "", 1, "\"\" is not the name of the cluster");
+    refused(true, NULL, 1, "no terminal to ask on");
+}
+
+Test(recover, refuses_the_directory_of_a_node_that_runs)
+{
+    struct data_dir *used;
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &used, stopped_detail, sizeof stopped_detail), 0,
+        "%s", stopped_detail);
+    refused(true, "orders", 1, "the node must be stopped first");
+    data_dir_close(used);
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+}
+
+Test(recover, makes_no_directory)
+{
+    char path[PATH_LEN];
+    struct stat info;
+    (void)snprintf(path, sizeof path, "%s/nowhere", stopped_dir.path);
+    struct recover_options options = {.data = path, .accept_loss = true, .confirm = "orders"};
+    cr_assert_eq(recover_said(&options), 2);
+    cr_assert_not_null(strstr(stopped_said, "is not the data directory of a node"), "%s", stopped_said);
+    cr_assert_neq(stat(path, &info), 0);
+    options.data = stopped_dir.path; /* Is there, but nobody's. */
+    cr_assert_eq(recover_said(&options), 2, "%s", stopped_said);
+}
+
+/* Of both slots of the term and the vote. */
+static void flip_meta(void)
+{
+    stopped_flip(SHARD "/meta", 9);
+    stopped_flip(SHARD "/meta", META_SLOT_LEN + 9);
+}
+
+Test(recover, finds_damage_before_it_changes_anything)
+{
+    const off_t in_first_entry = LOG_SEGMENT_HEAD_LEN + LOG_BATCH_HEAD_LEN + 1;
+    char name[256];
+    flip_meta();
+    refused(true, "orders", 1, SHARD "/meta");
+    flip_meta();
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    stopped_log(name); /* Has two entries now. */
+    stopped_flip(name, in_first_entry);
+    refused(true, "orders", 1, strrchr(name, '/') + 1);
+    stopped_flip(name, in_first_entry);
+    refused(true, "orders", 0, "already");
+}
+
+Test(recover, needs_a_log)
+{
+    char path[PATH_LEN];
+    char name[256];
+    stopped_log(name);
+    stopped_path(name, path);
+    cr_assert_eq(unlink(path), 0);
+    refused(true, "orders", 1, "holdfast: cluster recover: ");
+}
+
+Test(recover, does_not_go_on_from_a_state_that_cannot_be_read)
+{
+    char path[PATH_LEN];
+    stopped_path(SHARD "/state", path);
+    (void)mkdir(path, 0700);
+    stopped_write(SHARD "/state/CURRENT", "MANIFEST-000042\n");
+    refused(true, "orders", 1, "state");
+}
+
+/* The log does not follow a copy before the node has been started with it. */
+Test(recover, is_not_for_a_copy_that_has_just_come)
+{
+    struct stopped_disk open;
+    struct disk *disk = stopped_disk_open(&open);
+    cr_assert_eq(state_dir_switch(disk, SHARD, "copy"), 0);
+    stopped_disk_close(&open);
+    refused(true, "orders", 1, "start the node once");
+}
+
+Test(recover, voids_the_mark_of_a_node_that_was_not_to_be_relied_on)
+{
+    struct stopped_disk open;
+    struct repair_mark mark = {.state = REPAIR_NEEDED};
+    (void)snprintf(mark.reason, sizeof mark.reason, "its disk is old");
+    cr_assert_eq(repair_mark_write(stopped_disk_open(&open), SHARD, &mark), 0);
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "warning"), "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "its disk is old"), "%s", stopped_said);
+    cr_assert_eq(repair_mark_read(posix_disk_base(open.disk), SHARD, &mark), 0);
+    cr_assert_eq(mark.state, REPAIR_NONE);
+    stopped_disk_close(&open);
+    is_done();
+}
+
+/* It died after the log was changed: nothing is asked any more, and no node starts before it is finished. */
+Test(recover, is_finished_when_it_is_run_again)
+{
+    struct stopped_disk open;
+    struct data_dir *visited;
+    uint64_t index;
+    static const char text[] = "forced recovery of node 1: given up: nodes 2 3";
+    struct driver_options options = {
+        .id = 1, .disk = stopped_disk_open(&open), .clock = &stopped_time.base, .dir = SHARD, .segment_len = 1 * MIB};
+    cr_assert_eq(data_dir_visit(stopped_data, &visited, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert_eq(data_dir_recovery_begin(visited, text, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert_eq(data_dir_expel(visited, (uint64_t[]){2, 3}, 2, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert_eq(driver_recover(&options, text, &index, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    data_dir_close(visited);
+    stopped_disk_close(&open);
+    struct data_dir *started;
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        ERR_REFUSED);
+    cr_assert_eq(recover_said_with(false, NULL), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "a recovery that was begun is being finished"), "%s", stopped_said);
+    is_done();
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        0, "%s", stopped_detail);
+    data_dir_close(started);
+}
+
+/* Before that it is asked for again, like any. */
+Test(recover, is_asked_again_when_nothing_was_decided)
+{
+    struct data_dir *visited;
+    cr_assert_eq(data_dir_visit(stopped_data, &visited, stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    cr_assert_eq(data_dir_recovery_begin(visited, "forced recovery", stopped_detail, sizeof stopped_detail), 0, "%s",
+                 stopped_detail);
+    data_dir_close(visited);
+    refused(false, NULL, 2, "--accept-loss");
+    refused(true, "another", 1, "is not the name of the cluster");
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    is_done();
+}
+
+/* Something goes wrong on the way: no node starts on what is there. */
+Test(recover, a_node_does_not_start_before_it_is_finished)
+{
+    struct data_dir *started;
+    char path[PATH_LEN];
+    stopped_path("members", path);
+    cr_assert_eq(mkdir(path, 0700), 0); /* No file can take its place. */
+    cr_assert_eq(recover_said_with(true, "orders"), 1, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "run this again"), "%s", stopped_said);
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        ERR_REFUSED);
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(recover_said_with(false, NULL), 0, "%s", stopped_said);
+    is_done();
+}
