@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Cuts the bytes into frames, at most `piece` bytes at a time, and gives each to `take`, which owns its reference. Stops
  * at the first breach. */
-static inline void fuzz_frames(const struct framing *framing, const uint8_t *data, size_t len, size_t piece, size_t len_max,
-                               void (*take)(void *arg, struct frame *frame), void *arg)
+static inline void fuzz_frames(const struct framing *framing, const uint8_t *data, size_t len, size_t piece,
+                               size_t len_max, void (*take)(void *arg, struct frame *frame), void *arg)
 {
     struct frame_reader reader;
     frame_reader_init(&reader, framing, len_max);

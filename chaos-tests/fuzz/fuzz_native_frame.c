@@ -98,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     struct arena arena;
     arena_init(&arena, 4 * MIB);
-    fuzz_frames(&framing_native, data + 1, len - 1, (size_t)data[0] + 1, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX, take, &arena);
+    fuzz_frames(&framing_native, data + 1, len - 1, (size_t)data[0] + 1, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX,
+                take, &arena);
     arena_done(&arena);
     return 0;
 }

@@ -113,7 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     world.fake.base.body_len_max = data[0] >= 128 ? 5 : 0;
     struct native_session_host host = {.arg = &world, .send = host_send, .hold = host_hold, .close = host_close};
     if (native_session_new(&world.fake.base, &host, &world.session) == 0) {
-        fuzz_frames(&framing_native, data + SCRIPT_LEN, len - SCRIPT_LEN, 1000, FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX, take, &world);
+        fuzz_frames(&framing_native, data + SCRIPT_LEN, len - SCRIPT_LEN, 1000,
+                    FRAME_HEADER_LEN_MAX + FRAME_BODY_LEN_MAX, take, &world);
         native_session_free(world.session);
     }
     CHECK(!world.fake.attached);
