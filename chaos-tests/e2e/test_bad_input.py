@@ -217,9 +217,10 @@ class BadDirectories(harness.ClusterTest):
         self.start_cluster(nodes=1)
         config = self.node_config()
 
+        line = config.count("\n") + 1
         text = self.daemon(config + "  - {id: 1, peer: localhost:1, client: localhost:2}\n")
-        self.assertRegex(text, r"config\.yml:7: id: two members have id 1")
-        self.assertRegex(self.daemon(config + "cluste: x\n"), r"config\.yml:7: cluste: unknown key")
+        self.assertRegex(text, rf"config\.yml:{line}: id: two members have id 1")
+        self.assertRegex(self.daemon(config + "cluste: x\n"), rf"config\.yml:{line}: cluste: unknown key")
 
         # The running node's own directory, with other addresses so that only the directory is in the way.
         text = self.daemon(config)
