@@ -140,5 +140,10 @@ bool sim_upgrade_mixed(const struct sim_world *world)
 
 bool sim_upgrade_done(const struct sim_world *world)
 {
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        if (world->nodes[i].gone) {
+            return true; /* It may be a member still, and is waited for. */
+        }
+    }
     return world->upgrade.version == MACHINE_VERSION_MAX;
 }

@@ -29,7 +29,7 @@ void sim_upgrade_begin(struct sim_world *world);
 void sim_upgrade_applied(struct sim_node *node, uint32_t version);
 /* Whether nodes of both builds are there. */
 bool sim_upgrade_mixed(const struct sim_world *world);
-/* Whether version 2 is in force everywhere, as it must be in the end. */
+/* Whether version 2 is in force everywhere, as it must be in the end unless a node is gone for good. */
 bool sim_upgrade_done(const struct sim_world *world);
 
 #endif
