@@ -9,6 +9,8 @@
 
 /* Entries applied between two looks at anything else; more would make a long replay miss its deadlines. */
 #define APPLY_TURNS_MAX 8
+/* Likewise in time. The last entry may take longer. */
+#define APPLY_MS_MAX 20u
 
 /* Between two attempts to get more of a full disk. */
 #define PREPARE_PAUSE_MS 500u
@@ -163,6 +165,13 @@ static void prepare_log(struct driver *driver)
     }
 }
 
+static void apply_committed(struct driver *driver)
+{
+    uint64_t until_ms = driver->options.clock->monotonic_ms(driver->options.clock) + APPLY_MS_MAX;
+    for (int i = 0; i < APPLY_TURNS_MAX && driver_apply(driver, until_ms); i++) {
+    }
+}
+
 void driver_step(struct driver *driver)
 {
     driver_watch_disk(driver);
@@ -172,8 +181,7 @@ void driver_step(struct driver *driver)
     driver_tell_role(driver);
     driver_tell_members(driver);
     submit_barrier(driver);
-    for (int i = 0; i < APPLY_TURNS_MAX && driver_apply(driver); i++) {
-    }
+    apply_committed(driver);
     driver_transfer_step(driver);
     driver_prompt(driver);
     driver_read_step(driver);

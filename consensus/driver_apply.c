@@ -6,7 +6,7 @@
 #include "proto/base/check.h"
 #include "proto/base/fault.h"
 
-/* Entries and bytes applied before the loop gets its turn back. */
+/* Entries and bytes read from the log at a time. */
 #define APPLY_ENTRIES_MAX 64u
 #define APPLY_BYTES_MAX (4 * MIB)
 
@@ -44,7 +44,12 @@ static void apply_entry(struct driver *driver, uint64_t index, const struct log_
     driver->replayed += index <= driver->replay_end;
 }
 
-bool driver_apply(struct driver *driver)
+static uint64_t now_ms(const struct driver *driver)
+{
+    return driver->options.clock->monotonic_ms(driver->options.clock);
+}
+
+bool driver_apply(struct driver *driver, uint64_t until_ms)
 {
     /* A follower's commit index may be ahead of its own disk: what is not stored here is not applied here. */
     uint64_t commit = raft_commit_index(&driver->raft);
@@ -64,9 +69,13 @@ bool driver_apply(struct driver *driver)
         driver_fatal(driver, err, "entry %llu could not be read back: %s",
                      (unsigned long long)driver->applied_index + 1, detail[0] != '\0' ? detail : err_text(err));
     }
+    bool in_time = true;
     for (unsigned i = 0; i < count; i++) {
-        apply_entry(driver, driver->applied_index + 1, &entries[i]);
+        if (in_time) {
+            apply_entry(driver, driver->applied_index + 1, &entries[i]);
+            in_time = now_ms(driver) < until_ms;
+        }
         slice_unref(&entries[i].payload);
     }
-    return driver->applied_index < target;
+    return in_time && driver->applied_index < target;
 }

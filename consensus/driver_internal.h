@@ -224,7 +224,8 @@ void driver_was_slow(struct driver *driver, uint64_t took_ms);
 uint64_t driver_graced_ms(const struct driver *driver, uint64_t due_ms);
 
 /* driver_apply.c */
-bool driver_apply(struct driver *driver); /* True when there is more to apply than one turn should. */
+/* Reads some entries and applies them, at least one and none after `until_ms` of the clock. True when there are more, and time. */
+bool driver_apply(struct driver *driver, uint64_t until_ms);
 
 /* driver_checkpoint.c */
 struct driver_position {

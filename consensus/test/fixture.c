@@ -71,6 +71,7 @@ static int host_apply(void *arg, uint64_t index, uint64_t term, struct slice pay
     struct fixture *f = arg;
     cr_assert_lt(f->applied_len, FIXTURE_APPLIED_MAX);
     f->applied[f->applied_len++] = index;
+    f->now_ms += f->apply_ms;
     return 0;
 }
 

@@ -1,20 +1,18 @@
-/* A ring of waiting commands, and the building of entries. */
+/* The commands that wait, and the building of entries. */
 
 #include "node/core/batch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
 
-#define RING_CAP_FIRST 64u
-
-/* The field of Command that is a Publish, as the tag that begins it (protobuf encoding guide). */
+/* The fields of Command that are a Publish and a Settle, as the tags that begin them (protobuf encoding guide). */
 #define PUBLISH_TAG 0x32u
+#define SETTLE_TAG 0x4au
 
-static struct entry_command *batch_slot(const struct batch *batch, size_t at)
+static bool has_tag(const struct entry_command *command, uint8_t tag)
 {
-    return &batch->ring[(batch->first + at) & (batch->cap - 1)];
+    return command->header.len > 0 && command->header.data[0] == tag;
 }
 
 uint64_t batch_command_len(const struct entry_command *command)
@@ -22,21 +20,9 @@ uint64_t batch_command_len(const struct entry_command *command)
     return ENTRY_COMMAND_HEAD_LEN + (uint64_t)command->header.len + (uint64_t)command->bodies.len;
 }
 
-static int batch_grow(struct batch *batch)
+static uint32_t *batch_waiting(struct batch *batch, const struct entry_command *command)
 {
-    size_t cap = batch->cap == 0 ? RING_CAP_FIRST : batch->cap * 2;
-    struct entry_command *ring = malloc(cap * sizeof *ring);
-    if (ring == NULL) {
-        return ERR_NOMEM;
-    }
-    for (size_t i = 0; i < batch->len; i++) {
-        ring[i] = *batch_slot(batch, i);
-    }
-    free(batch->ring);
-    batch->ring = ring;
-    batch->first = 0;
-    batch->cap = cap;
-    return 0;
+    return &batch->waiting[command->session & (BATCH_SESSIONS - 1)];
 }
 
 int batch_push(struct batch *batch, const struct entry_command *command)
@@ -47,37 +33,56 @@ int batch_push(struct batch *batch, const struct entry_command *command)
     if (batch->len == BATCH_COMMANDS_MAX) {
         return ERR_LIMIT;
     }
-    if (batch->len == batch->cap) {
-        int err = batch_grow(batch);
-        if (err != 0) {
-            return err;
-        }
+    uint32_t *waiting = batch_waiting(batch, command);
+    bool settlement = command->session != 0 && has_tag(command, SETTLE_TAG) && *waiting == 0;
+    int err = command_ring_push(settlement ? &batch->settlements : &batch->others, command);
+    if (err != 0) {
+        return err;
     }
-    struct entry_command *slot = batch_slot(batch, batch->len);
-    *slot = *command;
-    slot->header = slice_ref(command->header);
-    slot->bodies = slice_ref(command->bodies);
+    *waiting += !settlement;
     batch->len++;
     batch->bytes += batch_command_len(command);
     return 0;
 }
 
-/* How many of the first commands go into the next entry, and its length. */
-static uint32_t batch_cut(const struct batch *batch, size_t *ret_len)
+/* How many of the first of a ring, at most `most`, fit an entry that has `*len` bytes already and may have `len_max`. */
+static uint32_t ring_cut(const struct command_ring *ring, uint32_t most, size_t len_max, size_t *len)
 {
-    uint64_t len = ENTRY_HEAD_LEN;
     uint32_t count = 0;
-    while (count < batch->len && count < ENTRY_COMMANDS_MAX) {
-        uint64_t more = batch_command_len(batch_slot(batch, count));
-        if (count > 0 && len + more > ENTRY_LEN_TARGET) {
+    while (count < ring->len && count < most) {
+        uint64_t more = batch_command_len(command_ring_at(ring, count));
+        if (*len > ENTRY_HEAD_LEN && *len + more > len_max) {
             break;
         }
-        len += more;
+        *len += (size_t)more;
         count++;
     }
-    CHECK(len <= ENTRY_LEN_MAX);
-    *ret_len = (size_t)len;
     return count;
+}
+
+struct batch_cut batch_cut(const struct batch *batch)
+{
+    struct batch_cut cut = {.len = ENTRY_HEAD_LEN};
+    unsigned share = batch->others.len > 0 ? 2 : 1;
+    cut.settlements =
+        ring_cut(&batch->settlements, ENTRY_COMMANDS_MAX / share, ENTRY_LEN_TARGET / share, &cut.len);
+    cut.others = ring_cut(&batch->others, ENTRY_COMMANDS_MAX - cut.settlements, ENTRY_LEN_TARGET, &cut.len);
+    CHECK(cut.len <= ENTRY_LEN_MAX);
+    return cut;
+}
+
+struct batch_cut batch_cut_less(const struct batch *batch, uint32_t settlements, uint32_t others)
+{
+    struct batch_cut cut = {.len = ENTRY_HEAD_LEN};
+    cut.settlements = ring_cut(&batch->settlements, settlements, ENTRY_LEN_MAX, &cut.len);
+    cut.others = ring_cut(&batch->others, others, ENTRY_LEN_MAX, &cut.len);
+    return cut;
+}
+
+const struct entry_command *batch_at(const struct batch *batch, const struct batch_cut *cut, uint32_t nth)
+{
+    return nth < cut->settlements ? command_ring_at(&batch->settlements, nth)
+                                  : command_ring_at(&batch->others, nth - cut->settlements);
 }
 
 static uint8_t *put_slice(uint8_t *out, struct slice slice)
@@ -98,13 +103,13 @@ uint8_t *batch_command_encode(const struct entry_command *command, uint8_t *out)
 bool batch_command_publishes(const struct entry_command *command)
 {
     /* A Publish in another encoding brings no more than empty messages past this. */
-    return command->bodies.len > 0 || (command->header.len > 0 && command->header.data[0] == PUBLISH_TAG);
+    return command->bodies.len > 0 || has_tag(command, PUBLISH_TAG);
 }
 
 void batch_refuse_publishes(struct batch *batch, struct slice header)
 {
-    for (size_t i = 0; i < batch->len; i++) {
-        struct entry_command *slot = batch_slot(batch, i);
+    for (size_t i = 0; i < batch->others.len; i++) {
+        struct entry_command *slot = command_ring_at(&batch->others, i);
         if (!batch_command_publishes(slot)) {
             continue;
         }
@@ -116,48 +121,51 @@ void batch_refuse_publishes(struct batch *batch, struct slice header)
     }
 }
 
-int batch_build(const struct batch *batch, uint32_t machine_version, uint64_t time_ms, struct slice *ret_entry,
-                uint32_t *ret_commands)
+int batch_build(const struct batch *batch, const struct batch_cut *cut, uint32_t machine_version, uint64_t time_ms,
+                struct slice *ret_entry)
 {
-    size_t len;
-    uint32_t count = batch_cut(batch, &len);
-    struct blob *blob = blob_new(len);
+    struct blob *blob = blob_new(cut->len);
     if (blob == NULL) {
         return ERR_NOMEM;
     }
     struct entry_head head = {
         .machine_version = (uint16_t)machine_version,
         .time_ms = time_ms,
-        .commands = count,
-        .len = (uint32_t)(len - ENTRY_HEAD_LEN),
+        .commands = batch_cut_commands(cut),
+        .len = (uint32_t)(cut->len - ENTRY_HEAD_LEN),
     };
     entry_head_encode(&head, blob->data);
     uint8_t *out = blob->data + ENTRY_HEAD_LEN;
-    for (uint32_t i = 0; i < count; i++) {
-        out = batch_command_encode(batch_slot(batch, i), out);
+    for (uint32_t i = 0; i < head.commands; i++) {
+        out = batch_command_encode(batch_at(batch, cut, i), out);
     }
-    CHECK(out == blob->data + len);
+    CHECK(out == blob->data + cut->len);
     *ret_entry = slice_of_blob(blob);
-    *ret_commands = count;
     return 0;
 }
 
-void batch_pop(struct batch *batch, size_t count)
+static void batch_drop(struct batch *batch, struct command_ring *ring, uint32_t count)
 {
-    CHECK(count <= batch->len);
-    for (size_t i = 0; i < count; i++) {
-        struct entry_command *slot = batch_slot(batch, 0);
-        batch->bytes -= batch_command_len(slot);
-        slice_unref(&slot->header);
-        slice_unref(&slot->bodies);
-        batch->first = (batch->first + 1) & (batch->cap - 1);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry_command *command = command_ring_at(ring, 0);
+        if (ring == &batch->others) {
+            --*batch_waiting(batch, command);
+        }
+        batch->bytes -= batch_command_len(command);
         batch->len--;
+        command_ring_pop(ring);
     }
+}
+
+void batch_pop(struct batch *batch, const struct batch_cut *cut)
+{
+    batch_drop(batch, &batch->settlements, cut->settlements);
+    batch_drop(batch, &batch->others, cut->others);
 }
 
 void batch_done(struct batch *batch)
 {
-    batch_pop(batch, batch->len);
-    free(batch->ring);
+    command_ring_done(&batch->settlements);
+    command_ring_done(&batch->others);
     *batch = (struct batch){0};
 }

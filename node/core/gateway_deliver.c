@@ -5,13 +5,12 @@
 
 /* Deliveries collected before they are sent: the machine is not called from within its own iteration. To describe one, its
  * message is read, whether it can be sent then or not: so a chunk ends early when messages are large. */
-#define CHUNK_LEN 128u
-#define CHUNK_BYTES (1 * MIB)
-
 struct chunk {
-    struct machine_delivery items[CHUNK_LEN];
+    struct machine_delivery items[LINK_DELIVERIES_MAX];
     unsigned len;
+    unsigned len_max;
     uint64_t bytes;
+    uint64_t bytes_max;
 };
 
 static int chunk_add(void *arg, const struct machine_delivery *delivery)
@@ -19,10 +18,10 @@ static int chunk_add(void *arg, const struct machine_delivery *delivery)
     struct chunk *chunk = arg;
     chunk->items[chunk->len++] = *delivery;
     chunk->bytes += delivery->body_len + delivery->head_len + delivery->trail_len;
-    return chunk->len == CHUNK_LEN || chunk->bytes >= CHUNK_BYTES;
+    return chunk->len == chunk->len_max || chunk->bytes >= chunk->bytes_max;
 }
 
-/* What a link may still be sent in this turn. */
+/* What may still be sent. */
 struct allowance {
     uint64_t bytes;
     uint32_t deliveries;
@@ -139,7 +138,9 @@ static bool gateway_catch_up(struct gateway_core *core, struct link *link, struc
     int err;
     do {
         chunk.len = 0;
+        chunk.len_max = allowance->deliveries;
         chunk.bytes = 0;
+        chunk.bytes_max = allowance->bytes;
         err = machine_deliveries(core->machine, link->session, consumer->id, consumer->sent, chunk_add, &chunk);
         if (err == ERR_NOT_FOUND) {
             gateway_not_found(core, link, consumer);
@@ -182,9 +183,14 @@ static void gateway_prune(struct gateway_core *core, struct link *link)
     }
 }
 
-static void gateway_deliver_link(struct gateway_core *core, struct link *link)
+/* Sends a link a few messages, out of what may be sent in this turn. Whether there were any. */
+static bool gateway_deliver_link(struct gateway_core *core, struct link *link, struct allowance *turn)
 {
-    struct allowance allowance = {.bytes = TURN_BYTES_MAX, .deliveries = TURN_DELIVERIES_MAX};
+    struct allowance before = {
+        .bytes = turn->bytes < LINK_BYTES_MAX ? turn->bytes : LINK_BYTES_MAX,
+        .deliveries = turn->deliveries < LINK_DELIVERIES_MAX ? turn->deliveries : LINK_DELIVERIES_MAX,
+    };
+    struct allowance allowance = before;
     if (link->consumers_len > SESSION_CONSUMERS_MAX) {
         gateway_prune(core, link);
     }
@@ -197,28 +203,31 @@ static void gateway_deliver_link(struct gateway_core *core, struct link *link)
             break;
         }
     }
+    turn->bytes -= before.bytes - allowance.bytes;
+    turn->deliveries -= before.deliveries - allowance.deliveries;
+    return allowance.deliveries < before.deliveries;
 }
 
 void gateway_deliver(struct gateway_core *core)
 {
-    /* Links that remain behind go to a list of their own, so that each has one go. */
-    struct list_node later;
-    list_init(&later);
+    struct allowance turn = {.bytes = TURN_BYTES_MAX, .deliveries = TURN_DELIVERIES_MAX};
+    struct list_node stuck; /* Nothing could be read for them at the moment. */
     struct list_node *node;
-    while ((node = list_first(&core->behind)) != NULL) {
+    list_init(&stuck);
+    while (turn.bytes > 0 && turn.deliveries > 0 && (node = list_first(&core->behind)) != NULL) {
         struct link *link = container_of(node, struct link, behind);
         list_remove(&link->behind);
         if (link->state != LINK_ATTACHED || link->paused) {
             continue;
         }
-        gateway_deliver_link(core, link);
+        bool sent = gateway_deliver_link(core, link, &turn);
         if (link->state == LINK_ATTACHED && !link->paused && !list_empty(&link->consumers_behind)) {
-            list_push_back(&later, &link->behind);
+            list_push_back(sent ? &core->behind : &stuck, &link->behind);
         }
     }
-    while ((node = list_first(&later)) != NULL) {
+    while ((node = list_first(&stuck)) != NULL) {
         list_remove(node);
         list_push_back(&core->behind, node);
-        core->more = true;
     }
+    core->more |= !list_empty(&core->behind);
 }

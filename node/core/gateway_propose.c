@@ -2,6 +2,7 @@
 
 #include "node/core/gateway.h"
 #include "proto/base/fault.h"
+#include "statemachine/machine_weight.h"
 
 /* After an entry that the driver would not take, though it said that it was ready. */
 #define PROPOSE_RETRY_MS 50u
@@ -82,23 +83,63 @@ static bool gateway_begin(struct gateway_core *core)
     return true;
 }
 
+/* How many commands of a cut, from the nth to the one before `end`, are within a weight; adds what they weigh. */
+static uint32_t gateway_weigh(const struct gateway_core *core, const struct batch_cut *cut, uint32_t nth, uint32_t end,
+                              uint64_t most, uint64_t *weight)
+{
+    uint32_t count = 0;
+    while (nth + count < end) {
+        uint64_t more = machine_weigh(core->machine, batch_at(&core->batch, cut, nth + count), most - *weight);
+        if (*weight + more > most) {
+            break;
+        }
+        *weight += more;
+        count++;
+    }
+    return count;
+}
+
+/* What of a cut makes an entry that does not keep the nodes busy for long; one command at least. */
+static struct batch_cut gateway_cut_less(const struct gateway_core *core, const struct batch_cut *cut)
+{
+    uint64_t weight = 0;
+    uint64_t most = cut->others > 0 ? ENTRY_WEIGHT_MAX / 2 : ENTRY_WEIGHT_MAX;
+    uint32_t settlements = gateway_weigh(core, cut, 0, cut->settlements, most, &weight);
+    uint32_t others =
+        gateway_weigh(core, cut, cut->settlements, batch_cut_commands(cut), ENTRY_WEIGHT_MAX, &weight);
+    if (settlements + others == 0) {
+        settlements = cut->settlements > 0;
+        others = !settlements;
+    }
+    return batch_cut_less(&core->batch, settlements, others);
+}
+
+/* What goes into the next entry. Mostly a rough look says that all that fits does. */
+static struct batch_cut gateway_cut(const struct gateway_core *core)
+{
+    struct batch_cut cut = batch_cut(&core->batch);
+    uint64_t weight = 0;
+    for (uint32_t i = 0; i < batch_cut_commands(&cut) && weight <= ENTRY_WEIGHT_MAX; i++) {
+        weight += machine_weigh_roughly(core->machine, batch_at(&core->batch, &cut, i));
+    }
+    return weight <= ENTRY_WEIGHT_MAX ? cut : gateway_cut_less(core, &cut);
+}
+
 /* 0, or why nothing was proposed: ERR_BUSY and the like. With a state that may be wrong commands wait. */
 static int gateway_propose_one(struct gateway_core *core)
 {
-    struct batch none = {0};
-    struct batch *batch = gateway_digests_unsure(core) ? &none : &core->batch;
+    struct batch_cut cut = gateway_digests_unsure(core) ? (struct batch_cut){.len = ENTRY_HEAD_LEN} : gateway_cut(core);
     uint64_t time_ms = log_time_stamp(&core->time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
     struct slice entry;
-    uint32_t commands;
     uint64_t index;
     uint64_t term;
-    int err = batch_build(batch, machine_version(core->machine), time_ms, &entry, &commands);
+    int err = batch_build(&core->batch, &cut, machine_version(core->machine), time_ms, &entry);
     if (err != 0) {
         return err;
     }
     err = driver_submit(core->driver, entry, &index, &term);
     if (err == 0) {
-        batch_pop(batch, commands);
+        batch_pop(&core->batch, &cut);
         core->proposed_index = index;
         core->tick = false;
     }

@@ -29,7 +29,7 @@ static uint32_t build(struct batch *batch, uint64_t first)
     struct entry_head head;
     struct entry_command command;
     size_t offset = ENTRY_HEAD_LEN;
-    cr_assert_eq(batch_build(batch, 1, 4711, &entry, &commands), 0);
+    cr_assert_eq(batch_build(batch, ENTRY_COMMANDS_MAX, 1, 4711, &entry, &commands), 0);
     cr_assert_eq(entry_head_decode(entry, &head), 0);
     cr_assert_eq(head.commands, commands);
     cr_assert_eq(head.time_ms, 4711u);
@@ -171,7 +171,7 @@ Test(batch, refused_publishes_keep_their_place_and_nothing_else)
     push_publish(&batch, 3, 0); /* Empty messages are messages. */
     batch_refuse_publishes(&batch, header);
     batch_refuse_publishes(&batch, header); /* Harmless. */
-    cr_assert_eq(batch_build(&batch, 1, 1, &entry, &commands), 0);
+    cr_assert_eq(batch_build(&batch, ENTRY_COMMANDS_MAX, 1, 1, &entry, &commands), 0);
     cr_assert_eq(commands, 3u);
     for (unsigned i = 0; i < 3; i++) {
         struct entry_command command = nth(entry, i);

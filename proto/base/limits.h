@@ -29,7 +29,7 @@
 
 /* One log entry: a batch of commands. A batch stops growing at the target, so that replication stays smooth; a single
  * large command may take it up to the maximum. */
-#define ENTRY_LEN_TARGET (512 * KIB)
+#define ENTRY_LEN_TARGET (256 * KIB)
 #define ENTRY_LEN_MAX (24 * MIB)
 #define ENTRY_COMMANDS_MAX 4096u
 

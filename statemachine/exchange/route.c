@@ -159,7 +159,9 @@ static void match_headers(struct walk *walk, const struct exchange *exchange)
 
 static bool match(struct walk *walk, struct exchange *exchange)
 {
+    bool by_keys = exchange->properties.type == EXCHANGE_DIRECT || exchange->properties.type == EXCHANGE_TOPIC;
     walk->matched = false;
+    walk->route->looked += by_keys ? walk->message->keys_len : exchange->bindings_len;
     switch (exchange->properties.type) {
     case EXCHANGE_FANOUT: match_all(walk, exchange); break;
     case EXCHANGE_HEADERS: match_headers(walk, exchange); break;
@@ -219,6 +221,7 @@ int route(struct machine *machine, struct exchange *exchange, const struct route
     bool keyed;
     ret_route->len = 0;
     ret_route->cut = false;
+    ret_route->looked = 0;
     if (may_keep && route_cache_get(cache, exchange, message->keys[0], ret_route)) {
         return 0;
     }

@@ -26,6 +26,7 @@ struct route {
     size_t len;
     size_t cap;
     bool cut; /* There were more exchanges than ROUTE_EXCHANGES_MAX. */
+    uint64_t looked; /* Keys looked for and bindings looked at; 0 when the way was known. */
 };
 
 /* Finds the way of a message that is published to an exchange. ERR_NOMEM. */
