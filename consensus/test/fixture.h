@@ -35,7 +35,7 @@ struct fixture {
     unsigned sent_len;
     uint64_t applied[FIXTURE_APPLIED_MAX]; /* Indexes. */
     unsigned applied_len;
-    uint64_t apply_ms; /* How long it takes to apply an entry. */
+    uint64_t apply_ms;      /* How long it takes to apply an entry. */
     uint64_t applied_start; /* As if a checkpoint there had been made; with `position`. */
     struct slice position;
     enum driver_role role;

@@ -479,3 +479,27 @@ Test(driver, a_leader_whose_own_disk_hangs_takes_no_more_than_it_can_hold)
     cr_assert_eq(driver_submit(f.driver, payload, &index, &term), 0);
     fixture_done(&f);
 }
+
+Test(driver, applying_leaves_time_for_the_rest)
+{
+    struct fixture f;
+    fixture_init(&f, 3);
+    fixture_lead(&f);
+    for (int i = 0; i < 4; i++) {
+        fixture_submit(&f, "x");
+    }
+    fixture_disk(&f);
+    unsigned before = f.applied_len;
+    f.apply_ms = 15;
+    fixture_acknowledge(&f);
+    cr_assert_eq(f.applied_len, before + 2, "the second ends later than it should, and no third begins");
+    cr_assert_eq(driver_deadline_ms(f.driver), 0u);
+    f.apply_ms = 1000;
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, before + 3, "one at least");
+    f.apply_ms = 0;
+    driver_step(f.driver);
+    cr_assert_eq(f.applied_len, before + 4);
+    cr_assert_gt(driver_deadline_ms(f.driver), 0u);
+    fixture_done(&f);
+}

@@ -64,8 +64,7 @@ struct batch_cut batch_cut(const struct batch *batch)
 {
     struct batch_cut cut = {.len = ENTRY_HEAD_LEN};
     unsigned share = batch->others.len > 0 ? 2 : 1;
-    cut.settlements =
-        ring_cut(&batch->settlements, ENTRY_COMMANDS_MAX / share, ENTRY_LEN_TARGET / share, &cut.len);
+    cut.settlements = ring_cut(&batch->settlements, ENTRY_COMMANDS_MAX / share, ENTRY_LEN_TARGET / share, &cut.len);
     cut.others = ring_cut(&batch->others, ENTRY_COMMANDS_MAX - cut.settlements, ENTRY_LEN_TARGET, &cut.len);
     CHECK(cut.len <= ENTRY_LEN_MAX);
     return cut;

@@ -183,12 +183,12 @@ static void gateway_prune(struct gateway_core *core, struct link *link)
     }
 }
 
-/* Sends a link a few messages, out of what may be sent in this turn. Whether there were any. */
-static bool gateway_deliver_link(struct gateway_core *core, struct link *link, struct allowance *turn)
+/* Sends a link a few messages, out of what may be sent in this round. Whether there were any. */
+static bool gateway_deliver_link(struct gateway_core *core, struct link *link, struct allowance *round)
 {
     struct allowance before = {
-        .bytes = turn->bytes < LINK_BYTES_MAX ? turn->bytes : LINK_BYTES_MAX,
-        .deliveries = turn->deliveries < LINK_DELIVERIES_MAX ? turn->deliveries : LINK_DELIVERIES_MAX,
+        .bytes = round->bytes < LINK_BYTES_MAX ? round->bytes : LINK_BYTES_MAX,
+        .deliveries = round->deliveries < LINK_DELIVERIES_MAX ? round->deliveries : LINK_DELIVERIES_MAX,
     };
     struct allowance allowance = before;
     if (link->consumers_len > SESSION_CONSUMERS_MAX) {
@@ -203,24 +203,24 @@ static bool gateway_deliver_link(struct gateway_core *core, struct link *link, s
             break;
         }
     }
-    turn->bytes -= before.bytes - allowance.bytes;
-    turn->deliveries -= before.deliveries - allowance.deliveries;
+    round->bytes -= before.bytes - allowance.bytes;
+    round->deliveries -= before.deliveries - allowance.deliveries;
     return allowance.deliveries < before.deliveries;
 }
 
 void gateway_deliver(struct gateway_core *core)
 {
-    struct allowance turn = {.bytes = TURN_BYTES_MAX, .deliveries = TURN_DELIVERIES_MAX};
+    struct allowance round = {.bytes = ROUND_BYTES_MAX, .deliveries = ROUND_DELIVERIES_MAX};
     struct list_node stuck; /* Nothing could be read for them at the moment. */
     struct list_node *node;
     list_init(&stuck);
-    while (turn.bytes > 0 && turn.deliveries > 0 && (node = list_first(&core->behind)) != NULL) {
+    while (round.bytes > 0 && round.deliveries > 0 && (node = list_first(&core->behind)) != NULL) {
         struct link *link = container_of(node, struct link, behind);
         list_remove(&link->behind);
         if (link->state != LINK_ATTACHED || link->paused) {
             continue;
         }
-        bool sent = gateway_deliver_link(core, link, &turn);
+        bool sent = gateway_deliver_link(core, link, &round);
         if (link->state == LINK_ATTACHED && !link->paused && !list_empty(&link->consumers_behind)) {
             list_push_back(sent ? &core->behind : &stuck, &link->behind);
         }

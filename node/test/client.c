@@ -174,7 +174,7 @@ void client_cut(struct client *client)
     client->link = NULL;
 }
 
-static int submit(struct client *client, const Holdfast__Command *message, struct slice bodies)
+int client_submit(struct client *client, const Holdfast__Command *message, struct slice bodies)
 {
     struct slice header = slice_of_blob(blob_new(holdfast__command__get_packed_size(message)));
     cr_assert_not_null(header.blob);
@@ -194,7 +194,7 @@ int client_declare(struct client *client, const char *queue)
     body.queue = (char *)(uintptr_t)queue;
     message.kind_case = HOLDFAST__COMMAND__KIND_DECLARE_QUEUE;
     message.declare_queue = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 static int publish(struct client *client, const char *queue, struct slice text)
@@ -211,7 +211,7 @@ static int publish(struct client *client, const char *queue, struct slice text)
     body.producer = (char *)(uintptr_t) "";
     message.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
     message.publish = &body;
-    int err = submit(client, &message, text);
+    int err = client_submit(client, &message, text);
     slice_unref(&text);
     return err;
 }
@@ -240,7 +240,7 @@ int client_subscribe(struct client *client, const char *queue, uint64_t consumer
     body.credit = credit;
     message.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
     message.subscribe = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 int client_unsubscribe(struct client *client, uint64_t consumer)
@@ -250,7 +250,7 @@ int client_unsubscribe(struct client *client, uint64_t consumer)
     body.consumer = consumer;
     message.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
     message.unsubscribe = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 int client_delete(struct client *client, const char *queue)
@@ -260,7 +260,7 @@ int client_delete(struct client *client, const char *queue)
     body.queue = (char *)(uintptr_t)queue;
     message.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
     message.delete_queue = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 int client_submit_refused(struct client *client)
@@ -283,7 +283,7 @@ int client_accept(struct client *client, uint64_t consumer, uint64_t first, uint
     body.last = &last;
     message.kind_case = HOLDFAST__COMMAND__KIND_SETTLE;
     message.settle = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 int client_close_session(struct client *client)
@@ -292,7 +292,7 @@ int client_close_session(struct client *client)
     Holdfast__Command message = HOLDFAST__COMMAND__INIT;
     message.kind_case = HOLDFAST__COMMAND__KIND_CLOSE_SESSION;
     message.close_session = &body;
-    return submit(client, &message, (struct slice){0});
+    return client_submit(client, &message, (struct slice){0});
 }
 
 void client_ready(struct client *client)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/wire/command.pb-c.h"
 #include "rpc/gateway.h"
 
 #define CLIENT_RECORDS_MAX 20000u
@@ -70,6 +71,7 @@ void client_attach(struct client *client);
 void client_move(struct client *client, struct home *home);
 void client_detach(struct client *client);
 /* Commands return what submit returned. */
+int client_submit(struct client *client, const Holdfast__Command *message, struct slice bodies);
 int client_declare(struct client *client, const char *queue);
 int client_publish(struct client *client, const char *queue, const char *body);
 int client_publish_large(struct client *client, const char *queue, size_t len);

@@ -3,6 +3,7 @@
 #include "node/core/batch.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static void push(struct batch *batch, uint64_t number, size_t bodies_len)
@@ -22,14 +23,23 @@ static void push(struct batch *batch, uint64_t number, size_t bodies_len)
     slice_unref(&bodies);
 }
 
+/* Takes away the first, as an entry does that was proposed. */
+static void pop(struct batch *batch, uint32_t count)
+{
+    struct batch_cut cut = batch_cut(batch);
+    cr_assert_eq(batch_cut_commands(&cut), count);
+    batch_pop(batch, &cut);
+}
+
 static uint32_t build(struct batch *batch, uint64_t first)
 {
+    struct batch_cut cut = batch_cut(batch);
+    uint32_t commands = batch_cut_commands(&cut);
     struct slice entry;
-    uint32_t commands;
     struct entry_head head;
     struct entry_command command;
     size_t offset = ENTRY_HEAD_LEN;
-    cr_assert_eq(batch_build(batch, ENTRY_COMMANDS_MAX, 1, 4711, &entry, &commands), 0);
+    cr_assert_eq(batch_build(batch, &cut, 1, 4711, &entry), 0);
     cr_assert_eq(entry_head_decode(entry, &head), 0);
     cr_assert_eq(head.commands, commands);
     cr_assert_eq(head.time_ms, 4711u);
@@ -57,7 +67,7 @@ Test(batch, everything_that_gathered_goes_into_one_entry)
     }
     cr_assert_eq(build(&batch, 1), 300u);
     cr_assert_eq(batch.len, 300u, "building takes nothing away");
-    batch_pop(&batch, 300);
+    pop(&batch, 300);
     cr_assert_eq(batch.len, 0u);
     cr_assert_eq(batch.bytes, 0u);
     batch_done(&batch);
@@ -73,8 +83,8 @@ Test(batch, an_entry_stops_at_its_target_and_keeps_order_across_the_ring)
             push(&batch, ++pushed, 60000);
         }
         uint32_t commands = build(&batch, taken + 1);
-        cr_assert_eq(commands, 8u, "eight of 60,000 bytes fit into 512 KiB");
-        batch_pop(&batch, commands);
+        cr_assert_eq(commands, 4u, "four of 60,000 bytes fit into 256 KiB");
+        pop(&batch, commands);
         taken += commands;
     }
     cr_assert_eq(batch.len, pushed - taken);
@@ -88,7 +98,7 @@ Test(batch, an_entry_stops_at_its_number_of_commands)
         push(&batch, i, 0);
     }
     cr_assert_eq(build(&batch, 1), ENTRY_COMMANDS_MAX);
-    batch_pop(&batch, ENTRY_COMMANDS_MAX);
+    pop(&batch, ENTRY_COMMANDS_MAX);
     cr_assert_eq(build(&batch, ENTRY_COMMANDS_MAX + 1), 10u);
     batch_done(&batch);
 }
@@ -101,7 +111,7 @@ Test(batch, the_largest_command_gets_an_entry_of_its_own)
     push(&batch, 3, 10);
     for (uint64_t i = 1; i <= 3; i++) {
         cr_assert_eq(build(&batch, i), 1u);
-        batch_pop(&batch, 1);
+        pop(&batch, 1);
     }
     batch_done(&batch);
 }
@@ -165,14 +175,14 @@ Test(batch, refused_publishes_keep_their_place_and_nothing_else)
     struct slice header = {.data = refusal, .len = sizeof refusal};
     struct batch batch = {0};
     struct slice entry;
-    uint32_t commands;
     push_publish(&batch, 1, 100000);
     push(&batch, 2, 0);
     push_publish(&batch, 3, 0); /* Empty messages are messages. */
     batch_refuse_publishes(&batch, header);
     batch_refuse_publishes(&batch, header); /* Harmless. */
-    cr_assert_eq(batch_build(&batch, ENTRY_COMMANDS_MAX, 1, 1, &entry, &commands), 0);
-    cr_assert_eq(commands, 3u);
+    struct batch_cut cut = batch_cut(&batch);
+    cr_assert_eq(batch_build(&batch, &cut, 1, 1, &entry), 0);
+    cr_assert_eq(batch_cut_commands(&cut), 3u);
     for (unsigned i = 0; i < 3; i++) {
         struct entry_command command = nth(entry, i);
         cr_assert_eq(command.session, 7u);
@@ -185,7 +195,7 @@ Test(batch, refused_publishes_keep_their_place_and_nothing_else)
         cr_assert_eq(refused, i != 1);
     }
     slice_unref(&entry);
-    batch_pop(&batch, 3);
+    pop(&batch, 3);
     cr_assert_eq(batch.bytes, 0u, "what was let go is not counted any more");
     batch_done(&batch);
 }
@@ -199,4 +209,104 @@ Test(batch, what_brings_no_message_is_no_publish)
     cr_assert_not(batch_command_publishes(&command));
     command.bodies = (struct slice){.data = settle, .len = 1};
     cr_assert(batch_command_publishes(&command));
+}
+
+/* A command of a session that consists of a tag. */
+static void push_of(struct batch *batch, uint64_t session, uint64_t number, uint8_t tag, size_t len)
+{
+    struct blob *blob = blob_new(len);
+    cr_assert_not_null(blob);
+    memset(blob->data, 0, len);
+    blob->data[0] = tag;
+    struct slice header = slice_of_blob(blob);
+    struct entry_command command = {.session = session, .number = number, .header = header};
+    cr_assert_eq(batch_push(batch, &command), 0);
+    slice_unref(&header);
+}
+#define PUBLISH 0x32u
+#define SETTLE 0x4au
+
+/* The order of an entry, as "session.number " of each command. */
+static const char *order(struct batch *batch)
+{
+    static char text[256];
+    struct batch_cut cut = batch_cut(batch);
+    struct slice entry;
+    text[0] = '\0';
+    cr_assert_eq(batch_build(batch, &cut, 1, 1, &entry), 0);
+    for (unsigned i = 0; i < batch_cut_commands(&cut); i++) {
+        struct entry_command command = nth(entry, i);
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%llu.%llu ",
+                       (unsigned long long)command.session, (unsigned long long)command.number);
+    }
+    slice_unref(&entry);
+    return text;
+}
+
+Test(batch, settlements_come_before_what_others_publish_but_not_before_their_own)
+{
+    struct batch batch = {0};
+    push_of(&batch, 1, 1, PUBLISH, 10);
+    push_of(&batch, 2, 1, SETTLE, 10);
+    push_of(&batch, 1, 2, SETTLE, 10);
+    push_of(&batch, 3, 1, PUBLISH, 10);
+    push_of(&batch, 2, 2, SETTLE, 10);
+    push_of(&batch, 2, 3, PUBLISH, 10);
+    push_of(&batch, 2, 4, SETTLE, 10);
+    push_of(&batch, 0, 0, SETTLE, 10); /* Of no session: commands of nodes stay where they are. */
+    cr_assert_str_eq(order(&batch), "2.1 2.2 1.1 1.2 3.1 2.3 2.4 0.0 ");
+    pop(&batch, 8);
+    push_of(&batch, 4, 1, PUBLISH, 10);
+    push_of(&batch, 2, 5, SETTLE, 10);
+    push_of(&batch, 1, 3, SETTLE, 10);
+    cr_assert_str_eq(order(&batch), "2.5 1.3 4.1 ", "what was proposed is in nobody's way");
+    batch_done(&batch);
+}
+
+Test(batch, sessions_with_numbers_alike_lose_no_more_than_their_turn)
+{
+    struct batch batch = {0};
+    push_of(&batch, 1, 1, PUBLISH, 10);
+    push_of(&batch, 1 + BATCH_SESSIONS, 1, SETTLE, 10);
+    push_of(&batch, 2, 1, SETTLE, 10);
+    cr_assert_str_eq(order(&batch), "2.1 1.1 1025.1 ");
+    batch_done(&batch);
+}
+
+Test(batch, settlements_leave_half_of_an_entry_to_others)
+{
+    struct batch batch = {0};
+    for (uint64_t i = 1; i <= ENTRY_COMMANDS_MAX + 10; i++) {
+        push_of(&batch, 2, i, SETTLE, 1);
+    }
+    struct batch_cut cut = batch_cut(&batch);
+    cr_assert_eq(cut.settlements, ENTRY_COMMANDS_MAX, "nothing else waits");
+    for (uint64_t i = 1; i <= ENTRY_COMMANDS_MAX; i++) {
+        push_of(&batch, 3, i, PUBLISH, 1);
+    }
+    cut = batch_cut(&batch);
+    cr_assert_eq(cut.settlements, ENTRY_COMMANDS_MAX / 2);
+    cr_assert_eq(cut.others, ENTRY_COMMANDS_MAX / 2);
+    batch_done(&batch);
+}
+
+Test(batch, large_settlements_leave_half_of_the_length_to_others)
+{
+    struct batch batch = {0};
+    for (uint64_t i = 1; i <= 20; i++) {
+        push_of(&batch, 2, i, SETTLE, 60000);
+    }
+    cr_assert_eq(batch_cut(&batch).settlements, 4u);
+    push_of(&batch, 3, 1, PUBLISH, 60000);
+    push_of(&batch, 3, 2, PUBLISH, 60000);
+    struct batch_cut cut = batch_cut(&batch);
+    cr_assert_eq(cut.settlements, 2u);
+    cr_assert_eq(cut.others, 2u);
+    struct batch_cut less = batch_cut_less(&batch, 1, 1);
+    cr_assert_eq(batch_at(&batch, &less, 0)->session, 2u);
+    cr_assert_eq(batch_at(&batch, &less, 1)->session, 3u);
+    batch_pop(&batch, &less);
+    cr_assert_eq(batch.len, 20u);
+    batch_done(&batch);
+    cr_assert_eq(batch.bytes, 0u);
 }

@@ -25,7 +25,7 @@ struct route {
     struct queue **queues; /* Valid until a queue goes. */
     size_t len;
     size_t cap;
-    bool cut; /* There were more exchanges than ROUTE_EXCHANGES_MAX. */
+    bool cut;        /* There were more exchanges than ROUTE_EXCHANGES_MAX. */
     uint64_t looked; /* Keys looked for and bindings looked at; 0 when the way was known. */
 };
 
