@@ -21,27 +21,44 @@ static bool command_is_named_publish(const struct machine *machine, const Holdfa
     return named;
 }
 
+/* A publish that is not to overtake another, though it has no producer. Under version 1 there is no such thing. */
+static bool command_is_in_order(const struct machine *machine, const Holdfast__Command *command)
+{
+    return machine->version >= 2 && command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH && command->publish->in_order;
+}
+
 /* A client that sends several publishes of a producer at a time may have had a later one let in when an earlier one was
  * refused. It sends the refused one again with the same sequences, which must not be taken for done because the later one
- * has moved the producer on. So what was sent before the client knew of a failure fails, too. */
+ * has moved the producer on. So what was sent before the client knew of a failure fails, too. And so does what is to keep its
+ * order. */
 static bool publish_check_failed(const struct machine *machine, const struct session *session,
                                  const struct entry_command *from, const Holdfast__Command *command,
                                  struct reply *reply)
 {
-    if (command_is_named_publish(machine, command) && from->answered < session->failed_publish &&
-        !fault_fires(FAULT_SKIP_FAILED_CHECK)) {
+    bool ordered = command_is_named_publish(machine, command) || command_is_in_order(machine, command);
+    if (ordered && from->answered < session->failed_publish && !fault_fires(FAULT_SKIP_FAILED_CHECK)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_BEHIND_FAILED);
         return false;
     }
     return true;
 }
 
+/* Whether what was sent behind it must not be let in. What failed as a whole may be sent again, message by message; not so when the
+ * virtual host has as many as it may: that is said of each of them. */
+static bool failure_counts(const struct machine *machine, const Holdfast__Command *command, const struct reply *reply)
+{
+    if (command_is_in_order(machine, command)) {
+        bool several = command->publish->n_body_len > 1 && reply->detail != DETAIL_READY_MESSAGES;
+        return several || reply->detail == DETAIL_BEHIND_FAILED || command_is_named_publish(machine, command);
+    }
+    return command_is_named_publish(machine, command) || command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED;
+}
+
 static void session_note_failure(const struct machine *machine, struct session *session,
                                  const struct entry_command *from, const Holdfast__Command *command,
                                  const struct reply *reply)
 {
-    if (reply->error != 0 && command != NULL &&
-        (command_is_named_publish(machine, command) || command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED)) {
+    if (reply->error != 0 && command != NULL && failure_counts(machine, command, reply)) {
         session->failed_publish = from->number;
     }
 }

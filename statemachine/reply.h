@@ -99,6 +99,9 @@
     X(CONSUMER_EXCLUSIVE, 85, "the queue has a consumer, and one of the two is exclusive")                             \
     X(CONSUMER_ACTIVE, 86, "the queue has an active consumer of another session")                                      \
     X(QUEUE_LENGTH, 87, "queues of this virtual host may not be that long")                                            \
+    X(CONSUMER_NO_FETCH, 88, "the consumer does not fetch from that queue")                                            \
+    X(CONSUMER_FULL, 89, "a consumer may hold 65535 messages")                                                         \
+    X(VHOST_PROTECTED, 90, "a queue in the virtual host is protected")                                                 \
     X(EXCHANGE, 100, "no such exchange")                                                                               \
     X(EXCHANGE_NAME, 101, "not a name for an exchange")                                                                \
     X(EXCHANGE_RESERVED, 102, "names that begin with amq. are not given")                                              \

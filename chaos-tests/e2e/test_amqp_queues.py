@@ -32,6 +32,9 @@ class Queues(PikaTest):
         self.assert_closes(406, f"PRECONDITION_FAILED - queue '{queue}' in vhost '/' not empty",
                            channel.queue_delete, queue, if_empty=True)
         channel = self.channel()
+        channel.basic_get(queue)
+        self.assertEqual(channel.queue_delete(queue, if_empty=True).method.message_count, 0, "what is out is not asked about")
+        queue = self.queue(channel)
         channel.basic_consume(queue, lambda *_: None)
         self.assert_closes(406, f"PRECONDITION_FAILED - queue '{queue}' in vhost '/' in use",
                            channel.connection.channel().queue_delete, queue, if_unused=True)

@@ -64,6 +64,8 @@ void look_arrive_published(struct look *look, unsigned queue, const struct sim_i
         LOOK_VIOLATION(look, queue, item, "it came although its id had been seen");
     }
     parcel->in |= 1u << queue;
+    bool keeps = look->world->features.queues[queue].overflow == HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW;
+    look->back[queue] += keeps && (parcel->due_ms != 0 || parcel->prepared != 0);
     id_note(look, queue, parcel);
     bool expected = false;
     for (size_t i = 0; i < look->expected_len; i++) {

@@ -75,8 +75,8 @@ static void match_expected(struct look *look, const struct look_expected *expect
     const struct look_death *death = death_of(look, expected->parcel, expected->queue);
     if (death != NULL && death->why != WHY_MAXLEN) {
         LOOK_VIOLATION(look, expected->queue, &item, "it came and died for reason %x in one entry", death->why);
-    } else if (death == NULL && (!options->has_max_length || options->dead_letters) &&
-               !(options->has_max_length &&
+    } else if (death == NULL && (!look_pushes_out(options) || options->dead_letters) &&
+               !(look_pushes_out(options) &&
                  look_owe(look, &(struct sim_leave){.queue = expected->queue, .item = item, .why = WHY_MAXLEN}))) {
         LOOK_VIOLATION(look, expected->queue, &item, "it was taken, and has not come");
     }

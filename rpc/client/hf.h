@@ -255,8 +255,8 @@ struct hf_published {
 int hf_publish_batch(struct hf *hf, const struct hf_batch *batch, uint64_t timeout_ms, enum hf_outcome *ret_outcomes,
                      struct hf_published *ret_published) NODISCARD;
 
-/* Publishes and accepts messages in one step, all or nothing. ERR_STALE: one of them is not held any more. What gathered with
- * hf_accept() before is not part of it. */
+/* Publishes and accepts messages in one step, all or nothing. ERR_STALE: one of them is not held any more (ERR_NOT_FOUND: also
+ * when the subscription of one is over). What gathered with hf_accept() before is not part of it. */
 int hf_transact(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
                 const struct hf_message *accepted, size_t accepted_len, uint64_t timeout_ms) NODISCARD;
 

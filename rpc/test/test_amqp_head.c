@@ -62,7 +62,7 @@ Test(amqp_head, expiration_is_a_time_to_live)
     static const struct {
         const char *text;
         uint64_t ms;
-    } good[] = {{"0", 0}, {"60000", 60000}, {"+5", 5}, {"-0", 0}, {"007", 7}, {"4294967295", 4294967295}};
+    } good[] = {{"0", 0}, {"60000", 60000}, {"+5", 5}, {"-0", 0}, {"007", 7}, {"315360000000", 315360000000}};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct amqp_fixture f;
         amqp_fixture_open(&f);
@@ -88,9 +88,9 @@ Test(amqp_head, an_expiration_that_is_none)
         {"1s", "invalid expiration '1s': {leftover_string,\"s\"}"},
         {"1.5", "invalid expiration '1.5': {leftover_string,\".5\"}"},
         {"-1", "invalid expiration '-1': {value_negative,-1}"},
-        {"4294967296", "invalid expiration '4294967296': {value_too_big,4294967296}"},
+        {"315360000001", "invalid expiration '315360000001': {value_too_large,315360000001}"},
         {"99999999999999999999999",
-         "invalid expiration '99999999999999999999999': {value_too_big,99999999999999999999999}"},
+         "invalid expiration '99999999999999999999999': {value_too_large,99999999999999999999999}"},
     };
     Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -312,4 +312,10 @@ Test(amqp_head, producers_and_numbers_that_are_none)
     amqp_fixture_open(&f);
     give_with_header(&f, "x-holdfast-sequence", 'I', 1);
     header_refused(&f, no_name);
+    for (unsigned i = 0; i < 3; i++) {
+        const uint64_t bad[] = {0, (uint64_t)INT64_MAX + 1, UINT64_MAX};
+        amqp_fixture_open(&f);
+        give_numbered(&f, "p", bad[i], "body");
+        header_refused(&f, "invalid message: header x-holdfast-sequence is no integer of 1 or above");
+    }
 }

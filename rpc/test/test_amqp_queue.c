@@ -276,9 +276,9 @@ Test(amqp_queue, deleted_and_counted)
 {
     AMQP_GIVE(&f, 1, queue_delete, .queue = amqp_text("q"), .if_unused = true, .if_empty = true);
     const Holdfast__DeleteQueue *delete = AMQP_COMMAND(&f, DELETE_QUEUE)->delete_queue;
-    cr_assert(delete->if_unused && delete->if_empty);
-    AMQP_REPLY(&f, .count = 9);
-    cr_assert_eq(AMQP_TAKE(&f, 1, queue_delete_ok)->message_count, 9u);
+    cr_assert(delete->if_unused && delete->if_none_ready && !delete->if_empty);
+    AMQP_REPLY(&f, .count = 11, .repeated_count = 9);
+    cr_assert_eq(AMQP_TAKE(&f, 1, queue_delete_ok)->message_count, 9u, "without those that are out");
     AMQP_GIVE(&f, 1, queue_delete, .queue = amqp_text("missing"));
     AMQP_REPLY(&f, .error = -ERR_NOT_FOUND);
     cr_assert_eq(AMQP_TAKE(&f, 1, queue_delete_ok)->message_count, 0u);

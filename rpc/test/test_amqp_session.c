@@ -62,7 +62,7 @@ Test(amqp_session, what_follows_a_method_that_may_be_refused_waits)
     AMQP_REPLY(&f, .count = 1);
     (void)AMQP_TAKE(&f, 1, queue_delete_ok);
     cr_assert_str_eq(AMQP_COMMAND(&f, DELETE_QUEUE)->delete_queue->queue, "b");
-    AMQP_REPLY(&f, .count = 2);
+    AMQP_REPLY(&f, .repeated_count = 2);
     cr_assert_eq(AMQP_TAKE(&f, 1, queue_delete_ok)->message_count, 2u);
     cr_assert_not(f.held);
     amqp_fixture_close(&f);

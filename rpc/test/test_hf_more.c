@@ -485,3 +485,14 @@ Test(hf_more, a_session_that_is_refused_is_an_answer)
     node.fake.attach_err = 0;
     cr_assert_eq(hf_declare(hf, "q", 20000), 0, "it is tried again");
 }
+
+/* ---- What is not held any more ---- */
+
+Test(hf_more, what_was_held_by_a_subscription_that_is_over_is_stale)
+{
+    const struct hf_message gone = {.consumer = 99, .number = 1};
+    cr_assert_eq(hf_settle_as(hf, &gone, CLIENT_RELEASE, NULL, 20000), ERR_STALE);
+    cr_assert_not_null(strstr(hf_error_detail(hf), "subscription is over"), "%s", hf_error_detail(hf));
+    cr_assert_eq(hf_extend(hf, &gone, 0, 20000), ERR_STALE);
+    cr_assert_eq(hf_release_after(hf, &gone, 10, 20000), ERR_STALE);
+}

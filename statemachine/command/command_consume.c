@@ -13,12 +13,25 @@
 #define FETCH_MAX 16384u
 #define FETCH_WITH_LIVES_MAX 4096u
 
+/* Whether the queue's other consumers let it. */
+static bool subscribe_check_others(const struct session *session, const Holdfast__Subscribe *subscribe,
+                                   const struct queue *queue, struct reply *reply)
+{
+    bool others = queue->consumers_len > queue->fetches_len;
+    bool kept_out = queue->exclusive_len > 0 || (subscribe->exclusive && !subscribe->fetch && others);
+    if (kept_out && !fault_fires(FAULT_SKIP_ALONE)) {
+        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_EXCLUSIVE);
+    } else if (subscribe->fetch && queue->options.single_active && queue->active_session != 0 &&
+               queue->active_session != session->id) {
+        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_ACTIVE);
+    }
+    return reply->error == 0;
+}
+
 /* Of version 2. */
 static bool subscribe_check_new(struct machine *machine, const struct session *session,
                                 const Holdfast__Subscribe *subscribe, const struct queue *queue, struct reply *reply)
 {
-    bool others = queue->consumers_len > queue->fetches_len;
-    bool kept_out = queue->exclusive_len > 0 || (subscribe->exclusive && !subscribe->fetch && others);
     size_t tag_len = strlen(subscribe->tag);
     if (machine->version < 2) {
         return true;
@@ -32,17 +45,12 @@ static bool subscribe_check_new(struct machine *machine, const struct session *s
         reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_CONSUMERS);
     } else if (!user_has_room(session->user, LIMIT_CONSUMERS)) {
         reply_fail(reply, ERR_LIMIT, DETAIL_LIMIT_USER_CONSUMERS);
-    } else if (kept_out && !fault_fires(FAULT_SKIP_ALONE)) {
-        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_EXCLUSIVE);
-    } else if (subscribe->fetch && queue->options.single_active && queue->active_session != 0 &&
-               queue->active_session != session->id) {
-        reply_fail(reply, ERR_EXCLUSIVE, DETAIL_CONSUMER_ACTIVE);
     }
-    return reply->error == 0;
+    return reply->error == 0 && subscribe_check_others(session, subscribe, queue, reply);
 }
 
-static bool subscribe_check(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
-                            const struct queue *queue, struct reply *reply)
+/* What every one must have. */
+static bool subscribe_check_parts(const Holdfast__Subscribe *subscribe, const struct queue *queue, struct reply *reply)
 {
     if (queue == NULL) {
         reply_fail(reply, ERR_NOT_FOUND, DETAIL_QUEUE);
@@ -50,7 +58,17 @@ static bool subscribe_check(struct machine *machine, struct session *session, co
         reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_ZERO);
     } else if (subscribe->credit == 0 || subscribe->credit > CREDIT_MAX) {
         reply_fail(reply, ERR_INVALID, DETAIL_CREDIT);
-    } else if (consumer_find_ending_too(session, subscribe->consumer) != NULL) {
+    }
+    return reply->error == 0;
+}
+
+static bool subscribe_check(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
+                            const struct queue *queue, struct reply *reply)
+{
+    if (!subscribe_check_parts(subscribe, queue, reply)) {
+        return false;
+    }
+    if (consumer_find_ending_too(session, subscribe->consumer) != NULL) {
         reply_fail(reply, ERR_EXISTS, DETAIL_CONSUMER_EXISTS);
     } else if (session->consumers_len >= SESSION_CONSUMERS_MAX) {
         reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMERS);
@@ -77,14 +95,14 @@ static struct consumer_options subscribe_options(const struct machine *machine, 
     };
 }
 
-/* Gives it what is ready, without regard to others. */
-static int fetch_deliver(struct machine *machine, struct consumer *consumer, struct reply *reply)
+/* Gives it what is ready, up to `len` messages, without regard to others. */
+static int fetch_deliver(struct machine *machine, struct consumer *consumer, uint32_t len, struct reply *reply)
 {
     struct queue *queue = consumer->queue;
     unsigned budget = FETCH_PARKING_MAX;
     bool found = !queue->options.paused;
     uint64_t most = queue_keeps_lives(queue) ? FETCH_WITH_LIVES_MAX : FETCH_MAX;
-    while (found && reply->count < consumer->credit && reply->count < most) {
+    while (found && reply->count < len && reply->count < most) {
         struct taken taken;
         int err = queue_take(machine, queue, &budget, &taken, &found);
         if (err == 0 && found) {
@@ -99,10 +117,49 @@ static int fetch_deliver(struct machine *machine, struct consumer *consumer, str
     return 0;
 }
 
+static int fetch(struct machine *machine, struct consumer *consumer, uint32_t len, struct reply *reply)
+{
+    int err = fetch_deliver(machine, consumer, len, reply);
+    if (err == 0) {
+        err = queue_used(machine, consumer->queue);
+    }
+    return err != 0 ? err : consumer_settled(machine, consumer);
+}
+
+static bool more_check(const struct session *session, const Holdfast__Subscribe *subscribe, const struct queue *queue,
+                       const struct consumer *consumer, struct reply *reply)
+{
+    if (!subscribe_check_parts(subscribe, queue, reply)) {
+        return false;
+    }
+    if (consumer == NULL) {
+        reply_fail(reply, ERR_NOT_FOUND, DETAIL_CONSUMER);
+    } else if (!consumer->fetch || consumer->queue != queue) {
+        reply_fail(reply, ERR_INVALID, DETAIL_CONSUMER_NO_FETCH);
+    } else if (consumer->deliveries.held + subscribe->credit > CREDIT_MAX) {
+        reply_fail(reply, ERR_LIMIT, DETAIL_CONSUMER_FULL);
+    }
+    return reply->error == 0 && subscribe_check_others(session, subscribe, queue, reply);
+}
+
+/* It holds something as long as it is there, so that it does not end when there is nothing more. */
+static int fetch_more(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
+                      struct queue *queue, struct reply *reply)
+{
+    struct consumer *consumer = consumer_find(session, subscribe->consumer);
+    if (!more_check(session, subscribe, queue, consumer, reply)) {
+        return 0;
+    }
+    return fetch(machine, consumer, subscribe->credit, reply);
+}
+
 int command_subscribe(struct machine *machine, struct session *session, const Holdfast__Subscribe *subscribe,
                       struct reply *reply)
 {
     struct queue *queue = queue_by_name(machine, session->virtual_host_id, subscribe->queue);
+    if (machine->version >= 2 && subscribe->fetch && subscribe->more) {
+        return fetch_more(machine, session, subscribe, queue, reply);
+    }
     if (!subscribe_check(machine, session, subscribe, queue, reply)) {
         return 0;
     }
@@ -113,14 +170,7 @@ int command_subscribe(struct machine *machine, struct session *session, const Ho
         return err;
     }
     consumer_begin(machine, consumer);
-    if (!consumer->fetch) {
-        return 0;
-    }
-    err = fetch_deliver(machine, consumer, reply);
-    if (err == 0) {
-        err = queue_used(machine, queue);
-    }
-    return err != 0 ? err : consumer_settled(machine, consumer);
+    return consumer->fetch ? fetch(machine, consumer, consumer->credit, reply) : 0;
 }
 
 int command_unsubscribe(struct machine *machine, struct session *session, const Holdfast__Unsubscribe *unsubscribe,

@@ -263,6 +263,9 @@ int command_change_queue(struct machine *machine, struct session *session, const
         return 0;
     }
     uint64_t life_ms = queue->options.keep_life_ms;
+    if (options.protected != queue->options.protected) {
+        virtual_host_queue_protected(machine, queue, options.protected);
+    }
     queue_options_done(&queue->options);
     queue->options = options;
     queue_changed(machine, queue);
@@ -285,6 +288,8 @@ int command_delete_queue(struct machine *machine, struct session *session, const
         reply_fail(reply, ERR_REFUSED, DETAIL_QUEUE_PROTECTED);
     } else if (delete->if_empty && messages > 0) {
         reply_fail(reply, ERR_REFUSED, DETAIL_NOT_EMPTY);
+    } else if (machine->version >= 2 && delete->if_none_ready && queue_ready(queue) > 0) {
+        reply_fail(reply, ERR_REFUSED, DETAIL_NOT_EMPTY);
     } else if (machine->version >= 2 && delete->if_unused && queue->consumers_len > queue->fetches_len) {
         reply_fail(reply, ERR_REFUSED, DETAIL_QUEUE_USED);
     }
@@ -292,6 +297,7 @@ int command_delete_queue(struct machine *machine, struct session *session, const
         return 0;
     }
     reply->count = messages;
+    reply->repeated_count = machine->version >= 2 ? queue_ready(queue) : 0;
     return queue_delete(machine, queue);
 }
 

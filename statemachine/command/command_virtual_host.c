@@ -55,6 +55,8 @@ int command_delete_virtual_host(struct machine *machine, struct session *session
         reply_fail(reply, ERR_REFUSED, DETAIL_VHOST_ROOT);
     } else if (host->counts[LIMIT_SESSIONS] > 0 && !delete->force && !fault_fires(FAULT_SKIP_HOST_SESSIONS)) {
         reply_fail(reply, ERR_REFUSED, DETAIL_VHOST_SESSIONS);
+    } else if (host->protected_len > 0 && !delete->force) {
+        reply_fail(reply, ERR_REFUSED, DETAIL_VHOST_PROTECTED);
     }
     return reply->error != 0 ? 0 : virtual_host_delete(machine, host, session);
 }

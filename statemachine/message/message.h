@@ -45,10 +45,10 @@ static inline uint32_t message_len(const struct message *message)
     return message->head_len + message->body_len;
 }
 
-/* What counts towards a queue's max_bytes: nothing of a message from before there were such limits. */
+/* What counts towards a queue's max_bytes: the body, as in RabbitMQ; nothing of a message from before there were such limits. */
 static inline uint32_t message_counted_len(const struct message *message)
 {
-    return message->old ? 0 : message_len(message);
+    return message->old ? 0 : message->body_len;
 }
 
 /* Takes, and drops, references to what the message refers to. */

@@ -130,8 +130,7 @@ static int planned_has_room(struct machine *machine, const struct planned *plann
     *ret_room = true;
     for (size_t i = 0; i < planned->targets_len && *ret_room; i++) {
         if (queue_refuses(targets[i].queue)) {
-            int err =
-                queue_has_room(machine, targets[i].queue, (uint64_t)planned->head_len + planned->body_len, ret_room);
+            int err = queue_has_room(machine, targets[i].queue, planned->body_len, ret_room);
             if (err != 0) {
                 return err;
             }
@@ -149,7 +148,7 @@ static int planned_count(struct machine *machine, const struct planned *planned)
         if (queue_refuses(queue)) {
             queue_begin_tally(machine, queue);
             queue->plan_messages += !fault_fires(FAULT_SKIP_TALLY);
-            queue->plan_bytes += (uint64_t)planned->head_len + planned->body_len;
+            queue->plan_bytes += planned->body_len;
         }
         if (queue->options.id_window_ms > 0 && !id_hash_is_none(planned->facts.id)) {
             int err = ids_note(publishing, queue->id, planned->facts.id);

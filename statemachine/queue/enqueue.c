@@ -69,15 +69,14 @@ static int queue_make_room(struct machine *machine, struct queue *queue, uint64_
     if (!queue_is_limited(queue)) {
         return 0;
     }
-    bool published = how == ENQUEUE_PUBLISHED;
-    if (published && queue->options.overflow == QUEUE_REJECT_NEW) {
-        return 0; /* Its plan has looked. */
+    if (queue->options.overflow == QUEUE_REJECT_NEW) {
+        return 0; /* Of one that is published its plan has looked. Others are confirmed, and so is what is there. */
     }
     if (!queue_could_hold(queue, len)) {
         *ret_enters = false;
         return 0;
     }
-    if (published && queue->options.overflow == QUEUE_REJECT_NEW_DEAD_LETTER) {
+    if (how == ENQUEUE_PUBLISHED && queue->options.overflow == QUEUE_REJECT_NEW_DEAD_LETTER) {
         return queue_fits(machine, queue, len, ret_enters);
     }
     return queue_push_out(machine, queue, len, ret_enters);
@@ -128,7 +127,7 @@ static int enqueue_held(struct machine *machine, struct queue *queue, struct mes
     bool enters;
     uint64_t position;
     message_set_times(machine, queue, facts, message);
-    int err = queue_make_room(machine, queue, message_len(message), how, &enters);
+    int err = queue_make_room(machine, queue, message->body_len, how, &enters);
     if (err != 0) {
         message_unref(message);
         return err;

@@ -171,7 +171,7 @@ uint64_t queue_ready(const struct queue *queue);
 uint64_t queue_enqueued(const struct queue *queue);
 /* The lane of a position, or of a number of one; NULL: there is none. */
 struct lane *queue_lane(const struct queue *queue, unsigned number);
-/* The bytes (heads and bodies) of ready and parked messages. ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+/* The bytes (of bodies) of ready and parked messages. ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
 int queue_bytes(struct machine *machine, struct queue *queue, uint64_t *ret_bytes) NODISCARD;
 /* Whether there are at most `bytes` of them. Reads something only when it is close. */
 int queue_bytes_within(struct machine *machine, struct queue *queue, uint64_t bytes, bool *ret_within) NODISCARD;

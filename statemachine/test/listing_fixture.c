@@ -36,7 +36,7 @@ uint32_t listing_roll(struct listing *listing, uint32_t below)
 void listing_push(struct listing *listing, const struct message *message, uint32_t priority)
 {
     struct queue *queue = listing_queue(listing);
-    struct listed listed = {.group = message->group, .len = message_len(message)};
+    struct listed listed = {.group = message->group, .len = message_len(message), .body_len = message->body_len};
     cr_assert_eq(queue_push(listing_machine(listing), queue, message, priority, &listed.position), 0);
     unsigned lane = priority < queue->options.max_priority ? queue->options.max_priority - priority : 0;
     cr_assert_eq(lane_of(listed.position), lane);

@@ -13,6 +13,7 @@ struct listed {
     uint64_t position;
     uint64_t group;
     uint32_t len;
+    uint32_t body_len;
     uint32_t count; /* Deliveries so far. */
     bool out;
 };

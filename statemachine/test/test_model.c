@@ -73,7 +73,7 @@ Test(model, histories_reach_what_they_are_to_under_version_1)
 
 Test(model, histories_reach_what_they_are_to_under_version_2)
 {
-    reach(2, 3000);
+    reach(2, 4000);
 }
 
 /* What is missing is noticed. */
@@ -98,7 +98,7 @@ Test(model, planted_bugs_are_found)
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         bool found = false;
         fault_set(faults[i], true);
-        for (uint64_t seed = 1; seed <= 300 && !found; seed++) {
+        for (uint64_t seed = 1; seed <= 1500 && !found; seed++) {
             struct history history = {0};
             char said[WORLD_SAID_MAX];
             history_random(&history, seed, 2, ENTRIES);

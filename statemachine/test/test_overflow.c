@@ -106,8 +106,13 @@ Test(overflow, a_queue_that_refuses_takes_what_is_not_published)
     client_publish(&f, &a, "source", NULL, 4, 1);
     cr_assert_eq(client_subscribe(&f, &a, "source", 1, 1).error, 0u);
     cr_assert_eq(client_settle(&f, &a, 1, REJECT, 1, 1).count, 1u);
-    cr_assert_str_eq(ask_bodies(&f, "q"), "m2 m4 ", "the oldest goes for it");
-    cr_assert_str_eq(ask_bodies(&f, "dead"), "m1 ");
+    cr_assert_str_eq(ask_bodies(&f, "q"), "m1 m2 m4 ", "nothing goes for it");
+    cr_assert_str_eq(ask_bodies(&f, "dead"), "");
+    leaving_disturb(&f, true);
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 5, 1).error, E(FULL));
+    cr_assert_eq(client_subscribe(&f, &a, "q", 2, 1).error, 0u);
+    cr_assert_eq(client_settle(&f, &a, 2, ACCEPT, 1, 1).count, 1u);
+    cr_assert_eq(client_publish(&f, &a, "q", NULL, 5, 1).error, 0u, "two are out or gone");
 }
 
 Test(overflow, a_new_message_may_be_the_dead_letter)

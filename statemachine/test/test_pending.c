@@ -97,7 +97,7 @@ Test(pending, to_a_queue_by_name_that_may_be_gone)
     fixture_done(&f);
 }
 
-Test(pending, it_takes_the_place_of_the_oldest_and_its_time_to_live_counts_from_then)
+Test(pending, it_comes_into_a_full_queue_and_its_time_to_live_counts_from_then)
 {
     struct fixture f;
     struct client a;
@@ -119,7 +119,8 @@ Test(pending, it_takes_the_place_of_the_oldest_and_its_time_to_live_counts_from_
     cr_assert_eq(posts_send_once(&f, &a, posts).count, 1u);
     uint64_t at_ms = f.time_ms + 1000;
     fixture_tick(&f, at_ms);
-    cr_assert_eq(ready(&f, "q"), 1u);
+    cr_assert_eq(ready(&f, "q"), 2u);
+    cr_assert_str_eq(body_at(&f, "q", 1), "there");
     cr_assert_str_eq(body_at(&f, "q", 2), "late");
     struct message message;
     cr_assert_eq(state_message(f.machine, queue_by_id(f.machine, 1), 2, &message), 0);

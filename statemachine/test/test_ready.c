@@ -113,7 +113,7 @@ static void check(struct listing *listing)
     struct queue *queue = listing_queue(listing);
     uint64_t bytes = 0;
     for (size_t i = 0; i < listing->len; i++) {
-        bytes += listing->listed[i].len;
+        bytes += listing->listed[i].body_len;
     }
     uint64_t said;
     bool within;

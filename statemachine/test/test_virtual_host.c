@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "asking.h"
 #include "host_fixture.h"
 #include "publish_fixture.h"
 #include "statemachine/state.h"
@@ -96,6 +97,44 @@ Test(virtual_host, a_session_that_deletes_where_it_is_has_its_reply_and_ends)
     cr_assert_eq(last->session, b.session);
     cr_assert_null(session_by_id(f.machine, b.session));
     fixture_reopen(&f);
+    fixture_done(&f);
+}
+
+Test(virtual_host, protected_queues_in_it_protect_it)
+{
+    struct fixture f;
+    struct client a;
+    struct client b;
+    publish_fixture_init(&f, &a);
+    cr_assert_eq(host_create(&f, &a, "other").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 2, "other", "").error, 0u);
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    options.protected_ = true;
+    cr_assert_eq(options_declare(&f, &b, "one", &options).error, 0u);
+    cr_assert_eq(client_declare(&f, &b, "two").error, 0u);
+    cr_assert_eq(ask_change(&f, &b, "two", &options, NULL, 0).error, 0u);
+    cr_assert_eq(ask_change(&f, &b, "two", &options, NULL, 0).error, 0u, "it is already");
+    cr_assert_eq(client_close(&f, &b).error, 0u);
+    fixture_reopen(&f);
+    cr_assert_eq(host_delete(&f, &a, "other", false).error, E(REFUSED));
+    cr_assert_eq(host_attach(&f, &b, 3, "other", "").error, 0u);
+    options.protected_ = false;
+    cr_assert_eq(ask_change(&f, &b, "two", &options, NULL, 0).error, 0u);
+    fixture_reopen(&f);
+    cr_assert_eq(client_close(&f, &b).error, 0u);
+    cr_assert_eq(host_delete(&f, &a, "other", false).error, E(REFUSED), "there is one still");
+    cr_assert_eq(host_attach(&f, &b, 4, "other", "").error, 0u);
+    cr_assert_eq(ask_change(&f, &b, "one", &options, NULL, 0).error, 0u);
+    options.protected_ = true;
+    options.exclusive = true;
+    cr_assert_eq(options_declare(&f, &b, "three", &options).error, 0u);
+    cr_assert_eq(client_close(&f, &b).error, 0u);
+    cr_assert_eq(host_delete(&f, &a, "other", false).error, 0u, "an exclusive one goes with its session");
+    cr_assert_eq(host_create(&f, &a, "another").error, 0u);
+    cr_assert_eq(host_attach(&f, &b, 5, "another", "").error, 0u);
+    options.exclusive = false;
+    cr_assert_eq(options_declare(&f, &b, "one", &options).error, 0u);
+    cr_assert_eq(host_delete(&f, &a, "another", true).error, 0u, "by force");
     fixture_done(&f);
 }
 

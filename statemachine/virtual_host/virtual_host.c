@@ -163,6 +163,9 @@ uint64_t virtual_host_ready(struct virtual_host *host)
 void virtual_host_queue_came(struct machine *machine, struct queue *queue)
 {
     virtual_host_count(machine, queue->virtual_host, LIMIT_QUEUES, 1);
+    if (queue->options.protected) {
+        virtual_host_queue_protected(machine, queue, true);
+    }
     virtual_host_queue_changed(machine, queue);
 }
 
@@ -173,6 +176,15 @@ void virtual_host_queue_goes(struct machine *machine, struct queue *queue)
     if (host != NULL) {
         host->ready -= queue->ready_counted;
         host->counts[LIMIT_QUEUES]--;
+        host->protected_len -= queue->options.protected;
+    }
+}
+
+void virtual_host_queue_protected(struct machine *machine, const struct queue *queue, bool is_protected)
+{
+    struct virtual_host *host = virtual_host_by_id_going_too(machine, queue->virtual_host);
+    if (host != NULL) {
+        host->protected_len = is_protected ? host->protected_len + 1 : host->protected_len - 1;
     }
 }
 

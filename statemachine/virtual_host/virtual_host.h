@@ -34,6 +34,7 @@ struct virtual_host {
     uint64_t id;
     struct limits limits;
     uint64_t counts[LIMITS_LEN]; /* LIMIT_SESSIONS, LIMIT_QUEUES and LIMIT_CONSUMERS: what there is. No state. */
+    uint64_t protected_len;      /* Queues that are protected. No state. */
     bool going;                  /* It has been deleted. */
     uint64_t ready;              /* As far as counted: see virtual_host_ready(). No state. */
     struct list_node recount;    /* Queues that changed since they were counted. */
@@ -106,6 +107,8 @@ uint64_t virtual_host_ready(struct virtual_host *host);
 void virtual_host_queue_came(struct machine *machine, struct queue *queue);
 void virtual_host_queue_goes(struct machine *machine, struct queue *queue);
 void virtual_host_queue_changed(struct machine *machine, struct queue *queue);
+/* It is protected from now on, or was until now. */
+void virtual_host_queue_protected(struct machine *machine, const struct queue *queue, bool is_protected);
 
 /* The length that a queue may have at most when it is declared; LIMIT_NONE: any. */
 uint64_t virtual_host_queue_length_max(const struct machine *machine, uint64_t id);

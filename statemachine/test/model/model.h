@@ -164,6 +164,8 @@ struct model_session model_session(const struct model *model, size_t nth);
     X(BACKOFF, "goes back: waits longer each time")                                                                    \
     X(WAITED, "goes back: has waited")                                                                                 \
     X(AUTO_ACCEPTED, "settled as it is delivered")                                                                     \
+    X(BEHIND_FAILED, "publish: one before it was not let in")                                                          \
+    X(FETCHED_MORE, "fetch: more for one that is there")                                                               \
     X(ACTIVE_NEXT, "single active: the next one")                                                                      \
     X(OUT_OF_LINE, "consumer of a higher priority goes first")                                                         \
     X(GROUP_WAITS, "group: a message waits for one before it")                                                         \

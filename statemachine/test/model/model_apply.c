@@ -169,20 +169,30 @@ static bool is_named_publish(const struct model *model, const Holdfast__Command 
     return named;
 }
 
+static bool is_in_order(const struct model *model, const Holdfast__Command *command)
+{
+    return model->version >= 2 && command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_PUBLISH &&
+           command->publish->in_order;
+}
+
 static void apply_next(struct model *model, struct session *session, const struct entry_command *from, uint32_t at,
                        const Holdfast__Command *command)
 {
     struct reply *reply = model_alloc(model, sizeof *reply);
     reply->error = command_error(model, from, command);
-    if (reply->error == 0 && is_named_publish(model, command) && from->answered < session->failed_publish) {
+    bool in_order = is_in_order(model, command);
+    bool behind =
+        reply->error == 0 && (in_order || is_named_publish(model, command)) && from->answered < session->failed_publish;
+    if (behind) {
+        m_saw(model, SEEN_BEHIND_FAILED);
         reply->error = ERR_REFUSED;
-    }
-    if (reply->error == 0) {
+    } else if (reply->error == 0) {
         carry_out(model, session, from, command, reply);
     }
-    bool may_be_publish =
-        is_named_publish(model, command) || (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED);
-    if (reply->error != 0 && may_be_publish) {
+    bool counts = is_named_publish(model, command) || behind ||
+                  (command != NULL && command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED) ||
+                  (in_order && command->publish->n_body_len > 1 && reply->error != ERR_LIMIT);
+    if (reply->error != 0 && counts) {
         session->failed_publish = from->number;
     }
     reply->number = session->last = from->number;

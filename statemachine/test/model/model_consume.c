@@ -37,6 +37,33 @@ size_t m_real_consumers(const struct queue *queue, bool exclusive_only)
     return count;
 }
 
+static int others_error(const struct session *session, const Holdfast__Subscribe *subscribe, const struct queue *queue)
+{
+    bool alone = subscribe->exclusive && !subscribe->fetch;
+    if (m_real_consumers(queue, true) > 0 || (alone && m_real_consumers(queue, false) > 0)) {
+        return ERR_EXCLUSIVE;
+    }
+    bool others = queue->options.single_active && queue->active != NULL && queue->active->session != session;
+    return subscribe->fetch && others ? ERR_EXCLUSIVE : 0;
+}
+
+static bool asks_for_more(const struct model *model, const Holdfast__Subscribe *subscribe)
+{
+    return model->version >= 2 && subscribe->fetch && subscribe->more;
+}
+
+static int more_error(const struct session *session, const Holdfast__Subscribe *subscribe, const struct queue *queue,
+                      const struct consumer *consumer)
+{
+    if (consumer == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    if (!consumer->fetch || consumer->queue != queue) {
+        return ERR_INVALID;
+    }
+    return consumer->held.len + subscribe->credit > 65535 ? ERR_LIMIT : others_error(session, subscribe, queue);
+}
+
 static int subscribe_error(const struct model *model, const struct session *session,
                            const Holdfast__Subscribe *subscribe, const struct queue *queue)
 {
@@ -46,7 +73,11 @@ static int subscribe_error(const struct model *model, const struct session *sess
     if (subscribe->consumer == 0 || subscribe->credit == 0 || subscribe->credit > 65535) {
         return ERR_INVALID;
     }
-    if (m_consumer_find(session, subscribe->consumer) != NULL) {
+    const struct consumer *consumer = m_consumer_find(session, subscribe->consumer);
+    if (asks_for_more(model, subscribe)) {
+        return more_error(session, subscribe, queue, consumer);
+    }
+    if (consumer != NULL) {
         return ERR_EXISTS;
     }
     if (session->consumers.len >= 1024) {
@@ -65,20 +96,15 @@ static int subscribe_error(const struct model *model, const struct session *sess
         !m_user_has_room(model, session->user, HOLDFAST__LIMIT__WHAT__CONSUMERS)) {
         return ERR_LIMIT;
     }
-    bool alone = subscribe->exclusive && !subscribe->fetch;
-    if (m_real_consumers(queue, true) > 0 || (alone && m_real_consumers(queue, false) > 0)) {
-        return ERR_EXCLUSIVE;
-    }
-    bool others = queue->options.single_active && queue->active != NULL && queue->active->session != session;
-    return subscribe->fetch && others ? ERR_EXCLUSIVE : 0;
+    return others_error(session, subscribe, queue);
 }
 
 static bool deliver_one(struct model *model, struct queue *queue, struct consumer *consumer);
 
-static void fetch(struct model *model, struct consumer *consumer, struct reply *reply)
+static void fetch(struct model *model, struct consumer *consumer, uint64_t len, struct reply *reply)
 {
     struct queue *queue = consumer->queue;
-    while (!queue->options.paused && reply->count < consumer->credit && deliver_one(model, queue, consumer)) {
+    while (!queue->options.paused && reply->count < len && deliver_one(model, queue, consumer)) {
         reply->count++;
     }
     reply->repeated_count = m_queue_count(queue, MODEL_READY);
@@ -92,6 +118,11 @@ void m_subscribe(struct model *model, struct session *session, const Holdfast__S
     struct queue *queue = m_queue_find(model, session->virtual_host, subscribe->queue);
     reply->error = subscribe_error(model, session, subscribe, queue);
     if (reply->error != 0) {
+        return;
+    }
+    if (asks_for_more(model, subscribe)) {
+        m_saw(model, SEEN_FETCHED_MORE);
+        fetch(model, m_consumer_find(session, subscribe->consumer), subscribe->credit, reply);
         return;
     }
     struct consumer *consumer = model_alloc(model, sizeof *consumer);
@@ -110,7 +141,7 @@ void m_subscribe(struct model *model, struct session *session, const Holdfast__S
     add_in_order(model, &session->consumers, consumer);
     add_in_order(model, &queue->consumers, consumer);
     if (consumer->fetch) {
-        fetch(model, consumer, reply);
+        fetch(model, consumer, consumer->credit, reply);
         return;
     }
     queue->active = queue->active == NULL ? consumer : queue->active;

@@ -159,13 +159,13 @@ void m_enter(struct model *model, struct queue *queue, const struct parcel *parc
         m_saw(model, SEEN_ID_SEEN_DUE);
         return; /* Of what was published at once that was looked at already; of dead letters it is not. */
     }
-    uint64_t len = parcel->content->head_len + parcel->content->body_len;
+    uint64_t len = parcel->content->body_len;
     message->parcel = *parcel;
     message->enqueued_ms = model->time_ms;
     message->expires_ms = expires_ms(model, queue, parcel);
     m_hold(model);
-    /* Of what is published the plan has seen to it; what has come back since may put the queue above its limit. */
-    bool planned = parcel->how == PUBLISHED && queue->options.overflow == HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW;
+    /* Of what is published the plan has seen to it; all else may put the queue above its limit. */
+    bool planned = queue->options.overflow == HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW;
     bool full = !fits(queue, m_queue_count(queue, MODEL_READY) + 1, m_queue_bytes(queue) + len);
     bool away = parcel->how == PUBLISHED &&
                 queue->options.overflow == HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW_DEAD_LETTER;

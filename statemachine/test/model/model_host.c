@@ -150,6 +150,17 @@ static void end_sessions(struct model *model, const char *host, const struct ses
     }
 }
 
+static bool has_protected_queue(const struct model *model, const char *host)
+{
+    for (size_t i = 0; i < model->queues.len; i++) {
+        const struct queue *queue = model->queues.items[i];
+        if (strcmp(queue->virtual_host, host) == 0 && queue->options.protected_) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void delete_queues(struct model *model, const char *host)
 {
     for (size_t i = 0; i < model->queues.len;) {
@@ -181,7 +192,8 @@ void m_delete_host(struct model *model, struct session *session, const Holdfast_
         return;
     }
     bool used = sessions_of(model, host->name, NULL, false) > 0;
-    if (strcmp(host->name, "/") == 0 || (used && !delete->force)) {
+    bool kept = used || has_protected_queue(model, host->name);
+    if (strcmp(host->name, "/") == 0 || (kept && !delete->force)) {
         reply->error = ERR_REFUSED;
         return;
     }

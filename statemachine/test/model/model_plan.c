@@ -249,7 +249,7 @@ static bool is_full(struct model *model, const struct plan *plan, size_t at, con
 {
     const struct content *content = plan->messages[at].content;
     uint64_t messages = m_queue_count(queue, MODEL_READY) + 1;
-    uint64_t bytes = m_queue_bytes(queue) + content->head_len + content->body_len;
+    uint64_t bytes = m_queue_bytes(queue) + content->body_len;
     if (queue->options.overflow != HOLDFAST__QUEUE_OPTIONS__OVERFLOW__REJECT_NEW) {
         return false;
     }
@@ -257,7 +257,7 @@ static bool is_full(struct model *model, const struct plan *plan, size_t at, con
     EACH (struct plan_message, other, &earlier) {
         if (goes_there(other, queue, NULL)) {
             messages++;
-            bytes += other->content->head_len + other->content->body_len;
+            bytes += other->content->body_len;
         }
     }
     return (queue->options.has_max_length && messages > queue->options.max_length) ||

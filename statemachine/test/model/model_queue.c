@@ -34,7 +34,7 @@ uint64_t m_queue_bytes(const struct queue *queue)
     uint64_t bytes = 0;
     EACH (struct message, message, &queue->messages) {
         if (message->state == MODEL_READY && !message->old) {
-            bytes += message->parcel.content->head_len + message->parcel.content->body_len;
+            bytes += message->parcel.content->body_len;
         }
     }
     return bytes;
@@ -351,13 +351,16 @@ void m_delete_queue(struct model *model, struct session *session, const Holdfast
         return;
     }
     uint64_t messages = queue->messages.len;
+    uint64_t ready = model->version >= 2 ? m_queue_count(queue, MODEL_READY) : 0;
     bool used = model->version >= 2 && delete->if_unused && m_real_consumers(queue, false) > 0;
-    if (queue->options.protected_ || (delete->if_empty && messages > 0) || used) {
+    bool filled = (delete->if_empty && messages > 0) || (delete->if_none_ready && ready > 0);
+    if (queue->options.protected_ || filled || used) {
         reply->error = ERR_REFUSED;
         return;
     }
     m_queue_delete(model, queue);
     reply->count = messages;
+    reply->repeated_count = ready;
 }
 
 void m_purge_queue(struct model *model, struct session *session, const Holdfast__PurgeQueue *purge, struct reply *reply)

@@ -177,11 +177,24 @@ static void add_first(struct history *history, struct dice *dice)
     history_add(history, &(struct step){.op = OP_ENTRY});
 }
 
+/* One that fetches more needs one that fetches: by chance that is rarely there. */
+static void add_fetch_before(struct history *history, struct step *step)
+{
+    unsigned more = op_arg(OP_SUBSCRIBE, "more");
+    if (step->op == OP_SUBSCRIBE && step->args[more] != 0) {
+        step->args[op_arg(OP_SUBSCRIBE, "fetch")] = 1;
+        struct step before = *step;
+        before.args[more] = 0;
+        history_add(history, &before);
+    }
+}
+
 static void add_entries(struct history *history, struct dice *dice, unsigned entries)
 {
     for (unsigned i = 0; i < entries; i++) {
         for (uint64_t commands = 1 + below(dice, 4); commands > 0; commands--) {
             struct step step = step_random(dice, op_random(dice));
+            add_fetch_before(history, &step);
             history_add(history, &step);
         }
         struct step entry = step_random(dice, OP_ENTRY);

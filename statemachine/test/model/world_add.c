@@ -193,6 +193,7 @@ static void add_publish(struct world *world, const struct step *step, const stru
     publish.n_body_hash -= wrong == 3;
     parts.bodies.len -= wrong == 4;
     publish.each = step_arg(step, "each") != 0;
+    publish.in_order = step_arg(step, "in_order") != 0;
     if (step_arg(step, "prepare") != 0) {
         publish.prepare = &prepare;
         set_prepare(step, &prepare);
@@ -213,6 +214,7 @@ static void set_subscribe(Holdfast__Subscribe *subscribe, const struct step *ste
     subscribe->lock_ms = locks[step_arg(step, "lock")];
     subscribe->auto_accept = step_arg(step, "auto_accept") != 0;
     subscribe->fetch = step_arg(step, "fetch") != 0;
+    subscribe->more = step_arg(step, "more") != 0;
     subscribe->credit = wrong == 2 ? 0 : wrong == 3 ? 65536 : credits[step_arg(step, "credit")];
 }
 
@@ -282,6 +284,7 @@ static void add_queue(struct world *world, const struct step *step, const struct
         delete.queue = name;
         delete.if_empty = step_arg(step, "if_empty") != 0;
         delete.if_unused = step_arg(step, "if_unused") != 0;
+        delete.if_none_ready = step_arg(step, "if_none_ready") != 0;
     } else {
         command.kind_case = HOLDFAST__COMMAND__KIND_PURGE_QUEUE;
         command.purge_queue = &purge;
