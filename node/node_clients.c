@@ -16,15 +16,21 @@ static void bounds_init(struct node *node)
     server_bounds_init(&node->clients, config->connections_max, receiving, half);
 }
 
-static int listen_native(struct node *node, char *detail, size_t detail_len)
+static struct server_options options_of(struct node *node, struct gateway *gateway, const char *listen_address)
 {
-    const struct native_server_options options = {
+    return (struct server_options){
         .loop = node->loop,
-        .gateway = node->shard != NULL ? shard_gateway(node->shard) : &node->patient_gateway.base,
+        .gateway = gateway,
         .journal = node->journal,
         .bounds = &node->clients,
-        .listen_address = node->config->listen_client,
+        .listen_address = listen_address,
     };
+}
+
+static int listen_native(struct node *node, char *detail, size_t detail_len)
+{
+    struct gateway *gateway = node->shard != NULL ? shard_gateway(node->shard) : &node->patient_gateway.base;
+    const struct native_server_options options = {.server = options_of(node, gateway, node->config->listen_client)};
     return native_server_start(&options, &node->server, detail, detail_len);
 }
 
@@ -36,11 +42,7 @@ static int listen_amqp(struct node *node, char *detail, size_t detail_len)
         return 0;
     }
     const struct amqp_server_options options = {
-        .loop = node->loop,
-        .gateway = shard_gateway(node->shard),
-        .journal = node->journal,
-        .bounds = &node->clients,
-        .listen_address = config->listen_amqp,
+        .server = options_of(node, shard_gateway(node->shard), config->listen_amqp),
         .content_max = config->client_memory_bytes / 4,
         .guest_from_anywhere = config->amqp_guest_from_anywhere,
     };

@@ -16,7 +16,7 @@ static void release(struct admission *admission)
 {
     bool open = admission->doors[0].listener != NULL || admission->doors[1].listener != NULL;
     if (admission->closing && !open && admission->conns_len == 0) {
-        admission->options.closed(admission->options.arg);
+        admission->events.closed(admission->events.arg);
     }
 }
 
@@ -72,7 +72,7 @@ static void on_connection(void *arg, uv_tcp_t *tcp)
         journal_warning(admission->options.journal, "client",
                         "a client was refused: the limit of %u connections is reached", bounds->connections_max);
     }
-    int err = admission->options.accept(admission->options.arg, tcp, refuse);
+    int err = admission->events.accept(admission->events.arg, tcp, refuse);
     if (err == ERR_NOMEM) {
         say_no_memory(admission);
         listener_put_off(door->listener); /* It is still with the listener. */
@@ -126,11 +126,11 @@ static int doors_open_localhost(struct admission *admission, const char *port, c
     return 0;
 }
 
-int admission_open(struct admission *admission, const struct admission_options *options, char *detail,
-                   size_t detail_len)
+int admission_open(struct admission *admission, const struct server_options *options,
+                   const struct admission_events *events, char *detail, size_t detail_len)
 {
     struct address address;
-    *admission = (struct admission){.options = *options};
+    *admission = (struct admission){.options = *options, .events = *events};
     list_init(&admission->conns);
     if (address_parse(options->listen_address, &address) == 0 && strcmp(address.host, "localhost") == 0) {
         return doors_open_localhost(admission, address.port, detail, detail_len);

@@ -15,17 +15,13 @@
 #include <uv.h>
 
 #include "proto/base/err.h"
-#include "proto/base/journal.h"
 #include "proto/base/list.h"
-#include "rpc/server_bounds.h"
+#include "rpc/server_options.h"
 
 struct listener;
 
-struct admission_options {
-    uv_loop_t *loop;
-    struct journal *journal;      /* May be NULL. */
-    const char *listen_address;   /* host:port; port 0 takes a free one. Borrowed until admission_open() returns. */
-    struct server_bounds *bounds; /* Borrowed until closed. */
+/* What comes of it. */
+struct admission_events {
     void *arg;
     /* A connection waits: server_conn_accept(). `refuse`: there are as many as may be; it is to be told so, and closed. ERR_NOMEM:
      * it is still the listener's. Other errors: it has been dropped. */
@@ -43,7 +39,8 @@ struct admission_door {
 
 /* The caller's struct. */
 struct admission {
-    struct admission_options options;
+    struct server_options options;
+    struct admission_events events;
     struct admission_door doors[2]; /* The second for "localhost" only. */
     struct list_node conns;         /* struct server_conn. */
     unsigned conns_len;
@@ -52,8 +49,8 @@ struct admission {
 };
 
 /* ERR_INVALID, ERR_SYSTEM, ERR_NOMEM: nothing is open, and `detail` has one line. */
-int admission_open(struct admission *admission, const struct admission_options *options, char *detail,
-                   size_t detail_len) NODISCARD;
+int admission_open(struct admission *admission, const struct server_options *options,
+                   const struct admission_events *events, char *detail, size_t detail_len) NODISCARD;
 
 uint16_t admission_port(const struct admission *admission);
 

@@ -9,10 +9,6 @@
 #include "rpc/admission.h"
 #include "rpc/stream.h"
 
-/* Deadlines that a server's clients have unless it is told otherwise (stream.h). */
-#define SERVER_FRAME_TIMEOUT_MS 20000u
-#define SERVER_UNACKED_TIMEOUT_MS 10000u
-
 struct server_conn;
 
 struct server_conn_kind {

@@ -271,6 +271,23 @@ class Consuming(PikaTest):
         self.wait_ready(channel, queue, 3)
         self.assert_closes(404, "NOT_FOUND - no queue 'nowhere' in vhost '/'", channel.basic_get, "nowhere")
 
+    def test_many_gets_before_one_acknowledgement(self):
+        """What is held is no consumer each: any number of messages is got one by one, and settled together."""
+        channel, count = self.channel(), 3000
+        queue = self.queue(channel)
+        self.publish(channel, queue, *map(str, range(count)))
+        self.wait_ready(channel, queue, count)
+        got = [channel.basic_get(queue) for _ in range(count)]
+        self.assertEqual([int(body) for _, _, body in got], [*range(count)])
+        self.assertEqual([method.message_count for method, _, _ in got], [*reversed(range(count))])
+        self.assertEqual(channel.basic_get(queue), (None, None, None))
+        channel.basic_ack(count - 2, multiple=True)
+        channel.basic_nack(count, requeue=True)
+        channel.connection.close()
+        other = self.channel()
+        self.wait_ready(other, queue, 2)
+        self.assertEqual(self.get_all(other, queue, 2), [str(count - 2), str(count - 1)])
+
     def test_direct_reply_to(self):
         asking, answering = self.channel(1), self.channel(2)
         queue, replies = self.queue(answering), []

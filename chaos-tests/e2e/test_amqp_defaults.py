@@ -102,6 +102,10 @@ class Blocked(nodes.NodesTest):
         self.assertTrue(told[0], "it is told why")
         # What needs no room goes on.
         self.assertEqual(channel.queue_declare("q", passive=True).method.message_count, 1)
+        plain = connection.channel()
+        plain.queue_declare("order")
+        for number in range(300):
+            plain.basic_publish("", "order", str(number))
         timer = threading.Timer(2, os.remove, [filler])
         timer.start()
         began = time.monotonic()
@@ -110,6 +114,7 @@ class Blocked(nodes.NodesTest):
         self.wait_told(connection, told, 2)
         self.assertEqual(told[1], "unblocked")
         self.assertEqual([channel.basic_get("q", auto_ack=True)[2] for _ in range(2)], [b"1", b"2"])
+        self.assertEqual([int(channel.basic_get("order", auto_ack=True)[2]) for _ in range(300)], [*range(300)])
 
     @staticmethod
     def connect():

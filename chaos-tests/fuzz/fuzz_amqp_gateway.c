@@ -6,6 +6,7 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/message.pb-c.h"
+#include "rpc/amqp/amqp_refusal.h"
 
 uint64_t fuzz_amqp_chance(struct fuzz_amqp_gateway *gateway, uint64_t below)
 {
@@ -100,6 +101,7 @@ static void take_command(struct fuzz_amqp_gateway *gateway, unsigned at)
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
         pending->consumer = command->subscribe->consumer;
         pending->fetch = command->subscribe->fetch;
+        pending->more = command->subscribe->more;
         pending->auto_accept = command->subscribe->auto_accept;
     } else if (command->kind_case == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE) {
         pending->consumer = command->unsubscribe->consumer;
@@ -208,6 +210,19 @@ static void consumer_acts(struct fuzz_amqp_gateway *gateway, struct fuzz_amqp_co
 
 /* ---- Replies ---- */
 
+/* A fetch that is there takes one more, or there is none; or it has ended. */
+static void fetch_more(struct fuzz_amqp_gateway *gateway, const struct fuzz_amqp_pending *pending,
+                       struct gateway_reply *reply)
+{
+    struct fuzz_amqp_consumer *consumer = consumer_find(gateway, pending->consumer);
+    if (consumer == NULL) {
+        reply->error = -ERR_NOT_FOUND;
+    } else if (one_in(gateway, 2)) {
+        reply->count = 1;
+        consumer->given = false;
+    }
+}
+
 /* A Subscribe is carried out. A fetch that settles at once is delivered before it is answered. */
 static void subscribe(struct fuzz_amqp_gateway *gateway, const struct fuzz_amqp_pending *pending,
                       struct gateway_reply *reply)
@@ -244,11 +259,28 @@ static void unsubscribe(struct fuzz_amqp_gateway *gateway, const struct fuzz_amq
     }
 }
 
-static void reply_oldest(struct fuzz_amqp_gateway *gateway)
+/* Any error, or one of those of publishing that mean something by their words. */
+static void reply_error(struct fuzz_amqp_gateway *gateway, struct gateway_reply *reply)
 {
     static const int errors[] = {ERR_NOT_FOUND, ERR_EXISTS,  ERR_REFUSED, ERR_EXCLUSIVE, ERR_INVALID,
                                  ERR_STALE,     ERR_LIMIT,   ERR_FULL,    ERR_FENCED,    ERR_GAP,
                                  ERR_NO_SPACE,  ERR_TOO_BIG, ERR_VERSION, ERR_CHECKSUM};
+    static const struct {
+        int error;
+        const char *words;
+    } said[] = {{ERR_REFUSED, AMQP_SAID_BEHIND}, {ERR_LIMIT, AMQP_SAID_READY_MESSAGES}, {ERR_NO_SPACE, ""}};
+    uint64_t which = fuzz_amqp_chance(gateway, 2 * sizeof said / sizeof said[0]);
+    if (which < sizeof said / sizeof said[0]) {
+        reply->error = (uint32_t)-said[which].error;
+        reply->detail = said[which].words;
+    } else {
+        reply->error = (uint32_t)-errors[fuzz_amqp_chance(gateway, sizeof errors / sizeof errors[0])];
+        reply->detail = "words of the machine";
+    }
+}
+
+static void reply_oldest(struct fuzz_amqp_gateway *gateway)
+{
     struct gateway_sink sink = gateway->fake.sink;
     struct fuzz_amqp_pending pending = gateway->pending[0];
     gateway->pending_len--;
@@ -256,8 +288,9 @@ static void reply_oldest(struct fuzz_amqp_gateway *gateway)
     struct gateway_reply reply = {.number = pending.number, .detail = ""};
     uint8_t bits[2][64];
     if (pending.kind != HOLDFAST__COMMAND__KIND_CLOSE_SESSION && one_in(gateway, 12)) {
-        reply.error = (uint32_t)-errors[fuzz_amqp_chance(gateway, sizeof errors / sizeof errors[0])];
-        reply.detail = "words of the machine";
+        reply_error(gateway, &reply);
+    } else if (pending.kind == HOLDFAST__COMMAND__KIND_SUBSCRIBE && pending.more) {
+        fetch_more(gateway, &pending, &reply);
     } else if (pending.kind == HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
         subscribe(gateway, &pending, &reply);
     } else if (pending.kind == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE) {

@@ -15,6 +15,7 @@ struct fuzz_amqp_pending {
     Holdfast__Command__KindCase kind;
     uint64_t consumer; /* Of Subscribe and Unsubscribe. */
     bool fetch;
+    bool more;
     bool auto_accept;
     bool drain;
     unsigned messages; /* Of Publish. */

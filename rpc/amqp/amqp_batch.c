@@ -35,7 +35,7 @@ void amqp_batch_look(struct amqp_session *session)
 {
     struct amqp_batch *batch = session->batch;
     if (batch == NULL || batch->open != NULL || batch->incoming > 0 || batch->unanswered > 0 || batch->partial > 0 ||
-        batch->finished != NULL || batch->limited || !list_empty(&batch->kept) || !list_empty(&batch->confirming)) {
+        batch->finishing || !list_empty(&batch->kept) || !list_empty(&batch->confirming)) {
         return;
     }
     spare_free(batch);
@@ -52,7 +52,6 @@ void amqp_batch_done(struct amqp_session *session)
     amqp_gathered_free(batch->open);
     while (!list_empty(&batch->kept)) {
         struct amqp_kept *kept = container_of(list_first(&batch->kept), struct amqp_kept, node);
-        list_remove(&kept->node);
         kept->drop(kept);
     }
     spare_free(batch);

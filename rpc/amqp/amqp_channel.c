@@ -6,11 +6,32 @@
 #include "proto/base/check.h"
 #include "rpc/amqp/amqp_session_private.h"
 
+#define CHANNELS_CAP_MIN 4u
+
 /* ---- Life ---- */
+
+static struct amqp_channel **bucket_of(const struct amqp_session *session, uint16_t number)
+{
+    return &session->channels[number & (session->channels_cap - 1)];
+}
 
 struct amqp_channel *amqp_channel_find(struct amqp_session *session, uint16_t number)
 {
-    return number < session->channels_cap ? session->channels[number] : NULL;
+    struct amqp_channel *channel = session->channels_cap > 0 ? *bucket_of(session, number) : NULL;
+    while (channel != NULL && channel->number != number) {
+        channel = channel->next;
+    }
+    return channel;
+}
+
+struct amqp_channel *amqp_channel_next(const struct amqp_session *session, const struct amqp_channel *channel)
+{
+    struct amqp_channel *next = channel != NULL ? channel->next : NULL;
+    unsigned bucket = channel != NULL ? (channel->number & (session->channels_cap - 1)) + 1 : 0;
+    while (next == NULL && bucket < session->channels_cap) {
+        next = session->channels[bucket++];
+    }
+    return next;
 }
 
 bool amqp_channel_is_open(const struct amqp_channel *channel)
@@ -34,40 +55,52 @@ void amqp_channel_unref(struct amqp_channel *channel)
     }
 }
 
-/* Room for that number. */
-static int channels_reserve(struct amqp_session *session, uint16_t number)
+static void channel_enter(struct amqp_session *session, struct amqp_channel *channel)
 {
-    if (number < session->channels_cap) {
+    struct amqp_channel **bucket = bucket_of(session, channel->number);
+    channel->next = *bucket;
+    *bucket = channel;
+}
+
+/* Room for one more. */
+static int channels_reserve(struct amqp_session *session)
+{
+    if (session->channels_len < session->channels_cap) {
         return 0;
     }
-    unsigned cap = session->channels_cap > 0 ? session->channels_cap : 4;
-    while (cap <= number) {
-        cap *= 2;
-    }
-    struct amqp_channel **channels = realloc(session->channels, cap * sizeof(struct amqp_channel *));
+    unsigned old_cap = session->channels_cap;
+    struct amqp_channel **old = session->channels;
+    unsigned cap = old_cap > 0 ? 2 * old_cap : CHANNELS_CAP_MIN;
+    struct amqp_channel **channels = calloc(cap, sizeof(struct amqp_channel *));
     if (channels == NULL) {
         return ERR_NOMEM;
     }
-    memset(channels + session->channels_cap, 0, (cap - session->channels_cap) * sizeof(struct amqp_channel *));
     session->channels = channels;
     session->channels_cap = cap;
+    for (unsigned i = 0; i < old_cap; i++) {
+        for (struct amqp_channel *channel = old[i], *next; channel != NULL; channel = next) {
+            next = channel->next;
+            channel_enter(session, channel);
+        }
+    }
+    free(old);
     return 0;
 }
 
 void amqp_take_channel_open(struct amqp_session *session, uint16_t number)
 {
-    if (number > session->channel_max) {
-        amqp_connection_error(session, AMQP_NOT_ALLOWED, AMQP_channel_open,
-                              "number of channels opened (%u) has reached the negotiated channel_max (%u)", number,
-                              session->channel_max);
-        return;
-    }
     if (amqp_channel_find(session, number) != NULL) {
         amqp_connection_error(session, AMQP_CHANNEL_ERROR, AMQP_channel_open, "second 'channel.open' seen");
         return;
     }
+    if (session->channels_len >= session->channel_max) {
+        amqp_connection_error(session, AMQP_NOT_ALLOWED, AMQP_channel_open,
+                              "number of channels opened (%u) has reached the negotiated channel_max (%u)",
+                              session->channels_len, session->channel_max);
+        return;
+    }
     struct amqp_channel *channel = calloc(1, sizeof *channel);
-    if (channel == NULL || channels_reserve(session, number) != 0) {
+    if (channel == NULL || channels_reserve(session) != 0) {
         free(channel);
         amqp_session_fail(session, ERR_NOMEM);
         return;
@@ -76,7 +109,8 @@ void amqp_take_channel_open(struct amqp_session *session, uint16_t number)
     channel->number = number;
     channel->refs = 1;
     list_init(&channel->consumers);
-    session->channels[number] = channel;
+    channel_enter(session, channel);
+    session->channels_len++;
     union amqp_method ok = {.channel_open_ok = {.id = AMQP_channel_open_ok}};
     amqp_send(session, number, &ok);
 }
@@ -93,8 +127,14 @@ static void channel_empty(struct amqp_channel *channel)
 /* Its number is free again. */
 static void channel_forget(struct amqp_channel *channel)
 {
+    struct amqp_session *session = channel->session;
+    struct amqp_channel **at = bucket_of(session, channel->number);
+    while (*at != channel) {
+        at = &(*at)->next;
+    }
+    *at = channel->next;
+    session->channels_len--;
     channel->gone = true;
-    channel->session->channels[channel->number] = NULL;
     amqp_channel_unref(channel);
 }
 
@@ -144,10 +184,9 @@ void amqp_channel_close(struct amqp_channel *channel, bool answer)
 void amqp_channels_free(struct amqp_session *session)
 {
     for (unsigned i = 0; i < session->channels_cap; i++) {
-        struct amqp_channel *channel = session->channels[i];
-        if (channel != NULL) {
-            channel_empty(channel);
-            channel_forget(channel);
+        while (session->channels[i] != NULL) {
+            channel_empty(session->channels[i]);
+            channel_forget(session->channels[i]);
         }
     }
 }
@@ -163,6 +202,36 @@ static void take_flow(struct amqp_channel *channel, const struct amqp_channel_fl
     }
     union amqp_method ok = {.channel_flow_ok = {.id = AMQP_channel_flow_ok, .active = true}};
     amqp_send(channel->session, channel->number, &ok);
+}
+
+/* Those that are answered without a command, always or sometimes. */
+static bool is_answered_here(uint32_t id)
+{
+    switch (id) {
+    case AMQP_channel_flow:
+    case AMQP_access_request:
+    case AMQP_basic_qos:
+    case AMQP_basic_cancel:
+    case AMQP_basic_recover:
+    case AMQP_confirm_select:
+    case AMQP_tx_select: return true;
+    default: return false;
+    }
+}
+
+/* What was published before may come back, and is confirmed: before the answer, as everything that belongs to an earlier method. Commands
+ * are answered in order anyway. */
+bool amqp_channel_waits(struct amqp_channel *channel, uint32_t id)
+{
+    struct amqp_session *session = channel->session;
+    if (!is_answered_here(id)) {
+        return false;
+    }
+    if (channel->publishing > 0 && !amqp_publishes_finish(session)) {
+        return true;
+    }
+    amqp_confirms_send(session);
+    return session->state != AMQP_OPEN; /* There was no memory for that. */
 }
 
 static bool take_of_channel(struct amqp_channel *channel, const union amqp_method *method)
@@ -230,6 +299,13 @@ static bool take_of_basic(struct amqp_channel *channel, const union amqp_method 
     }
 }
 
+/* Of AMQP 0-9 and before: clients of then ask for a ticket first, and show it with what they do. */
+static void take_access_request(struct amqp_channel *channel)
+{
+    union amqp_method ok = {.access_request_ok = {.id = AMQP_access_request_ok, .ticket = 1}};
+    amqp_send(channel->session, channel->number, &ok);
+}
+
 static bool take_of_modes(struct amqp_channel *channel, const union amqp_method *method)
 {
     switch (method->id) {
@@ -237,6 +313,7 @@ static bool take_of_modes(struct amqp_channel *channel, const union amqp_method 
     case AMQP_tx_select: amqp_take_tx_select(channel); return true;
     case AMQP_tx_commit: amqp_take_tx_commit(channel); return true;
     case AMQP_tx_rollback: amqp_take_tx_rollback(channel); return true;
+    case AMQP_access_request: take_access_request(channel); return true;
     default: return false;
     }
 }

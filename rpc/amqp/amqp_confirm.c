@@ -142,24 +142,6 @@ void amqp_confirming_done(struct amqp_channel *channel)
     }
 }
 
-static void select_ok(struct amqp_channel *channel)
-{
-    union amqp_method ok = {.confirm_select_ok = {.id = AMQP_confirm_select_ok}};
-    channel->selecting = false;
-    amqp_send(channel->session, channel->number, &ok);
-}
-
-static void on_all_answered(struct amqp_session *session)
-{
-    for (unsigned i = 0; i < session->channels_cap; i++) {
-        struct amqp_channel *channel = session->channels[i];
-        if (channel != NULL && channel->selecting && amqp_channel_is_open(channel)) {
-            select_ok(channel);
-        }
-    }
-}
-
-/* What was published before may come back: before the answer, as everything that belongs to an earlier method. */
 void amqp_take_confirm_select(struct amqp_channel *channel, const struct amqp_confirm_select *method)
 {
     if (channel->tx != NULL) {
@@ -167,11 +149,8 @@ void amqp_take_confirm_select(struct amqp_channel *channel, const struct amqp_co
         return;
     }
     channel->confirms = true;
-    if (method->no_wait) {
-        return;
-    }
-    channel->selecting = true;
-    if (channel->publishing == 0 || amqp_publishes_finish(channel->session, on_all_answered)) {
-        select_ok(channel);
+    if (!method->no_wait) {
+        union amqp_method ok = {.confirm_select_ok = {.id = AMQP_confirm_select_ok}};
+        amqp_send(channel->session, channel->number, &ok);
     }
 }

@@ -267,15 +267,19 @@ static void close_session(struct amqp_session *session)
  * behind all of its commands. */
 static void take_close(struct amqp_session *session, const struct amqp_connection_close *method)
 {
+    if (session->state == AMQP_OPEN && !amqp_publishes_finish(session)) {
+        session->again =
+            true; /* When what it published is taken: the cluster may have no room for messages just now. */
+        return;
+    }
     if (method->reply_code != 200 && method->reply_code != 0) {
         journal_info(session->journal, "amqp", "%s: the client closes, with code %u", session->peer_name,
                      method->reply_code);
     }
     if (session->state != AMQP_OPEN) {
         send_close_ok(session);
-    } else if (amqp_publishes_finish(session, close_session)) {
-        close_session(
-            session); /* Else when what it published is taken: the cluster may have no room for messages just now. */
+    } else {
+        close_session(session);
     }
 }
 

@@ -4,16 +4,11 @@
 #include <string.h>
 
 #include "rpc/amqp/amqp_consumers.h"
+#include "rpc/amqp/amqp_note.h"
 #include "rpc/amqp/amqp_refusal.h"
 #include "rpc/amqp/amqp_reply_to.h"
 #include "rpc/amqp/amqp_unsettled.h"
 #include "rpc/amqp/amqp_value.h"
-
-/* What the machine says when a queue has an exclusive consumer, or is to get one and has others (statemachine/reply.h); its other EXCLUSIVE
- * is about exclusive queues. */
-#define IN_EXCLUSIVE_USE "the queue has a consumer, and one of the two is exclusive"
-/* To a fetch, when another session's consumer is the active one. */
-#define HAS_AN_ACTIVE_ONE "the queue has an active consumer of another session"
 
 /* What a consumer without acknowledgements is given before it is settled here, as it is sent. (The machine would settle as it delivers, and
  * then nothing could wait any more for a connection that takes no more at the moment.) */
@@ -30,9 +25,9 @@ void amqp_consume_refused(struct amqp_channel *channel, uint32_t id, const char 
                           const struct gateway_reply *reply)
 {
     const char *host = channel->session->virtual_host;
-    if (reply->error == (uint32_t)-ERR_EXCLUSIVE && strcmp(reply->detail, IN_EXCLUSIVE_USE) == 0) {
+    if (amqp_said(reply, ERR_EXCLUSIVE, AMQP_SAID_EXCLUSIVE_USE)) {
         amqp_channel_error(channel, AMQP_ACCESS_REFUSED, id, "queue '%s' in vhost '%s' in exclusive use", queue, host);
-    } else if (reply->error == (uint32_t)-ERR_EXCLUSIVE && strcmp(reply->detail, HAS_AN_ACTIVE_ONE) == 0) {
+    } else if (amqp_said(reply, ERR_EXCLUSIVE, AMQP_SAID_ACTIVE_CONSUMER)) {
         amqp_channel_error(channel, AMQP_RESOURCE_LOCKED, id,
                            "cannot obtain access to locked queue '%s' in vhost '%s'. basic.get operations are not "
                            "supported by quorum queues with single active consumer",
@@ -71,6 +66,21 @@ static void invalid_argument(struct amqp_channel *channel, uint32_t id, const ch
                        name, queue, channel->session->virtual_host, why, amqp_value_type(value), end);
 }
 
+/* Where to begin in a stream: in no queue that there is. */
+static bool check_stream_offset(struct amqp_channel *channel, const struct amqp_headers *arguments, uint32_t id,
+                                const char *queue)
+{
+    struct gateway_queue found;
+    if (amqp_headers_find(arguments, "x-stream-offset") == NULL || !amqp_queue_look(channel->session, queue, &found)) {
+        return true;
+    }
+    amqp_channel_error(channel, AMQP_PRECONDITION_FAILED, id,
+                       "invalid arg 'x-stream-offset' for queue '%s' in vhost '%s' of queue type %s", queue,
+                       channel->session->virtual_host,
+                       amqp_note_read(found.options->note).quorum ? "rabbit_quorum_queue" : "rabbit_classic_queue");
+    return false;
+}
+
 /* x-priority, an integer of any width, and x-cancel-on-ha-failover, which has no meaning here, as RabbitMQ checks them. False: the channel is
  * closed. */
 static bool take_arguments(struct amqp_channel *channel, const struct amqp_basic_consume *method, const char *queue,
@@ -78,7 +88,8 @@ static bool take_arguments(struct amqp_channel *channel, const struct amqp_basic
 {
     struct amqp_headers arguments = {0};
     int64_t priority = 0;
-    if (!amqp_arguments(channel, method->id, method->arguments, &arguments)) {
+    if (!amqp_arguments(channel, method->id, method->arguments, &arguments) ||
+        !check_stream_offset(channel, &arguments, method->id, queue)) {
         return false;
     }
     const Holdfast__Value *value = amqp_headers_find(&arguments, "x-priority");
@@ -293,7 +304,11 @@ static uint64_t lock_ms_of(const struct amqp_consumer *consumer)
 void amqp_lock_ended(struct amqp_session *session, uint64_t number, uint64_t delivery)
 {
     struct amqp_consumer *consumer = session->state == AMQP_OPEN ? amqp_consumer_find(session, number) : NULL;
-    if (consumer == NULL || !amqp_unsettled_has(consumer->channel, number, delivery)) {
+    if (consumer == NULL) {
+        return;
+    }
+    if (!amqp_unsettled_has(consumer->channel, number, delivery)) {
+        amqp_get_taken_back(consumer, delivery);
         return; /* The client has settled it, or did not have it yet: that is not its fault. */
     }
     amqp_channel_error(consumer->channel, AMQP_PRECONDITION_FAILED, 0,

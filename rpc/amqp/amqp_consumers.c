@@ -141,7 +141,7 @@ void amqp_consumer_free(struct amqp_consumer *consumer)
     }
     *at = consumer->next;
     consumers->len--;
-    if (consumer->held > 0 && channel->unsettled != NULL) {
+    if (consumer->held > 0 && !consumer->fetch && channel->unsettled != NULL) {
         channel->unsettled->of_consumers -= consumer->held;
         amqp_settle_makes_room(channel);
     }

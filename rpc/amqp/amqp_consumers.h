@@ -40,6 +40,7 @@ struct amqp_consumer {
     uint16_t limit;                /* Deliveries that may be unsettled, as was asked for: 1 to CREDIT_MAX; */
     uint16_t credit;               /* as the machine was told last. */
     uint32_t held;                 /* Deliveries that the client has and has not settled. */
+    uint64_t fetched;              /* Deliveries of a fetch so far: the number of the last one. */
     uint64_t turn;                 /* amqp_shared_choose()'s. */
     uint32_t piles[AMQP_OUTCOMES]; /* amqp_settle.c: where its settlements are gathered; 0: there are none. */
     const char *queue;             /* Within `text`, as */
@@ -114,6 +115,8 @@ void amqp_deliver_now(struct amqp_consumer *consumer, const struct gateway_deliv
 
 /* A fetch was given a message, */
 void amqp_get_given(struct amqp_consumer *consumer, const struct gateway_delivery *delivery);
+/* or that message went back before it could be given: delivery `number`; anything else is not looked at; */
+void amqp_get_taken_back(struct amqp_consumer *consumer, uint64_t number);
 /* or has ended; it is freed. */
 void amqp_get_ended(struct amqp_consumer *consumer);
 /* Its channel closes: nobody is answered. */

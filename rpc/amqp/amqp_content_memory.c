@@ -108,10 +108,9 @@ static bool incoming_is_overdue(struct amqp_incoming *incoming, uint64_t now_ms)
 
 static void contents_drop(struct amqp_session *session)
 {
-    for (unsigned i = 0; i < session->channels_cap; i++) {
-        if (session->channels[i] != NULL) {
-            amqp_incoming_done(session->channels[i]);
-        }
+    struct amqp_channel *channel = NULL;
+    while ((channel = amqp_channel_next(session, channel)) != NULL) {
+        amqp_incoming_done(channel);
     }
 }
 
@@ -122,9 +121,9 @@ void amqp_session_tick(struct amqp_session *session, uint64_t now_ms)
     if (!wanted || session->state != AMQP_OPEN || (session->held && !session->content_waits)) {
         return;
     }
-    for (unsigned i = 0; i < session->channels_cap; i++) {
-        struct amqp_channel *channel = session->channels[i];
-        if (channel != NULL && channel->incoming != NULL && incoming_is_overdue(channel->incoming, now_ms)) {
+    struct amqp_channel *channel = NULL;
+    while ((channel = amqp_channel_next(session, channel)) != NULL) {
+        if (channel->incoming != NULL && incoming_is_overdue(channel->incoming, now_ms)) {
             amqp_connection_error(session, AMQP_RESOURCE_ERROR, AMQP_basic_publish,
                                   "the content on channel %u did not come in time, and others wait for its memory",
                                   channel->number);

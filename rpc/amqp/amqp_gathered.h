@@ -6,12 +6,11 @@
 
 #include "rpc/amqp/amqp_session_private.h"
 
-/* A command that was refused because the cluster takes no messages, until it is sent again: amqp_refusing.c. */
+/* A command that publishes, until it can be sent, or sent again: amqp_refusing.c. */
 struct amqp_kept {
     struct list_node node;
-    void (*again)(struct amqp_kept *kept); /* Sends it again: it is kept no more. */
-    void (*drop)(struct amqp_kept *kept);  /* The session is over: frees it. */
-    bool tried;                            /* It has been sent again. */
+    void (*again)(struct amqp_kept *kept); /* Sends it. */
+    void (*drop)(struct amqp_kept *kept);  /* The session is over: takes it out of its list, and frees it. */
 };
 
 /* A message whose content is whole. Borrows everything. */

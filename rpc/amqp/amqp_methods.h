@@ -30,6 +30,8 @@
     X(channel_flow_ok,             20, 21, false) \
     X(channel_close,               20, 40, false) \
     X(channel_close_ok,            20, 41, false) \
+    X(access_request,              30, 10, false) \
+    X(access_request_ok,           30, 11, false) \
     X(exchange_declare,            40, 10, false) \
     X(exchange_declare_ok,         40, 11, false) \
     X(exchange_delete,             40, 20, false) \
@@ -100,6 +102,10 @@
 #define AMQP_FIELDS_channel_close(F, S) \
     F(S, SHORT, reply_code) F(S, SHORTSTR, reply_text) F(S, SHORT, class_id) F(S, SHORT, method_id)
 #define AMQP_FIELDS_channel_close_ok(F, S)
+
+#define AMQP_FIELDS_access_request(F, S) \
+    F(S, SHORTSTR, realm) F(S, BIT, exclusive) F(S, BIT, passive) F(S, BIT, active) F(S, BIT, write) F(S, BIT, read)
+#define AMQP_FIELDS_access_request_ok(F, S) F(S, SHORT, ticket)
 
 #define AMQP_FIELDS_exchange_declare(F, S) \
     F(S, SHORT, reserved_1) F(S, SHORTSTR, exchange) F(S, SHORTSTR, type) F(S, BIT, passive) F(S, BIT, durable) F(S, BIT, auto_delete) \

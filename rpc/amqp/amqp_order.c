@@ -27,12 +27,19 @@ static void order_answer(struct amqp_session *session, struct amqp_order *order,
     free(order);
 }
 
-/* Whether the gateway has taken it. */
+/* The last command of which the answer is known, and of all before it. */
+static uint64_t answered_by_now(struct amqp_session *session)
+{
+    struct list_node *oldest = list_first(&session->orders);
+    return oldest != NULL ? order_of(oldest)->number - 1 : session->last_number;
+}
+
+/* Whether the gateway has taken it. What brings messages is not taken by the cluster if one before it was not and that was not known when
+ * it was made, although it may be now: Publish.in_order. */
 static bool order_send(struct amqp_session *session, struct amqp_order *order)
 {
     uint64_t number = session->last_number + 1;
-    struct list_node *oldest = list_first(&session->orders);
-    uint64_t answered = oldest != NULL ? order_of(oldest)->number - 1 : session->last_number;
+    uint64_t answered = order->enqueues ? order->answered : answered_by_now(session);
     int err = session->gateway->ops->submit(session->link, number, answered, order->header, order->bodies);
     if (err == ERR_BUSY) {
         session->gateway_busy = true;
@@ -65,8 +72,8 @@ void amqp_orders_send(struct amqp_session *session)
     }
 }
 
-static int order_make(const struct amqp_order *like, const Holdfast__Command *command, struct slice bodies,
-                      struct amqp_order **ret_order)
+static int order_make(const struct amqp_order *like, uint64_t answered, const Holdfast__Command *command,
+                      struct slice bodies, struct amqp_order **ret_order)
 {
     struct amqp_order *order = malloc(sizeof *order);
     struct blob *header = blob_new(holdfast__command__get_packed_size(command));
@@ -79,6 +86,7 @@ static int order_make(const struct amqp_order *like, const Holdfast__Command *co
     *order = *like;
     list_init(&order->node);
     order->number = 0;
+    order->answered = answered;
     order->header = slice_of_blob(header);
     order->bodies = slice_ref(bodies);
     *ret_order = order;
@@ -91,7 +99,7 @@ void amqp_submit_gathered(struct amqp_session *session, const struct amqp_order 
     struct amqp_order *order;
     CHECK(like->done != NULL);
     bool lives = session->link != NULL;
-    if (!lives || order_make(like, command, bodies, &order) != 0) {
+    if (!lives || order_make(like, answered_by_now(session), command, bodies, &order) != 0) {
         struct amqp_order refused = *like;
         refused.done(&refused, NULL);
         if (lives) {

@@ -6,11 +6,12 @@
 #include "proto/base/check.h"
 #include "proto/wire/fields.h"
 #include "rpc/amqp/amqp_publishing.h"
+#include "rpc/amqp/amqp_refusal.h"
 
 /* MessageHead.exchange. */
 #define FIELD_EXCHANGE 1u
 
-static void gathered_submit(struct amqp_gathered *gathered);
+static void gathered_send(struct amqp_gathered *gathered);
 
 /* All of its messages have been answered, or will not be. */
 static void gathered_end(struct amqp_gathered *gathered)
@@ -23,7 +24,7 @@ static void gathered_end(struct amqp_gathered *gathered)
 
 static void kept_again(struct amqp_kept *kept)
 {
-    gathered_submit(container_of(kept, struct amqp_gathered, kept));
+    gathered_send(container_of(kept, struct amqp_gathered, kept));
 }
 
 static void kept_drop(struct amqp_kept *kept)
@@ -68,7 +69,6 @@ static void gathered_answered(struct amqp_gathered *gathered, const struct gatew
 {
     struct slice content = amqp_gathered_content(gathered);
     size_t at = 0;
-    gathered->session->batch->limited = false;
     for (unsigned i = 0; i < gathered->len; i++) {
         const struct amqp_gathered_one *one = &gathered->ones[i];
         size_t len = (size_t)one->head_len + one->body_len;
@@ -85,10 +85,11 @@ static void gathered_answered(struct amqp_gathered *gathered, const struct gatew
     gathered_end(gathered);
 }
 
-/* The whole was refused for the sake of one of them: each alone. */
+/* The whole was refused for the sake of one of them: each alone. Nothing that is on its way behind them is taken before them. */
 static void gathered_split(struct amqp_gathered *gathered)
 {
     size_t at = 0;
+    struct amqp_kept *before = list_linked(&gathered->kept.node) ? &gathered->kept : NULL;
     for (unsigned i = 0; i < gathered->len; i++) {
         struct amqp_gathered *single = amqp_gathered_single(gathered, i, at);
         if (single == NULL) {
@@ -97,7 +98,9 @@ static void gathered_split(struct amqp_gathered *gathered)
         }
         gathered->ones[i].channel->publishing++;
         at += single->content_len;
-        gathered_submit(single);
+        single->kept.again = kept_again;
+        single->kept.drop = kept_drop;
+        amqp_publish_keep(gathered->session, &single->kept, before);
     }
     gathered_end(gathered);
 }
@@ -105,7 +108,8 @@ static void gathered_split(struct amqp_gathered *gathered)
 /* Whoever numbers its messages is to send those again that were not taken; others are told, or have not asked to be. */
 static void one_not_taken(const struct amqp_gathered_one *one, struct slice content, const struct gateway_reply *reply)
 {
-    switch (-(int)reply->error) {
+    bool behind = amqp_said(reply, ERR_REFUSED, AMQP_SAID_BEHIND);
+    switch (behind ? ERR_GAP : -(int)reply->error) {
     case ERR_NOT_FOUND:
     case ERR_REFUSED: one_refused(one, content); return;
     case ERR_LIMIT:
@@ -118,20 +122,19 @@ static void one_not_taken(const struct amqp_gathered_one *one, struct slice cont
         break;
     default: break;
     }
-    if (amqp_channel_is_open(one->channel)) {
+    if (behind) {
+        amqp_channel_error(one->channel, AMQP_PRECONDITION_FAILED, AMQP_basic_publish, "%s", reply->detail);
+    } else if (amqp_channel_is_open(one->channel)) {
         amqp_reply_error(one->channel, AMQP_basic_publish, reply);
     }
 }
 
 static void gathered_refused(struct amqp_gathered *gathered, const struct gateway_reply *reply)
 {
-    struct amqp_batch *batch = gathered->session->batch;
-    bool limit = reply->error == (uint32_t)-ERR_LIMIT;
-    if (gathered->len > 1 && !(limit && batch->limited)) {
+    if (gathered->len > 1 && !amqp_said(reply, ERR_LIMIT, AMQP_SAID_READY_MESSAGES)) {
         gathered_split(gathered);
         return;
     }
-    batch->limited = limit;
     struct slice content = amqp_gathered_content(gathered);
     size_t at = 0;
     for (unsigned i = 0; i < gathered->len; i++) {
@@ -152,14 +155,10 @@ static void on_published(struct amqp_order *order, const struct gateway_reply *r
         gathered_end(gathered);
         return;
     }
-    if (reply->error == (uint32_t)-ERR_NO_SPACE) {
-        amqp_publish_keep(session, &gathered->kept);
-        return;
-    }
-    amqp_publish_flows(session);
-    if (reply->error == 0) {
+    bool kept = amqp_publish_keep_refused(session, &gathered->kept, gathered->producer != NULL, reply);
+    if (!kept && reply->error == 0) {
         gathered_answered(gathered, reply);
-    } else {
+    } else if (!kept) {
         gathered_refused(gathered, reply);
     }
     amqp_publish_answered(session);
@@ -167,7 +166,7 @@ static void on_published(struct amqp_order *order, const struct gateway_reply *r
 
 /* ---- Gathering ---- */
 
-static void gathered_submit(struct amqp_gathered *gathered)
+static void gathered_send(struct amqp_gathered *gathered)
 {
     struct amqp_session *session = gathered->session;
     uint32_t lens[2 * AMQP_GATHER_MAX];
@@ -179,11 +178,10 @@ static void gathered_submit(struct amqp_gathered *gathered)
      * order. */
     publish.each = gathered->producer == NULL;
     publish.no_gaps = gathered->producer != NULL;
+    publish.in_order = true;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
     command.publish = &publish;
-    gathered->kept.again = kept_again;
-    gathered->kept.drop = kept_drop;
     session->batch->unanswered++;
     amqp_submit_gathered(
         session,
@@ -200,8 +198,15 @@ void amqp_publishes_submit(struct amqp_session *session)
     struct amqp_gathered *gathered = batch->open;
     batch->has_seen = false;
     batch->open = NULL;
-    if (gathered != NULL) {
-        gathered_submit(gathered);
+    if (gathered == NULL) {
+        return;
+    }
+    gathered->kept.again = kept_again;
+    gathered->kept.drop = kept_drop;
+    if (session->refusing) {
+        amqp_publish_keep(session, &gathered->kept, NULL);
+    } else {
+        gathered_send(gathered);
     }
 }
 

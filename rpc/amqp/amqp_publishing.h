@@ -54,15 +54,14 @@ struct amqp_batch {
     struct amqp_incoming *spare;   /* For the next message; or NULL. */
     struct amqp_incoming *waiting; /* For memory; or NULL. */
     unsigned incoming;             /* Messages that are being received. */
-    struct list_node kept;         /* struct amqp_kept, in order. */
-    bool trying;                   /* One of them has been sent again. */
-    bool refusing;                 /* The cluster says that it takes none. */
-    bool limited;                  /* The message before was refused by a limit. */
+    struct list_node kept;         /* struct amqp_kept, in order: amqp_refusing.c. */
+    bool no_room;                  /* The cluster took none when it was asked last, */
+    bool refusing;                 /* and says so. */
     unsigned unanswered;           /* Commands. */
     size_t partial;                /* Bytes of contents that come in parts although they fit a frame. */
-    void (*finished)(struct amqp_session *session); /* amqp_publishes_finish(). */
-    struct list_node confirming;                    /* struct amqp_confirming: channels with something to confirm. */
-    bool has_seen;                                  /* In this turn: */
+    bool finishing;                /* amqp_publishes_finish() has said that it is not so yet. */
+    struct list_node confirming;   /* struct amqp_confirming: channels with something to confirm. */
+    bool has_seen;                 /* In this turn: */
     char seen_name[NAME_LEN_MAX + 1];
     struct amqp_exchange_seen seen;
 };
@@ -82,12 +81,14 @@ void amqp_exchange_of(struct slice head, char ret_name[NAME_LEN_MAX + 1]);
 
 /* ---- amqp_refusing.c ---- */
 
-/* A command that publishes was refused because the cluster takes no messages. It is kept, and sent again when the cluster takes some; until
- * then the session takes no frames. */
-void amqp_publish_keep(struct amqp_session *session, struct amqp_kept *kept);
-/* One was answered otherwise: those that are kept have their turn. */
-void amqp_publish_flows(struct amqp_session *session);
-/* One was answered, and what became of it is done: amqp_publishes_finish(). */
+/* A command that publishes is to be sent when everything that is on its way has been answered, and so is what comes behind it; until then
+ * the session takes no frames. `before`: one that is kept, and stands behind it; NULL: it is the last. */
+void amqp_publish_keep(struct amqp_session *session, struct amqp_kept *kept, struct amqp_kept *before);
+/* Keeps one that was answered, if the answer means that it is to be sent again: the cluster takes no messages, or did not take one
+ * before it. `numbered`: its producer has to send again what is not taken, and what is behind that. False: it is not kept. */
+bool amqp_publish_keep_refused(struct amqp_session *session, struct amqp_kept *kept, bool numbered,
+                               const struct gateway_reply *reply);
+/* One was answered, and what became of it is done: those that are kept may have their turn; amqp_publishes_finish(). */
 void amqp_publish_answered(struct amqp_session *session);
 
 /* ---- amqp_publish_refuse.c ---- */

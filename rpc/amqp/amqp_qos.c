@@ -101,12 +101,12 @@ void amqp_consumer_settled(struct amqp_session *session, uint64_t number)
 {
     struct amqp_consumer *consumer = amqp_consumer_find(session, number);
     if (consumer == NULL || consumer->held == 0) {
-        return; /* A fetch, or one that has ended. */
+        return; /* It has ended. */
     }
     struct amqp_channel *channel = consumer->channel;
     consumer->held--;
-    if (channel->unsettled == NULL) {
-        return; /* The channel is closed. */
+    if (consumer->fetch || channel->unsettled == NULL) {
+        return; /* The limits are not about fetches; or the channel is closed. */
     }
     channel->unsettled->of_consumers--;
     amqp_settle_makes_room(channel);

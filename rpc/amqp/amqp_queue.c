@@ -215,7 +215,8 @@ void amqp_take_queue_delete(struct amqp_channel *channel, const struct amqp_queu
         }
         return;
     }
-    delete.if_none_ready = method->if_empty; /* RabbitMQ does not ask about what is out, nor answers how much that was. */
+    delete.if_none_ready =
+        method->if_empty; /* RabbitMQ does not ask about what is out, nor answers how much that was. */
     delete.if_unused = method->if_unused;
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;

@@ -9,6 +9,11 @@
 #include "rpc/amqp/amqp_note.h"
 #include "rpc/amqp/amqp_session_private.h"
 
+bool amqp_said(const struct gateway_reply *reply, int err, const char *words)
+{
+    return reply->error == (uint32_t)-err && reply->detail != NULL && strcmp(reply->detail, words) == 0;
+}
+
 /* ---- Inequivalent arguments ---- */
 
 struct amqp_trait amqp_trait_flag(bool flag)

@@ -12,6 +12,19 @@ struct amqp_channel;
 struct amqp_order;
 struct amqp_session;
 
+/* What the machine says of a refusal (statemachine/reply.h), where the error alone does not say enough: */
+/* EXCLUSIVE: a queue has an exclusive consumer, or is to get one and has others; its other EXCLUSIVE is about exclusive queues; */
+#define AMQP_SAID_EXCLUSIVE_USE "the queue has a consumer, and one of the two is exclusive"
+/* or a fetch meets the active consumer of another session; */
+#define AMQP_SAID_ACTIVE_CONSUMER "the queue has an active consumer of another session"
+/* REFUSED: a publish was sent behind one that was not let in (Publish.in_order); */
+#define AMQP_SAID_BEHIND "a publish before it failed, and its client did not know yet"
+/* LIMIT: the virtual host has too many messages, so that all of a publish are refused. */
+#define AMQP_SAID_READY_MESSAGES "the virtual host has as many ready messages as it may"
+
+/* Whether a reply is that error, with these words. */
+bool amqp_said(const struct gateway_reply *reply, int err, const char *words);
+
 /* What a declaration says of one thing, or what is there. */
 struct amqp_trait {
     enum { AMQP_TRAIT_NONE, AMQP_TRAIT_NUMBER, AMQP_TRAIT_FLAG, AMQP_TRAIT_TEXT } type;

@@ -1,65 +1,75 @@
-/* The cluster takes no messages for a while: what was published stays here, and nothing more is taken from the client until it flows
- * again.
+/* What was published and has to wait: because the cluster takes no messages for a while, or did not take something before it that is
+ * to be sent again. It stays here, in order, and nothing more is taken from the client until it has been sent.
  *
- * One command after another is tried while it is not known here that the cluster refuses (the gateway gives each refusal some pause);
- * once it is, the word that it takes messages again is waited for. */
+ * What is on its way behind something that was not taken is not taken either (Publish.in_order), and comes here as well. When all that was
+ * sent has been answered, what is here is sent again. While it is not known whether the cluster has room the first is tried alone (the
+ * gateway gives each refusal some pause); when the cluster says that it takes no messages, its word that it takes them again is waited
+ * for. */
 
 #include "proto/base/check.h"
 #include "rpc/amqp/amqp_publishing.h"
+#include "rpc/amqp/amqp_refusal.h"
 
-static void try_first(struct amqp_session *session)
+static struct amqp_kept *kept_first(struct amqp_batch *batch)
 {
-    struct amqp_batch *batch = session->batch;
     struct list_node *first = list_first(&batch->kept);
-    if (first != NULL && !batch->trying && !batch->refusing) {
-        struct amqp_kept *kept = container_of(first, struct amqp_kept, node);
-        list_remove(first);
-        batch->trying = true;
-        kept->tried = true;
-        kept->again(kept);
-    }
+    return first != NULL ? container_of(first, struct amqp_kept, node) : NULL;
 }
 
-void amqp_publish_keep(struct amqp_session *session, struct amqp_kept *kept)
+static void send_all(struct amqp_session *session)
 {
-    struct amqp_batch *batch = amqp_batch_of(session);
-    if (batch == NULL || session->state == AMQP_LEAVING) {
-        kept->drop(kept); /* Nobody was told that it is there, and nobody waits for it. */
-        return;
-    }
-    if (kept->tried) {
-        list_push_front(&batch->kept, &kept->node);
-        kept->tried = false;
-        batch->trying = false;
-    } else {
-        list_push_back(&batch->kept, &kept->node);
-    }
-    session->refusing = true;
-    try_first(session);
-}
-
-void amqp_publish_flows(struct amqp_session *session)
-{
-    if (!session->refusing) {
-        return;
-    }
-    struct amqp_batch *batch = session->batch;
+    struct amqp_kept *kept;
     session->refusing = false;
-    batch->trying = false;
-    struct list_node *first;
-    while ((first = list_first(&batch->kept)) != NULL) {
-        struct amqp_kept *kept = container_of(first, struct amqp_kept, node);
-        list_remove(first);
-        kept->tried = false;
+    while ((kept = kept_first(session->batch)) != NULL) {
+        list_remove(&kept->node);
         kept->again(kept);
     }
+}
+
+/* Sends what may be sent. The one that is tried stays in its place. */
+static void kept_look(struct amqp_session *session)
+{
+    struct amqp_batch *batch = session->batch;
+    if (batch->unanswered > 0 || session->state == AMQP_LEAVING) {
+        return;
+    }
+    if (!batch->no_room || list_empty(&batch->kept)) {
+        send_all(session);
+    } else if (!batch->refusing) {
+        kept_first(batch)->again(kept_first(batch));
+    }
+}
+
+void amqp_publish_keep(struct amqp_session *session, struct amqp_kept *kept, struct amqp_kept *before)
+{
+    CHECK(!list_linked(&kept->node));
+    list_push_back(before != NULL ? &before->node : &session->batch->kept, &kept->node);
+    session->refusing = true;
+}
+
+bool amqp_publish_keep_refused(struct amqp_session *session, struct amqp_kept *kept, bool numbered,
+                               const struct gateway_reply *reply)
+{
+    struct amqp_batch *batch = session->batch;
+    bool no_room = reply->error == (uint32_t)-ERR_NO_SPACE;
+    bool behind = amqp_said(reply, ERR_REFUSED, AMQP_SAID_BEHIND) && (session->refusing || !numbered);
+    batch->no_room = no_room || (behind && batch->no_room);
+    if (!no_room && !behind) {
+        return false;
+    }
+    if (session->state == AMQP_LEAVING) {
+        kept->drop(kept); /* Nobody was told that it is there, and nobody waits for it. */
+    } else if (!list_linked(&kept->node)) {
+        amqp_publish_keep(session, kept, NULL);
+    }
+    return true;
 }
 
 void amqp_publishes_refusing(struct amqp_session *session, bool refusing)
 {
     if (session->batch != NULL) {
         session->batch->refusing = refusing;
-        try_first(session);
+        kept_look(session);
     }
 }
 
@@ -68,26 +78,25 @@ static bool is_finished(const struct amqp_batch *batch)
     return batch->unanswered == 0 && list_empty(&batch->kept);
 }
 
-bool amqp_publishes_finish(struct amqp_session *session, void (*finished)(struct amqp_session *session))
+bool amqp_publishes_finish(struct amqp_session *session)
 {
     amqp_publishes_submit(session);
     if (session->batch == NULL || is_finished(session->batch)) {
         return true;
     }
-    session->batch->finished = finished;
-    session->blocking_len++;
+    if (!session->batch->finishing) {
+        session->batch->finishing = true;
+        session->blocking_len++;
+    }
     return false;
 }
 
 void amqp_publish_answered(struct amqp_session *session)
 {
     struct amqp_batch *batch = session->batch;
-    void (*finished)(struct amqp_session * session) = batch->finished;
-    if (finished != NULL && is_finished(batch)) {
-        batch->finished = NULL;
+    kept_look(session);
+    if (batch->finishing && is_finished(batch)) {
+        batch->finishing = false;
         session->blocking_len--;
-        if (session->state == AMQP_OPEN) {
-            finished(session);
-        }
     }
 }

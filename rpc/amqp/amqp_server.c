@@ -88,22 +88,15 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
 static void server_configure(struct amqp_server *server, const struct amqp_server_options *options)
 {
     struct amqp_conns *conns = &server->conns;
-    conns->gateway = options->gateway;
+    conns->gateway = options->server.gateway;
     conns->guest_from_anywhere = options->guest_from_anywhere;
     conns->close_timeout_ms = or_default(options->close_timeout_ms, CLOSE_TIMEOUT_MS_DEFAULT);
     memory_budget_init(&conns->content, or_default(options->content_max, CONTENT_MAX_DEFAULT));
     list_init(&conns->due);
     list_init(&conns->leaving);
-    conns->stream_options = (struct stream_options){
-        .handshake_timeout_ms = options->handshake_timeout_ms,
-        .handshake_len_max = AMQP_FRAME_MIN - AMQP_PREFIX_LEN,
-        .frame_timeout_ms = or_default(options->frame_timeout_ms, SERVER_FRAME_TIMEOUT_MS),
-        .stall_timeout_ms = options->stall_timeout_ms,
-        .vanished_timeout_ms = or_default(options->unacked_timeout_ms, SERVER_UNACKED_TIMEOUT_MS),
-        .framing = &framing_amqp,
-        .receive_budget = &options->bounds->receiving,
-        .send_budget = &options->bounds->sending,
-    };
+    conns->stream_options = server_stream_options(&options->server);
+    conns->stream_options.handshake_len_max = AMQP_FRAME_MIN - AMQP_PREFIX_LEN;
+    conns->stream_options.framing = &framing_amqp;
 }
 
 int amqp_server_start(const struct amqp_server_options *options, struct amqp_server **ret_server, char *detail,
@@ -115,21 +108,13 @@ int amqp_server_start(const struct amqp_server_options *options, struct amqp_ser
         return ERR_NOMEM;
     }
     server_configure(server, options);
-    struct admission_options admission = {
-        .loop = options->loop,
-        .journal = options->journal,
-        .listen_address = options->listen_address,
-        .bounds = options->bounds,
-        .arg = server,
-        .accept = on_accept,
-        .closed = on_closed,
-    };
-    int err = admission_open(&server->conns.admission, &admission, detail, detail_len);
+    const struct admission_events events = {.arg = server, .accept = on_accept, .closed = on_closed};
+    int err = admission_open(&server->conns.admission, &options->server, &events, detail, detail_len);
     if (err != 0) {
         free(server);
         return err;
     }
-    (void)uv_timer_init(options->loop, &server->tick); /* It cannot fail (libuv 1.44, timer.c). */
+    (void)uv_timer_init(options->server.loop, &server->tick); /* It cannot fail (libuv 1.44, timer.c). */
     server->pending = 2;
     *ret_server = server;
     return 0;

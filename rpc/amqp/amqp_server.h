@@ -6,28 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "proto/base/err.h"
-#include "proto/base/journal.h"
-#include "rpc/gateway.h"
-#include "rpc/server_bounds.h"
+#include "rpc/server_options.h"
 
 struct amqp_server;
 
 struct amqp_server_options {
-    uv_loop_t *loop;
-    struct gateway *gateway;       /* Borrowed until closed, as the next two. */
-    struct journal *journal;       /* May be NULL. */
-    struct server_bounds *bounds;  /* Of all clients of the node. */
-    const char *listen_address;    /* host:port; port 0 takes a free one. */
-    uint64_t content_max;          /* Bytes of messages that are being received, together; 0: 64 MiB. */
-    bool guest_from_anywhere;      /* User "guest" may come from other hosts as well. */
-    uint64_t handshake_timeout_ms; /* Until Connection.Open; 0: 10000. */
-    uint64_t frame_timeout_ms;     /* With a frame begun that does not go on: see stream.h; 0: 20000. */
-    uint64_t stall_timeout_ms;     /* With bytes for a client that takes none; 0: 30000. */
-    uint64_t unacked_timeout_ms;   /* With bytes sent and no sign of the client's host; 0: 10000. */
-    uint64_t close_timeout_ms;     /* From our Connection.Close to the client's answer; 0: 5000. */
+    struct server_options server; /* A client is known when it has sent Connection.Open. */
+    uint64_t content_max;         /* Bytes of messages that are being received, together; 0: 64 MiB. */
+    bool guest_from_anywhere;     /* User "guest" may come from other hosts as well. */
+    uint64_t close_timeout_ms;    /* From our Connection.Close to the client's answer; 0: 5000. */
 };
 
 /* ERR_INVALID, ERR_SYSTEM, ERR_NOMEM; `detail` gets one line on error. */

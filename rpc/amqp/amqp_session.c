@@ -48,6 +48,8 @@ static void take_channel_method(struct amqp_session *session, uint16_t number, c
         amqp_connection_error(session, AMQP_UNEXPECTED_FRAME, method->id,
                               "expected content of a message, got '%s' on channel %u", amqp_method_name(method->id),
                               number);
+    } else if (amqp_channel_waits(channel, method->id)) {
+        session->again = true;
     } else {
         channel->doing = method->id;
         if (!amqp_channel_take(channel, method)) {
@@ -136,23 +138,24 @@ static void take_frame(struct amqp_session *session, const struct frame *frame)
     }
 }
 
-void amqp_frame_take(struct amqp_session *session, const struct frame *frame)
+bool amqp_frame_take(struct amqp_session *session, const struct frame *frame)
 {
     if (session->state == AMQP_OVER || session->state == AMQP_LEAVING) {
-        return;
+        return true;
     }
+    session->again = false;
     take_frame(session, frame);
     arena_reset(&session->arena);
+    return !session->again || session->state == AMQP_OVER || session->state == AMQP_LEAVING;
 }
 
 void amqp_session_receive(struct amqp_session *session, struct frame *frame)
 {
     if (session->state == AMQP_OVER || session->state == AMQP_LEAVING) {
         slice_unref(&frame->header);
-    } else if (session->waiting_len > 0 || !amqp_session_goes_on(session)) {
+    } else if (session->waiting_len > 0 || !amqp_session_goes_on(session) || !amqp_frame_take(session, frame)) {
         amqp_frame_wait(session, frame);
     } else {
-        amqp_frame_take(session, frame);
         slice_unref(&frame->header);
     }
     if (session->held != !amqp_session_goes_on(session)) {

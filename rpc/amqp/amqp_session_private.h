@@ -71,8 +71,9 @@ struct amqp_session {
     char *virtual_host;
     char *client;                   /* What it calls itself. */
     struct gateway_link *link;      /* NULL: not attached. */
-    struct amqp_channel **channels; /* By number; NULL: not open. */
-    unsigned channels_cap;
+    struct amqp_channel **channels; /* amqp_channel.c: a hash of their numbers. */
+    unsigned channels_cap;          /* Buckets: a power of two, or 0. */
+    unsigned channels_len;
     struct amqp_out out;
     struct arena arena; /* For one frame at a time: reset when it has been taken. */
     struct list_node leaving;
@@ -93,7 +94,8 @@ struct amqp_session {
     unsigned waiting_len;
     bool held;
     bool content_waits; /* amqp_content_memory.c: there is no memory for the content that comes now. */
-    bool refusing;      /* amqp_publish.c: publishes wait until the cluster takes messages again. */
+    bool refusing;      /* amqp_refusing.c: publishes wait until earlier ones can be sent again. */
+    bool again;         /* Of the frame that is being taken: amqp_frame_take() is to say false. */
 
     struct amqp_batch *batch;         /* NULL: none. */
     struct amqp_settling *settling;   /* amqp_settle.c: settlements that are gathered. NULL: none. */
@@ -105,6 +107,7 @@ struct amqp_session {
 
 struct amqp_channel {
     struct amqp_session *session;
+    struct amqp_channel *next; /* In its bucket. */
     uint16_t number;
     uint32_t doing; /* The method that was taken last; for errors. */
     bool closing;   /* Channel.Close was sent; all but Close-Ok is ignored. */
@@ -114,7 +117,6 @@ struct amqp_channel {
     struct amqp_incoming *incoming; /* NULL: no content is expected. */
     /* amqp_publish.c */
     bool confirms;
-    bool selecting;                     /* Confirm.Select-Ok is still to be sent: amqp_confirm.c. */
     unsigned publishing;                /* Messages whose commands are not answered. */
     uint64_t published;                 /* Counted since confirm.select. */
     struct amqp_confirming *confirming; /* amqp_confirm.c. NULL: nothing waits. */
@@ -132,6 +134,8 @@ struct amqp_channel {
 
 /* An open channel of that number, or NULL. */
 struct amqp_channel *amqp_channel_find(struct amqp_session *session, uint16_t number);
+/* One after another, in no order; NULL: the first, or no more. None may open or close meanwhile. */
+struct amqp_channel *amqp_channel_next(const struct amqp_session *session, const struct amqp_channel *channel);
 struct amqp_channel *amqp_channel_ref(struct amqp_channel *channel);
 void amqp_channel_unref(struct amqp_channel *channel);
 /* Whether it is open, and nothing is wrong with it: answers may be sent. */
@@ -141,6 +145,8 @@ bool amqp_channel_is_open(const struct amqp_channel *channel);
 void amqp_channel_close(struct amqp_channel *channel, bool answer);
 /* All of a session, without a word; not from within a method of one of them. */
 void amqp_channels_free(struct amqp_session *session);
+/* Whether the method has to wait until what was published before is answered; nothing is taken until then. */
+bool amqp_channel_waits(struct amqp_channel *channel, uint32_t id);
 /* A method of a channel that is open. False: it is not one that clients send on channels. */
 bool amqp_channel_take(struct amqp_channel *channel, const union amqp_method *method);
 /* Channel.Open and Close; amqp_session.c calls them. */
@@ -179,6 +185,7 @@ struct amqp_order {
     void (*done)(struct amqp_order *order, const struct gateway_reply *reply);
     void *arg;           /* done()'s. */
     uint64_t value;      /* done()'s. */
+    uint64_t answered;   /* One that brings messages: all commands up to this one were answered when it was made. */
     struct slice header; /* The encoded command, and its bodies: references, while it is not taken, */
     struct slice bodies; /* or for as long as `keep` is set. */
     bool keep;
@@ -210,8 +217,9 @@ void amqp_session_look(struct amqp_session *session);
 /* Puts a frame behind those that wait. Takes its reference. */
 void amqp_frame_wait(struct amqp_session *session, struct frame *frame);
 void amqp_waiting_drop(struct amqp_session *session);
-/* Takes a frame, which the caller keeps: amqp_session.c. */
-void amqp_frame_take(struct amqp_session *session, const struct frame *frame);
+/* Takes a frame, which the caller keeps: amqp_session.c. False: its turn has not come; it is to be the first that is given again when the
+ * session goes on. */
+bool amqp_frame_take(struct amqp_session *session, const struct frame *frame);
 
 /* ---- Going out: amqp_send.c ---- */
 
@@ -311,9 +319,8 @@ void amqp_content_look(struct amqp_session *session);
 
 /* The cluster takes messages again, or does not: amqp_refusing.c. */
 void amqp_publishes_refusing(struct amqp_session *session, bool refusing);
-/* Whether everything that was published has been answered. False: not yet; nothing is taken until it is, and then finished() is called, unless
- * the session is over before. */
-bool amqp_publishes_finish(struct amqp_session *session, void (*finished)(struct amqp_session *session));
+/* Whether everything that was published has been answered. False: not yet, and nothing is taken until it is. */
+bool amqp_publishes_finish(struct amqp_session *session);
 
 /* ---- From the gateway: amqp_sink.c calls ---- */
 

@@ -18,6 +18,7 @@ static void commit_free(struct commit *commit)
 {
     amqp_tx_empty(commit->channel->session, &commit->tx);
     slice_unref(&commit->content);
+    list_remove(&commit->kept.node);
     amqp_channel_unref(commit->channel);
     free(commit);
 }
@@ -213,12 +214,9 @@ static void on_committed(struct amqp_order *order, const struct gateway_reply *r
     struct commit *commit = order->arg;
     struct amqp_session *session = commit->channel->session;
     session->batch->unanswered--;
-    if (reply != NULL && reply->error == (uint32_t)-ERR_NO_SPACE) {
-        amqp_publish_keep(session, &commit->kept);
+    if (reply != NULL && amqp_publish_keep_refused(session, &commit->kept, true, reply)) {
+        amqp_publish_answered(session);
         return;
-    }
-    if (reply != NULL) {
-        amqp_publish_flows(session);
     }
     if (reply != NULL && amqp_channel_is_open(commit->channel)) {
         if (reply->error == 0) {
@@ -303,10 +301,10 @@ void amqp_tx_commit(struct amqp_channel *channel, struct amqp_tx *tx)
         return;
     }
     commit->kept = (struct amqp_kept){.again = kept_again, .drop = kept_drop};
+    list_init(&commit->kept.node);
     commit->channel = amqp_channel_ref(channel);
     commit->tx = *tx;
     list_init(&commit->tx.publishes);
-    list_init(&commit->kept.node);
     while (!list_empty(&tx->publishes)) {
         struct list_node *node = list_first(&tx->publishes);
         list_remove(node);

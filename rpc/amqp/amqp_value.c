@@ -1,4 +1,4 @@
-/* The values of arguments. */
+/* The values of arguments and headers. */
 
 #include "rpc/amqp/amqp_value.h"
 
@@ -30,20 +30,25 @@ const char *amqp_value_type(const Holdfast__Value *value)
     }
 }
 
+char *amqp_value_copy(struct arena *arena, const ProtobufCBinaryData *bytes)
+{
+    char *text = arena_alloc(arena, bytes->len + 1);
+    if (text != NULL) {
+        if (bytes->len > 0) {
+            memcpy(text, bytes->data, bytes->len);
+        }
+        text[bytes->len] = '\0';
+    }
+    return text;
+}
+
 char *amqp_value_text(struct arena *arena, const Holdfast__Value *value)
 {
     const ProtobufCBinaryData *string = &value->string;
     if (string->len > NAME_LEN_MAX || (string->len > 0 && memchr(string->data, '\0', string->len) != NULL)) {
         return NULL;
     }
-    char *text = arena_alloc(arena, string->len + 1);
-    if (text != NULL) {
-        if (string->len > 0) {
-            memcpy(text, string->data, string->len);
-        }
-        text[string->len] = '\0';
-    }
-    return text;
+    return amqp_value_copy(arena, string);
 }
 
 bool amqp_value_integer(const Holdfast__Value *value, int64_t *ret_integer)

@@ -18,6 +18,14 @@ void amqp_frame_wait(struct amqp_session *session, struct frame *frame)
     session->waiting_len++;
 }
 
+/* In front of the others: it was the first of them. */
+static void frame_wait_again(struct amqp_session *session, const struct frame *frame)
+{
+    session->waiting_first = (session->waiting_first + AMQP_WAITING_MAX - 1) % AMQP_WAITING_MAX;
+    session->waiting[session->waiting_first] = *frame;
+    session->waiting_len++;
+}
+
 static struct frame waiting_next(struct amqp_session *session)
 {
     struct frame frame = session->waiting[session->waiting_first];
@@ -50,8 +58,11 @@ void amqp_session_look(struct amqp_session *session)
     amqp_content_look(session);
     while (session->waiting_len > 0 && amqp_session_goes_on(session)) {
         struct frame frame = waiting_next(session);
-        amqp_frame_take(session, &frame);
-        slice_unref(&frame.header);
+        if (amqp_frame_take(session, &frame)) {
+            slice_unref(&frame.header);
+        } else {
+            frame_wait_again(session, &frame);
+        }
     }
     if (session->state == AMQP_OVER || session->state == AMQP_LEAVING) {
         return;

@@ -29,7 +29,8 @@ static void on_received(void *arg)
 static int on_accept(void *arg, uv_tcp_t *tcp, bool refuse)
 {
     struct native_server *server = arg;
-    struct native_conn_owner owner = {.arg = server, .gateway = server->options.gateway, .received = on_received};
+    struct native_conn_owner owner = {
+        .arg = server, .gateway = server->options.server.gateway, .received = on_received};
     return native_conn_accept(&server->admission, tcp, &server->stream_options, &owner, refuse);
 }
 
@@ -42,27 +43,17 @@ static void on_closed(void *arg)
     free(server);
 }
 
-static uint64_t or_default(uint64_t value, uint64_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
 static void server_configure(struct native_server *server, const struct native_server_options *options)
 {
+    struct server_options *common = &server->options.server;
     server->options = *options;
-    if (options->bounds == NULL) {
+    if (common->bounds == NULL) {
         server_bounds_init(&server->own, options->connections_max, options->memory_max, options->send_max);
-        server->options.bounds = &server->own;
+        common->bounds = &server->own;
     }
-    server->stream_options = (struct stream_options){
-        .handshake_timeout_ms = options->handshake_timeout_ms,
-        .idle_timeout_ms = or_default(options->idle_timeout_ms, IDLE_TIMEOUT_MS_DEFAULT),
-        .frame_timeout_ms = or_default(options->frame_timeout_ms, SERVER_FRAME_TIMEOUT_MS),
-        .stall_timeout_ms = options->stall_timeout_ms,
-        .vanished_timeout_ms = or_default(options->unacked_timeout_ms, SERVER_UNACKED_TIMEOUT_MS),
-        .receive_budget = &server->options.bounds->receiving,
-        .send_budget = &server->options.bounds->sending,
-    };
+    server->stream_options = server_stream_options(common);
+    server->stream_options.idle_timeout_ms =
+        options->idle_timeout_ms != 0 ? options->idle_timeout_ms : IDLE_TIMEOUT_MS_DEFAULT;
 }
 
 int native_server_start(const struct native_server_options *options, struct native_server **ret_server, char *detail,
@@ -74,16 +65,8 @@ int native_server_start(const struct native_server_options *options, struct nati
         return ERR_NOMEM;
     }
     server_configure(server, options);
-    struct admission_options admission = {
-        .loop = options->loop,
-        .journal = options->journal,
-        .listen_address = options->listen_address,
-        .bounds = server->options.bounds,
-        .arg = server,
-        .accept = on_accept,
-        .closed = on_closed,
-    };
-    int err = admission_open(&server->admission, &admission, detail, detail_len);
+    const struct admission_events events = {.arg = server, .accept = on_accept, .closed = on_closed};
+    int err = admission_open(&server->admission, &server->options.server, &events, detail, detail_len);
     if (err != 0) {
         free(server);
         return err;
@@ -105,8 +88,8 @@ unsigned native_server_connections(const struct native_server *server)
 void native_server_stats(const struct native_server *server, struct native_server_stats *ret_stats)
 {
     *ret_stats = (struct native_server_stats){
-        .receiving_bytes = server->options.bounds->receiving.used,
-        .sending_bytes = server->options.bounds->sending.used,
+        .receiving_bytes = server->options.server.bounds->receiving.used,
+        .sending_bytes = server->options.server.bounds->sending.used,
     };
 }
 

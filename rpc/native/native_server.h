@@ -5,30 +5,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "proto/base/err.h"
-#include "proto/base/journal.h"
-#include "rpc/gateway.h"
-#include "rpc/server_bounds.h"
+#include "rpc/server_options.h"
 
 struct native_server;
 
 struct native_server_options {
-    uv_loop_t *loop;
-    struct gateway *gateway;    /* Borrowed until closed. */
-    struct journal *journal;    /* May be NULL. */
-    const char *listen_address; /* host:port; port 0 takes a free one. */
-    struct server_bounds
-        *bounds;              /* Shared with the servers of other protocols; NULL: its own, as the next three say. */
-    unsigned connections_max; /* 0: 16384. A client above it gets a GOODBYE{LIMIT}. */
-    uint64_t memory_max;      /* Bytes of frames that have begun to arrive, together; 0: 256 MiB. */
-    uint64_t send_max;        /* Bytes queued for all clients besides STREAM_SHARE_HIGH of each; 0: 256 MiB. */
-    uint64_t handshake_timeout_ms; /* Until HELLO; 0: 10000. */
-    uint64_t idle_timeout_ms;      /* Without a frame from the client, which must PING; 0: 60000. */
-    uint64_t frame_timeout_ms;     /* With a frame begun that does not go on: see stream.h; 0: 20000. */
-    uint64_t stall_timeout_ms;     /* With bytes for a client that takes none; 0: 30000. */
-    uint64_t unacked_timeout_ms;   /* With bytes sent and no sign of the client's host; 0: 10000. */
+    struct server_options server; /* `bounds` may be NULL: its own, as the next three say. */
+    unsigned connections_max;     /* 0: 16384. A client above it gets a GOODBYE{LIMIT}. */
+    uint64_t memory_max;          /* Bytes of frames that have begun to arrive, together; 0: 256 MiB. */
+    uint64_t send_max;            /* Bytes queued for all clients besides STREAM_SHARE_HIGH of each; 0: 256 MiB. */
+    uint64_t idle_timeout_ms;     /* Without a frame from the client, which must PING; 0: 60000. */
     void *arg;
     /* Something was given to the gateway, which may want its turn: after every batch of frames. May be NULL. */
     void (*submitted)(void *arg);

@@ -37,11 +37,12 @@ void amqp_net_open(struct amqp_net *f, struct amqp_server_options options, unsig
     f->fake.base.ops = &f->ops;
     test_journal_init(&f->journal);
     server_bounds_init(&f->bounds, connections_max, 0, 0);
-    options.loop = &f->loop;
-    options.gateway = &f->fake.base;
-    options.journal = &f->journal.base;
-    options.bounds = &f->bounds;
-    options.listen_address = options.listen_address != NULL ? options.listen_address : "127.0.0.1:0";
+    options.server.loop = &f->loop;
+    options.server.gateway = &f->fake.base;
+    options.server.journal = &f->journal.base;
+    options.server.bounds = &f->bounds;
+    options.server.listen_address =
+        options.server.listen_address != NULL ? options.server.listen_address : "127.0.0.1:0";
     char detail[200];
     cr_assert_eq(amqp_server_start(&options, &f->server, detail, sizeof detail), 0, "%s", detail);
     uv_check_init(&f->loop, &f->turns);

@@ -54,6 +54,30 @@ void give_with_header(struct amqp_fixture *f, const char *name, int type, ...)
     give_message(f, 1, "", "q", &head, "body");
 }
 
+void give_numbered(struct amqp_fixture *f, const char *producer, uint64_t sequence, const char *body)
+{
+    Holdfast__Value values[2] = {HOLDFAST__VALUE__INIT, HOLDFAST__VALUE__INIT};
+    values[0].kind_case = HOLDFAST__VALUE__KIND_STRING;
+    values[0].string = (ProtobufCBinaryData){.len = strlen(producer), .data = (uint8_t *)(uintptr_t)producer};
+    if (sequence <= INT64_MAX) {
+        values[1].kind_case = HOLDFAST__VALUE__KIND_INT64;
+        values[1].int64 = (int64_t)sequence;
+    } else {
+        values[1].kind_case = HOLDFAST__VALUE__KIND_UINT64;
+        values[1].uint64 = sequence;
+    }
+    Holdfast__Header headers[2] = {HOLDFAST__HEADER__INIT, HOLDFAST__HEADER__INIT};
+    headers[0].name = (char[]){"x-holdfast-producer"};
+    headers[0].value = &values[0];
+    headers[1].name = (char[]){"x-holdfast-sequence"};
+    headers[1].value = &values[1];
+    Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
+    head.header = (Holdfast__Header *[]){&headers[0], &headers[1]};
+    head.n_header = 2;
+    head.has_headers = true;
+    give_message(f, 1, "", "q", &head, body);
+}
+
 struct published published_of(struct amqp_fixture *f, const Holdfast__Publish *publish, size_t i)
 {
     cr_assert_lt(i, publish->n_body_len, "%zu messages", publish->n_body_len);

@@ -13,6 +13,9 @@ void give_mandatory(struct amqp_fixture *f, uint16_t channel, const char *key, c
 /* A message with one header, of the type of that letter (amqp_table.h): S, I, l, V, t. */
 void give_with_header(struct amqp_fixture *f, const char *name, int type, ...);
 
+/* A message with a producer's name and number. */
+void give_numbered(struct amqp_fixture *f, const char *producer, uint64_t sequence, const char *body);
+
 /* The i-th message of the Publish that was looked at last; the head is decoded. */
 struct published {
     const Holdfast__MessageHead *head;

@@ -14,10 +14,10 @@ void bounds_open(struct bounds_fixture *f, struct native_server_options options)
     loop_open(&f->loop);
     fake_gateway_init(&f->fake);
     test_journal_init(&f->journal);
-    options.loop = &f->loop;
-    options.gateway = &f->fake.base;
-    options.journal = &f->journal.base;
-    options.listen_address = "127.0.0.1:0";
+    options.server.loop = &f->loop;
+    options.server.gateway = &f->fake.base;
+    options.server.journal = &f->journal.base;
+    options.server.listen_address = "127.0.0.1:0";
     char detail[200];
     cr_assert_eq(native_server_start(&options, &f->server, detail, sizeof detail), 0, "%s", detail);
 }

@@ -51,6 +51,7 @@ static int fake_submit(struct gateway_link *link, uint64_t number, uint64_t answ
     unsigned at = fake->commands++ % FAKE_COMMANDS_MAX;
     fake->numbers[at] = number;
     fake->last_answered = answered;
+    fake->answered[at] = answered;
     if (fake->keeps) {
         slice_unref(&fake->headers[at]);
         slice_unref(&fake->bodies[at]);

@@ -46,9 +46,10 @@ struct fake_gateway {
     unsigned commands;
     uint64_t numbers[FAKE_COMMANDS_MAX];
     uint64_t last_answered;
-    struct slice last_header; /* With a reference. */
-    struct slice last_bodies; /* With a reference. */
-    bool keeps;               /* All commands, in the order of `numbers`: */
+    uint64_t answered[FAKE_COMMANDS_MAX]; /* As said with each of `numbers`. */
+    struct slice last_header;             /* With a reference. */
+    struct slice last_bodies;             /* With a reference. */
+    bool keeps;                           /* All commands, in the order of `numbers`: */
     struct slice headers[FAKE_COMMANDS_MAX];
     struct slice bodies[FAKE_COMMANDS_MAX];
     const struct gateway_queue *queue_is;         /* The only queue, instead of `queues`, by its name; NULL: not so. */

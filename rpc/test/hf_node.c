@@ -106,9 +106,9 @@ void hf_node_start_strict(struct hf_node *node, uint64_t idle_timeout_ms)
     uv_check_start(&node->check, on_turn);
     uv_async_init(&node->loop, &node->stop, on_stop);
     node->stop.data = node;
-    struct native_server_options options = {.loop = &node->loop,
-                                            .gateway = &node->fake.base,
-                                            .listen_address = "127.0.0.1:0",
+    struct native_server_options options = {.server.loop = &node->loop,
+                                            .server.gateway = &node->fake.base,
+                                            .server.listen_address = "127.0.0.1:0",
                                             .idle_timeout_ms = idle_timeout_ms};
     char detail[200];
     cr_assert_eq(native_server_start(&options, &node->server, detail, sizeof detail), 0, "%s", detail);

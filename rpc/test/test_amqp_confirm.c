@@ -126,9 +126,8 @@ Test(amqp_confirm, a_channel_that_is_closed_is_told_nothing)
     struct amqp_fixture f;
     open_confirming(&f);
     publish(&f, 1, 1);
-    AMQP_GIVE(&f, 1, tx_select);
-    amqp_fixture_channel_closes(&f, 1, AMQP_PRECONDITION_FAILED, AMQP_tx_select,
-                                "cannot switch from confirm to tx mode");
+    AMQP_GIVE(&f, 1, basic_ack, .delivery_tag = 7);
+    amqp_fixture_channel_closes(&f, 1, AMQP_PRECONDITION_FAILED, AMQP_basic_ack, "unknown delivery tag 7");
     amqp_fixture_channel(&f, 1);
     AMQP_REPLY(&f, .count = 1);
     amqp_fixture_nothing(&f);

@@ -239,7 +239,9 @@ Test(amqp_connection, what_a_client_negotiates_holds)
     cr_assert_eq(f.heartbeat_s, 7);
     f.fake.sink.attached(f.fake.sink.arg, 42, 0);
     (void)AMQP_TAKE(&f, 0, connection_open_ok);
-    amqp_fixture_channel(&f, 10);
+    for (uint16_t i = 1; i <= 10; i++) {
+        amqp_fixture_channel(&f, 10 * i);
+    }
     AMQP_GIVE(&f, 11, channel_open);
     (void)AMQP_TAKE(&f, 0, connection_close);
     amqp_fixture_close(&f);

@@ -192,6 +192,34 @@ Test(amqp_consume, arguments_that_are_none)
     (void)AMQP_COMMAND(&f, SUBSCRIBE);
 }
 
+/* There are no streams; of a queue that is not there nothing else is said than that. */
+Test(amqp_consume, where_to_begin_in_a_stream)
+{
+    Holdfast__QueueOptions options = HOLDFAST__QUEUE_OPTIONS__INIT;
+    struct gateway_queue queue = {.name = "q", .options = &options};
+    char quorum[] = "AMQP: durable, quorum";
+    f.fake.queue_is = &queue;
+    AMQP_GIVE(&f, 1, basic_consume, .queue = amqp_text("q"),
+              .arguments = amqp_fixture_table(&f, "x-stream-offset", 'S', "first", NULL));
+    amqp_fixture_channel_closes(
+        &f, 1, AMQP_PRECONDITION_FAILED, AMQP_basic_consume,
+        "invalid arg 'x-stream-offset' for queue 'q' in vhost '/' of queue type rabbit_classic_queue");
+    options.note = quorum;
+    amqp_fixture_channel(&f, 1);
+    AMQP_GIVE(&f, 1, basic_consume, .queue = amqp_text("q"),
+              .arguments = amqp_fixture_table(&f, "x-stream-offset", 'l', (int64_t)7, NULL));
+    amqp_fixture_channel_closes(
+        &f, 1, AMQP_PRECONDITION_FAILED, AMQP_basic_consume,
+        "invalid arg 'x-stream-offset' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue");
+    amqp_fixture_no_command(&f);
+    amqp_fixture_channel(&f, 1);
+    AMQP_GIVE(&f, 1, basic_consume, .queue = amqp_text("p"),
+              .arguments = amqp_fixture_table(&f, "x-stream-offset", 'l', (int64_t)7, NULL));
+    (void)AMQP_COMMAND(&f, SUBSCRIBE);
+    AMQP_REPLY(&f, .error = -ERR_NOT_FOUND);
+    amqp_fixture_channel_closes(&f, 1, AMQP_NOT_FOUND, AMQP_basic_consume, "no queue 'p' in vhost '/'");
+}
+
 Test(amqp_consume, priorities_of_all_integers)
 {
     const struct {

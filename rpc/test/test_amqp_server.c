@@ -96,7 +96,7 @@ Test(amqp_server, a_client_that_says_nothing_or_stops_in_the_handshake_is_sent_a
 {
     struct amqp_net f;
     struct amqp_client silent, begun;
-    amqp_net_open(&f, (struct amqp_server_options){.handshake_timeout_ms = 200}, 0);
+    amqp_net_open(&f, (struct amqp_server_options){.server.handshake_timeout_ms = 200}, 0);
     amqp_client_open(&f, &silent);
     amqp_client_open(&f, &begun);
     raw_write(begun.fd, AMQP_GREETING, AMQP_GREETING_LEN);
@@ -162,7 +162,7 @@ Test(amqp_server, a_client_that_sends_heartbeats_stays)
 {
     struct amqp_net f;
     struct amqp_client client;
-    amqp_net_open(&f, (struct amqp_server_options){.handshake_timeout_ms = 500}, 0);
+    amqp_net_open(&f, (struct amqp_server_options){.server.handshake_timeout_ms = 500}, 0);
     amqp_client_open(&f, &client);
     amqp_client_shake_hands(&client, 1);
     for (unsigned i = 0; i < 6; i++) {
@@ -218,7 +218,7 @@ Test(amqp_server, localhost_is_both_of_this_hosts_addresses_to_itself)
 {
     struct amqp_net f;
     struct amqp_client client = {.f = &f};
-    amqp_net_open(&f, (struct amqp_server_options){.listen_address = "localhost:0"}, 0);
+    amqp_net_open(&f, (struct amqp_server_options){.server.listen_address = "localhost:0"}, 0);
     amqp_client_open(&f, &client);
     raw_write(client.fd, AMQP_GREETING, AMQP_GREETING_LEN);
     (void)amqp_client_take(&client, AMQP_connection_start);
@@ -241,8 +241,10 @@ Test(amqp_server, clients_above_the_limit_of_all_protocols_are_told)
     struct native_server *native;
     char detail[200];
     amqp_net_open(&f, (struct amqp_server_options){0}, 1);
-    const struct native_server_options options = {
-        .loop = &f.loop, .gateway = &f.fake.base, .bounds = &f.bounds, .listen_address = "127.0.0.1:0"};
+    const struct native_server_options options = {.server.loop = &f.loop,
+                                                  .server.gateway = &f.fake.base,
+                                                  .server.bounds = &f.bounds,
+                                                  .server.listen_address = "127.0.0.1:0"};
     cr_assert_eq(native_server_start(&options, &native, detail, sizeof detail), 0, "%s", detail);
     int fd = raw_connect(native_server_port(native));
     while (f.bounds.connections_len == 0) {

@@ -41,11 +41,52 @@ Test(amqp_session, channels_are_opened_up_to_the_limit)
 {
     struct amqp_fixture f;
     amqp_fixture_open(&f);
-    AMQP_GIVE(&f, 2047, channel_open);
-    (void)AMQP_TAKE(&f, 2047, channel_open_ok);
-    AMQP_GIVE(&f, 2048, channel_open);
+    for (unsigned i = 2; i < 2047; i++) {
+        amqp_fixture_channel(&f, (uint16_t)i);
+    }
+    AMQP_GIVE(&f, 9, channel_close);
+    (void)AMQP_TAKE(&f, 9, channel_close_ok);
+    amqp_fixture_channel(&f, 65535);
+    amqp_fixture_channel(&f, 3000);
+    AMQP_GIVE(&f, 9, channel_open);
     amqp_fixture_connection_closes(&f, AMQP_NOT_ALLOWED, AMQP_channel_open,
-                                   "number of channels opened (2048) has reached the negotiated channel_max (2047)");
+                                   "number of channels opened (2047) has reached the negotiated channel_max (2047)");
+    amqp_fixture_close(&f);
+}
+
+/* It is their number that is limited, whatever their numbers are; many of these fall together in the table. */
+Test(amqp_session, channels_of_any_number)
+{
+    struct amqp_fixture f;
+    amqp_fixture_open(&f);
+    for (unsigned i = 1; i < 256; i++) {
+        amqp_fixture_channel(&f, (uint16_t)(i * 256));
+    }
+    for (unsigned i = 1; i < 256; i += 2) {
+        AMQP_GIVE(&f, (uint16_t)(i * 256), channel_close);
+        (void)AMQP_TAKE(&f, (uint16_t)(i * 256), channel_close_ok);
+    }
+    for (unsigned i = 1; i < 256; i++) {
+        if (i % 2 == 0) {
+            AMQP_GIVE(&f, (uint16_t)(i * 256), channel_flow, .active = true);
+            (void)AMQP_TAKE(&f, (uint16_t)(i * 256), channel_flow_ok);
+        } else {
+            amqp_fixture_channel(&f, (uint16_t)(i * 256));
+        }
+    }
+    AMQP_GIVE(&f, 256, channel_open);
+    amqp_fixture_connection_closes(&f, AMQP_CHANNEL_ERROR, AMQP_channel_open, "second 'channel.open' seen");
+    amqp_fixture_close(&f);
+}
+
+/* Clients of the time before 0-9-1 ask for a ticket first. */
+Test(amqp_session, a_ticket)
+{
+    struct amqp_fixture f;
+    amqp_fixture_open(&f);
+    AMQP_GIVE(&f, 1, access_request, .realm = amqp_text("/data"), .active = true, .write = true, .read = true);
+    cr_assert_eq(AMQP_TAKE(&f, 1, access_request_ok)->ticket, 1u);
+    amqp_fixture_nothing(&f);
     amqp_fixture_close(&f);
 }
 

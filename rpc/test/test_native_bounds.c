@@ -55,7 +55,7 @@ Test(native_bounds, a_client_that_stops_within_a_frame_is_sent_away)
     static const size_t bodies[] = {100, 20 * KIB, MIB};
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         struct bounds_fixture f;
-        bounds_open(&f, (struct native_server_options){.frame_timeout_ms = 200});
+        bounds_open(&f, (struct native_server_options){.server.frame_timeout_ms = 200});
         int fd = bounds_greet(&f);
         uint64_t began = uv_now(&f.loop);
         frame_begin(fd, bodies[i]);
@@ -76,7 +76,7 @@ Test(native_bounds, a_client_that_stops_within_a_frame_is_sent_away)
 Test(native_bounds, a_large_frame_on_a_slow_line_may_take_longer_than_the_deadline)
 {
     struct bounds_fixture f;
-    bounds_open(&f, (struct native_server_options){.frame_timeout_ms = 400});
+    bounds_open(&f, (struct native_server_options){.server.frame_timeout_ms = 400});
     int fd = bounds_attach(&f);
     frame_begin(fd, 3 * STREAM_PROGRESS_LEN);
     for (unsigned i = 0; i < 3; i++) {
@@ -92,7 +92,7 @@ Test(native_bounds, a_large_frame_on_a_slow_line_may_take_longer_than_the_deadli
 Test(native_bounds, a_client_that_sends_a_frame_in_crumbs_is_sent_away)
 {
     struct bounds_fixture f;
-    bounds_open(&f, (struct native_server_options){.frame_timeout_ms = 300});
+    bounds_open(&f, (struct native_server_options){.server.frame_timeout_ms = 300});
     int fd = bounds_greet(&f);
     frame_begin(fd, MIB);
     uint64_t began = uv_now(&f.loop);
@@ -122,7 +122,7 @@ Test(native_bounds, a_hundred_half_frames_stay_within_the_budget_and_others_go_o
 {
     enum { HALVES = 100, BUDGET = 72 * 1024 * 1024 };
     struct bounds_fixture f;
-    bounds_open(&f, (struct native_server_options){.memory_max = BUDGET, .frame_timeout_ms = 500});
+    bounds_open(&f, (struct native_server_options){.memory_max = BUDGET, .server.frame_timeout_ms = 500});
     int other = bounds_attach(&f);
     int fds[HALVES];
     size_t heap = mallinfo2().uordblks + mallinfo2().hblkhd;
@@ -196,7 +196,7 @@ Test(native_bounds, a_frame_that_waits_for_the_gateway_keeps_its_room)
 Test(native_bounds, a_frame_that_stops_is_sent_away_soon_when_others_wait_also_if_its_prefix_came_first)
 {
     struct bounds_fixture f;
-    bounds_open(&f, (struct native_server_options){.memory_max = 2 * MIB, .frame_timeout_ms = 4000});
+    bounds_open(&f, (struct native_server_options){.memory_max = 2 * MIB, .server.frame_timeout_ms = 4000});
     int first = bounds_greet(&f);
     uint8_t prefix[FRAME_PREFIX_LEN];
     frame_prefix_encode(&(struct frame_prefix){.type = FRAME_COMMAND, .body_len = 2 * MIB}, prefix);

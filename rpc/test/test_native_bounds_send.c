@@ -174,7 +174,7 @@ Test(native_bounds_send, a_client_whose_host_vanished_is_noticed_and_one_that_do
     struct bounds_fixture f;
     struct blob *body = body_new(64 * KIB);
     for (unsigned gone = 0; gone < 2; gone++) {
-        bounds_open(&f, (struct native_server_options){.unacked_timeout_ms = 700});
+        bounds_open(&f, (struct native_server_options){.server.unacked_timeout_ms = 700});
         int fd = bounds_attach(&f);
         if (gone) {
             vanish(fd);

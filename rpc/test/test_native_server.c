@@ -43,10 +43,10 @@ static void fixture_open(struct fixture *f, struct native_server_options options
     test_journal_init(&f->journal);
     uv_check_init(&f->loop, &f->reads);
     uv_check_start(&f->reads, on_reads);
-    options.loop = &f->loop;
-    options.gateway = &f->fake.base;
-    options.journal = &f->journal.base;
-    options.listen_address = "127.0.0.1:0";
+    options.server.loop = &f->loop;
+    options.server.gateway = &f->fake.base;
+    options.server.journal = &f->journal.base;
+    options.server.listen_address = "127.0.0.1:0";
     options.arg = f;
     options.submitted = on_submitted;
     char detail[200];
@@ -293,7 +293,7 @@ Test(native_server, a_client_that_says_nothing_is_sent_away)
 {
     struct fixture f;
     struct end client;
-    fixture_open(&f, (struct native_server_options){.handshake_timeout_ms = 100, .idle_timeout_ms = 300});
+    fixture_open(&f, (struct native_server_options){.server.handshake_timeout_ms = 100, .idle_timeout_ms = 300});
     client_open(&f, &client);
     client_expect(&f, &client, 1, FRAME_GOODBYE);
     expect_goodbye(&client, ERR_TIMEOUT, "handshake");
@@ -335,11 +335,12 @@ Test(native_server, an_address_in_use_is_an_error_with_a_reason)
     fixture_open(&f, (struct native_server_options){0});
     char address[32], detail[200];
     snprintf(address, sizeof address, "127.0.0.1:%u", native_server_port(f.server));
-    struct native_server_options options = {.loop = &f.loop, .gateway = &f.fake.base, .listen_address = address};
+    struct native_server_options options = {
+        .server.loop = &f.loop, .server.gateway = &f.fake.base, .server.listen_address = address};
     struct native_server *second;
     cr_assert_eq(native_server_start(&options, &second, detail, sizeof detail), ERR_SYSTEM);
     cr_assert_not_null(strstr(detail, address), "%s", detail);
-    options.listen_address = "nonsense";
+    options.server.listen_address = "nonsense";
     cr_assert_eq(native_server_start(&options, &second, detail, sizeof detail), ERR_INVALID);
     fixture_close(&f);
 }

@@ -202,7 +202,22 @@ static void add_publish(struct world *world, const struct step *step, const stru
     bytes_done(&parts.bodies);
 }
 
-static void set_subscribe(Holdfast__Subscribe *subscribe, const struct step *step)
+/* Mostly one that fetches already, and its queue. */
+static void set_more(const struct world *world, const struct step *step, Holdfast__Subscribe *subscribe)
+{
+    const struct session *session = m_session_find(world->model, world->clients[client_of(world, step)].session);
+    subscribe->more = true;
+    for (size_t i = 0; session != NULL && step_arg(step, "more") > 1 && i < session->consumers.len; i++) {
+        const struct consumer *consumer = session->consumers.items[i];
+        if (consumer->fetch) {
+            subscribe->fetch = true;
+            subscribe->consumer = consumer->id;
+            subscribe->queue = text_of(consumer->queue->name);
+        }
+    }
+}
+
+static void set_subscribe(const struct world *world, Holdfast__Subscribe *subscribe, const struct step *step)
 {
     static const uint32_t credits[] = {1, 2, 5, 20, 1000};
     static const uint64_t locks[] = {0, 20, 500, 5000};
@@ -214,8 +229,10 @@ static void set_subscribe(Holdfast__Subscribe *subscribe, const struct step *ste
     subscribe->lock_ms = locks[step_arg(step, "lock")];
     subscribe->auto_accept = step_arg(step, "auto_accept") != 0;
     subscribe->fetch = step_arg(step, "fetch") != 0;
-    subscribe->more = step_arg(step, "more") != 0;
     subscribe->credit = wrong == 2 ? 0 : wrong == 3 ? 65536 : credits[step_arg(step, "credit")];
+    if (step_arg(step, "more") != 0) {
+        set_more(world, step, subscribe);
+    }
 }
 
 /* Since version 2. */
@@ -238,7 +255,7 @@ static void add_consume(struct world *world, const struct step *step, const stru
     if (step->op == OP_SUBSCRIBE) {
         command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
         command.subscribe = &subscribe;
-        set_subscribe(&subscribe, step);
+        set_subscribe(world, &subscribe, step);
     } else if (step->op == OP_UNSUBSCRIBE) {
         command.kind_case = HOLDFAST__COMMAND__KIND_UNSUBSCRIBE;
         command.unsubscribe = &unsubscribe;

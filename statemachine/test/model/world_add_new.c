@@ -2,11 +2,11 @@
 
 #include "world.h"
 
-/* In QueueOptions. */
+/* In QueueOptions. The length, which virtual hosts limit, is several times there. */
 static uint32_t field_number(uint32_t field)
 {
-    static const uint32_t numbers[] = {0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
-                                       24, 25, 26, 27, 28, 29, 30, 31, 5,  4,  3,  2,  1,  10};
+    static const uint32_t numbers[] = {0,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+                                       27, 28, 29, 30, 31, 5,  4,  3,  2,  1,  10, 13, 13, 14, 14, 13, 14};
     return numbers[field];
 }
 
