@@ -1,5 +1,6 @@
 """The command line's exit codes, help and output."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -229,6 +230,65 @@ class CommandLine(harness.ClusterTest):
         self.assertEqual(done.returncode, 1, done.stderr)
         done = cluster.holdfast("consume", "q", "--count", "1")
         self.assertEqual(done.stdout, "precious", "what could not be written was not acknowledged")
+
+    def test_what_others_wrote_is_not_obeyed(self):
+        """A note, a tag or a key that would turn a terminal's colours, or look like a row of its own, is shown."""
+        cluster = self.start_cluster(nodes=1)
+        evil, shown = "\x1b[31m\n\u009b2J", "\\x1b[31m\\x0a\\xc2\\x9b2J"
+        cluster.holdfast("queue", "declare", "q", "--note", evil, "--dead-letter-exchange", "amq.direct",
+                         "--dead-letter-key", evil)
+        cluster.holdfast("exchange", "declare", "e", "--note", evil)
+        cluster.holdfast("vhost", "create", "v", "--note", evil)
+        cluster.holdfast("bind", "amq.direct", "q", "--key", evil, "--header", f"{evil}=x")
+        reader = cluster.start_holdfast("consume", "q", "--follow", "--tag", evil)
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.terminate)
+        harness.wait_for("the consumer", lambda: cluster.queue("q")["consumers"] == "1")
+        for times, command in ((2, ("queue", "show", "q", "--interval", "0")), (1, ("exchange", "list")),
+                               (1, ("vhost", "list")), (2, ("bindings", "amq.direct")),
+                               (1, ("consumers", "q"))):
+            said = cluster.holdfast(*command).stdout
+            self.assertEqual(said.count(shown), times, f"{command}: {said!r}")
+            self.assertNotRegex(said, "[\x1b\u009b]", f"{command}: {said!r}")
+        done = cluster.holdfast("queue", "delete", evil, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(shown, done.stderr)
+
+    def test_all_options_at_once(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        given = {"expires": "1h", "ttl": "1m", "max-length": "1", "max-bytes": "2", "overflow": "reject",
+                 "dead-letter-exchange": "e", "dead-letter-key": "k", "max-deliveries": "3",
+                 "redelivery-delay": "4s", "redelivery-delay-max": "5s", "lock": "6s", "keep": "7s", "keep-life": "8s", "id-window": "9s", "paused": "yes", "protected": "yes",
+                 "note": "the last"}
+        options = [word for name, value in given.items() for word in (f"--{name}", value)]
+        cluster.holdfast("queue", "change", "q", *options, "--ttl", "2m", *["--lock", "1m"] * 40)
+        said = json.loads(cluster.holdfast("queue", "show", "q", "--interval", "0", "--json").stdout)["options"]
+        self.assertEqual(len(said), len(given), said)
+        self.assertEqual((said["ttl_ms"], said["lock_ms"], said["note"]), (120000, 60000, "the last"))
+
+    def test_what_cannot_be_meant(self):
+        """Refused before anything is sent, with what is wrong."""
+        for words, arguments in (("not empty", ["consume", "q", "--session", "", "--hold", "--fetch"]),
+                                 ("not empty", ["settle", "q", "--session", ""]),
+                                 ("--dead-letter, or", ["queue", "declare", "q", "--dead-letter", "a",
+                                                        "--dead-letter-exchange", "b"]),
+                                 ("ten years", ["queue", "declare", "q", "--ttl", "4000d"]),
+                                 ("255 bytes", ["queue", "change", "q", "--note", "x" * 256]),
+                                 ("ten years", ["publish", "q", "--delay", "4000d"]),
+                                 ("a time in UTC", ["publish", "q", "--deliver-at", "2027-02-30T00:00:00Z"])):
+            done = self.run_plain("--servers", "127.0.0.1:1", *arguments)
+            self.assertEqual(done.returncode, 2, f"{arguments}: {done.stderr}")
+            self.assertIn(words, done.stderr)
+
+    def test_a_message_is_waited_for_as_long_as_was_said(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.holdfast("queue", "declare", "q")
+        began = time.monotonic()
+        done = cluster.holdfast("consume", "q", "--count", "1", "--idle", "10000", "--timeout", "1", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("no message for 1 s", done.stderr)
+        self.assertLess(time.monotonic() - began, 5)
 
 
 if __name__ == "__main__":

@@ -271,7 +271,8 @@ class Queues(features.FeaturesTest):
         self.cli("queue", "change", "q", "--ttl", "none", "--max-length", "7", "--lock", "5s")
         self.assertEqual(self.show("q")["options"], {"max_length": 7, "lock_ms": 5000})
         self.refused("fixed", "queue", "change", "q", "--priority", "3", code=2)
-        self.refused("out of range", "queue", "declare", "long", "--ttl", "4000d")
+        self.refused("ten years", "queue", "declare", "long", "--ttl", "4000d", code=2)
+        self.refused("out of range", "queue", "declare", "long", "--max-deliveries", str(2 ** 32))
         self.refused("goes with --dead-letter", "queue", "declare", "x", "--dead-letter-key", "k", code=2)
         self.refused("no such queue", "queue", "declare", "x", "--passive")
 

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "header_option.h"
 #include "json.h"
+#include "shown.h"
 
 static int finish(struct hf *hf, const char *what, int err)
 {
@@ -90,10 +91,13 @@ static void binding_print(void *arg, const struct client_binding *binding)
 {
     (void)arg;
     bool to_exchange = binding->exchange != NULL;
-    printf("%-30s %-8s %-30s %s", binding->source, to_exchange ? "exchange" : "queue",
-           to_exchange ? binding->exchange : binding->queue, binding->key);
+    struct shown from;
+    struct shown to;
+    struct shown text;
+    printf("%-30s %-8s %-30s %s", shown(binding->source, &from), to_exchange ? "exchange" : "queue",
+           shown(to_exchange ? binding->exchange : binding->queue, &to), shown(binding->key, &text));
     for (size_t i = 0; i < binding->arguments_len; i++) {
-        printf("%s%s=", i == 0 && binding->key[0] == '\0' ? "" : " ", binding->arguments[i].name);
+        printf("%s%s=", i == 0 && binding->key[0] == '\0' ? "" : " ", shown(binding->arguments[i].name, &text));
         value_print(&binding->arguments[i]);
     }
     putchar('\n');

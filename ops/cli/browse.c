@@ -16,7 +16,7 @@
 #define BODY_SHOWN_MAX 60u             /* Bytes of a body in the table. */
 
 static const char help[] =
-    "Usage: holdfast browse QUEUE [--from POSITION] [--count N] [--kept] [--lines | --json]\n"
+    "Usage: holdfast browse QUEUE [--from POSITION] [--count N | --message-id ID] [--kept] [--lines | --json]\n"
     "\n"
     "Shows messages of a queue without taking them: position, when it was enqueued, how often it has been "
     "delivered,\n"
@@ -24,6 +24,7 @@ static const char help[] =
     "\n"
     "  --from POSITION   from this position on (default: from the first)\n"
     "  --count N         at most N messages (default: 100; 0: all)\n"
+    "  --message-id ID   the first message with this id (publish --id); with none the exit code is 1\n"
     "  --kept            messages that have left the queue and are kept for a while (queue declare --keep). How often\n"
     "                    they were delivered, and to whom, says holdfast message show (queue declare --keep-life)\n"
     "  --lines           whole bodies instead, each followed by a newline\n"
@@ -114,6 +115,19 @@ static void on_message(void *arg, const struct client_message *message)
     browse->position = message->position + 1;
 }
 
+static int find_run(const struct cli *cli, const char *queue, const char *id, struct browse *browse)
+{
+    struct hf *hf;
+    int exit_code = cli_open_query(cli, &hf);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    int err = hf_find(hf, queue, id, browse->position, browse->kept, cli->timeout_ms, on_message, browse);
+    exit_code = err == 0 ? EXIT_DONE : cli_fail(queue, err, hf_error_detail(hf));
+    (void)hf_close(hf, 0);
+    return exit_code;
+}
+
 static int browse_run(const struct cli *cli, const char *queue, uint64_t count, struct browse *browse)
 {
     struct hf *hf;
@@ -141,17 +155,27 @@ static int browse_run(const struct cli *cli, const char *queue, uint64_t count, 
 
 int cmd_browse(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"from", required_argument, NULL, 1}, {"count", required_argument, NULL, 2},
-                                            {"lines", no_argument, NULL, 3},      {"json", no_argument, NULL, 4},
-                                            {"kept", no_argument, NULL, 5},       CLI_OPTIONS};
+    static const struct option options[] = {{"from", required_argument, NULL, 1},
+                                            {"count", required_argument, NULL, 2},
+                                            {"lines", no_argument, NULL, 3},
+                                            {"json", no_argument, NULL, 4},
+                                            {"kept", no_argument, NULL, 5},
+                                            {"message-id", required_argument, NULL, 6},
+                                            CLI_OPTIONS};
+    const char *id = NULL;
     struct browse browse = {.format = BROWSE_TABLE};
     uint64_t count = COUNT_DEFAULT;
+    bool counted = false;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         switch (option) {
         case 1: result = cli_number("--from", optarg, 0, UINT64_MAX, &browse.position); break;
-        case 2: result = cli_number("--count", optarg, 0, UINT64_MAX, &count); break;
+        case 2:
+            counted = true;
+            result = cli_number("--count", optarg, 0, UINT64_MAX, &count);
+            break;
+        case 6: id = optarg; break;
         case 5: browse.kept = true; break;
         case 3:
         case 4:
@@ -169,5 +193,8 @@ int cmd_browse(struct cli *cli, int argc, char **argv)
     if (argc - optind != 1) {
         return cli_usage("browse takes the name of a queue", help);
     }
-    return browse_run(cli, argv[optind], count, &browse);
+    if (id != NULL && counted) {
+        return cli_usage("browse: --count or --message-id", help);
+    }
+    return id != NULL ? find_run(cli, argv[optind], id, &browse) : browse_run(cli, argv[optind], count, &browse);
 }

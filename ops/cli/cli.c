@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shown.h"
+
 #define TIMEOUT_SECONDS_MAX 86400u
 
 /* When it is said that no node answers: not for every change of leader. */
@@ -69,7 +71,9 @@ int cli_exit_code(int err)
 
 int cli_fail(const char *what, int err, const char *detail)
 {
-    fprintf(stderr, "holdfast: %s: %s\n", what, detail == NULL || detail[0] == '\0' ? err_text(err) : detail);
+    struct shown named; /* Whoever gave the name need not be who sees it. */
+    fprintf(stderr, "holdfast: %s: %s\n", shown(what, &named),
+            detail == NULL || detail[0] == '\0' ? err_text(err) : detail);
     return cli_exit_code(err);
 }
 

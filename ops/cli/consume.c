@@ -186,7 +186,8 @@ static enum consume_end waited(struct consume *consume, uint64_t *quiet_since_ms
         return CONSUME_FINISHED;
     }
     bool patient = consume->options.count == 0 && consume->options.idle_ms == 0;
-    if (!patient && now - last_message_ms >= consume->cli->timeout_ms + consume->options.idle_ms) {
+    uint64_t idle_ms = consume->options.count > 0 ? 0 : consume->options.idle_ms;
+    if (!patient && now - last_message_ms >= consume->cli->timeout_ms + idle_ms) {
         fprintf(stderr, "holdfast: %s: no message for %llu s\n", consume->options.queue,
                 (unsigned long long)((now - last_message_ms) / 1000));
         consume->exit_code = EXIT_UNSURE;

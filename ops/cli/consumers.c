@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "shown.h"
 
 static const char help[] =
     "Usage: holdfast consumers QUEUE\n"
@@ -31,7 +32,8 @@ static void consumer_print(void *arg, const struct client_consumer_info *consume
     if (consumer->lock_ms > 0) {
         printf(" lock=%llums", (unsigned long long)consumer->lock_ms);
     }
-    printf("%s%s\n", consumer->tag[0] == '\0' ? "" : " tag=", consumer->tag);
+    struct shown tag;
+    printf("%s%s\n", consumer->tag[0] == '\0' ? "" : " tag=", shown(consumer->tag, &tag));
 }
 
 int cmd_consumers(struct cli *cli, int argc, char **argv)

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "shown.h"
 
 static const char *const types[] = {"direct", "fanout", "topic", "headers"};
 
@@ -36,11 +37,15 @@ static const char exchange_help[] =
 static void exchange_print(void *arg, const struct client_exchange *exchange)
 {
     (void)arg;
-    printf("%-40s %-8s %9llu %s%s%s%s%s%s%s\n", exchange->name[0] == '\0' ? "(default)" : exchange->name,
+    struct shown name;
+    struct shown alternate;
+    struct shown note;
+    printf("%-40s %-8s %9llu %s%s%s%s%s%s%s\n", exchange->name[0] == '\0' ? "(default)" : shown(exchange->name, &name),
            (unsigned)exchange->type < 4 ? types[exchange->type] : "?", (unsigned long long)exchange->bindings,
            exchange->auto_delete ? " auto-delete" : "", exchange->internal ? " internal" : "",
            exchange->protected_ ? " protected" : "", exchange->has_alternate ? " alternate=" : "",
-           exchange->has_alternate ? exchange->alternate : "", exchange->note[0] != '\0' ? "  # " : "", exchange->note);
+           exchange->has_alternate ? shown(exchange->alternate, &alternate) : "",
+           exchange->note[0] != '\0' ? "  # " : "", shown(exchange->note, &note));
 }
 
 static int exchange_list(const struct cli *cli)

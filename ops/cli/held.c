@@ -29,6 +29,10 @@ int held_open(const struct cli *cli, const char *session, uint32_t lease_ms, str
     if (session == NULL) {
         return cli_open(cli, 0, ret_hf);
     }
+    if (session[0] == '\0') { /* As from a variable that is not set: everybody's. */
+        fprintf(stderr, "holdfast: --session takes a name, which is not empty\n");
+        return EXIT_USAGE;
+    }
     /* Keys are the whole cluster's; a name of a virtual host has no newline. */
     int len = snprintf(text, sizeof text, "%s\n%s", cli->virtual_host, session);
     if (len < 0 || (size_t)len >= sizeof text) {

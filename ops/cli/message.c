@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "duration.h"
+#include "shown.h"
 
 static const char help[] =
     "Usage: holdfast message show QUEUE POSITION | get QUEUE POSITION\n"
@@ -37,7 +38,8 @@ static void step_print(void *arg, const struct client_step *step)
     } else {
         printf("%12s %9s  ", "-", "-");
     }
-    puts(step->text);
+    struct shown text;
+    puts(shown(step->text, &text));
 }
 
 static int show(struct hf *hf, const struct cli *cli, const char *queue, uint64_t position)

@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "duration.h"
+#include "shown.h"
 
 static const char help[] =
     "Usage: holdfast prepared commit ID | abort ID | list\n"
@@ -28,12 +29,14 @@ static void prepared_print(void *arg, const struct client_prepared *prepared)
     if (prepared->deadline_ms != 0) {
         cli_time_text(prepared->deadline_ms, deadline);
     }
-    printf("%-30s %-10s %9llu  %-24s  %-7s  %s\n", prepared->id, prepared->state,
+    struct shown id;
+    struct shown group;
+    printf("%-30s %-10s %9llu  %-24s  %-7s  %s\n", shown(prepared->id, &id), prepared->state,
            (unsigned long long)prepared->messages, deadline,
            prepared->deadline_ms == 0     ? "-"
            : prepared->commit_at_deadline ? "commit"
                                           : "abort",
-           prepared->group[0] == '\0' ? "-" : prepared->group);
+           prepared->group[0] == '\0' ? "-" : shown(prepared->group, &group));
 }
 
 static int list(const struct cli *cli)

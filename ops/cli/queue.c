@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "shown.h"
 
 static const char help[] =
     "Usage: holdfast queue declare QUEUE | change QUEUE | list | show QUEUE | purge QUEUE | delete QUEUE [--if-empty] "
@@ -55,7 +56,8 @@ static void queue_print(void *arg, const struct client_queue *queue)
         header_print();
         *headed = true;
     }
-    printf("%-40s %12llu %12llu %9u\n", queue->name, (unsigned long long)queue->ready,
+    struct shown name;
+    printf("%-40s %12llu %12llu %9u\n", shown(queue->name, &name), (unsigned long long)queue->ready,
            (unsigned long long)queue->unsettled, queue->consumers);
 }
 

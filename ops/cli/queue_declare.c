@@ -31,17 +31,19 @@ static const char help[] =
     "  --dead-letter-exchange E  or to this exchange,\n"
     "  --dead-letter-key KEY     with this key instead of their own\n"
     "  --max-deliveries N        delivered and come back so often, a message is a dead letter\n"
-    "  --redelivery-delay TIME   before a message is delivered again; doubled each time,\n"
-    "  --redelivery-delay-max TIME  up to this\n"
+    "  --redelivery-delay TIME   before a message is delivered again: always the same, or\n"
+    "  --redelivery-delay-max TIME  doubled each time, up to this\n"
     "  --lock TIME               a delivery that is not settled for so long goes back\n"
     "  --keep TIME               settled messages can be looked at and replayed for so long\n"
     "  --keep-life TIME          what became of messages can be looked at for so long\n"
     "  --id-window TIME          a message id is not taken twice within it\n"
+    "Likewise; but of a queue that is there declare leaves these three as they are, whatever they are, and says "
+    "nothing:\n"
     "  --paused yes|no           nothing is delivered\n"
-    "  --protected yes|no        neither deleted nor purged\n"
+    "  --protected yes|no        queue delete and queue purge are refused\n"
     "  --note TEXT               for people\n"
     "\n"
-    "TIME is such as 250ms, 30s, 5m, 2h or 7d.\n"
+    "TIME is such as 250ms, 30s, 5m, 2h or 7d; a number alone is milliseconds.\n"
     "\n"
     "Example: holdfast queue declare jobs --ttl 1h --max-deliveries 5 --dead-letter jobs-dead\n";
 
@@ -97,21 +99,27 @@ static const struct option options[] = {{"priority", required_argument, NULL, DE
                                         CLI_OPTIONS};
 
 #define FIELDS_MAX 32u
+_Static_assert(DECLARE_NOTE - DECLARE_EXPIRES < FIELDS_MAX, "each option can be given");
 
 struct declare {
     struct client_queue_options options;
     enum client_queue_option fields[FIELDS_MAX]; /* That were given, of those that can be changed. */
     size_t fields_len;
-    bool fixed; /* One that cannot be changed was given, */
-    bool any;   /* or any at all. */
+    bool to_queue;    /* --dead-letter was given, */
+    bool to_exchange; /* or --dead-letter-exchange. */
+    bool fixed;       /* One that cannot be changed was given, */
+    bool any;         /* or any at all. */
     bool passive;
 };
 
 static void field_add(struct declare *declare, enum client_queue_option field)
 {
-    if (declare->fields_len < FIELDS_MAX / 2) {
-        declare->fields[declare->fields_len++] = field;
+    for (size_t i = 0; i < declare->fields_len; i++) {
+        if (declare->fields[i] == field) {
+            return; /* The last one that was given counts. */
+        }
     }
+    declare->fields[declare->fields_len++] = field;
 }
 
 static bool is_none(const char *text)
@@ -179,6 +187,8 @@ static int take_fixed(struct declare *declare, int option)
 static void take_dead_letter(struct declare *declare, bool to_queue)
 {
     struct client_queue_options *wanted = &declare->options;
+    declare->to_queue = declare->to_queue || to_queue;
+    declare->to_exchange = declare->to_exchange || !to_queue;
     wanted->has_dead_letter = !is_none(optarg);
     wanted->dead_letter_exchange = to_queue || is_none(optarg) ? "" : optarg;
     field_add(declare, CLIENT_OPTION_DEAD_LETTER_EXCHANGE);
@@ -215,7 +225,7 @@ static int take_text_or_limit(struct declare *declare, int option)
     default:
         wanted->note = optarg;
         field_add(declare, CLIENT_OPTION_NOTE);
-        return 0;
+        return strlen(optarg) <= NAME_LEN_MAX ? 0 : cli_usage("--note takes at most 255 bytes", help);
     }
 }
 
@@ -279,6 +289,9 @@ int cmd_queue_declare(struct cli *cli, int argc, char **argv)
         return cli_usage(declare.fixed ? "queue change: one of these options is fixed when a queue is declared"
                                        : "queue change: which options?",
                          help);
+    }
+    if (declare.to_queue && declare.to_exchange) {
+        return cli_usage("queue: --dead-letter, or --dead-letter-exchange with --dead-letter-key", help);
     }
     if (!changes && declare.options.has_dead_letter_key && !declare.options.has_dead_letter) {
         return cli_usage("queue declare: --dead-letter-key goes with --dead-letter or --dead-letter-exchange", help);

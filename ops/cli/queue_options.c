@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "shown.h"
 
 static void number_print(const char *name, bool there, uint64_t number, const char *unit)
 {
@@ -55,9 +56,10 @@ void queue_options_print(const struct client_queue *queue)
         printf("  %-22s %s\n", "overflow", overflow_word(options->overflow));
     }
     if (options->has_dead_letter) {
-        printf("  %-22s exchange \"%s\"", "dead letters go to", options->dead_letter_exchange);
+        struct shown text;
+        printf("  %-22s exchange \"%s\"", "dead letters go to", shown(options->dead_letter_exchange, &text));
         printf(options->has_dead_letter_key ? ", key %s\n" : "%s\n",
-               options->has_dead_letter_key ? options->dead_letter_key : "");
+               options->has_dead_letter_key ? shown(options->dead_letter_key, &text) : "");
     }
     number_print("max-deliveries", options->max_deliveries > 0, options->max_deliveries, "");
     number_print("redelivery-delay", options->redelivery_delay_ms > 0, options->redelivery_delay_ms, " ms");
@@ -74,7 +76,8 @@ void queue_options_print(const struct client_queue *queue)
     flag_print("paused", options->paused);
     flag_print("protected", options->protected_);
     if (options->note != NULL && options->note[0] != '\0') {
-        printf("  %-22s %s\n", "note", options->note);
+        struct shown note;
+        printf("  %-22s %s\n", "note", shown(options->note, &note));
     }
 }
 

@@ -11,7 +11,8 @@
 #define PARTS_MAX 64u
 
 static const char help[] =
-    "Usage: holdfast transact [--take QUEUE]... [--publish QUEUE=TEXT]... [--publish-to EXCHANGE/KEY=TEXT]...\n"
+    "Usage: holdfast transact [--take QUEUE]... [--publish QUEUE=TEXT]... [--publish-to EXCHANGE/KEY=TEXT]... "
+    "[--mandatory]\n"
     "\n"
     "Acknowledges messages and publishes others in one step: all of it is done, or nothing.\n"
     "\n"
@@ -22,6 +23,7 @@ static const char help[] =
     "  --publish QUEUE=TEXT       a message for a queue; a TEXT of @FILE is the content of FILE, and @- of standard "
     "input\n"
     "  --publish-to EXCHANGE/KEY=TEXT   a message for an exchange, with a routing key\n"
+    "  --mandatory                when one of the messages reaches no queue, the exit code is 1, although all is done\n"
     "\n"
     "Example: holdfast transact --take orders --publish invoices='invoice for 17' --publish parcels='parcel for 17'\n";
 
@@ -33,6 +35,7 @@ struct transact {
     struct hf_outgoing messages[PARTS_MAX];
     char *files[PARTS_MAX];
     size_t messages_len;
+    bool mandatory;
 };
 
 static int text_read(const char *file, char **ret_text, size_t *ret_len)
@@ -121,8 +124,38 @@ static int messages_take(struct hf *hf, const struct cli *cli, struct transact *
     return 0;
 }
 
+/* All or nothing; returns the exit code. */
+static int parts_do(struct hf *hf, const struct cli *cli, struct transact *transact, enum hf_outcome *outcomes)
+{
+    struct hf_settled settled[PARTS_MAX];
+    for (size_t i = 0; i < transact->takes_len; i++) {
+        settled[i] = (struct hf_settled){.message = &transact->taken[i], .outcome = CLIENT_ACCEPT};
+    }
+    for (size_t i = 0; i < transact->messages_len; i++) {
+        transact->messages[i].properties.mandatory = transact->mandatory;
+    }
+    int err = hf_transact_told(hf, transact->messages, transact->messages_len, settled, transact->takes_len,
+                               cli->timeout_ms, outcomes);
+    return err == 0 ? EXIT_DONE : cli_fail("transact", err, hf_error_detail(hf));
+}
+
+static int unrouted_say(const struct transact *transact, const enum hf_outcome *outcomes)
+{
+    int exit_code = EXIT_DONE;
+    for (size_t i = 0; i < transact->messages_len; i++) {
+        const struct client_properties *properties = &transact->messages[i].properties;
+        if (outcomes[i] == HF_UNROUTED) {
+            fprintf(stderr, "holdfast: %s/%s: the message reached no queue; all was done\n", properties->exchange,
+                    properties->routing_key);
+            exit_code = EXIT_REFUSED;
+        }
+    }
+    return exit_code;
+}
+
 static int transact_run(const struct cli *cli, struct transact *transact)
 {
+    enum hf_outcome outcomes[PARTS_MAX];
     struct hf *hf;
     int exit_code = cli_open(cli, 0, &hf);
     if (exit_code != 0) {
@@ -130,14 +163,13 @@ static int transact_run(const struct cli *cli, struct transact *transact)
     }
     exit_code = messages_take(hf, cli, transact);
     if (exit_code == 0) {
-        int err = hf_transact(hf, transact->messages, transact->messages_len, transact->taken, transact->takes_len,
-                              cli->timeout_ms);
-        exit_code = err == 0 ? EXIT_DONE : cli_fail("transact", err, hf_error_detail(hf));
+        exit_code = parts_do(hf, cli, transact, outcomes);
     }
     for (size_t i = 0; i < transact->takes_len && exit_code == EXIT_DONE; i++) {
         (void)fwrite(transact->bodies[i], 1, transact->taken[i].body.len, stdout);
         putchar('\n');
     }
+    exit_code = exit_code == EXIT_DONE ? unrouted_say(transact, outcomes) : exit_code;
     (void)hf_close(hf, exit_code == EXIT_UNSURE ? 0 : 1000);
     return exit_code;
 }
@@ -153,6 +185,7 @@ static int take(struct cli *cli, struct transact *transact, int option)
         return 0;
     case 2:
     case 3: return take_publish(transact, optarg, option == 3);
+    case 4: transact->mandatory = true; return 0;
     default: return cli_option(cli, option, help);
     }
 }
@@ -162,6 +195,7 @@ int cmd_transact(struct cli *cli, int argc, char **argv)
     static const struct option options[] = {{"take", required_argument, NULL, 1},
                                             {"publish", required_argument, NULL, 2},
                                             {"publish-to", required_argument, NULL, 3},
+                                            {"mandatory", no_argument, NULL, 4},
                                             CLI_OPTIONS};
     struct transact *transact = calloc(1, sizeof *transact);
     if (transact == NULL) {

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "shown.h"
 
 static int finish(struct hf *hf, const char *what, int err)
 {
@@ -25,7 +26,9 @@ static const char vhost_help[] = "Usage: holdfast vhost create NAME [--note TEXT
 static void host_print(void *arg, const struct client_virtual_host *host)
 {
     (void)arg;
-    printf("%-40s %s\n", host->name, host->note);
+    struct shown name;
+    struct shown note;
+    printf("%-40s %s\n", shown(host->name, &name), shown(host->note, &note));
 }
 
 static int vhost_list(const struct cli *cli)

@@ -172,7 +172,10 @@ void hf_on_reply(void *arg, const struct client_reply *reply)
 int hf_call_wait(struct hf_call *call, int err)
 {
     if (err != 0) {
-        return hf_fail(call->hf, err, err == ERR_VERSION ? NATIVE_VERSION_TEXT : NULL);
+        return hf_fail(call->hf, err,
+                       err == ERR_VERSION   ? NATIVE_VERSION_TEXT
+                       : err == ERR_INVALID ? call->invalid
+                                            : NULL);
     }
     while (!call->done) {
         hf_turn(call->hf);

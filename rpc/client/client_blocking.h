@@ -64,8 +64,14 @@ struct hf_call {
     int err;
     uint64_t count;
     uint64_t repeated_count;
-    bool unrouted; /* The only message of a publish was mandatory, and reached no queue. */
+    bool unrouted;       /* The only message of a publish was mandatory, and reached no queue. */
+    const char *invalid; /* What is said when it cannot even be issued, with ERR_INVALID; NULL: no more than that. */
 };
+
+/* Words for that. */
+#define HF_CREDIT_TEXT "a subscription has a credit, and a fetch takes, from 1 to 65535 messages"
+#define HF_DELIVERY_TEXT "this delivery was never made, or that is no outcome"
+#define HF_NUMBERS_TEXT "there is no message, or its producer's number is 0 or the highest there is"
 
 /* Notes the line about an error for hf_error_detail(), and returns the error. */
 int hf_fail(struct hf *hf, int err, const char *detail);

@@ -179,10 +179,11 @@ static void parts_done(struct parts *parts)
     free(parts->bodies);
 }
 
-int hf_transact_as(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
-                   const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms)
+int hf_transact_told(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
+                     const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms,
+                     enum hf_outcome *ret_outcomes)
 {
-    struct hf_call call = {.hf = hf};
+    struct batch_call batch = {.call = {.hf = hf}, .len = messages_len, .outcomes = ret_outcomes};
     struct parts parts = {0};
     if (messages_len > PUBLISH_MESSAGES_MAX || settled_len > SETTLE_RANGES_MAX) {
         return hf_fail(hf, ERR_TOO_BIG, NULL);
@@ -195,11 +196,17 @@ int hf_transact_as(struct hf *hf, const struct hf_outgoing *messages, size_t mes
             .settled = parts.settled,
             .settled_len = settled_len,
         };
-        err = client_core_transact(hf->core, &transaction, timeout_ms, hf_on_reply, &call);
+        err = client_core_transact(hf->core, &transaction, timeout_ms, on_batch, &batch);
     }
-    err = err == ERR_TOO_BIG ? hf_issue_fail(hf, err) : hf_call_wait(&call, err);
+    err = err == ERR_TOO_BIG ? hf_issue_fail(hf, err) : hf_call_wait(&batch.call, err);
     parts_done(&parts);
     return err;
+}
+
+int hf_transact_as(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
+                   const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms)
+{
+    return hf_transact_told(hf, messages, messages_len, settled, settled_len, timeout_ms, NULL);
 }
 
 int hf_transact(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,

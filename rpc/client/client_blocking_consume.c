@@ -160,7 +160,7 @@ int hf_subscribe(struct hf *hf, const char *queue, uint32_t credit, uint64_t tim
 int hf_subscribe_as(struct hf *hf, const char *queue, uint32_t credit, const struct client_subscription *how,
                     uint64_t timeout_ms, uint64_t *ret_consumer)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_CREDIT_TEXT};
     uint64_t consumer = hf->consumers + 1;
     int err = hf_call_wait(
         &call, client_core_subscribe_as(hf->core, queue, consumer, credit, how, timeout_ms, hf_on_reply, &call));

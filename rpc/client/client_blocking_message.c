@@ -1,6 +1,7 @@
 /* Messages with properties, producers, and moving messages, with the blocking library. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/base/limits.h"
 #include "proto/wire/command.pb-c.h"
@@ -34,12 +35,12 @@ struct client_publish hf_publish_of(const struct hf_outgoing *message, const str
 
 int hf_publish_message(struct hf *hf, const struct hf_outgoing *message, uint64_t timeout_ms, bool *ret_unrouted)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_NUMBERS_TEXT};
     struct slice body = {.data = message->body.data, .len = message->body.len};
     struct slice head;
     int err = client_properties_encode(&message->properties, &head);
     if (err != 0) {
-        return hf_fail(hf, err, NULL);
+        return hf_fail(hf, err, err == ERR_INVALID ? "a header has no name, or a value that is not published" : NULL);
     }
     struct client_publish publish = hf_publish_of(message, &head, &body);
     err = client_core_publish_all(hf->core, &publish, timeout_ms, hf_on_reply, &call);
@@ -89,6 +90,10 @@ int hf_redrive(struct hf *hf, const char *queue, const char *to, const char *fro
                uint64_t *ret_moved, uint64_t *ret_left)
 {
     struct hf_call call = {.hf = hf};
+    if (queue != NULL && to != NULL && strcmp(queue, to) == 0) {
+        return hf_fail(hf, ERR_INVALID,
+                       "dead letters that go to where they are would only lose what is known of their deaths");
+    }
     Holdfast__Redrive redrive = HOLDFAST__REDRIVE__INIT;
     redrive.queue = text(queue);
     redrive.to = text(to);
@@ -141,11 +146,34 @@ static int held_run(struct hf_call *call, int err)
 int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_outcome outcome,
                  const struct client_settlement *how, uint64_t timeout_ms)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_DELIVERY_TEXT};
     const struct client_settlement plain = {0};
     const struct client_range range = {message->number, message->number};
     return held_run(&call, client_core_settle_as(hf->core, message->consumer, outcome, how == NULL ? &plain : how,
                                                  &range, 1, timeout_ms, hf_on_reply, &call));
+}
+
+int hf_settle_up_to(struct hf *hf, const struct hf_message *last, enum client_outcome outcome,
+                    const struct client_settlement *how, uint64_t timeout_ms, uint64_t *ret_settled)
+{
+    struct hf_call call = {.hf = hf, .invalid = HF_DELIVERY_TEXT};
+    struct client_settlement with = how == NULL ? (struct client_settlement){0} : *how;
+    const struct client_range range = {1, last->number};
+    with.all = false; /* Most of the range has been settled before. */
+    uint64_t deadline_ms = hf_deadline(timeout_ms);
+    int err = hf_settle(hf, timeout_ms); /* What has gathered is settled already, whatever becomes of these. */
+    if (err != 0) {
+        return err;
+    }
+    err = hf_call_wait(&call, client_core_settle_as(hf->core, last->consumer, outcome, &with, &range, 1,
+                                                    hf_left_ms(deadline_ms), hf_on_reply, &call));
+    if (ret_settled != NULL) {
+        *ret_settled = err == 0 ? call.count : 0;
+    }
+    if (err == ERR_NOT_FOUND) {
+        return hf_fail(hf, ERR_STALE, "its subscription is over, and what it held has gone back");
+    }
+    return err == 0 && call.count == 0 ? hf_fail(hf, ERR_STALE, NULL) : err;
 }
 
 int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms)
@@ -156,7 +184,7 @@ int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t d
 
 int hf_extend(struct hf *hf, const struct hf_message *message, uint64_t lock_ms, uint64_t timeout_ms)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_DELIVERY_TEXT};
     const struct client_range range = {message->number, message->number};
     return held_run(
         &call, client_core_extend(hf->core, message->consumer, lock_ms, &range, 1, timeout_ms, hf_on_reply, &call));
@@ -164,7 +192,7 @@ int hf_extend(struct hf *hf, const struct hf_message *message, uint64_t lock_ms,
 
 int hf_fetch(struct hf *hf, const char *queue, uint32_t max, bool accept, uint64_t timeout_ms, uint64_t *ret_taken)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_CREDIT_TEXT};
     const struct client_subscription how = {.fetch = true, .auto_accept = accept};
     uint64_t consumer = ++hf->consumers;
     int err = hf_call_wait(

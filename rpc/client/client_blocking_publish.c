@@ -10,13 +10,13 @@ int hf_issue_fail(struct hf *hf, int err)
 {
     char words[NATIVE_LIMIT_TEXT_LEN];
     native_limit_text(client_core_body_len_max(hf->core), words);
-    return hf_fail(hf, err, err == ERR_TOO_BIG ? words : NULL);
+    return hf_fail(hf, err, err == ERR_TOO_BIG ? words : err == ERR_INVALID ? HF_NUMBERS_TEXT : NULL);
 }
 
 int hf_publish(struct hf *hf, const char *queue, const char *producer, uint64_t sequence, struct hf_body body,
                uint64_t timeout_ms)
 {
-    struct hf_call call = {.hf = hf};
+    struct hf_call call = {.hf = hf, .invalid = HF_NUMBERS_TEXT};
     struct slice slice = {.data = body.data, .len = body.len};
     int err = client_core_publish(hf->core, queue, producer, sequence, &slice, 1, timeout_ms, hf_on_reply, &call);
     return err == ERR_TOO_BIG ? hf_issue_fail(hf, err) : hf_call_wait(&call, err);
@@ -44,7 +44,7 @@ int hf_submit(struct hf *hf, const char *queue, const char *producer, uint64_t f
               const struct hf_body *bodies, size_t bodies_len, uint64_t timeout_ms)
 {
     if (bodies_len == 0 || bodies_len > PUBLISH_MESSAGES_MAX) {
-        return hf_fail(hf, bodies_len == 0 ? ERR_INVALID : ERR_TOO_BIG, NULL);
+        return bodies_len == 0 ? hf_issue_fail(hf, ERR_INVALID) : hf_fail(hf, ERR_TOO_BIG, NULL);
     }
     struct submit *submit = malloc(sizeof *submit);
     struct slice *slices = malloc(bodies_len * sizeof *slices);

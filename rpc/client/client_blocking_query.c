@@ -142,7 +142,8 @@ int hf_queue(struct hf *hf, const char *queue, uint64_t timeout_ms,
 int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
               void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more)
 {
-    struct query query = {.call = {.hf = hf}, .each_message = each, .arg = arg};
+    struct query query = {
+        .call = {.hf = hf, .invalid = "at most 0 messages are none"}, .each_message = each, .arg = arg};
     int err = hf_call_wait(&query.call,
                            client_core_query_browse(hf->core, queue, position, max, timeout_ms, on_query, &query));
     if (err == 0) {
@@ -174,7 +175,8 @@ int hf_change_member(struct hf *hf, enum client_change change, uint64_t node, co
 int hf_kept(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
             void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more)
 {
-    struct query query = {.call = {.hf = hf}, .each_message = each, .arg = arg};
+    struct query query = {
+        .call = {.hf = hf, .invalid = "at most 0 messages are none"}, .each_message = each, .arg = arg};
     int err =
         hf_call_wait(&query.call, client_core_query_kept(hf->core, queue, position, max, timeout_ms, on_query, &query));
     if (err == 0) {

@@ -22,9 +22,48 @@ static int command_run(struct hf *hf, const Holdfast__Command *command, bool aga
     return hf_call_wait(&call, client_core_command(hf->core, command, again, timeout_ms, hf_on_reply, &call));
 }
 
+static bool is_given(const char *string)
+{
+    return string != NULL && string[0] != '\0';
+}
+
+/* A value that would count for nothing, because what says that it is there was forgotten; NULL: there is none. */
+static const char *half_given(const struct client_queue_options *options, enum client_queue_option field)
+{
+    switch (field) {
+    case CLIENT_OPTION_TTL: return options->ttl_ms > 0 && !options->has_ttl ? "ttl_ms without has_ttl" : NULL;
+    case CLIENT_OPTION_MAX_LENGTH:
+        return options->max_length > 0 && !options->has_max_length ? "max_length without has_max_length" : NULL;
+    case CLIENT_OPTION_MAX_BYTES:
+        return options->max_bytes > 0 && !options->has_max_bytes ? "max_bytes without has_max_bytes" : NULL;
+    case CLIENT_OPTION_DEAD_LETTER_EXCHANGE:
+        return is_given(options->dead_letter_exchange) && !options->has_dead_letter
+                   ? "dead_letter_exchange without has_dead_letter"
+                   : NULL;
+    default: return NULL;
+    }
+}
+
+/* The same of all options together. */
+static const char *half_declared(const struct client_queue_options *options)
+{
+    static const enum client_queue_option fields[] = {CLIENT_OPTION_TTL, CLIENT_OPTION_MAX_LENGTH,
+                                                      CLIENT_OPTION_MAX_BYTES, CLIENT_OPTION_DEAD_LETTER_EXCHANGE};
+    const char *half = NULL;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0] && half == NULL; i++) {
+        half = half_given(options, fields[i]);
+    }
+    bool keyed = is_given(options->dead_letter_key) || options->has_dead_letter_key;
+    return half == NULL && keyed && !options->has_dead_letter ? "dead_letter_key without has_dead_letter" : half;
+}
+
 int hf_declare_as(struct hf *hf, const char *queue, const struct client_queue_options *options, bool passive,
                   uint64_t timeout_ms)
 {
+    const char *half = options != NULL && !passive ? half_declared(options) : NULL;
+    if (half != NULL) {
+        return hf_fail(hf, ERR_INVALID, half);
+    }
     Holdfast__QueueOptions encoded = HOLDFAST__QUEUE_OPTIONS__INIT;
     Holdfast__DeclareQueue declare = HOLDFAST__DECLARE_QUEUE__INIT;
     declare.queue = text(queue);
@@ -63,6 +102,10 @@ int hf_change(struct hf *hf, const char *queue, const struct client_queue_option
         return hf_fail(hf, ERR_INVALID, NULL);
     }
     for (size_t i = 0; i < fields_len; i++) {
+        const char *half = half_given(options, fields[i]);
+        if (half != NULL) {
+            return hf_fail(hf, ERR_INVALID, half);
+        }
         numbers[len++] = (uint32_t)fields[i];
         if (companion(numbers[len - 1]) != 0) {
             numbers[len] = companion(numbers[len - 1]);
@@ -140,6 +183,10 @@ int hf_change_exchange(struct hf *hf, const char *exchange, const bool *protecte
 /* Bind, and Unbind, which is the same. */
 static int binding_run(struct hf *hf, const struct client_binding *binding, bool unbinds, uint64_t timeout_ms)
 {
+    bool to_exchange = is_given(binding->exchange);
+    if (to_exchange == is_given(binding->queue)) {
+        return hf_fail(hf, ERR_INVALID, "a binding leads to a queue or to an exchange: one of the two");
+    }
     struct arena arena;
     arena_init(&arena, BIND_ARENA_LEN_MAX);
     Holdfast__Header **arguments;
@@ -148,7 +195,6 @@ static int binding_run(struct hf *hf, const struct client_binding *binding, bool
         arena_done(&arena);
         return hf_fail(hf, err, NULL);
     }
-    bool to_exchange = binding->exchange != NULL && binding->exchange[0] != '\0';
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__Bind bind = HOLDFAST__BIND__INIT;
     Holdfast__Unbind unbind = HOLDFAST__UNBIND__INIT;

@@ -39,7 +39,7 @@ struct client_queue_options {
     uint64_t keep_life_ms;            /* What became of each message can be looked at for so long after its end. */
     uint64_t id_window_ms;            /* For so long a message id is not taken a second time. */
     bool paused;                      /* Nothing is delivered. */
-    bool protected_;                  /* Neither deleted nor purged until that is taken off. */
+    bool protected_;                  /* Commands that delete or purge it are refused. */
     const char *note;                 /* For people, at most 255 bytes. */
 };
 

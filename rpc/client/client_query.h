@@ -24,7 +24,7 @@ struct client_queue {
     uint64_t log_time_ms; /* As of which all this is. */
     uint64_t expired;     /* Counters, as above. */
     uint64_t dropped;     /* Because of a limit on length or bytes. */
-    uint64_t dead_lettered;
+    uint64_t dead_lettered; /* Sent to where dead letters go, also when no queue took them there. */
     uint64_t redriven;
     uint64_t lock_ended;
     uint64_t parked;         /* Of the ready ones: behind others of their groups. */
@@ -60,7 +60,7 @@ enum hf_limit {
     HF_LIMIT_EXCHANGES,
     HF_LIMIT_BINDINGS,
     HF_LIMIT_CONSUMERS, /* Virtual hosts and users. */
-    HF_LIMIT_READY_MESSAGES,
+    HF_LIMIT_READY_MESSAGES, /* Looked at when messages are published; delayed and prepared ones do not count while they wait. */
     HF_LIMIT_QUEUE_LENGTH,
 };
 

@@ -34,10 +34,10 @@
  *
  * A delivery's token is its number, within its subscription, within the session: settling and extending carry it. It is valid from the
  * delivery until it is settled, or the message goes back: because it was released, its lock ended (hf_message.lock_until_ms), the
- * subscription or the session ended, or the queue was deleted or a message of it purged. A message that went back is delivered again
- * under another number, to whomever; so a late settlement cannot touch what somebody else holds: it changes nothing, and ends as
- * ERR_STALE. Extending moves the end of the lock, and leaves the number as it is. What a holder does elsewhere can be fenced off in the
- * same step: hf_transact() publishes only if what it settles is held still.
+ * subscription or the session ended, or the queue was deleted. A message that went back is delivered again under another number, to
+ * whomever; so a late settlement cannot touch what somebody else holds: it changes nothing, and ends as ERR_STALE. Extending moves the
+ * end of the lock, and leaves the number as it is. What a holder does elsewhere can be fenced off in the same step: hf_transact()
+ * publishes only if what it settles is held still.
  *
  * Sessions that outlive a process. With options.session_key, which is the program's own choice, a session can be had by another
  * process: one that opens the library with the same key has the session that is there, or else a new one. hf_resume() takes up the
@@ -182,10 +182,10 @@ int hf_wait(struct hf *hf, uint64_t in_flight, struct hf_submitted *ret_submitte
  * members, with ERR_VERSION. */
 
 /* Makes a queue, or finds it there with the same options; ERR_EXISTS: with others. With `passive` it is never made
- * (ERR_NOT_FOUND), and `options`, which may be NULL, are not compared. */
+ * (ERR_NOT_FOUND), and `options`, which may be NULL, are not compared. ERR_INVALID: a value is there without its has_..., among others. */
 int hf_declare_as(struct hf *hf, const char *queue, const struct client_queue_options *options, bool passive,
                   uint64_t timeout_ms) NODISCARD;
-/* Changes those options of a queue that are named in `fields`. */
+/* Changes those options of a queue that are named in `fields`. ERR_INVALID as above. */
 int hf_change(struct hf *hf, const char *queue, const struct client_queue_options *options,
               const enum client_queue_option *fields, size_t fields_len, uint64_t timeout_ms) NODISCARD;
 
@@ -201,7 +201,7 @@ int hf_check_exchange(struct hf *hf, const char *exchange, uint64_t timeout_ms) 
 /* As hf_delete(); with `if_unused` only without consumers (ERR_REFUSED). */
 int hf_delete_if(struct hf *hf, const char *queue, bool if_empty, bool if_unused, uint64_t timeout_ms,
                  uint64_t *ret_dropped) NODISCARD;
-/* From an exchange to a queue or an exchange. What is bound already is no error, nor is what is not. */
+/* From an exchange to a queue or an exchange (both, or none: ERR_INVALID). What is bound already is no error, nor is what is not. */
 int hf_bind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
 int hf_unbind(struct hf *hf, const struct client_binding *binding, uint64_t timeout_ms) NODISCARD;
 
@@ -268,6 +268,11 @@ struct hf_settled {
 };
 int hf_transact_as(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
                    const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms) NODISCARD;
+/* The same, and ret_outcomes[i] (`messages_len` of them, or NULL) is what became of each message: HF_UNROUTED, when it is mandatory and
+ * reached no queue; all else was done all the same. Set only with 0. */
+int hf_transact_told(struct hf *hf, const struct hf_outgoing *messages, size_t messages_len,
+                     const struct hf_settled *settled, size_t settled_len, uint64_t timeout_ms,
+                     enum hf_outcome *ret_outcomes) NODISCARD;
 
 /* Commits or drops what was prepared under an id. To do so again is no error; ERR_REFUSED: it was resolved in the other way. */
 int hf_resolve(struct hf *hf, const char *id, bool commit, uint64_t timeout_ms) NODISCARD;
@@ -277,7 +282,8 @@ int hf_open_producer(struct hf *hf, const char *producer, uint64_t timeout_ms, u
                      uint64_t *ret_sequence) NODISCARD;
 
 /* Dead letters in `queue` go back to where each died, or to `to` (may be NULL), oldest first, at most `max` (1 to 1024; 0: 1024);
- * with `from` (may be NULL) only those that died there. *ret_moved went, *ret_left (each may be NULL) were looked at and stay. */
+ * with `from` (may be NULL) only those that died there. *ret_moved went, *ret_left (each may be NULL) were looked at and stay. ERR_INVALID: `to` is
+ * `queue`. */
 int hf_redrive(struct hf *hf, const char *queue, const char *to, const char *from, uint32_t max, uint64_t timeout_ms,
                uint64_t *ret_moved, uint64_t *ret_left) NODISCARD;
 /* Copies of messages that are kept after they were settled, with positions from `first` to `last`, are enqueued in `to` (NULL: in
@@ -386,6 +392,12 @@ int hf_release(struct hf *hf, const struct hf_message *message) NODISCARD;
 int hf_settle_as(struct hf *hf, const struct hf_message *message, enum client_outcome outcome,
                  const struct client_settlement *how, uint64_t timeout_ms) NODISCARD;
 
+/* Settles, in any way, `last` and all that its subscription was given before it and holds still; those that hf_accept() and the like
+ * have settled are not. Waits. *ret_settled (may be NULL): how many they were. What had gone back already is passed over; ERR_STALE:
+ * nothing of it was held any more. `how` may be NULL; its `all` is not looked at. */
+int hf_settle_up_to(struct hf *hf, const struct hf_message *last, enum client_outcome outcome,
+                    const struct client_settlement *how, uint64_t timeout_ms, uint64_t *ret_settled) NODISCARD;
+
 /* Back to its queue, to be delivered again after `delay_ms`. Waits for the answer. ERR_STALE: it is not held any more. */
 int hf_release_after(struct hf *hf, const struct hf_message *message, uint64_t delay_ms, uint64_t timeout_ms) NODISCARD;
 
@@ -418,6 +430,11 @@ int hf_browse(struct hf *hf, const char *queue, uint64_t position, uint32_t max,
 /* Likewise, at messages that have left the queue and are kept. */
 int hf_kept(struct hf *hf, const char *queue, uint64_t position, uint32_t max, uint64_t timeout_ms,
             void (*each)(void *arg, const struct client_message *message), void *arg, bool *ret_more) NODISCARD;
+/* Looks for a message by its id (client_properties.message_id), from `position` on (0: from the first), among those in the queue, or
+ * with `kept` among those that have left it and are kept; calls `each` for the first that has it. Reads all before it, page by page.
+ * ERR_NOT_FOUND: no message has it, or there is no such queue. ERR_INVALID: the id is empty. */
+int hf_find(struct hf *hf, const char *queue, const char *message_id, uint64_t position, bool kept, uint64_t timeout_ms,
+            void (*each)(void *arg, const struct client_message *message), void *arg) NODISCARD;
 /* Calls `each` for the steps of the life of the message at `position`, in order. ERR_NOT_FOUND: no such queue. */
 int hf_life(struct hf *hf, const char *queue, uint64_t position, uint64_t timeout_ms,
             void (*each)(void *arg, const struct client_step *step), void *arg) NODISCARD;

@@ -1,6 +1,6 @@
 /* The client library in use: publishes a message once, however often it is run, and consumes what is there.
  *
- *   cc hello.c -Ibuild/rooms/rpc -Ibuild/rooms/proto -Ibuild/generated -Lbuild/lib -lholdfast \
+ *   cc rpc/example/hello.c -Ibuild/rooms/rpc -Ibuild/rooms/proto -Ibuild/generated -Lbuild/lib -lholdfast \
  *      -luv -lprotobuf-c -lxxhash -o hello
  *   ./hello 127.0.0.1:7470,127.0.0.1:7480,127.0.0.1:7490 */
 

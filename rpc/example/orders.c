@@ -1,5 +1,5 @@
 /* The client library with exchanges, options and properties: what each call is for, on a shop's orders. Run against a cluster it
- * leaves nothing behind, and exits with 0 when everything was as it says.
+ * leaves nothing behind, and exits with 0 when everything was as it says. It is compiled as hello.c is.
  *
  *   ./orders 127.0.0.1:7470,127.0.0.1:7480,127.0.0.1:7490 */
 

@@ -1,6 +1,6 @@
 /* The client library where several hands are in play: tokens that are worth nothing any more, what a program is told without having
  * asked, batches of which each message has an outcome of its own, and looking at all of it. Run against a cluster it leaves nothing
- * behind, and exits with 0 when everything was as it says.
+ * behind, and exits with 0 when everything was as it says. It is compiled as hello.c is.
  *
  *   ./parcels 127.0.0.1:7470,127.0.0.1:7480,127.0.0.1:7490 */
 
@@ -162,6 +162,33 @@ static int ask(struct hands *hands)
     return 0;
 }
 
+/* The first of three is done, and the others are given back with one call. */
+static int give_back(struct hands *hands)
+{
+    struct hf *hf = hands->hf;
+    const struct hf_body bodies[] = {body_of("1"), body_of("2"), body_of("3")};
+    const struct hf_batch all = {.queue = "parcels", .bodies = bodies, .len = 3};
+    uint64_t consumer;
+    uint64_t settled;
+    struct hf_message message;
+    TRY(hf_publish_batch(hf, &all, TIMEOUT_MS, NULL, NULL));
+    TRY(hf_subscribe(hf, "parcels", 3, TIMEOUT_MS, &consumer));
+    TRY(hf_next(hf, TIMEOUT_MS, &message));
+    TRY(hf_accept(hf, &message));
+    TRY(hf_next(hf, TIMEOUT_MS, &message));
+    TRY(hf_next(hf, TIMEOUT_MS, &message));
+    EXPECT(body_is(&message, "3"));
+    TRY(hf_drain(hf, consumer, TIMEOUT_MS));
+    TRY(hf_settle_up_to(hf, &message, CLIENT_RELEASE, NULL, TIMEOUT_MS, &settled));
+    EXPECT(settled == 2);
+    TRY(hf_fetch(hf, "parcels", 3, true, TIMEOUT_MS, &settled));
+    EXPECT(settled == 2);
+    TRY(hf_next(hf, TIMEOUT_MS, &message));
+    EXPECT(body_is(&message, "2") && message.delivery_count == 1);
+    TRY(hf_next(hf, TIMEOUT_MS, &message));
+    return 0;
+}
+
 static void consumer_look(void *arg, const struct client_consumer_info *consumer)
 {
     unsigned *found = arg;
@@ -231,7 +258,8 @@ static int tear_down(struct hands *hands)
 
 int main(int argc, char **argv)
 {
-    static int (*const parts[])(struct hands * hands) = {set_up, batch, lose, found, ask, look, exchange, tear_down};
+    static int (*const parts[])(struct hands * hands) = {set_up, batch, lose,     found,    give_back,
+                                                         ask,    look,  exchange, tear_down};
     struct hands hands = {.hf = NULL};
     struct hf_options options = {.servers = argc > 1 ? argv[1] : "127.0.0.1:7470", .client_name = "parcels"};
     int err = hf_open(&options, &hands.hf);

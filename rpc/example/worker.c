@@ -1,7 +1,7 @@
 /* A worker that can be killed at any time and goes on where it was, without waiting for its lease: its session has a key of its own. For
  * each order it takes it publishes an invoice, and acknowledges the order, in one step.
  *
- *   cc worker.c -Ibuild/rooms/rpc -Ibuild/rooms/proto -Ibuild/generated -Lbuild/lib -lholdfast \
+ *   cc rpc/example/worker.c -Ibuild/rooms/rpc -Ibuild/rooms/proto -Ibuild/generated -Lbuild/lib -lholdfast \
  *      -luv -lprotobuf-c -lxxhash -o worker
  *   ./worker 127.0.0.1:7470,127.0.0.1:7480,127.0.0.1:7490 worker-1 100 */
 

@@ -131,3 +131,21 @@ struct hf *hf_node_client(const struct hf_node *node)
     cr_assert_eq(hf_open(&options, &hf), 0);
     return hf;
 }
+
+void hf_node_reply(struct hf_node *node, uint64_t number, uint64_t count, uint64_t repeated)
+{
+    struct gateway_reply reply = {.number = number, .detail = "", .count = count, .repeated_count = repeated};
+    node->fake.sink.reply(node->fake.sink.arg, &reply);
+}
+
+void hf_node_deliver(struct hf_node *node, uint64_t consumer, uint64_t number)
+{
+    static const char body[] = "delivered";
+    struct gateway_delivery delivery = {.consumer = consumer,
+                                        .number = number,
+                                        .position = number,
+                                        .lock_until_ms = 5000,
+                                        .body_hash = XXH3_64bits(body, sizeof body),
+                                        .body = {.data = (const uint8_t *)body, .len = sizeof body}};
+    node->fake.sink.delivery(node->fake.sink.arg, &delivery);
+}

@@ -37,6 +37,10 @@ void hf_node_start(struct hf_node *node);
 void hf_node_start_strict(struct hf_node *node, uint64_t idle_timeout_ms);
 void hf_node_stop(struct hf_node *node);
 
+/* For scripts: an answer without an error; and a delivery, under a lock. */
+void hf_node_reply(struct hf_node *node, uint64_t number, uint64_t count, uint64_t repeated);
+void hf_node_deliver(struct hf_node *node, uint64_t consumer, uint64_t number);
+
 /* A blocking client of it. */
 struct hf *hf_node_client(const struct hf_node *node);
 

@@ -26,24 +26,6 @@ static void teardown(void)
 
 TestSuite(hf_more, .init = setup, .fini = teardown);
 
-static void reply_counts(struct hf_node *from, uint64_t number, uint64_t count, uint64_t repeated)
-{
-    struct gateway_reply reply = {.number = number, .detail = "", .count = count, .repeated_count = repeated};
-    from->fake.sink.reply(from->fake.sink.arg, &reply);
-}
-
-static void deliver(struct hf_node *from, uint64_t consumer, uint64_t number)
-{
-    static const char body[] = "delivered";
-    struct gateway_delivery delivery = {.consumer = consumer,
-                                        .number = number,
-                                        .position = number,
-                                        .lock_until_ms = 5000,
-                                        .body_hash = XXH3_64bits(body, sizeof body),
-                                        .body = {.data = (const uint8_t *)body, .len = sizeof body}};
-    from->fake.sink.delivery(from->fake.sink.arg, &delivery);
-}
-
 /* ---- Batches ---- */
 
 static bool answer_batch(struct hf_node *from, uint64_t number, const Holdfast__Command *command)
@@ -116,9 +98,9 @@ Test(hf_more, a_batch_has_some_messages)
 static bool answer_transaction(struct hf_node *from, uint64_t number, const Holdfast__Command *command)
 {
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
-        reply_counts(from, number, 0, 0);
+        hf_node_reply(from, number, 0, 0);
         for (uint64_t i = 1; i <= 6; i++) {
-            deliver(from, command->subscribe->consumer, i);
+            hf_node_deliver(from, command->subscribe->consumer, i);
         }
         return true;
     }
@@ -137,7 +119,7 @@ static bool answer_transaction(struct hf_node *from, uint64_t number, const Hold
     CHECK(transact->settle[2]->n_first == 2 && transact->settle[2]->first[1] == 6);
     CHECK(transact->settle[2]->has_delay && transact->settle[2]->delay_ms == 50 && transact->settle[2]->not_counted);
     from->scripted++;
-    reply_counts(from, number, 11, 0);
+    hf_node_reply(from, number, 11, 0);
     return true;
 }
 
@@ -176,9 +158,9 @@ static bool answer_notices(struct hf_node *from, uint64_t number, const Holdfast
 {
     const struct gateway_sink *sink = &from->fake.sink;
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
-        reply_counts(from, number, 0, 0);
-        deliver(from, command->subscribe->consumer, 1);
-        deliver(from, command->subscribe->consumer, 2);
+        hf_node_reply(from, number, 0, 0);
+        hf_node_deliver(from, command->subscribe->consumer, 1);
+        hf_node_deliver(from, command->subscribe->consumer, 2);
         return true;
     }
     if (command->kind_case != HOLDFAST__COMMAND__KIND_OPEN_PRODUCER) {
@@ -188,7 +170,7 @@ static bool answer_notices(struct hf_node *from, uint64_t number, const Holdfast
     sink->lock_ended(sink->arg, 1, 2);
     sink->prepared_ask(sink->arg, "payment 17");
     sink->prepared_ask(sink->arg, "payment 17");
-    reply_counts(from, number, 4, 9);
+    hf_node_reply(from, number, 4, 9);
     return true;
 }
 
@@ -229,7 +211,7 @@ static bool answer_flood(struct hf_node *from, uint64_t number, const Holdfast__
     for (uint64_t i = 0; i < HF_NOTICES_MAX + 3; i++) {
         sink->lock_ended(sink->arg, 1, 1 + i);
     }
-    reply_counts(from, number, 1, 0);
+    hf_node_reply(from, number, 1, 0);
     return true;
 }
 
@@ -255,12 +237,12 @@ static bool answer_drain(struct hf_node *from, uint64_t number, const Holdfast__
     const struct gateway_sink *sink = &from->fake.sink;
     if (command->kind_case == HOLDFAST__COMMAND__KIND_UNSUBSCRIBE) {
         CHECK(command->unsubscribe->drain && command->unsubscribe->consumer == 1);
-        reply_counts(from, number, 1, 0);
+        hf_node_reply(from, number, 1, 0);
         return true;
     }
     if (command->kind_case == HOLDFAST__COMMAND__KIND_SETTLE) {
         from->settled++;
-        reply_counts(from, number, 1, 0);
+        hf_node_reply(from, number, 1, 0);
         sink->consumer_ended(sink->arg, 1, 0, "");
         return true;
     }
@@ -298,7 +280,7 @@ static bool answer_change(struct hf_node *from, uint64_t number, const Holdfast_
     } else {
         return false;
     }
-    reply_counts(from, number, 3, 0);
+    hf_node_reply(from, number, 3, 0);
     return true;
 }
 
@@ -349,7 +331,7 @@ static bool answer_deep(struct hf_node *from, uint64_t number, const Holdfast__C
     if (command->kind_case != HOLDFAST__COMMAND__KIND_SUBSCRIBE) {
         return false;
     }
-    reply_counts(from, number, 0, 0);
+    hf_node_reply(from, number, 0, 0);
     unsigned depths[] = {3, 20000};
     for (uint64_t i = 0; i < 2; i++) {
         size_t head_len = deep_head(content, sizeof content - 4, depths[i]);
