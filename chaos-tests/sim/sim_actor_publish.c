@@ -26,6 +26,15 @@ static struct slice pack_head(const Holdfast__MessageHead *head)
     return slice_of_blob(blob);
 }
 
+/* Mostly short; some outlast a time in which no node is up. */
+#define SHORT_DELAY_MS_MAX 1100u
+#define LONG_DELAY_PART_MS 120u
+
+static uint64_t delay_of(uint64_t draw_ms)
+{
+    return draw_ms <= SHORT_DELAY_MS_MAX ? draw_ms : (draw_ms - SHORT_DELAY_MS_MAX) * LONG_DELAY_PART_MS;
+}
+
 static void letter_add(struct sim_actor *actor, struct letter *letter, uint64_t prepared)
 {
     struct sim_random *random = &actor->random;
@@ -51,7 +60,7 @@ static void letter_add(struct sim_actor *actor, struct letter *letter, uint64_t 
         parcel.ttl_ms = sim_random_between(random, 1, 700);
     }
     if (sim_random_chance(random, 200000)) {
-        parcel.delay_ms = sim_random_between(random, 1, 1200);
+        parcel.delay_ms = delay_of(sim_random_between(random, 1, 1200));
         if (prepared != 0 && actor->world->features.little) {
             parcel.delay_ms = 0; /* It would count from a commit of which the ledger cannot tell the entry. */
         }

@@ -1,6 +1,7 @@
 /* What a node is made of: its clocks, its disk, and the limits that it is given. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/base/check.h"
@@ -29,11 +30,29 @@ static uint64_t node_wall_ms(struct clock *clock)
 #define STREAM_CLOCKS 50u /* Of the seed, and each node's after it. */
 #define DRIFT_PPM_MAX 50000
 
+/* Wall clocks of a majority that agree are right, whatever is wrong with the others: two that have jumped never agree by chance, by
+ * which log time would leap. As far apart as none may be that is taken for right (clock_skew_ms), and some more. */
+#define CLOCKS_APART_MS 20000
+
+static bool clock_is_near_another(const struct sim_node *node)
+{
+    for (unsigned i = 0; i < node->world->nodes_len; i++) {
+        const struct sim_node *other = &node->world->nodes[i];
+        if (other != node && llabs(other->wall_offset_ms - node->wall_offset_ms) < CLOCKS_APART_MS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sim_node_clock_jumps(struct sim_node *node, int64_t by_ms)
 {
     bool year = sim_random_chance(&node->clock_random, 200000);
     sim_world_count(node->world, SIM_STAT_CLOCK_YEARS, year);
     node->wall_offset_ms += by_ms + (!year ? 0 : by_ms < 0 ? -YEAR_MS : YEAR_MS);
+    while (clock_is_near_another(node)) {
+        node->wall_offset_ms += by_ms < 0 ? -CLOCKS_APART_MS : CLOCKS_APART_MS;
+    }
 }
 
 /* One node's clock may run faster or slower than any that is not broken. */
@@ -63,6 +82,8 @@ static void node_journal(struct journal *journal, enum journal_level level, cons
 {
     struct sim_node *node = container_of(journal, struct sim_node, journal);
     SIM_TRACE(node->world, "node %u: %s%s: %s", node->index + 1, level == JOURNAL_ERROR ? "ERROR " : "", subject, text);
+    sim_world_count(node->world, SIM_STAT_TIME_LEAPS,
+                    strncmp(text, "log time goes on", strlen("log time goes on")) == 0);
     if (strncmp(text, "handing leadership over", strlen("handing leadership over")) == 0) {
         bool stall = strstr(text, "does not answer") != NULL;
         bool full = strstr(text, "nearly full") != NULL;

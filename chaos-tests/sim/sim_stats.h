@@ -98,6 +98,8 @@
     X(CLOCK_JUMPS, "jumps of a wall clock", 1) \
     X(CLOCK_YEARS, "of these by a year", 1) \
     X(CLOCK_DRIFTS, "clocks up to a twentieth too fast or too slow", 1) \
+    X(NIGHTS, "long times in which no node was up", 1) \
+    X(TIME_LEAPS, "leaders that began with a leap of log time", 1) \
     X(HANDED_OVER_CLOCK, "leaders that wanted to hand over because of their wall clock", 1) \
     X(DAMAGED_WORLDS, "runs in which the data of some nodes were damaged", 1) \
     X(FLIPS_LOG, "bits changed in segments of a log", 1) \

@@ -114,6 +114,26 @@ void sim_trouble_crash(struct sim_world *world, struct sim_node *node, bool dirt
     }
 }
 
+/* Sometimes for so long that log time lags when they come back. */
+#define NIGHT_US_MIN 3000000u
+#define NIGHT_US_MAX 15000000u
+
+static void trouble_crash_all(struct sim_world *world)
+{
+    struct sim_random *random = &world->nemesis.random;
+    bool night = sim_random_chance(random, 300000);
+    uint64_t night_us = sim_random_between(random, NIGHT_US_MIN, NIGHT_US_MAX);
+    sim_world_count(world, SIM_STAT_NIGHTS, night);
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (night && node->shard != NULL) {
+            sim_node_crash(node, night_us + sim_random_delay(random, 200000));
+        } else {
+            sim_trouble_crash(world, node, false);
+        }
+    }
+}
+
 static void trouble_break_client(struct sim_world *world, bool cut)
 {
     struct sim_client *client = trouble_client(world);
@@ -218,11 +238,7 @@ void sim_trouble_strike(struct sim_world *world, enum sim_trouble trouble)
     case SIM_CRASH: sim_trouble_crash(world, sim_trouble_node(world), false); break;
     case SIM_CRASH_DIRTY: sim_trouble_crash(world, sim_trouble_node(world), true); break;
     case SIM_CRASH_LEADER: sim_trouble_crash(world, sim_world_leader(world), sim_random_chance(random, 500000)); break;
-    case SIM_CRASH_ALL:
-        for (unsigned i = 0; i < world->nodes_len; i++) {
-            sim_trouble_crash(world, &world->nodes[i], false);
-        }
-        break;
+    case SIM_CRASH_ALL: trouble_crash_all(world); break;
     case SIM_PAUSE: trouble_pause(world, sim_trouble_node(world)); break;
     case SIM_PAUSE_LEADER: trouble_pause(world, sim_world_leader(world)); break;
     case SIM_SLOW_DISK: sim_trouble_slow(world); break;

@@ -58,22 +58,28 @@ int clocks_heard(struct clocks *clocks, uint64_t id, uint64_t wall_ms, const cha
     return 0;
 }
 
-/* How far the node's clock is ahead of ours, at the last look. */
-static bool clocks_ahead(const struct clocks *clocks, const struct clocks_node *node, int64_t *ret_ahead_ms)
+/* How far the node's clock is ahead of ours, which shows `wall_ms`. */
+static bool node_ahead(const struct clocks_node *node, uint64_t wall_ms, uint64_t now_ms, int64_t *ret_ahead_ms)
 {
     bool any = false;
     int64_t base_ms = 0;
     for (unsigned i = 0; i < node->samples_len; i++) {
         const struct clocks_sample *sample = &node->samples[i];
-        if (clocks->now_ms < sample->heard_ms + CLOCKS_FRESH_MS && (!any || sample->base_ms > base_ms)) {
+        if (now_ms < sample->heard_ms + CLOCKS_FRESH_MS && (!any || sample->base_ms > base_ms)) {
             any = true;
             base_ms = sample->base_ms;
         }
     }
     if (any) {
-        *ret_ahead_ms = base_ms + (int64_t)clocks->now_ms - (int64_t)clocks->wall_ms;
+        *ret_ahead_ms = base_ms + (int64_t)now_ms - (int64_t)wall_ms;
     }
     return any;
+}
+
+/* At the last look. */
+static bool clocks_ahead(const struct clocks *clocks, const struct clocks_node *node, int64_t *ret_ahead_ms)
+{
+    return node_ahead(node, clocks->wall_ms, clocks->now_ms, ret_ahead_ms);
 }
 
 static void sort(int64_t *values, unsigned len)
@@ -165,6 +171,66 @@ bool clocks_right(const struct clocks *clocks, uint64_t id)
     }
     return node != NULL && clocks_ahead(clocks, node, &ahead_ms) &&
            distance(ahead_ms + clocks->off_ms) <= clocks->limit_ms;
+}
+
+/* Of sorted clocks: the earliest and the latest that belong to some majority whose clocks are within the limit of one another. */
+static bool agreeing(const int64_t *ahead, unsigned len, unsigned majority, int64_t limit_ms, int64_t *ret_early_ms,
+                     int64_t *ret_late_ms)
+{
+    bool any = false;
+    for (unsigned first = 0; first + majority <= len; first++) {
+        unsigned last = first;
+        while (last + 1 < len && ahead[last + 1] - ahead[first] <= limit_ms) {
+            last++;
+        }
+        if (last - first + 1 >= majority) {
+            *ret_early_ms = any ? *ret_early_ms : ahead[first];
+            *ret_late_ms = ahead[last];
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* How many clocks are within the limit of one another, at most. */
+static unsigned agreeing_most(const int64_t *ahead, unsigned len, int64_t limit_ms)
+{
+    unsigned most = 0;
+    for (unsigned first = 0; first < len; first++) {
+        unsigned count = 1;
+        while (first + count < len && ahead[first + count] - ahead[first] <= limit_ms) {
+            count++;
+        }
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+enum clocks_agreement clocks_agree(const struct clocks *clocks, const uint64_t *others, unsigned others_len,
+                                   uint64_t wall_ms, uint64_t now_ms, uint64_t *ret_earliest_ms,
+                                   uint64_t *ret_latest_ms)
+{
+    int64_t ahead[CLOCKS_NODES_MAX + 1] = {0}; /* The first is ours. */
+    unsigned len = 1;
+    unsigned majority = (others_len + 1) / 2 + 1;
+    int64_t early_ms = 0;
+    int64_t late_ms = 0;
+    CHECK(others_len <= CLOCKS_NODES_MAX);
+    if (wall_ms >= CLOCKS_WALL_MS_MAX || (clocks->limit_ms == 0 && others_len > 0)) {
+        return CLOCKS_DIFFER;
+    }
+    for (unsigned i = 0; i < others_len; i++) {
+        const struct clocks_node *node = clocks_find(clocks, others[i]);
+        len += node != NULL && node_ahead(node, wall_ms, now_ms, &ahead[len]);
+    }
+    sort(ahead, len);
+    if (!agreeing(ahead, len, majority, clocks->limit_ms, &early_ms, &late_ms)) {
+        unsigned unknown = others_len + 1 - len;
+        return agreeing_most(ahead, len, clocks->limit_ms) + unknown >= majority ? CLOCKS_UNKNOWN : CLOCKS_DIFFER;
+    }
+    *ret_earliest_ms = (uint64_t)((int64_t)wall_ms + early_ms);
+    *ret_latest_ms = (uint64_t)((int64_t)wall_ms + late_ms);
+    return CLOCKS_AGREE;
 }
 
 void clocks_span_text(int64_t span_ms, char ret_text[CLOCKS_TEXT_LEN])

@@ -8,7 +8,8 @@
  * Who is right is for the majority to say: the clock in the middle of those that are known, ours among them, when they are
  * more than half of all members'. When there are two in the middle, the one that is nearer to ours counts: a node is not
  * called wrong because of a tie. Nothing depends on wall clocks for safety; log time leans towards the leader's
- * (log_time.h), and leases and expiry follow log time. */
+ * (log_time.h), goes on by those of a majority after a time that nobody counted (time_mark.h), and leases and expiry follow log
+ * time. */
 
 #ifndef HOLDFAST_NODE_CORE_CLOCKS_H
 #define HOLDFAST_NODE_CORE_CLOCKS_H
@@ -84,6 +85,19 @@ bool clocks_far(const struct clocks *clocks);
 
 /* Whether another node's clock is known now, and not too far from the one in the middle. True when they are not compared. */
 bool clocks_right(const struct clocks *clocks, uint64_t node);
+
+enum clocks_agreement {
+    CLOCKS_UNKNOWN, /* Those that are not known will tell. */
+    CLOCKS_DIFFER,  /* Whatever they show; or clocks are not compared. */
+    CLOCKS_AGREE,
+};
+
+/* Whether the wall clocks of a majority of the given nodes and this one agree: are within the limit of one another. If so, what the
+ * earliest and the latest of them shows now; ours is not always among them. This node alone agrees with itself. Unlike the above this
+ * is as of now, and without patience. At most CLOCKS_NODES_MAX others. */
+enum clocks_agreement clocks_agree(const struct clocks *clocks, const uint64_t *others, unsigned others_len,
+                                   uint64_t wall_ms, uint64_t now_ms, uint64_t *ret_earliest_ms,
+                                   uint64_t *ret_latest_ms) NODISCARD;
 
 /* "the wall clock is 31.2 s ahead of the majority's"; "" while it is not far. */
 void clocks_text(const struct clocks *clocks, char ret_text[CLOCKS_TEXT_LEN]);

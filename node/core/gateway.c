@@ -315,6 +315,7 @@ void gateway_core_init(struct gateway_core *core, const struct gateway_core_opti
     reads_init(&core->reads, core->run >> 16); /* Not what an earlier process of this node has asked. */
     gateway_digests_init(core);
     gateway_clocks_init(core);
+    gateway_time_init(core);
     gateway_members_init(core);
     arena_init(&core->arena, PEER_HEADER_UNPACKED_MAX);
     list_init(&core->touched);
@@ -327,6 +328,8 @@ void gateway_core_set_driver(struct gateway_core *core, struct driver *driver)
 {
     core->driver = driver;
     core->members.options.driver = driver;
+    driver_status(driver, &core->status);
+    core->entry_term = core->status.applied_term; /* A checkpoint is made right after an entry of the machine's. */
 }
 
 void gateway_core_done(struct gateway_core *core)

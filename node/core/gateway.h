@@ -31,6 +31,8 @@
 #include "node/core/pressure.h"
 #include "node/core/reads.h"
 #include "node/core/roster.h"
+#include "node/core/time_keeper.h"
+#include "node/core/time_mark.h"
 #include "proto/base/arena.h"
 #include "proto/base/check.h"
 #include "proto/wire/peer.pb-c.h"
@@ -78,6 +80,7 @@ struct gateway_core_options {
     struct machine *machine;
     struct driver *driver;
     struct disk *disk;
+    const char *dir; /* Of the shard, relative to the disk's root. NULL: time marks are not kept. */
     struct clock *clock;
     struct journal *journal;
     const struct peers *peers;
@@ -137,6 +140,7 @@ struct gateway_core {
     uint64_t leaderless_since_ms; /* While `leader` is 0. */
     uint64_t applied_index;
     uint64_t applied_ms;     /* When the last entry was applied. */
+    uint64_t entry_term;     /* Of that entry: who stamped it led in this term. */
     uint64_t proposed_index; /* The last entry that this leadership proposed. */
     uint64_t retry_ms;       /* Until then nothing is forwarded: a frame was dropped. */
     uint64_t propose_ms;     /* Until then nothing is proposed: the driver refused. */
@@ -149,6 +153,9 @@ struct gateway_core {
     uint64_t version_waits_ms; /* As leader: since when newer rules wait for a member; 0: they do not. */
     uint64_t resume_ms;        /* When a link that was slowed down may go on; UINT64_MAX: none. */
     struct log_time time;
+    struct time_mark mark; /* The newest that is known. */
+    struct time_keeper keeper;
+    uint64_t time_wait_ms; /* As leader, before it serves: others' wall clocks are waited for until then; 0: not yet. */
     struct batch batch;
     struct outgoing outgoing;
     struct links links;
@@ -211,7 +218,7 @@ int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *re
                         uint64_t *ret_leader, char *detail, size_t detail_len) NODISCARD;
 
 /* From the driver: the entry has been applied, with these effects. Makes no call that changes the machine. */
-void gateway_core_applied(struct gateway_core *core, uint64_t index, const struct effects *effects);
+void gateway_core_applied(struct gateway_core *core, uint64_t index, uint64_t term, const struct effects *effects);
 
 /* Sends what has gathered towards the leader; proposes as far as the driver takes it. Whether anything was proposed. */
 bool gateway_core_propose(struct gateway_core *core);
@@ -290,7 +297,20 @@ int gateway_batch_push(struct gateway_core *core, const struct entry_command *co
 /* Sends a frame to a node. Whether it was taken. `body` is borrowed. */
 bool gateway_send(struct gateway_core *core, uint64_t to, Holdfast__PeerGateway *message, struct slice body);
 
-/* Log time as this node knows it: that of the last entry, and what has passed here since it was applied. 0: no entry yet. */
+/* gateway_time.c: log time, and the marks of it. */
+void gateway_time_init(struct gateway_core *core);
+/* Every second: as leader that serves, makes a mark; keeps the newest. core->status is up to date. */
+void gateway_time_turn(struct gateway_core *core, uint64_t now_ms);
+/* The node says that this is the newest mark that it knows. ERR_BROKEN. */
+int gateway_time_take(struct gateway_core *core, uint64_t from, const struct time_mark *mark) NODISCARD;
+/* As leader that has applied everything of earlier terms: begins log time where it goes on. False: the others' wall clocks are waited
+ * for; to be called again when something came, or at the deadline. core->status is up to date. */
+bool gateway_time_begin(struct gateway_core *core);
+uint64_t gateway_time_deadline_ms(const struct gateway_core *core);
+/* As leader that serves: log time now, as the next entry would be stamped. */
+uint64_t gateway_log_time_ms(const struct gateway_core *core);
+/* Log time as this node knows it: as a leader that serves the above; otherwise that of the last entry, and what has passed here since
+ * it was applied. 0: no entry yet. */
 uint64_t gateway_log_time_known_ms(const struct gateway_core *core);
 
 /* gateway_presence.c: who is there; whether this node is cut off; whether its disk answers. */

@@ -1,4 +1,4 @@
-/* What nodes tell each other every second: their wall clocks, where they stand, and whether they are to lead. As leader: one
+/* What nodes tell each other every second: their wall clocks, what log time was, where they stand, and whether they are to lead. As leader: one
  * whose clock is wrong hands over to one whose clock is right, since log time leans towards the leader's; and to one that its
  * operator prefers, when that is fit. */
 
@@ -46,6 +46,9 @@ static void clocks_tell(struct gateway_core *core)
     clock.wall_ms = core->clock->wall_ms(core->clock);
     clock.zone = (char *)(uintptr_t)gateway_zone(core, core->node); /* protobuf-c does not write to it. */
     clock.preferred = core->options.preferred;
+    clock.mark_term = core->mark.term;
+    clock.mark_log_ms = core->mark.log_ms;
+    clock.mark_wall_ms = core->mark.wall_ms;
     for (unsigned i = 0; i < core->status.members_len; i++) {
         if (clocks_connected(core, core->status.members[i].id)) {
             (void)gateway_send(core, core->status.members[i].id, &message, (struct slice){0});
@@ -55,9 +58,11 @@ static void clocks_tell(struct gateway_core *core)
 
 int gateway_clocks_take(struct gateway_core *core, uint64_t from, const Holdfast__WallClock *clock)
 {
+    const struct time_mark mark = {
+        .term = clock->mark_term, .log_ms = clock->mark_log_ms, .wall_ms = clock->mark_wall_ms};
     int err =
         clocks_heard(&core->clocks, from, clock->wall_ms, clock->zone, clock->preferred != 0, gateway_now_ms(core));
-    return err == 0 ? 0 : ERR_BROKEN;
+    return err == 0 ? gateway_time_take(core, from, &mark) : ERR_BROKEN;
 }
 
 static void clocks_watch(struct gateway_core *core, uint64_t now_ms)
@@ -165,6 +170,7 @@ void gateway_clocks_turn(struct gateway_core *core)
     core->clocks_ms = now_ms + CLOCKS_TELL_MS;
     driver_status(core->driver, &core->status);
     clocks_watch(core, now_ms);
+    gateway_time_turn(core, now_ms);
     clocks_tell(core);
     zones_watch(core);
     if (!core->serving || core->stopping) {

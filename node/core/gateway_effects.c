@@ -231,9 +231,10 @@ static void gateway_prepared_ask(struct gateway_core *core, const struct effect 
     }
 }
 
-void gateway_core_applied(struct gateway_core *core, uint64_t index, const struct effects *effects)
+void gateway_core_applied(struct gateway_core *core, uint64_t index, uint64_t term, const struct effects *effects)
 {
     core->applied_index = index;
+    core->entry_term = term;
     core->applied_ms = gateway_now_ms(core);
     gateway_digests_applied(core, index);
     for (size_t i = 0; i < effects->len; i++) {

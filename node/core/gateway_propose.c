@@ -39,6 +39,7 @@ void gateway_core_role_changed(struct gateway_core *core, bool leading, uint64_t
         roster_begin(&core->roster);
         core->proposed_index = 0;
         core->hand_over_ms = 0;
+        core->time_wait_ms = 0;
         core->raising = false;
     }
     if (!same) {
@@ -60,12 +61,9 @@ void gateway_core_peer_changed(struct gateway_core *core, uint64_t node, bool co
         gateway_begin_again(core);
         gateway_members_resend(core);
     }
-}
-
-uint64_t gateway_log_time_known_ms(const struct gateway_core *core)
-{
-    uint64_t last_ms = machine_time_ms(core->machine);
-    return last_ms == 0 ? 0 : last_ms + (gateway_now_ms(core) - core->applied_ms);
+    if (connected) {
+        core->clocks_ms = 0; /* It is told our wall clock at once: as leader it may wait for it. */
+    }
 }
 
 /* Everything of earlier terms has been applied: log time can go on from it, and it is known who is present. */
@@ -75,10 +73,12 @@ static bool gateway_begin(struct gateway_core *core)
     if (!core->status.term_committed || core->status.applied_index < core->status.commit_index) {
         return false;
     }
-    log_time_start(&core->time, gateway_log_time_known_ms(core), gateway_now_ms(core),
-                   core->clock->wall_ms(core->clock));
+    if (!gateway_time_begin(core)) {
+        return false;
+    }
     core->serving = true;
     core->roster.due_ms = 0; /* Nodes with clients are prompted from here on. */
+    core->clocks_ms = 0;     /* And all are told of log time. */
     core->more = true;
     return true;
 }
@@ -144,13 +144,6 @@ static int gateway_propose_one(struct gateway_core *core)
     }
     slice_unref(&entry);
     return err;
-}
-
-/* Log time now, as the next entry would be stamped. */
-static uint64_t gateway_log_time_ms(const struct gateway_core *core)
-{
-    struct log_time time = core->time;
-    return log_time_stamp(&time, gateway_now_ms(core), core->clock->wall_ms(core->clock));
 }
 
 /* Log time at which an entry is needed that may be empty. With a state that may be wrong only for what was asked for: the copy
@@ -230,6 +223,7 @@ uint64_t gateway_core_deadline_ms(const struct gateway_core *core)
     deadline_ms = earlier(deadline_ms, core->digests_ms);
     deadline_ms = earlier(deadline_ms, gateway_clocks_deadline_ms(core));
     deadline_ms = earlier(deadline_ms, gateway_members_deadline_ms(core));
+    deadline_ms = earlier(deadline_ms, gateway_time_deadline_ms(core));
     if (core->serving && gateway_now_ms(core) < core->propose_ms) {
         deadline_ms = earlier(deadline_ms, core->propose_ms);
     }

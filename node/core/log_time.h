@@ -2,7 +2,12 @@
  *
  * It continues from the last entry in the log, is advanced by the leader's monotonic clock, and leans towards the wall
  * clock by at most LOG_TIME_SLEW_PART of what has passed. So a wall clock that jumps a year does not expire everything
- * at once, and a cluster that was down for a night is right again some nights later. It never goes back. */
+ * at once. It never goes back.
+ *
+ * What has passed since the last entry while nobody counted it, in an idle hour or a night in which all nodes were down, it goes on
+ * by when a leadership begins (gateway_time.c): as far as wall clocks that a majority agrees on say that it would be, had it run
+ * all the time (time_mark.h). Where that is not known it continues from the last entry, and the leaning is all that catches it
+ * up: a night in ten. */
 
 #ifndef HOLDFAST_NODE_CORE_LOG_TIME_H
 #define HOLDFAST_NODE_CORE_LOG_TIME_H
@@ -18,7 +23,8 @@ struct log_time {
     uint64_t slew_rest;    /* Time passed that was too short to be leaned by a whole millisecond. */
 };
 
-/* A leader begins: `last_ms` is the time of the last entry applied, or 0 for a new log, which begins at wall time. */
+/* A leader begins: `last_ms` is where log time goes on, at least the time of the last entry applied; or 0 for a new log, which
+ * begins at wall time. */
 void log_time_start(struct log_time *time, uint64_t last_ms, uint64_t monotonic_ms, uint64_t wall_ms);
 
 /* The stamp for an entry proposed now; at least that of the one before. */

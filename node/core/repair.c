@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "node/core/time_keeper.h"
 #include "proto/base/check.h"
 
 #define UNKNOWN_REASON "%s/current, which names the directory of the state, is damaged"
@@ -30,7 +31,7 @@ struct repair_plan repair_plan(const struct repair_facts *facts, const struct re
 
 bool repair_is_aside(const char *name)
 {
-    return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0;
+    return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0 || strcmp(name, TIME_KEEPER_FILE) == 0;
 }
 
 /* What is aside counts for nothing: the mark of a new node may have been lost in the writing. */

@@ -310,7 +310,7 @@ bool shard_stopped(const struct shard *shard)
 {
     return shard->stopping && (!shard->gateway.leading || shard->alone) && gateway_core_finished(&shard->gateway) &&
            driver_idle(shard->driver) && checkpointer_idle(&shard->checkpointer) && rebuild_idle(&shard->rebuild) &&
-           scrub_idle(&shard->scrub);
+           scrub_idle(&shard->scrub) && time_keeper_idle(&shard->gateway.keeper);
 }
 
 size_t shard_unanswered(const struct shard *shard)

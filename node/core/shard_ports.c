@@ -92,11 +92,10 @@ static int shard_apply(void *arg, uint64_t index, uint64_t term, struct slice pa
         shard_fatal(shard, err, what);
         return err;
     }
-    (void)term;
     if (shard->options.applied != NULL) {
         shard->options.applied(shard->options.arg, index, payload, &effects);
     }
-    gateway_core_applied(&shard->gateway, index, &effects);
+    gateway_core_applied(&shard->gateway, index, term, &effects);
     return 0;
 }
 
@@ -316,6 +315,7 @@ void shard_init_gateway(struct shard *shard)
     struct gateway_core_options gateway_options = {
         .machine = shard->machine,
         .disk = options->disk,
+        .dir = options->dir,
         .clock = options->clock,
         .journal = options->journal,
         .peers = &shard->peers,

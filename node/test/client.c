@@ -9,6 +9,7 @@
 
 #include "proto/base/check.h"
 #include "proto/wire/command.pb-c.h"
+#include "proto/wire/message.pb-c.h"
 #include "rpc/native/native_limit.h"
 
 static void sink_attached(void *arg, uint64_t session, uint64_t last_number)
@@ -221,6 +222,31 @@ int client_publish(struct client *client, const char *queue, const char *body)
     struct slice text;
     cr_assert_eq(slice_copy(body, strlen(body), &text), 0);
     return publish(client, queue, text);
+}
+
+int client_publish_delayed(struct client *client, const char *queue, uint64_t delay_ms)
+{
+    Holdfast__MessageHead head = HOLDFAST__MESSAGE_HEAD__INIT;
+    head.delay_ms = delay_ms;
+    uint32_t head_len = (uint32_t)holdfast__message_head__get_packed_size(&head);
+    uint32_t body_len = 1;
+    struct slice text = slice_of_blob(blob_new(head_len + body_len));
+    cr_assert_not_null(text.blob);
+    (void)holdfast__message_head__pack(&head, text.blob->data);
+    text.blob->data[head_len] = 'x';
+    uint64_t hash = XXH3_64bits(text.data, text.len);
+    Holdfast__Publish body = HOLDFAST__PUBLISH__INIT;
+    Holdfast__Command message = HOLDFAST__COMMAND__INIT;
+    body.queue = (char *)(uintptr_t)queue;
+    body.n_body_len = body.n_head_len = body.n_body_hash = 1;
+    body.body_len = &body_len;
+    body.head_len = &head_len;
+    body.body_hash = &hash;
+    message.kind_case = HOLDFAST__COMMAND__KIND_PUBLISH;
+    message.publish = &body;
+    int err = client_submit(client, &message, text);
+    slice_unref(&text);
+    return err;
 }
 
 int client_publish_large(struct client *client, const char *queue, size_t len)

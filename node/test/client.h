@@ -74,6 +74,8 @@ void client_detach(struct client *client);
 int client_submit(struct client *client, const Holdfast__Command *message, struct slice bodies);
 int client_declare(struct client *client, const char *queue);
 int client_publish(struct client *client, const char *queue, const char *body);
+/* It is there after so long, in log time. */
+int client_publish_delayed(struct client *client, const char *queue, uint64_t delay_ms);
 int client_publish_large(struct client *client, const char *queue, size_t len);
 int client_subscribe(struct client *client, const char *queue, uint64_t consumer, uint32_t credit);
 int client_unsubscribe(struct client *client, uint64_t consumer);

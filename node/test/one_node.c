@@ -125,6 +125,15 @@ void one_node_crash(struct one_node *node)
     one_node_lead(node);
 }
 
+void one_node_kill(struct one_node *node, uint64_t down_ms)
+{
+    sim_disk_kill(node->disk);
+    shard_close(node->shard);
+    node->clock.now_ms += down_ms;
+    one_node_open(node);
+    one_node_lead(node);
+}
+
 void one_node_stop(struct one_node *node)
 {
     sim_disk_kill(node->disk);

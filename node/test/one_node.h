@@ -40,6 +40,8 @@ void one_node_start(struct one_node *node, const struct shard_options *options);
 void one_node_open(struct one_node *node);
 /* Loses what is not synced, and opens again; waits until it leads. */
 void one_node_crash(struct one_node *node);
+/* The process dies, and nothing is lost that it wrote; so much later it is started again, and leads. */
+void one_node_kill(struct one_node *node, uint64_t down_ms);
 void one_node_stop(struct one_node *node);
 /* Steps and completes what the disk was asked to do, until nothing moves. */
 void one_node_settle(struct one_node *node);

@@ -187,6 +187,8 @@ Test(clocks_of_nodes, zones_and_preferences_are_known_everywhere)
     }
 }
 
+static struct time_mark told_mark; /* With it. */
+
 static int tell_from(uint64_t from, struct three_node *to, uint64_t wall_ms, const char *zone)
 {
     Holdfast__WallClock clock = HOLDFAST__WALL_CLOCK__INIT;
@@ -196,6 +198,9 @@ static int tell_from(uint64_t from, struct three_node *to, uint64_t wall_ms, con
     message.run = 1;
     clock.wall_ms = wall_ms;
     clock.zone = (char *)(uintptr_t)zone;
+    clock.mark_term = told_mark.term;
+    clock.mark_log_ms = told_mark.log_ms;
+    clock.mark_wall_ms = told_mark.wall_ms;
     struct frame_out out;
     cr_assert_eq(native_frame_encode(FRAME_PEER_GATEWAY, &message.base, NULL, 0, &out), 0);
     struct slice head = slice_of_blob(out.head);
@@ -248,6 +253,30 @@ Test(clocks_of_nodes, nonsense_is_refused)
     cr_assert_eq(tell(three.leader, UINT64_MAX, "a"), ERR_BROKEN);
     cr_assert_eq(tell(three.leader, 5, "a\x1b[31m"), ERR_BROKEN);
     cr_assert_eq(tell(three.leader, 5, "0123456789012345678901234567890123456789"), ERR_BROKEN);
+    told_mark = (struct time_mark){.term = 1, .log_ms = UINT64_MAX, .wall_ms = 5};
+    cr_assert_eq(tell(three.leader, 5, "a"), ERR_BROKEN);
+    told_mark = (struct time_mark){.term = 1, .log_ms = 5, .wall_ms = CLOCKS_WALL_MS_MAX};
+    cr_assert_eq(tell(three.leader, 5, "a"), ERR_BROKEN);
+}
+
+/* A leader knows log time itself. */
+Test(clocks_of_nodes, a_leader_takes_no_mark_from_others)
+{
+    const struct gateway_core *core = gateway_core_of(three.leader->home.gateway);
+    three_wait(&three, 2000);
+    struct time_mark before = core->mark;
+    cr_assert_eq(before.term, three_status(three.leader).term);
+    told_mark =
+        (struct time_mark){.term = before.term + 7, .log_ms = before.log_ms + YEAR_MS, .wall_ms = before.wall_ms};
+    cr_assert_eq(tell(three.leader, 5, "a"), 0);
+    cr_assert_eq(core->mark.log_ms, before.log_ms);
+    /* A follower does, until the leader says what is so. */
+    core = gateway_core_of(three.a->home.gateway);
+    cr_assert_eq(tell(three.a, 5, "a"), 0);
+    cr_assert_eq(core->mark.log_ms, told_mark.log_ms);
+    three_wait(&three, 2000);
+    cr_assert_eq(core->mark.term, before.term);
+    cr_assert_lt(core->mark.log_ms, before.log_ms + HOUR_MS);
 }
 
 /* ---- Preference ---- */

@@ -210,13 +210,25 @@ void three_stop(struct three *three)
     }
 }
 
+static void three_close(struct three_node *node)
+{
+    shard_close(node->shard);
+    node->shard = NULL;
+    node->home.gateway = NULL;
+}
+
 void three_crash(struct three_node *node)
 {
     three_isolate(node);
     sim_disk_crash_losing_all(node->disk);
-    shard_close(node->shard);
-    node->shard = NULL;
-    node->home.gateway = NULL;
+    three_close(node);
+}
+
+void three_kill(struct three_node *node)
+{
+    three_isolate(node);
+    sim_disk_kill(node->disk);
+    three_close(node);
 }
 
 void three_restart(struct three_node *node)

@@ -78,6 +78,8 @@ void three_step(struct three_node *node);
 
 /* The process dies, and what is not synced is lost. */
 void three_crash(struct three_node *node);
+/* The process dies, and nothing is lost that it wrote. */
+void three_kill(struct three_node *node);
 void three_restart(struct three_node *node);
 
 struct gateway_status three_status(struct three_node *node);
