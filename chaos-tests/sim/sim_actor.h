@@ -59,6 +59,7 @@ struct sim_act {
     uint64_t parcels[SIM_ACT_MESSAGES_MAX];
     unsigned parcels_len;
     unsigned slot; /* The consumer's. */
+    bool more;     /* By a consumer that fetched before. */
 };
 
 struct sim_actor {
@@ -98,6 +99,10 @@ struct sim_actor {
     } consumers[SIM_ACT_CONSUMERS];
     uint64_t consumers_made;
     uint64_t prepares_made;
+    struct {
+        uint64_t consumer; /* 0: the next one is new. */
+        unsigned queue;
+    } fetching; /* Of which more may be asked for. */
 };
 
 void sim_actors_init(struct sim_world *world);

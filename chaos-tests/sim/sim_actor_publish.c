@@ -169,6 +169,7 @@ void sim_actor_publish(struct sim_actor *actor, enum sim_actor_kind kind)
         publish.prepare = &prepare;
         actor->prepared = prepared;
     }
+    publish.in_order = kind == SIM_ACT_PUBLISH && letter.parcels[0] % 2 == 0;
     (void)letter_send(actor, &letter, &publish, &command, kind);
 }
 

@@ -64,22 +64,29 @@ static void work_unsubscribe(struct sim_actor *actor, unsigned slot, bool drain)
     }
 }
 
-/* Takes a few messages at once; where bodies are not shared, settled as they are given. */
+/* Takes a few messages at once; where bodies are not shared, settled as they are given; else every other one of a queue by the
+ * consumer that was there before, if it is still. */
 static void work_fetch(struct sim_actor *actor)
 {
     Holdfast__Command command = HOLDFAST__COMMAND__INIT;
     Holdfast__Subscribe subscribe = HOLDFAST__SUBSCRIBE__INIT;
-    subscribe.queue = (char *)actor->world->features.queues[sim_random_between(&actor->random, 0, SIM_Q_LIMIT)].name;
+    unsigned queue = (unsigned)sim_random_between(&actor->random, 0, SIM_Q_LIMIT);
     bool settled = actor->world->features.narrow;
-    subscribe.consumer =
-        (settled ? SIM_LEDGER_AUTO : SIM_LEDGER_FETCH) | (uint64_t)(actor->index + 1) << 32 | ++actor->consumers_made;
+    subscribe.queue = (char *)actor->world->features.queues[queue].name;
+    subscribe.more = !settled && actor->fetching.consumer != 0 && actor->fetching.queue == queue;
+    subscribe.consumer = subscribe.more ? actor->fetching.consumer
+                                        : (settled ? SIM_LEDGER_AUTO : SIM_LEDGER_FETCH) |
+                                              (uint64_t)(actor->index + 1) << 32 | ++actor->consumers_made;
     subscribe.credit = (uint32_t)sim_random_between(&actor->random, 1, 3);
     subscribe.fetch = true;
     subscribe.auto_accept = settled;
     command.kind_case = HOLDFAST__COMMAND__KIND_SUBSCRIBE;
     command.subscribe = &subscribe;
-    struct sim_act act = {.kind = SIM_ACT_FETCH, .header = sim_features_pack(&command)};
-    (void)sim_actor_submit(actor, &act);
+    struct sim_act act = {.kind = SIM_ACT_FETCH, .more = subscribe.more, .header = sim_features_pack(&command)};
+    if (sim_actor_submit(actor, &act)) {
+        actor->fetching.consumer = subscribe.more || settled ? 0 : subscribe.consumer;
+        actor->fetching.queue = queue;
+    }
 }
 
 unsigned sim_actor_take(struct sim_actor *actor, struct sim_actor_consumer *consumer, uint64_t *ret_numbers)
@@ -229,7 +236,9 @@ void sim_actor_answered(struct sim_actor *actor, struct sim_act *act, const stru
 {
     struct sim_world *world = actor->world;
     int err = -(int)reply->error;
-    bool unseen = act->again && err == ERR_NO_SPACE; /* Refused unseen, and done perhaps before. */
+    /* Refused this time; what was sent in an earlier session was done perhaps before, or is still on its way and is done later: only
+     * an epoch would fence it off. */
+    bool unseen = act->again && err != 0;
     for (unsigned i = 0; i < act->parcels_len && !unseen; i++) {
         sim_ledger_answered(world, act->parcels[i], err);
     }
@@ -256,6 +265,7 @@ void sim_actor_answered(struct sim_actor *actor, struct sim_act *act, const stru
             actor->consumers[act->slot].id = 0;
         }
         break;
+    case SIM_ACT_FETCH: sim_world_count(world, SIM_STAT_F_FETCHED_MORE, act->more ? reply->count : 0); break;
     case SIM_ACT_CLOSE: actor->closing = err == 0; break;
     default: break;
     }

@@ -117,6 +117,7 @@ struct sim_ledger {
     struct sim_ledger_session {
         uint64_t id;
         uint64_t number; /* Of the last command carried out. */
+        uint64_t failed; /* Of the last publish in order that was not let in. */
         bool over;
     } * sessions;
     size_t sessions_len;

@@ -262,6 +262,33 @@ static void look_command(struct look *look, const struct look_command *command)
     }
 }
 
+/* One that is to keep its order must not be let in behind one that failed, if its sender did not know of that. */
+static void look_order(struct look *look, struct sim_ledger_session *session, const struct look_command *command,
+                       const struct entry_command *from)
+{
+    bool behind = from->answered < session->failed;
+    if (command->command->kind_case == HOLDFAST__COMMAND__KIND_REFUSED) {
+        session->failed = from->number; /* The leader kept it out. */
+        return;
+    }
+    const Holdfast__Publish *publish = command->command->publish;
+    if (command->command->kind_case != HOLDFAST__COMMAND__KIND_PUBLISH || !publish->in_order ||
+        machine_version(look->machine) < 2) {
+        return;
+    }
+    if (command->error == 0 && behind) {
+        sim_world_violation(look->world,
+                            "entry %" PRIu64 ": publish %" PRIu64 " of session %" PRIu64 " was let in behind %" PRIu64,
+                            look->index, from->number, from->session, session->failed);
+    }
+    sim_world_count(look->world, SIM_STAT_F_ORDER_KEPT, command->error == (uint32_t)-ERR_REFUSED && behind);
+    /* What failed as a whole may come again message by message. A quota is said of each. */
+    bool several = publish->n_body_len > 1 && command->error != (uint32_t)-ERR_LIMIT;
+    if (command->error != 0 && (several || behind)) {
+        session->failed = from->number;
+    }
+}
+
 /* The answer says whether it was carried out here; one that was sent again is answered as before. */
 static void look_answer(struct look *look, struct look_command *command, const struct entry_command *from, uint32_t at)
 {
@@ -277,6 +304,9 @@ static void look_answer(struct look *look, struct look_command *command, const s
         command->done = from->number == session->number + 1 && effect->reply.error != (uint32_t)-ERR_DISPLACED &&
                         effect->reply.error != (uint32_t)-ERR_SESSION_EXPIRED;
         session->number += command->done;
+        if (command->done) {
+            look_order(look, session, command, from);
+        }
         return;
     }
 }

@@ -76,6 +76,7 @@ void sim_rover_delete(struct sim_actor *actor)
     delete.queue = purge.queue = (char *)sim_rover_queues[sim_rover_draw(actor, SIM_ROVER_QUEUES)];
     delete.if_empty = sim_rover_draw(actor, 3) == 0;
     delete.if_unused = sim_rover_draw(actor, 3) == 0;
+    delete.if_none_ready = actor->next_number % 3 == 0;
     command.kind_case = HOLDFAST__COMMAND__KIND_DELETE_QUEUE;
     command.delete_queue = &delete;
     if (sim_rover_draw(actor, 2) == 0) {

@@ -201,6 +201,8 @@
     X(F_LOCK_ENDED, "deliveries whose lock ended", 1) \
     X(F_EXTENDED, "locks extended", 1) \
     X(F_FETCHED, "messages fetched", 1) \
+    X(F_FETCHED_MORE, "messages fetched by a consumer that was there", 1) \
+    X(F_ORDER_KEPT, "publishes in order kept out behind one that failed", 1) \
     X(F_SETTLED_GIVEN, "messages settled as they were delivered", 1) \
     X(F_PRIORITIES, "deliveries of a priority below the highest", 1) \
     X(F_PARKED, "messages of a group that waited for another", 1) \
