@@ -20,9 +20,16 @@ uint64_t batch_command_len(const struct entry_command *command)
     return ENTRY_COMMAND_HEAD_LEN + (uint64_t)command->header.len + (uint64_t)command->bodies.len;
 }
 
-static uint32_t *batch_waiting(struct batch *batch, const struct entry_command *command)
+static unsigned batch_bucket(const struct entry_command *command)
 {
-    return &batch->waiting[command->session & (BATCH_SESSIONS - 1)];
+    return command->session & (BATCH_SESSIONS - 1);
+}
+
+/* Where it is counted that the command waits in that ring. */
+static uint32_t *batch_waiting(struct batch *batch, const struct command_ring *ring,
+                               const struct entry_command *command)
+{
+    return &(ring == &batch->settlements ? batch->settling : batch->waiting)[batch_bucket(command)];
 }
 
 int batch_push(struct batch *batch, const struct entry_command *command)
@@ -33,13 +40,13 @@ int batch_push(struct batch *batch, const struct entry_command *command)
     if (batch->len == BATCH_COMMANDS_MAX) {
         return ERR_LIMIT;
     }
-    uint32_t *waiting = batch_waiting(batch, command);
-    bool settlement = command->session != 0 && has_tag(command, SETTLE_TAG) && *waiting == 0;
-    int err = command_ring_push(settlement ? &batch->settlements : &batch->others, command);
+    bool first = command->session != 0 && has_tag(command, SETTLE_TAG) && batch->waiting[batch_bucket(command)] == 0;
+    struct command_ring *ring = first ? &batch->settlements : &batch->others;
+    int err = command_ring_push(ring, command);
     if (err != 0) {
         return err;
     }
-    *waiting += !settlement;
+    ++*batch_waiting(batch, ring, command);
     batch->len++;
     batch->bytes += batch_command_len(command);
     return 0;
@@ -60,12 +67,32 @@ static uint32_t ring_cut(const struct command_ring *ring, uint32_t most, size_t 
     return count;
 }
 
+/* What is behind a settlement of its session that is not in the cut has to wait, and all behind it. */
+static uint32_t others_cut(const struct batch *batch, uint32_t settlements, uint32_t most)
+{
+    uint32_t left[BATCH_SESSIONS];
+    uint32_t count = 0;
+    if (settlements == batch->settlements.len) {
+        return most;
+    }
+    memcpy(left, batch->settling, sizeof left);
+    for (uint32_t i = 0; i < settlements; i++) {
+        left[batch_bucket(command_ring_at(&batch->settlements, i))]--;
+    }
+    while (count < most && count < batch->others.len &&
+           left[batch_bucket(command_ring_at(&batch->others, count))] == 0) {
+        count++;
+    }
+    return count;
+}
+
 struct batch_cut batch_cut(const struct batch *batch)
 {
     struct batch_cut cut = {.len = ENTRY_HEAD_LEN};
     unsigned share = batch->others.len > 0 ? 2 : 1;
     cut.settlements = ring_cut(&batch->settlements, ENTRY_COMMANDS_MAX / share, ENTRY_LEN_TARGET / share, &cut.len);
-    cut.others = ring_cut(&batch->others, ENTRY_COMMANDS_MAX - cut.settlements, ENTRY_LEN_TARGET, &cut.len);
+    uint32_t others = others_cut(batch, cut.settlements, ENTRY_COMMANDS_MAX - cut.settlements);
+    cut.others = ring_cut(&batch->others, others, ENTRY_LEN_TARGET, &cut.len);
     CHECK(cut.len <= ENTRY_LEN_MAX);
     return cut;
 }
@@ -74,7 +101,7 @@ struct batch_cut batch_cut_less(const struct batch *batch, uint32_t settlements,
 {
     struct batch_cut cut = {.len = ENTRY_HEAD_LEN};
     cut.settlements = ring_cut(&batch->settlements, settlements, ENTRY_LEN_MAX, &cut.len);
-    cut.others = ring_cut(&batch->others, others, ENTRY_LEN_MAX, &cut.len);
+    cut.others = ring_cut(&batch->others, others_cut(batch, cut.settlements, others), ENTRY_LEN_MAX, &cut.len);
     return cut;
 }
 
@@ -147,9 +174,7 @@ static void batch_drop(struct batch *batch, struct command_ring *ring, uint32_t 
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct entry_command *command = command_ring_at(ring, 0);
-        if (ring == &batch->others) {
-            --*batch_waiting(batch, command);
-        }
+        --*batch_waiting(batch, ring, command);
         batch->bytes -= batch_command_len(command);
         batch->len--;
         command_ring_pop(ring);

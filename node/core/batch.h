@@ -25,8 +25,9 @@
 struct batch {
     struct command_ring settlements; /* Of sessions without any in `others`. */
     struct command_ring others;
-    uint32_t waiting[BATCH_SESSIONS]; /* How many of `others` are of a session with a number like that. */
-    size_t len;                       /* Of both. */
+    uint32_t settling[BATCH_SESSIONS]; /* How many of `settlements` are of a session with a number like that; */
+    uint32_t waiting[BATCH_SESSIONS];  /* and of `others`. */
+    size_t len;                        /* Of both. */
     uint64_t bytes;
 };
 
@@ -46,7 +47,7 @@ static inline uint32_t batch_cut_commands(const struct batch_cut *cut)
 }
 /* As many as an entry takes for its length and their number. */
 struct batch_cut batch_cut(const struct batch *batch);
-/* The first of such a cut, so many of each kind. */
+/* The first of such a cut: so many settlements (one at least, if there are any in it), and at most so many others. */
 struct batch_cut batch_cut_less(const struct batch *batch, uint32_t settlements, uint32_t others);
 /* The nth of them, from 0; borrowed until the next push or pop. */
 const struct entry_command *batch_at(const struct batch *batch, const struct batch_cut *cut, uint32_t nth);

@@ -105,12 +105,9 @@ static struct batch_cut gateway_cut_less(const struct gateway_core *core, const 
     uint64_t weight = 0;
     uint64_t most = cut->others > 0 ? ENTRY_WEIGHT_MAX / 2 : ENTRY_WEIGHT_MAX;
     uint32_t settlements = gateway_weigh(core, cut, 0, cut->settlements, most, &weight);
+    settlements += settlements == 0 && cut->settlements > 0; /* Others may be behind it. */
     uint32_t others = gateway_weigh(core, cut, cut->settlements, batch_cut_commands(cut), ENTRY_WEIGHT_MAX, &weight);
-    if (settlements + others == 0) {
-        settlements = cut->settlements > 0;
-        others = !settlements;
-    }
-    return batch_cut_less(&core->batch, settlements, others);
+    return batch_cut_less(&core->batch, settlements, settlements + others == 0 ? 1 : others);
 }
 
 /* What goes into the next entry. Mostly a rough look says that all that fits does. */

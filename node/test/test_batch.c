@@ -310,3 +310,55 @@ Test(batch, large_settlements_leave_half_of_the_length_to_others)
     batch_done(&batch);
     cr_assert_eq(batch.bytes, 0u);
 }
+
+/* Of session 2 there are as many settlements as go into one entry beside others, and more, and then a publish. */
+static void push_more_than_fit(struct batch *batch)
+{
+    uint64_t number = 0;
+    while (number < ENTRY_COMMANDS_MAX / 2 + 10) {
+        push_of(batch, 2, ++number, SETTLE, 1);
+    }
+    push_of(batch, 3, 1, PUBLISH, 1);
+    push_of(batch, 2, ++number, PUBLISH, 1);
+    push_of(batch, 3, 2, PUBLISH, 1);
+}
+
+/* How many entries it takes; the commands of each session are in order. */
+static unsigned drain_in_order(struct batch *batch, struct batch_cut (*cut_of)(const struct batch *batch))
+{
+    uint64_t last[8] = {0};
+    unsigned entries = 0;
+    while (batch->len > 0) {
+        struct batch_cut cut = cut_of(batch);
+        cr_assert_gt(batch_cut_commands(&cut), 0u, "it goes on");
+        for (uint32_t i = 0; i < batch_cut_commands(&cut); i++) {
+            const struct entry_command *command = batch_at(batch, &cut, i);
+            cr_assert_eq(command->number, last[command->session] + 1, "session %llu",
+                         (unsigned long long)command->session);
+            last[command->session] = command->number;
+        }
+        batch_pop(batch, &cut);
+        entries++;
+    }
+    return entries;
+}
+
+static struct batch_cut cut_small(const struct batch *batch)
+{
+    struct batch_cut cut = batch_cut(batch);
+    uint32_t settlements = cut.settlements < 3 ? cut.settlements : 3;
+    return batch_cut_less(batch, settlements, cut.others);
+}
+
+Test(batch, nothing_overtakes_settlements_of_its_session_that_do_not_fit)
+{
+    struct batch batch = {0};
+    push_more_than_fit(&batch);
+    struct batch_cut cut = batch_cut(&batch);
+    cr_assert_eq(cut.settlements, ENTRY_COMMANDS_MAX / 2);
+    cr_assert_eq(cut.others, 1u, "the other session's, and not what is behind the one that has to wait");
+    cr_assert_eq(drain_in_order(&batch, batch_cut), 2u);
+    push_more_than_fit(&batch);
+    (void)drain_in_order(&batch, cut_small);
+    batch_done(&batch);
+}
