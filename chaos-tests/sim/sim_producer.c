@@ -11,6 +11,11 @@
 /* A program that was refused for want of space does not ask again at once. */
 #define REFUSED_PAUSE_US 30000u
 
+/* When so many times the work of a world has been done, it waits for something else, such as a node that is upgraded late. Then
+ * less is published: nobody takes as much, and disks are full of what waits. */
+#define ENOUGH 4u
+#define SLOWNESS 50u
+
 struct publish {
     struct sim_client *client;
     uint64_t first;
@@ -57,6 +62,14 @@ static bool publish_may_end(const struct sim_client *client, const struct client
            (reply->err == ERR_OUTCOME_UNKNOWN && (client->resend || strstr(reply->detail, "refused") != NULL));
 }
 
+/* Until it publishes again. */
+static uint64_t producer_pause_us(struct sim_client *client, uint64_t mean_us)
+{
+    const struct sim_world *world = client->world;
+    bool enough = world->phase == SIM_WORK && world->stats.counts[SIM_STAT_OPS] > ENOUGH * world->ops;
+    return sim_random_delay(&client->random, enough ? mean_us * SLOWNESS : mean_us);
+}
+
 static void publish_answered(void *arg, const struct client_reply *reply)
 {
     struct publish *publish = arg;
@@ -82,7 +95,7 @@ static void publish_answered(void *arg, const struct client_reply *reply)
     free(publish);
     if (client->core != NULL) {
         uint64_t pause_us = reply->err == ERR_NO_SPACE ? REFUSED_PAUSE_US : client->think_us;
-        sim_client_work_later(client, sim_random_delay(&client->random, pause_us));
+        sim_client_work_later(client, producer_pause_us(client, pause_us));
     }
 }
 
@@ -158,7 +171,7 @@ void sim_producer_work(struct sim_client *client)
         client->next_sequence += count;
     }
     if (client->inflight < client->inflight_max) {
-        sim_client_work_later(client, sim_random_delay(&client->random, client->think_us));
+        sim_client_work_later(client, producer_pause_us(client, client->think_us));
     }
 }
 

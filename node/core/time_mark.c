@@ -31,7 +31,8 @@ uint64_t time_mark_now(const struct time_mark *mark, uint64_t term, uint64_t ent
     uint64_t behind_ms = entry_ms > mark->log_ms ? (entry_ms - mark->log_ms) / BEHIND_PART : 0;
     uint64_t now_ms = mark->log_ms + wall_ms;
     uint64_t before_ms = mark->wall_ms + behind_ms;
-    return now_ms > before_ms ? now_ms - before_ms : 0;
+    now_ms = now_ms > before_ms ? now_ms - before_ms : 0;
+    return now_ms < wall_ms ? now_ms : wall_ms;
 }
 
 uint64_t time_mark_distance(const struct time_mark *a, const struct time_mark *b)

@@ -35,8 +35,8 @@ bool time_mark_valid(const struct time_mark *mark);
 bool time_mark_newer(const struct time_mark *mark, const struct time_mark *other);
 
 /* Log time when the wall clocks show `wall_ms`, for the leader of `term`: not later than it would be if it had been counted all
- * the time. `entry_ms` and `entry_term` are those of the last entry that was stamped. 0: the mark, which may be none, is not to be
- * relied on. */
+ * the time, and not later than `wall_ms`. `entry_ms` and `entry_term` are those of the last entry that was stamped. 0: the mark,
+ * which may be none, is not to be relied on. */
 uint64_t time_mark_now(const struct time_mark *mark, uint64_t term, uint64_t entry_term, uint64_t entry_ms,
                        uint64_t wall_ms);
 

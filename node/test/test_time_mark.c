@@ -19,6 +19,13 @@ Test(time_mark, log_time_goes_on_as_the_wall_clock_does)
     cr_assert_eq(time_mark_now(&mark, 6, 0, 0, WALL - 1000), LOG - 1000);
 }
 
+Test(time_mark, log_time_that_was_ahead_does_not_leap_beyond_the_wall_clock)
+{
+    const struct time_mark ahead = {.term = 5, .log_ms = WALL + 60000, .wall_ms = WALL};
+    cr_assert_eq(time_mark_now(&ahead, 6, 5, WALL + 60000, WALL + 3600000), WALL + 3600000);
+    cr_assert_eq(time_mark_now(&ahead, 6, 5, WALL + 60000, WALL + 1000), WALL + 1000);
+}
+
 Test(time_mark, what_its_leader_stamped_later_makes_it_less)
 {
     /* At most a tenth was lost meanwhile, and some more for clocks that run slow. */
