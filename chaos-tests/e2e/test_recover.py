@@ -296,10 +296,10 @@ class Recover(nodes.NodesTest):
                                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                                             preexec_fn=nodes.die_with_parent)
 
-    def test_new_nodes_join_the_survivor(self):
-        self.start_with_messages()
-        survivor, _ = self.recover_survivor()
-        ports = nodes.free_ports(4)
+    def join_two(self, survivor):
+        """Nodes 4 and 5, with votes."""
+        used = {address for pair in self.cluster.addresses for address in pair}
+        ports = [port for port in nodes.free_ports(4 + len(used)) if f"127.0.0.1:{port}" not in used]
         self.cluster.addresses += [(f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"),
                                    (f"127.0.0.1:{ports[2]}", f"127.0.0.1:{ports[3]}")]
         servers = self.cluster.address(survivor)
@@ -308,11 +308,47 @@ class Recover(nodes.NodesTest):
             peer = self.cluster.addresses[node - 1][0]
             self.cluster.holdfast("cluster", "add", str(node), "--peer", peer, servers=servers)
             self.cluster.holdfast("cluster", "promote", str(node), servers=servers)
+
+    def test_new_nodes_join_the_survivor(self):
+        self.start_with_messages()
+        survivor, _ = self.recover_survivor()
+        self.join_two(survivor)
         # The survivor is one of three again.
         self.cluster.kill(survivor)
         leader = self.cluster.leader(among=[4, 5])
         self.check_content(leader, self.lines)
         shutil.rmtree(self.cluster.data(survivor) + ".gone", ignore_errors=True)
+
+    def test_given_up_stays_given_up_when_the_survivor_has_gone_too(self):
+        """What the others had confirmed without the survivor is lost, and does not come back with one of them that an operator
+        adds again when nobody is left who took part in the recovery."""
+        self.start_with_messages()
+        survivor = self.cluster.followers()[0]
+        gone = [node for node in self.cluster.all() if node != survivor]
+        self.cluster.kill(survivor)
+        for number in range(20):
+            self.cluster.holdfast("publish", "q", stdin=f"lost {number}".encode(), servers=self.cluster.hosts(*gone))
+        self.lose(*gone)
+        done = self.recover(survivor, "--accept-loss", "--yes", "e2e")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.cluster.start(survivor)
+        self.cluster.leader(among=[survivor])
+        self.join_two(survivor)
+        servers = self.cluster.hosts(4, 5)
+        self.cluster.holdfast("cluster", "remove", str(survivor), servers=servers)
+        leader = self.cluster.leader(among=[4, 5])
+        back = gone[0]
+        self.put_back(back)
+        self.cluster.start(back)
+        self.cluster.holdfast("cluster", "add", str(back), "--peer", self.cluster.addresses[back - 1][0], servers=servers)
+        # It knows the members of the old cluster, and no others.
+        harness.wait_for("the node to be refused",
+                         lambda: f"is not a member that node {back} knows" in self.cluster.log(leader))
+        status = self.cluster.holdfast("cluster", "status", servers=servers).stdout.decode()
+        row = next(row for row in harness.table(status, "NODE") if row["node"] == str(back))
+        self.assertEqual(row["role"], "unreachable", status)
+        self.cluster.holdfast("cluster", "remove", str(back), servers=servers)
+        self.check_content(leader, self.lines)
 
 
 if __name__ == "__main__":

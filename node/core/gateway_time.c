@@ -2,6 +2,7 @@
 
 #include "node/core/gateway.h"
 #include "proto/base/check.h"
+#include "proto/base/fault.h"
 
 /* Log time that lags by less is caught up by leaning towards the wall clock (log_time.h). */
 #define LEAP_MS_MIN 2000u
@@ -37,6 +38,10 @@ static enum clocks_agreement time_agreement(const struct gateway_core *core, uin
 {
     uint64_t others[MEMBERS_MAX];
     unsigned len = 0;
+    if (fault_fires(FAULT_SKIP_CLOCKS_AGREE)) {
+        *ret_earliest_ms = *ret_latest_ms = core->clock->wall_ms(core->clock);
+        return CLOCKS_AGREE;
+    }
     for (unsigned i = 0; i < core->status.members_len && len < MEMBERS_MAX; i++) {
         const struct driver_status_member *member = &core->status.members[i];
         if (member->voter && member->id != core->node) {
@@ -53,7 +58,8 @@ static enum clocks_agreement time_agreement(const struct gateway_core *core, uin
 static uint64_t time_lag_ms(const struct gateway_core *core, uint64_t known_ms, uint64_t wall_ms)
 {
     uint64_t now_ms = time_mark_now(&core->mark, core->term, core->entry_term, machine_time_ms(core->machine), wall_ms);
-    return now_ms > known_ms + LEAP_MS_MIN ? now_ms - known_ms : 0;
+    bool lags = now_ms > known_ms + LEAP_MS_MIN && !fault_fires(FAULT_SKIP_TIME_LEAP);
+    return lags ? now_ms - known_ms : 0;
 }
 
 /* Whether the clocks of others, which are not known yet, may say that log time lags. Without a mark theirs come with them. */

@@ -8,6 +8,7 @@
 #include "node/core/clocks.h"
 #include "node/core/log_time.h"
 #include "proto/base/bytes.h"
+#include "proto/base/fault.h"
 
 /* Of what the leader that made the mark has stamped since, this part is taken off. */
 #define BEHIND_PART (LOG_TIME_SLEW_PART / 2)
@@ -25,7 +26,8 @@ bool time_mark_newer(const struct time_mark *mark, const struct time_mark *other
 uint64_t time_mark_now(const struct time_mark *mark, uint64_t term, uint64_t entry_term, uint64_t entry_ms,
                        uint64_t wall_ms)
 {
-    if (!time_mark_valid(mark) || wall_ms >= CLOCKS_WALL_MS_MAX || mark->term > term || mark->term < entry_term) {
+    bool overtaken = mark->term < entry_term && !fault_fires(FAULT_SKIP_MARK_TERM);
+    if (!time_mark_valid(mark) || wall_ms >= CLOCKS_WALL_MS_MAX || mark->term > term || overtaken) {
         return 0;
     }
     uint64_t behind_ms = entry_ms > mark->log_ms ? (entry_ms - mark->log_ms) / BEHIND_PART : 0;

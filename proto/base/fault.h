@@ -55,6 +55,9 @@
     X(SKIP_CREDIT, "machine: consumers are given more than their credit")                              \
     X(SKIP_LEASE_START, "machine: the lease of a session that is detached does not begin")             \
     X(SKIP_TIME_SLEW, "gateway: log time follows the wall clock")                                      \
+    X(SKIP_CLOCKS_AGREE, "gateway: log time leaps by the leader's own wall clock, whatever the others show") \
+    X(SKIP_MARK_TERM, "gateway: a time mark counts although a later leader has stamped entries") \
+    X(SKIP_TIME_LEAP, "gateway: what passed while nobody counted is not made up for") \
     X(SKIP_LACKS, "rebuild: a copy takes the place of what has caught up")                             \
     X(SKIP_PART_CHECKSUM, "rebuild: the checksums of parts are not compared")                          \
     X(SKIP_COPY_SYNC, "rebuild: fetched files are not synced before they count")                       \
