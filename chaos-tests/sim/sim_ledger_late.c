@@ -15,10 +15,12 @@ void look_begin_late(struct look *look)
     sim_world_count(look->world, SIM_STAT_F_BEHIND, look->behind);
 }
 
-/* What a command does to a delivery it does at once. */
-bool look_may_stay(const struct look *look, unsigned why)
+/* What a command does to a delivery it does at once. A lock that is over, and for whose end the entry had no work left before its
+ * commands, may be extended by one of them. */
+bool look_may_stay(const struct look *look, const struct sim_item *item, unsigned why)
 {
-    return look->behind && (why & ~(unsigned)(WHY_LOCK | WHY_ENDED)) == 0;
+    bool rescued = look->world->features.little && why == WHY_LOCK && look_extended(look, item) > look->time_ms;
+    return rescued || (look->behind && (why & ~(unsigned)(WHY_LOCK | WHY_ENDED)) == 0);
 }
 
 bool look_owe(struct look *look, const struct sim_leave *leave)

@@ -108,7 +108,7 @@ bool look_quiet(struct look *look, unsigned queue, const struct machine_queue *f
 /* sim_ledger_late.c: what may come with a later entry. */
 void look_begin_late(struct look *look);
 /* Whether a delivery that is over for these reasons may stay for now. */
-bool look_may_stay(const struct look *look, unsigned why);
+bool look_may_stay(const struct look *look, const struct sim_item *item, unsigned why);
 /* Whether the dead letter may still come; it is remembered. */
 bool look_owe(struct look *look, const struct sim_leave *leave);
 /* Whether a message that is due need not have come yet. */

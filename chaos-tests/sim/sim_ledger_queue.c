@@ -125,7 +125,7 @@ static void moved_locked(struct look *look, unsigned queue, const struct sim_ite
     if (over && (why & WHY_BACK) == 0) {
         LOOK_VIOLATION(look, queue, old, "its delivery %" PRIu64 " ended without a reason (%x): %s", old->number, why,
                        delivery != NULL ? "there is a second one" : "it is ready");
-    } else if (!over && why != 0 && !look_may_stay(look, why)) {
+    } else if (!over && why != 0 && !look_may_stay(look, old, why)) {
         LOOK_VIOLATION(look, queue, old, "its delivery %" PRIu64 " is over (%x), and stays", old->number, why);
     }
     item->ended = !over && (why & WHY_ENDED) != 0;

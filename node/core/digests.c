@@ -182,6 +182,31 @@ void digests_heard_latest(struct digests *digests, uint64_t id, uint64_t index, 
     }
 }
 
+static bool votes_among(const struct digests_member *members, unsigned members_len, uint64_t id)
+{
+    for (unsigned i = 0; i < members_len; i++) {
+        if (members[i].id == id) {
+            return members[i].voter;
+        }
+    }
+    return false;
+}
+
+void digests_members(struct digests *digests, const struct digests_member *members, unsigned members_len)
+{
+    CHECK(members_len <= MEMBERS_MAX);
+    for (unsigned i = 0; i < digests->others_len; i++) {
+        struct digests_node *node = &digests->others[i];
+        if (votes_among(digests->members, digests->members_len, node->id) &&
+            !votes_among(members, members_len, node->id)) {
+            uint64_t proven_at = node->proven_at; /* That stays true. */
+            *node = (struct digests_node){.id = node->id, .proven_at = proven_at};
+        }
+    }
+    memcpy(digests->members, members, members_len * sizeof *members);
+    digests->members_len = members_len;
+}
+
 bool digests_proven(const struct digests *digests, const struct digests_member *members, unsigned members_len,
                     uint64_t index)
 {
@@ -276,16 +301,6 @@ static void judge_point(struct digests *digests, const struct membership *member
     }
 }
 
-static bool is_voter(const struct membership *members, uint64_t id)
-{
-    for (unsigned i = 0; i < members->len; i++) {
-        if (members->items[i].id == id) {
-            return members->items[i].voter;
-        }
-    }
-    return false;
-}
-
 /* The first entry at which a voter has something else than we, and no majority has told since. 0: there is none. */
 static uint64_t first_open(struct digests *digests, const struct membership *members)
 {
@@ -297,7 +312,8 @@ static uint64_t first_open(struct digests *digests, const struct membership *mem
             const struct digest_point *ours = known_of(digests, digests->node, point->index);
             bool open = point->index > digests->equal_at && (node->judged >> at & 1) == 0 && ours != NULL &&
                         ours->running != point->running;
-            if (open && node->differs_at == 0 && is_voter(members, node->id) && (first == 0 || point->index < first)) {
+            if (open && node->differs_at == 0 && votes_among(members->items, members->len, node->id) &&
+                (first == 0 || point->index < first)) {
                 first = point->index;
             }
         }
@@ -364,6 +380,7 @@ void digests_judge(struct digests *digests, const struct digests_member *members
     for (unsigned i = 0; i < members_len; i++) {
         membership.voters += members[i].voter;
     }
+    digests_members(digests, members, members_len);
     forget_strangers(digests, &membership);
     for (unsigned i = 0; i < digests->others_len; i++) {
         struct digests_node *node = &digests->others[i];

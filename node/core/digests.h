@@ -79,6 +79,8 @@ struct digests {
     struct digest_point recent[DIGESTS_RECENT];
     struct digests_node others[MEMBERS_MAX];
     unsigned others_len;
+    struct digests_member members[MEMBERS_MAX]; /* As of digests_members(). */
+    unsigned members_len;
     uint64_t equal_at;    /* Where we last had what a majority has; 0: not yet. */
     uint64_t diverged_at; /* Where a majority has something else; 0: nowhere. */
     uint64_t open_at;     /* Where voters differ, and it is not known who is right; 0: nowhere. */
@@ -111,6 +113,11 @@ bool digests_proven(const struct digests *digests, const struct digests_member *
 /* Whether one of the voters among these was last seen to have something else than we, where it is not known that a majority
  * has what we have. */
 bool digests_doubted(const struct digests *digests, const struct digests_member *members, unsigned members_len);
+
+/* The membership is another one. What a voter said before its vote was taken counts no more: a node that is repaired has another
+ * state afterwards, and at an entry that only it speaks of nobody could say who is right. What it still has it tells again. To be
+ * called for every change; digests_judge() does it too. */
+void digests_members(struct digests *digests, const struct digests_member *members, unsigned members_len);
 
 /* When the log stands still, notes where. */
 void digests_note_idle(struct digests *digests, uint64_t now_ms);

@@ -337,6 +337,8 @@ bool gateway_room_has(const struct gateway_core *core, uint64_t node);
 void gateway_digests_init(struct gateway_core *core);
 void gateway_digests_applied(struct gateway_core *core, uint64_t index);
 void gateway_digests_turn(struct gateway_core *core);
+/* The membership in force is another one. */
+void gateway_digests_members_changed(struct gateway_core *core);
 /* ERR_BROKEN. */
 int gateway_digests_take(struct gateway_core *core, uint64_t from, const Holdfast__Digests *digests) NODISCARD;
 /* Whether the state of this node may be wrong: no clients are taken, and as leader no commands. */

@@ -107,11 +107,20 @@ static void digests_follow(struct gateway_core *core, const struct digests *now,
 }
 
 /* As of core->status. */
-static void digests_members(const struct gateway_core *core, struct digests_member members[MEMBERS_MAX])
+static void digests_members_now(const struct gateway_core *core, struct digests_member members[MEMBERS_MAX])
 {
     for (unsigned i = 0; i < core->status.members_len; i++) {
         members[i] = (struct digests_member){.id = core->status.members[i].id, .voter = core->status.members[i].voter};
     }
+}
+
+void gateway_digests_members_changed(struct gateway_core *core)
+{
+    struct digests_member members[MEMBERS_MAX];
+    driver_status(core->driver, &core->status);
+    digests_members_now(core, members);
+    digests_members(&core->digests, members, core->status.members_len);
+    digests_members(&core->states, members, core->status.members_len);
 }
 
 /* A node that is merely behind may be the one that is missing in a majority: when nobody who could tell is there, and nobody says
@@ -121,7 +130,7 @@ bool gateway_digests_give(struct gateway_core *core, uint64_t index, bool patien
     struct digests_member members[MEMBERS_MAX];
     driver_status(core->driver, &core->status);
     unsigned len = core->status.members_len;
-    digests_members(core, members);
+    digests_members_now(core, members);
     if (gateway_digests_unsure(core) || digests_doubted(&core->digests, members, len)) {
         return false;
     }
@@ -133,7 +142,7 @@ static void digests_compare(struct gateway_core *core, struct digests *digests, 
 {
     struct digests before = *digests;
     struct digests_member members[MEMBERS_MAX];
-    digests_members(core, members);
+    digests_members_now(core, members);
     digests_judge(digests, members, core->status.members_len, now_ms);
     digests_follow(core, digests, &before);
 }

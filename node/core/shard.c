@@ -175,6 +175,7 @@ static void shard_tell_members(struct shard *shard)
             peers_forget(&shard->peers, node);
         }
     }
+    gateway_digests_members_changed(&shard->gateway);
     if (shard->options.members_changed != NULL) {
         shard->options.members_changed(shard->options.arg);
     }

@@ -491,3 +491,34 @@ Test(digests, more_nodes_than_there_can_be_are_not_kept)
     digests_heard(&digests, 2, 0, 1);
     cr_assert_eq(digests.others_len, MEMBERS_MAX);
 }
+
+static const struct digests_member three_but_one[] = {{1, true}, {2, true}, {3, false}};
+
+/* Node 2 has been started since, and does not know what it had at entry 300. */
+static void one_differs_where_nobody_else_speaks(void)
+{
+    apply_to(300, right);
+    digests_heard(&digests, 3, 256, wrong(256));
+    JUDGE(three);
+}
+
+Test(digests, what_a_node_said_before_its_repair_divides_nobody)
+{
+    one_differs_where_nobody_else_speaks();
+    digests_members(&digests, three_but_one, 3);
+    digests_members(&digests, three, 3);
+    JUDGE_LATER(three);
+    cr_assert_not(digests_unsure(&digests), "%s", digests.text);
+}
+
+Test(digests, whose_vote_was_taken_and_given_back_without_a_repair_divides_as_before)
+{
+    one_differs_where_nobody_else_speaks();
+    digests_members(&digests, three_but_one, 3);
+    JUDGE_LATER(three_but_one);
+    cr_assert_not(digests_unsure(&digests), "two of two, who say nothing else");
+    digests_members(&digests, three, 3);
+    digests_heard(&digests, 3, 256, wrong(256));
+    JUDGE_LATER(three);
+    cr_assert(digests.divided);
+}
