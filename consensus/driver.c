@@ -3,7 +3,7 @@
 #include "consensus/driver.h"
 
 #include <raft.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "consensus/driver_internal.h"
 
@@ -272,10 +272,19 @@ static uint64_t disk_wait_ms(const struct driver *driver)
     return waiting != 0 && waiting == driver->disk_waiting ? now - driver->disk_waiting_ms : 0;
 }
 
+/* Status is asked for very often: printing into it would be much of it. */
+static void address_copy(char ret_address[ADDRESS_LEN_MAX + 1], const char *address)
+{
+    size_t len = strlen(address);
+    len = len < ADDRESS_LEN_MAX ? len : ADDRESS_LEN_MAX;
+    memcpy(ret_address, address, len);
+    ret_address[len] = '\0';
+}
+
 void driver_status(const struct driver *driver, struct driver_status *ret_status)
 {
     const struct raft *raft = &driver->raft;
-    struct driver_status status = {
+    *ret_status = (struct driver_status){
         .id = raft->id,
         .leader = leader_of(driver),
         .term = raft_current_term(raft),
@@ -293,29 +302,28 @@ void driver_status(const struct driver *driver, struct driver_status *ret_status
         .term_committed =
             raft->state == RAFT_LEADER && driver_term_of(driver, raft_commit_index(raft)) == raft_current_term(raft),
     };
-    status.log_room = log_room(driver->log);
-    status.log_short = log_is_short(driver->log);
-    status.log_full = !has_room(driver);
-    status.disk_wait_ms = disk_wait_ms(driver);
+    ret_status->log_room = log_room(driver->log);
+    ret_status->log_short = log_is_short(driver->log);
+    ret_status->log_full = !has_room(driver);
+    ret_status->disk_wait_ms = disk_wait_ms(driver);
     for (unsigned i = 1; i <= GUARDS; i++) {
-        status.guards[i] = driver->guards.acted[i];
+        ret_status->guards[i] = driver->guards.acted[i];
     }
     for (unsigned i = 0; i < raft->configuration.n && i < MEMBERS_MAX; i++) {
         const struct raft_server *server = &raft->configuration.servers[i];
-        struct driver_status_member *member = &status.members[status.members_len++];
+        struct driver_status_member *member = &ret_status->members[ret_status->members_len++];
         raft_index match = 0;
         (void)raft_match_index(raft, server->id, &match);
         member->id = server->id;
-        (void)snprintf(member->address, sizeof member->address, "%s", server->address);
+        address_copy(member->address, server->address);
         member->voter = server->role == RAFT_VOTER;
         member->match_index = match;
         const struct driver_peer *peer = driver_peer_find(driver, server->id);
-        member->forgot = raft->state == RAFT_LEADER && peer != NULL && peer->term == status.term && peer->forgot;
+        member->forgot = raft->state == RAFT_LEADER && peer != NULL && peer->term == ret_status->term && peer->forgot;
         member->needs_rebuild = raft->state == RAFT_LEADER && member_needs_rebuild(driver, server->id, match);
     }
-    status.change_index = raft->configuration_uncommitted_index;
-    status.members_index = driver->applied_configuration_index;
-    *ret_status = status;
+    ret_status->change_index = raft->configuration_uncommitted_index;
+    ret_status->members_index = driver->applied_configuration_index;
 }
 
 bool driver_idle(const struct driver *driver)
