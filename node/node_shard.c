@@ -232,7 +232,10 @@ int node_shard_open(struct node *node, char *detail, size_t detail_len)
     options.discard = node->plan.discard;
     options.wants_vote = node->plan.discard ? node->mark.voter : node->plan.wants_vote;
     if (options.wants_vote) {
-        (void)snprintf(node->waiting, sizeof node->waiting, "waits for its vote; it was repaired: %s",
+        (void)snprintf(node->waiting, sizeof node->waiting,
+                       node->plan.discard
+                           ? "waits for its vote; it was repaired: %s"
+                           : "waits for its vote, if it was taken; it was to be repaired, and was not: %s",
                        node->mark.reason);
         node_alarm_compose(node);
     }

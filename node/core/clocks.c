@@ -99,6 +99,25 @@ static int64_t distance(int64_t ms)
     return ms < 0 ? -ms : ms;
 }
 
+/* Of sorted clocks: the earliest and the latest that belong to some majority whose clocks are within the limit of one another. */
+static bool agreeing(const int64_t *ahead, unsigned len, unsigned majority, int64_t limit_ms, int64_t *ret_early_ms,
+                     int64_t *ret_late_ms)
+{
+    bool any = false;
+    for (unsigned first = 0; first + majority <= len; first++) {
+        unsigned last = first;
+        while (last + 1 < len && ahead[last + 1] - ahead[first] <= limit_ms) {
+            last++;
+        }
+        if (last - first + 1 >= majority) {
+            *ret_early_ms = any ? *ret_early_ms : ahead[first];
+            *ret_late_ms = ahead[last];
+            any = true;
+        }
+    }
+    return any;
+}
+
 /* The clock in the middle, as ahead of ours. */
 static void clocks_compare(struct clocks *clocks, unsigned members)
 {
@@ -109,8 +128,14 @@ static void clocks_compare(struct clocks *clocks, unsigned members)
     }
     clocks->known = len > members / 2;
     clocks->off_ms = 0;
+    clocks->apart_ms = 0;
     if (clocks->known) {
+        int64_t early_ms;
+        int64_t late_ms;
         sort(ahead, len);
+        if (!agreeing(ahead, len, members / 2 + 1, clocks->limit_ms, &early_ms, &late_ms)) {
+            clocks->apart_ms = ahead[len - 1] - ahead[0];
+        }
         int64_t low = ahead[(len - 1) / 2];
         int64_t high = ahead[len / 2];
         clocks->off_ms = distance(low) < distance(high) ? -low : -high;
@@ -162,6 +187,11 @@ bool clocks_far(const struct clocks *clocks)
     return clocks->far;
 }
 
+bool clocks_far_now(const struct clocks *clocks)
+{
+    return clocks->far && distance(clocks->off_ms) > NEAR_PART(clocks->limit_ms);
+}
+
 bool clocks_right(const struct clocks *clocks, uint64_t id)
 {
     const struct clocks_node *node = clocks_find(clocks, id);
@@ -171,25 +201,6 @@ bool clocks_right(const struct clocks *clocks, uint64_t id)
     }
     return node != NULL && clocks_ahead(clocks, node, &ahead_ms) &&
            distance(ahead_ms + clocks->off_ms) <= clocks->limit_ms;
-}
-
-/* Of sorted clocks: the earliest and the latest that belong to some majority whose clocks are within the limit of one another. */
-static bool agreeing(const int64_t *ahead, unsigned len, unsigned majority, int64_t limit_ms, int64_t *ret_early_ms,
-                     int64_t *ret_late_ms)
-{
-    bool any = false;
-    for (unsigned first = 0; first + majority <= len; first++) {
-        unsigned last = first;
-        while (last + 1 < len && ahead[last + 1] - ahead[first] <= limit_ms) {
-            last++;
-        }
-        if (last - first + 1 >= majority) {
-            *ret_early_ms = any ? *ret_early_ms : ahead[first];
-            *ret_late_ms = ahead[last];
-            any = true;
-        }
-    }
-    return any;
 }
 
 /* How many clocks are within the limit of one another, at most. */
@@ -250,11 +261,17 @@ void clocks_span_text(int64_t span_ms, char ret_text[CLOCKS_TEXT_LEN])
 void clocks_text(const struct clocks *clocks, char ret_text[CLOCKS_TEXT_LEN])
 {
     char span[CLOCKS_TEXT_LEN];
-    clocks_span_text(clocks->off_ms, span);
     ret_text[0] = '\0';
-    if (clocks->far) {
+    if (clocks->far && !clocks_far_now(clocks)) {
+        (void)snprintf(ret_text, CLOCKS_TEXT_LEN, "the wall clock was far from the majority's until a moment ago");
+    } else if (clocks->far) {
+        clocks_span_text(clocks->off_ms, span);
         (void)snprintf(ret_text, CLOCKS_TEXT_LEN, "the wall clock is %.32s %s the majority's", span,
                        clocks->off_ms > 0 ? "ahead of" : "behind");
+    } else if (clocks->apart_ms != 0) {
+        clocks_span_text(clocks->apart_ms, span);
+        (void)snprintf(ret_text, CLOCKS_TEXT_LEN, "the wall clocks that are known are %.32s apart: no majority agrees",
+                       span);
     }
 }
 

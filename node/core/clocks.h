@@ -31,7 +31,7 @@
 
 #define CLOCKS_SAMPLES 4u
 #define CLOCKS_NODES_MAX (2 * MEMBERS_MAX)
-#define CLOCKS_TEXT_LEN 96u
+#define CLOCKS_TEXT_LEN 128u
 
 /* Wall clocks from here on are nonsense: some hundred thousand years from now. */
 #define CLOCKS_WALL_MS_MAX (UINT64_C(1) << 53)
@@ -60,6 +60,7 @@ struct clocks {
     uint64_t now_ms;  /* and the monotonic clock. */
     bool known;       /* Whether a majority's clocks are known. */
     int64_t off_ms;   /* How far ours is ahead of the one in the middle. */
+    int64_t apart_ms; /* How far apart those known are, when no majority of all agrees; 0: one does. */
     bool far;
     uint64_t far_since_ms; /* Since when `far` should be what it is not; 0: it is right. */
 };
@@ -82,6 +83,8 @@ int64_t clocks_look(struct clocks *clocks, unsigned members, uint64_t wall_ms, u
 bool clocks_known(const struct clocks *clocks);
 int64_t clocks_off_ms(const struct clocks *clocks);
 bool clocks_far(const struct clocks *clocks);
+/* And whether it still is: one that has been set right counts as far for a while. */
+bool clocks_far_now(const struct clocks *clocks);
 
 /* Whether another node's clock is known now, and not too far from the one in the middle. True when they are not compared. */
 bool clocks_right(const struct clocks *clocks, uint64_t node);

@@ -185,9 +185,9 @@ struct gateway_core {
     struct list_node behind;
     struct list_node busy;
     struct list_node ending;
-    Holdfast__QueueOptions queue_options;               /* That gateway_queue() gives out. */
-    struct driver_status status;                        /* Holds the addresses that status() gives out. */
-    char refusing[256];                                 /* Why new messages are refused. */
+    Holdfast__QueueOptions queue_options; /* That gateway_queue() gives out. */
+    struct driver_status status;          /* Holds the addresses that status() gives out. */
+    char refusing[256];                   /* Why new messages are refused, by us or, as it said, the leader. */
     char alarms[GATEWAY_ALARMS_MAX][GATEWAY_ALARM_LEN]; /* Those that status() gives out. */
 };
 
@@ -329,6 +329,8 @@ void gateway_version_alarm(struct gateway_core *core, char ret_text[GATEWAY_ALAR
 /* gateway_room.c: disk and memory. As leader: refuses new messages, and hands leadership over. */
 void gateway_room_measure(struct gateway_core *core, uint64_t now_ms);
 void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms);
+/* As one that does not lead: the leader says why it refuses new messages; "": it takes them. */
+void gateway_room_heard(struct gateway_core *core, const char *refusing);
 void gateway_room_hand_over(struct gateway_core *core, uint64_t now_ms);
 /* As leader: whether the node is heard of, and short of nothing. */
 bool gateway_room_has(const struct gateway_core *core, uint64_t node);

@@ -1,4 +1,5 @@
-/* What nodes tell each other every second: their wall clocks, what log time was, where they stand, and whether they are to lead. As leader: one
+/* What nodes tell each other every second: their wall clocks, what log time was, where they stand, whether they are to lead, and, as
+ * leader, whether new messages are refused. As leader: one
  * whose clock is wrong hands over to one whose clock is right, since log time leans towards the leader's; and to one that its
  * operator prefers, when that is fit. */
 
@@ -49,6 +50,7 @@ static void clocks_tell(struct gateway_core *core)
     clock.mark_term = core->mark.term;
     clock.mark_log_ms = core->mark.log_ms;
     clock.mark_wall_ms = core->mark.wall_ms;
+    clock.refusing = core->leading ? core->refusing : (char *)(uintptr_t) "";
     for (unsigned i = 0; i < core->status.members_len; i++) {
         if (clocks_connected(core, core->status.members[i].id)) {
             (void)gateway_send(core, core->status.members[i].id, &message, (struct slice){0});
@@ -62,6 +64,9 @@ int gateway_clocks_take(struct gateway_core *core, uint64_t from, const Holdfast
         .term = clock->mark_term, .log_ms = clock->mark_log_ms, .wall_ms = clock->mark_wall_ms};
     int err =
         clocks_heard(&core->clocks, from, clock->wall_ms, clock->zone, clock->preferred != 0, gateway_now_ms(core));
+    if (err == 0 && !core->leading && from == core->leader) {
+        gateway_room_heard(core, clock->refusing);
+    }
     return err == 0 ? gateway_time_take(core, from, &mark) : ERR_BROKEN;
 }
 
@@ -176,9 +181,9 @@ void gateway_clocks_turn(struct gateway_core *core)
     if (!core->serving || core->stopping) {
         return;
     }
-    if (clocks_far(&core->clocks)) {
+    if (clocks_far_now(&core->clocks)) {
         clocks_hand_over(core, now_ms);
-    } else if (!core->options.preferred) {
+    } else if (!core->options.preferred && !clocks_far(&core->clocks)) {
         preference_follow(core, now_ms);
     }
 }

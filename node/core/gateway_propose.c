@@ -11,7 +11,6 @@
 static void gateway_lost(struct gateway_core *core)
 {
     batch_done(&core->batch);
-    core->refusing[0] = '\0';
     core->tick = false;
 }
 

@@ -105,7 +105,7 @@ void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms)
     unsigned voters = 0;
     unsigned with_room = 0;
     bool own = room_has_room(core, core->node, now_ms);
-    bool short_of = !own;
+    bool short_of = !own || core->refusing[0] != '\0'; /* Of whom nothing is known yet: as before. */
     for (unsigned i = 0; i < core->status.members_len; i++) {
         const struct driver_status_member *member = &core->status.members[i];
         const struct roster_node *node = roster_find(&core->roster, member->id);
@@ -120,11 +120,21 @@ void gateway_room_refuse(struct gateway_core *core, uint64_t now_ms)
     if ((text[0] != '\0') != (core->refusing[0] != '\0')) {
         journal_warning(core->journal, "pressure", "%s",
                         text[0] != '\0' ? text : "there is room again: new messages are taken");
+        core->clocks_ms = 0; /* The other nodes' clients are told soon, too. */
     }
     (void)snprintf(core->refusing, sizeof core->refusing, "%s", text);
     if (text[0] != '\0') {
         batch_refuse_publishes(&core->batch, gateway_refused_header());
     }
+}
+
+/* Clients of this node are told to wait, and when there is room again. The last word of a leader that is gone counts until the next
+ * one's. */
+void gateway_room_heard(struct gateway_core *core, const char *refusing)
+{
+    struct roster_node said = {0}; /* Its line is made fit for people. */
+    roster_set_alarm(&said, refusing);
+    (void)snprintf(core->refusing, sizeof core->refusing, "%s", said.alarm);
 }
 
 /* The voter that holds most of the log, of those that have room: one that hangs would never be ready. With `any`, of those

@@ -99,7 +99,7 @@ Test(clocks, one_that_is_off_alone_does_not_make_others_wrong)
     ahead_ms[2] = -YEAR;
     ahead_ms[3] = YEAR;
     seconds(3, 20);
-    far(false, "");
+    far(false, "the wall clocks that are known are 730.0 days apart: no majority agrees");
 }
 
 Test(clocks, a_tie_makes_nobody_wrong)
@@ -108,16 +108,33 @@ Test(clocks, a_tie_makes_nobody_wrong)
     ahead_ms[2] = 60000;
     seconds(3, 20);
     cr_assert(clocks_known(&clocks));
-    far(false, "");
+    far(false, "the wall clocks that are known are 60.0 s apart: no majority agrees");
     cr_assert_not(clocks_right(&clocks, 2));
     setup();
     ahead_ms[2] = ahead_ms[3] = -60000; /* Two and two. */
     seconds(4, 20);
-    far(false, "");
+    far(false, "the wall clocks that are known are 60.0 s apart: no majority agrees");
     setup();
     ahead_ms[2] = ahead_ms[3] = ahead_ms[4] = -60000;
     seconds(4, 20);
     far(true, "the wall clock is 60.0 s ahead of the majority's");
+}
+
+Test(clocks, one_that_was_set_right_is_not_said_to_be_off)
+{
+    own_ahead_ms = 60000;
+    seconds(3, 5);
+    far(true, "the wall clock is 60.0 s ahead of the majority's");
+    cr_assert(clocks_far_now(&clocks));
+    own_ahead_ms = 0;
+    now_ms += 1000;
+    heard(2, 3);
+    heard(3, 3);
+    cr_assert_neq(look(3), 0, "it leapt back");
+    far(true, "the wall clock was far from the majority's until a moment ago");
+    cr_assert_not(clocks_far_now(&clocks));
+    seconds(3, 5);
+    far(false, "");
 }
 
 Test(clocks, without_a_majority_nothing_is_known)

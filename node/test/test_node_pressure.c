@@ -173,6 +173,43 @@ Test(pressure_of_nodes, with_a_majority_short_new_messages_are_refused_and_the_r
     cr_assert_not(one.detached);
 }
 
+static void refusing_everywhere(bool is)
+{
+    for (unsigned i = 0; i < THREE; i++) {
+        cr_assert_eq(three_status(&three.nodes[i]).refusing[0] != '\0', is, "node %llu: %s",
+                     (unsigned long long)three.nodes[i].id, three_status(&three.nodes[i]).refusing);
+    }
+}
+
+/* The clients of the others have to wait as well. */
+Test(pressure_of_nodes, all_nodes_know_that_messages_are_refused_and_when_they_are_taken_again)
+{
+    disk_low(three.a);
+    disk_low(three.b);
+    three_wait(&three, LOOK_MS);
+    refusing_everywhere(true);
+    disk_enough(three.b);
+    three_wait(&three, LOOK_MS);
+    refusing_everywhere(false);
+}
+
+/* It does not know how the others are before it has heard of them, and nobody is told that there is room meanwhile. */
+Test(pressure_of_nodes, the_next_leader_goes_on_refusing)
+{
+    struct three_node *next = three.a;
+    disk_low(three.leader);
+    disk_low(three.b);
+    three_wait(&three, 2 * LOOK_MS);
+    three_find_leader(&three);
+    cr_assert_eq(three.leader, next, "it has room, but no majority has");
+    refusing_everywhere(true);
+    for (unsigned i = 0; i < 200; i++) {
+        three_wait(&three, 10);
+        refusing_everywhere(true);
+    }
+    cr_assert_eq(publish(&one), ERR_NO_SPACE);
+}
+
 Test(pressure_of_nodes, with_all_short_leadership_does_not_wander)
 {
     for (unsigned i = 0; i < THREE; i++) {

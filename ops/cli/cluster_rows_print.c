@@ -129,7 +129,8 @@ int cluster_rows_print(struct cluster_rows *rows)
     }
     for (size_t i = 0; i < rows->len; i++) {
         const struct node_row *row = &rows->row[i];
-        if (row->answered && row->info.node != 0 && row_takes_part(row) && row->refusing[0] != '\0') {
+        bool own = row->info.leader == row->info.node; /* The others repeat what the leader says. */
+        if (row->answered && row->info.node != 0 && own && row_takes_part(row) && row->refusing[0] != '\0') {
             printf("node %llu says: %s\n", (unsigned long long)row->id, row->refusing);
         }
     }

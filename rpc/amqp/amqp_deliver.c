@@ -1,5 +1,8 @@
 /* basic.deliver. */
 
+#include <inttypes.h>
+#include <xxhash.h>
+
 #include "rpc/amqp/amqp_consumers.h"
 #include "rpc/amqp/amqp_delivered.h"
 #include "rpc/amqp/amqp_unsettled.h"
@@ -31,11 +34,28 @@ void amqp_deliver_now(struct amqp_consumer *consumer, const struct gateway_deliv
     amqp_qos_given(consumer);
 }
 
+/* AMQP has no checksums: the node that took the message made its own, and nobody after this one looks again. */
+static bool delivery_is_whole(struct amqp_session *session, const struct gateway_delivery *delivery)
+{
+    struct slice content = delivery->head.len > 0 ? delivery->head : delivery->body;
+    size_t len = delivery->head.len + delivery->body.len;
+    if (XXH3_64bits(content.data, len) == delivery->body_hash) {
+        return true;
+    }
+    amqp_connection_error(session, AMQP_INTERNAL_ERROR, 0,
+                          "the message at position %" PRIu64 " is not what was published: its checksum is wrong",
+                          delivery->position);
+    return false;
+}
+
 void amqp_deliver(struct amqp_session *session, const struct gateway_delivery *delivery)
 {
     struct amqp_consumer *consumer = amqp_consumer_find(session, delivery->consumer);
     if (consumer == NULL) {
         return; /* Its channel is closed: it goes back with it. */
+    }
+    if (!delivery_is_whole(session, delivery)) {
+        return;
     }
     if (consumer->fetch) {
         amqp_get_given(consumer, delivery);

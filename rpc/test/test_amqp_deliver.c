@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "amqp_fixture.h"
 
@@ -290,6 +291,7 @@ Test(amqp_deliver, a_head_that_cannot_be_decoded)
     struct slice all = slice_of_blob(blob);
     const struct gateway_delivery delivery = {.consumer = consumer,
                                               .number = 1,
+                                              .body_hash = XXH3_64bits(blob->data, blob->len),
                                               .head = slice_part(all, 0, sizeof broken),
                                               .body = slice_part(all, sizeof broken, 4)};
     cr_assert(amqp_fixture_deliver(&f, &delivery));
@@ -390,4 +392,19 @@ Test(amqp_deliver, to_nobody)
     cr_assert(amqp_fixture_deliver(&f, &delivery));
     amqp_fixture_nothing(&f);
     amqp_fixture_no_command(&f);
+}
+
+Test(amqp_deliver, what_is_not_what_was_published_is_not_delivered)
+{
+    struct gateway_delivery delivery = amqp_fixture_message(&f, &head, NULL, "body");
+    delivery.consumer = consumer;
+    delivery.number = 1;
+    delivery.position = 77;
+    ((uint8_t *)(uintptr_t)delivery.body.data)[3] ^= 0x10; /* A bit, on the way from the disk to here. */
+    cr_assert(amqp_fixture_deliver(&f, &delivery));
+    const struct amqp_connection_close *close = AMQP_TAKE(&f, 0, connection_close);
+    cr_assert_eq(close->reply_code, AMQP_INTERNAL_ERROR);
+    cr_assert(amqp_fixture_is(close->reply_text,
+                              "INTERNAL_ERROR - the message at position 77 is not what was published: its "
+                              "checksum is wrong"));
 }

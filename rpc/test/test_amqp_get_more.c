@@ -1,6 +1,7 @@
 /* What basic.get has taken of a queue and is not settled is one consumer's. */
 
 #include <criterion/criterion.h>
+#include <xxhash.h>
 
 #include "amqp_fixture.h"
 
@@ -271,7 +272,8 @@ static void get_quickly(uint64_t consumer, uint64_t number, bool look)
         f.commands_read++;
     }
     AMQP_REPLY(&f, .count = 1);
-    f.fake.sink.delivery(f.fake.sink.arg, &(struct gateway_delivery){.consumer = consumer, .number = number});
+    f.fake.sink.delivery(f.fake.sink.arg, &(struct gateway_delivery){
+                                              .consumer = consumer, .number = number, .body_hash = XXH3_64bits("", 0)});
     amqp_fixture_turn(&f);
     cr_assert_gt(f.sent.len, f.read, "nothing was sent");
     f.read = f.sent.len;
