@@ -251,13 +251,16 @@ void gateway_presence_turn(struct gateway_core *core)
     if (now_ms < due_ms) {
         return;
     }
-    if (due_ms != 0 && now_ms - due_ms > core->options.presence_timeout_ms / LOOKS_PER_TIMEOUT) {
+    bool stood_still = due_ms != 0 && now_ms - due_ms > core->options.presence_timeout_ms / LOOKS_PER_TIMEOUT;
+    if (stood_still) {
         presence_forgive(core, now_ms - due_ms);
     }
     core->roster.due_ms = now_ms + core->options.presence_timeout_ms / LOOKS_PER_TIMEOUT;
     driver_status(core->driver, &core->status);
     gateway_room_measure(core, now_ms);
-    presence_watch_disk(core);
+    if (!stood_still) { /* What the disk did meanwhile is not known yet. */
+        presence_watch_disk(core);
+    }
     presence_watch_leader(core, now_ms);
     presence_watch_answers(core, now_ms);
     if (core->leading) {

@@ -99,6 +99,26 @@ Test(presence_of_nodes, woken_up_it_serves_again)
     home_expect_queue(&three.leader->home, 0, 3);
 }
 
+/* What the disk had done meanwhile is only known a moment later. */
+Test(presence_of_nodes, woken_up_it_does_not_blame_its_disk)
+{
+    hold_three();
+    three.a->disk_held = true;
+    cr_assert_eq(client_publish(&one, "q", "x"), 0);
+    three_settle(&three);
+    for (unsigned i = 0; i < THREE; i++) {
+        three.nodes[i].paused = true;
+    }
+    three_wait(&three, 5000);
+    for (unsigned i = 0; i < THREE; i++) {
+        three.nodes[i].paused = false;
+    }
+    three_settle(&three);
+    three.a->disk_held = false;
+    three_wait(&three, 1000);
+    cr_assert_not(one.detached);
+}
+
 Test(presence_of_nodes, being_slow_is_not_being_lost)
 {
     hold_three();
