@@ -195,6 +195,19 @@ static int data_dir_enter(struct data_dir *dir, char *detail, size_t detail_len)
                             dir->path, strerror(errno));
 }
 
+/* What was counted says what else must be there. */
+static int data_dir_remember(struct data_dir *dir, char *detail, size_t detail_len)
+{
+    int err = data_dir_starts_read(dir, detail, detail_len);
+    if (err == 0) {
+        err = data_dir_peers_read(dir, detail, detail_len);
+    }
+    if (err == 0) {
+        data_dir_shard_check(dir);
+    }
+    return err;
+}
+
 /* Without its name, and without what it knows of the others, a node is not repaired by itself. */
 static void explain_no_repair(char *detail, size_t detail_len)
 {
@@ -233,7 +246,7 @@ int data_dir_open(const char *path, const char *cluster, uint64_t node, struct c
         err = data_dir_unfinished_check(dir, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_peers_read(dir, detail, detail_len);
+        err = data_dir_remember(dir, detail, detail_len);
     }
     if (err == 0) {
         err = data_dir_starts_count(dir, clock, detail, detail_len);
@@ -270,7 +283,7 @@ int data_dir_visit(const char *path, struct data_dir **ret_dir, char *detail, si
         err = data_dir_removed_check(dir, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_peers_read(dir, detail, detail_len);
+        err = data_dir_remember(dir, detail, detail_len);
     }
     if (err != 0) {
         data_dir_close(dir);

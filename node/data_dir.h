@@ -4,10 +4,11 @@
  *   DATA/identity    text: format, cluster, node, incarnation, checksum; written once
  *   DATA/peers       text: format, the other nodes' directories and starts, the nodes that were given up, checksum
  *   DATA/members     text: format, who was a member and where, when that was last heard of, checksum
- *   DATA/starts      how often a process has begun to use the directory (data_dir_starts.c)
+ *   DATA/starts      how often a process has begun to use the directory (data_dir_starts.c), and what must be there besides
  *   DATA/removed     text: the node is no member any more, and why; not there before
  *   DATA/recoveries  text: forced recoveries (`holdfast cluster recover`), a line for each; not there before
- *   DATA/shard-0/    log and term of the first shard; DATA/shard-0/state is the machine's RocksDB
+ *   DATA/shard-0/    log and term of the first shard; DATA/shard-0/state is the machine's RocksDB; DATA/shard-0/last-start says of
+ *                    which start all that is (data_dir_shard.c)
  *
  * The text files are replaced as a whole. An incarnation is a random number made when a directory is first used. A node that
  * comes back with another one has lost what it promised (its term, its vote, its log): it must not take part under its old
@@ -77,6 +78,17 @@ int data_dir_renew(struct data_dir *dir, struct clock *clock, char *detail, size
 int data_dir_peer(struct data_dir *dir, uint64_t node, uint64_t incarnation, const uint8_t *history, size_t history_len,
                   char *detail, size_t detail_len) NODISCARD;
 
+/* Whether the file `peers` is there: a node alone has none. (One that was written and is missing is damage: the directory cannot be
+ * opened.) */
+bool data_dir_has_peers(const struct data_dir *dir);
+
+/* Whether the directory of the shard is an older one than this directory, or not its own: what it promised since is lost, and so it
+ * is when that cannot be told any more. `detail` gets one line. */
+bool data_dir_shard_is_old(const struct data_dir *dir, char *detail, size_t detail_len);
+/* That it is so counts no more: it has been noted durably that nobody relies on the shard, or an operator relies on it all the same.
+ * Counts a start more, so that copies of it from before are older ones. ERR_IO, ERR_NO_SPACE. */
+int data_dir_shard_adopt(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len) NODISCARD;
+
 /* The nodes are given up, and refused from now on for ever, with what is known of their directories; durably. Those that are so
  * already, and this node, are passed over. ERR_LIMIT, ERR_IO, ERR_NO_SPACE, ERR_NOMEM. */
 int data_dir_expel(struct data_dir *dir, const uint64_t *nodes, unsigned nodes_len, char *detail,
@@ -108,10 +120,10 @@ enum data_dir_part {
     DATA_DIR_PART_FOUNDED, /* It may: all nodes of the new cluster know each other. */
     DATA_DIR_PART_TAKEN,   /* It does, and may have promised something: a log that is missing is lost. */
 };
-/* Damaged is TAKEN. */
+/* Damaged is TAKEN, and so is a file that is missing, when the starts know that it was. */
 enum data_dir_part data_dir_part(const struct data_dir *dir);
 /* Never back. ERR_IO, ERR_NO_SPACE, ERR_NOMEM. */
-int data_dir_set_part(const struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len) NODISCARD;
+int data_dir_set_part(struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len) NODISCARD;
 
 /* A forced recovery is noted before it begins and after it is done; in between the directory can only be visited. `text` is cut
  * to a line. */

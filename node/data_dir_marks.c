@@ -70,7 +70,7 @@ int data_dir_removed_write(const struct data_dir *dir, const char *text, char *d
     return err;
 }
 
-enum data_dir_part data_dir_part(const struct data_dir *dir)
+static enum data_dir_part part_read(const struct data_dir *dir)
 {
     char detail[512];
     char state[32] = "";
@@ -87,11 +87,13 @@ enum data_dir_part data_dir_part(const struct data_dir *dir)
     return founded ? DATA_DIR_PART_FOUNDED : DATA_DIR_PART_TAKEN;
 }
 
-int data_dir_set_part(const struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len)
+enum data_dir_part data_dir_part(const struct data_dir *dir)
 {
-    if (data_dir_part(dir) >= part) {
-        return 0;
-    }
+    return (dir->starts.facts & DATA_DIR_FACT_TAKEN) != 0 ? DATA_DIR_PART_TAKEN : part_read(dir);
+}
+
+static int part_write(const struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len)
+{
     char *text = malloc(DATA_DIR_TEXT_LEN_MAX);
     if (text == NULL) {
         return data_dir_explain(detail, detail_len, ERR_NOMEM, "out of memory");
@@ -104,6 +106,12 @@ int data_dir_set_part(const struct data_dir *dir, enum data_dir_part part, char 
     }
     free(text);
     return err;
+}
+
+int data_dir_set_part(struct data_dir *dir, enum data_dir_part part, char *detail, size_t detail_len)
+{
+    int err = part_read(dir) < part ? part_write(dir, part, detail, detail_len) : 0;
+    return err == 0 && part == DATA_DIR_PART_TAKEN ? data_dir_starts_taken(dir, detail, detail_len) : err;
 }
 
 /* The last line; NULL: there is none but the first. */

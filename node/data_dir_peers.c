@@ -52,6 +52,24 @@ static int peers_parse(struct data_dir *dir, const char *text)
     return 0;
 }
 
+/* A node that has met others has the file, and one that was recovered: who was given up is in it. */
+static int peers_missing(const struct data_dir *dir, char *detail, size_t detail_len)
+{
+    char recovered[DATA_DIR_LINE_LEN_MAX];
+    bool met = (dir->starts.facts & DATA_DIR_FACT_PEERS) != 0;
+    if (!met && !data_dir_recovered(dir, recovered, sizeof recovered)) {
+        return 0;
+    }
+    return data_dir_explain(detail, detail_len, ERR_CORRUPT,
+                            "%s/peers is missing, though it has been written: what is known of the other nodes is lost",
+                            dir->path);
+}
+
+bool data_dir_has_peers(const struct data_dir *dir)
+{
+    return dir->peers_there;
+}
+
 int data_dir_peers_read(struct data_dir *dir, char *detail, size_t detail_len)
 {
     char *text;
@@ -62,14 +80,15 @@ int data_dir_peers_read(struct data_dir *dir, char *detail, size_t detail_len)
     }
     int err = data_dir_text_read(dir, "peers", "peers", &text, detail, detail_len);
     if (err != 0) {
-        return err == ERR_NOT_FOUND ? 0 : err;
+        return err == ERR_NOT_FOUND ? peers_missing(dir, detail, detail_len) : err;
     }
+    dir->peers_there = true;
     err = peers_parse(dir, text);
     free(text);
     return err == 0 ? 0 : data_dir_explain(detail, detail_len, err, "%s/peers: a line makes no sense", dir->path);
 }
 
-static int peers_write(const struct data_dir *dir, char *detail, size_t detail_len)
+static int peers_write(struct data_dir *dir, char *detail, size_t detail_len)
 {
     char *text = malloc(DATA_DIR_TEXT_LEN_MAX);
     if (text == NULL) {
@@ -88,6 +107,7 @@ static int peers_write(const struct data_dir *dir, char *detail, size_t detail_l
     }
     CHECK(err == 0); /* The length is enough for all there can be. */
     err = data_dir_text_write(dir, "peers", text, at, detail, detail_len);
+    dir->peers_there = dir->peers_there || err == 0;
     free(text);
     return err;
 }

@@ -13,12 +13,29 @@
 /* Larger files are not ours: the lines of DATA_DIR_PEERS_MAX nodes, those given up, and some more. */
 #define DATA_DIR_TEXT_LEN_MAX (256u * 1024u)
 
+#define DATA_DIR_WHY_LEN_MAX 256u
+
 /* Another node's directory, and what it last said of its starts. */
 struct data_dir_peer {
     uint64_t node;
     uint64_t incarnation;
     uint64_t starts; /* 0: it has not said. */
     uint64_t stamp;  /* Of that start. */
+};
+
+/* What the count of starts knows besides. A fact never goes; an earlier program that counts a start forgets all. */
+enum data_dir_fact {
+    DATA_DIR_FACT_TAKEN = 1, /* The node takes part, whatever has become of the file `part`. */
+    DATA_DIR_FACT_PEERS = 2, /* The file `peers` has been written: it must be there. */
+    DATA_DIR_FACT_SHARD = 4, /* So has last-start, in the directory of the shard. */
+};
+
+/* The starts of a directory, as of a file that counts them. */
+struct data_dir_starts {
+    uint64_t count;                       /* 0: none is known. */
+    uint64_t stamps[DATA_DIR_STAMPS_MAX]; /* Of the last ones, the newest first. */
+    unsigned stamps_len;
+    unsigned facts;
 };
 
 /* A node that was given up. */
@@ -34,9 +51,10 @@ struct data_dir {
     char cluster[NAME_LEN_MAX + 1];
     uint64_t node;
     uint64_t incarnation;
-    uint64_t starts;
-    uint64_t stamps[DATA_DIR_STAMPS_MAX]; /* Of the last starts, the newest first. */
-    unsigned stamps_len;
+    struct data_dir_starts starts;
+    char shard_why
+        [DATA_DIR_WHY_LEN_MAX];  /* Why the shard's directory is not to be relied on; "": nothing speaks against it. */
+    bool peers_there;            /* The file is. */
     struct data_dir_peer *peers; /* DATA_DIR_PEERS_MAX of them. */
     unsigned peers_len;
     struct data_dir_expelled *expelled; /* Likewise. */
@@ -67,8 +85,20 @@ void data_dir_text_line(char *out, size_t out_len, const char *text);
 /* data_dir_peers.c */
 int data_dir_peers_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 
-/* data_dir_starts.c: counts a start, durably. */
+/* data_dir_slots.c: a file that counts starts. Reading: ERR_NOT_FOUND, ERR_IO; of a damaged one nothing is known (0). Writing:
+ * ERR_NO_SPACE, ERR_IO; errno says more. */
+int data_dir_slots_read(int dir_fd, const char *name, struct data_dir_starts *ret_starts) NODISCARD;
+int data_dir_slots_write(int dir_fd, const char *name, const struct data_dir_starts *starts) NODISCARD;
+
+/* data_dir_starts.c: reads what was counted; counts a start, durably; notes in it that the node takes part. */
+int data_dir_starts_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len) NODISCARD;
+int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+
+/* data_dir_shard.c: looks whether the shard's directory is the one of the last start; notes in it a start that is about to be counted,
+ * which becomes a fact of `next`. */
+void data_dir_shard_check(struct data_dir *dir);
+int data_dir_shard_note(struct data_dir *dir, struct data_dir_starts *next, char *detail, size_t detail_len) NODISCARD;
 
 /* data_dir_marks.c: reads what was recovered; whether the directory may be used: ERR_REFUSED, with why not. */
 int data_dir_marks_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;

@@ -4,121 +4,58 @@
  * has lost what it promised since. Its starts tell: others remember the highest that they were told, with its random number. An
  * older copy has fewer; or, when it has been started often enough since, has others. So has a second copy that runs elsewhere.
  *
- * The file has two slots, written in turn and in place, so that a start needs no space that is not there already. A slot,
- * little-endian:
- *
- *   offset  size  what
- *        0     4  magic "HFN1"
- *        4     4  number of random numbers
- *        8     8  starts
- *       16   256  random numbers of the last starts, the newest first, then zeroes
- *      272     8  XXH3-64 of everything before
- *      280   232  zero
- *
- * Start n is in slot n % 2. When neither is whole the count begins anew: to the others that is an older copy, which it may be
- * taken for, since nothing in it is known to be what it was. */
+ * Beside it stands what must be known when another file is missing (enum data_dir_fact). When neither slot of the file is whole
+ * (data_dir_slots.c) the count begins anew: to the others that is an older copy, which it may be taken for, since nothing in it is
+ * known to be what it was. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/types.h>
-#include <unistd.h>
-#include <xxhash.h>
 
 #include "node/data_dir_private.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 
-#define SLOT_LEN 512u
-#define STAMPS_AT 16u
-#define SUM_AT (STAMPS_AT + 8u * DATA_DIR_STAMPS_MAX)
-
 /* Those of a node that remembers nothing begin above all that it may have had (data_dir_renew()). */
 #define GENERATION_BITS 32u
 
-_Static_assert(SUM_AT + 8u <= SLOT_LEN, "a slot holds it");
-
-static const uint8_t starts_magic[4] = {'H', 'F', 'N', '1'};
-
-static void slot_decode(const uint8_t *slot, struct data_dir *dir)
+static int starts_failed(const struct data_dir *dir, int err, char *detail, size_t detail_len)
 {
-    uint32_t len = get_u32(slot + 4);
-    bool whole = memcmp(slot, starts_magic, sizeof starts_magic) == 0 &&
-                 get_u64(slot + SUM_AT) == XXH3_64bits(slot, SUM_AT) && len <= DATA_DIR_STAMPS_MAX;
-    if (!whole || get_u64(slot + 8) <= dir->starts) {
-        return;
-    }
-    dir->starts = get_u64(slot + 8);
-    dir->stamps_len = len;
-    for (uint32_t i = 0; i < len; i++) {
-        dir->stamps[i] = get_u64(slot + STAMPS_AT + 8 * i);
-    }
+    return data_dir_explain(detail, detail_len, err, "%s/starts: %s", dir->path, strerror(errno));
 }
 
-static void slot_encode(const struct data_dir *dir, uint8_t slot[SLOT_LEN])
+int data_dir_starts_read(struct data_dir *dir, char *detail, size_t detail_len)
 {
-    memset(slot, 0, SLOT_LEN);
-    memcpy(slot, starts_magic, sizeof starts_magic);
-    put_u32(slot + 4, dir->stamps_len);
-    put_u64(slot + 8, dir->starts);
-    for (unsigned i = 0; i < dir->stamps_len; i++) {
-        put_u64(slot + STAMPS_AT + 8 * i, dir->stamps[i]);
-    }
-    put_u64(slot + SUM_AT, XXH3_64bits(slot, SUM_AT));
+    int err = data_dir_slots_read(dir->fd, "starts", &dir->starts);
+    return err == 0 || err == ERR_NOT_FOUND ? 0 : starts_failed(dir, err, detail, detail_len);
 }
 
-static int slots_write(const uint8_t *data, size_t len, off_t offset, int fd)
+static void starts_next(struct data_dir_starts *starts, struct clock *clock, uint64_t least)
 {
-    ssize_t written = pwrite(fd, data, len, offset);
-    if (written != (ssize_t)len) {
-        return written >= 0 || errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_IO;
-    }
-    return fsync(fd) == 0 ? 0 : ERR_IO;
-}
-
-/* The file is made with both slots, and its name is durable, before anybody is told of the first start. */
-static int starts_write(const struct data_dir *dir, int fd, bool new)
-{
-    uint8_t slots[2 * SLOT_LEN] = {0};
-    size_t at = dir->starts % 2 * SLOT_LEN;
-    slot_encode(dir, slots + at);
-    int err = new ? slots_write(slots, sizeof slots, 0, fd) : slots_write(slots + at, SLOT_LEN, (off_t)at, fd);
-    if (err == 0 && new &&fsync(dir->fd) != 0) {
-        err = ERR_IO;
-    }
-    return err;
+    unsigned kept = starts->stamps_len < DATA_DIR_STAMPS_MAX ? starts->stamps_len : DATA_DIR_STAMPS_MAX - 1;
+    kept = least > starts->count + 1 ? 0 : kept; /* Those of before are not the ones right before it. */
+    memmove(starts->stamps + 1, starts->stamps, kept * sizeof starts->stamps[0]);
+    starts->stamps[0] = clock->random(clock);
+    starts->stamps_len = kept + 1;
+    starts->count = least > starts->count + 1 ? least : starts->count + 1;
 }
 
 static int starts_add(struct data_dir *dir, struct clock *clock, uint64_t least, char *detail, size_t detail_len)
 {
-    uint8_t slots[2 * SLOT_LEN];
-    int fd = openat(dir->fd, "starts", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        return data_dir_explain(detail, detail_len, errno == ENOSPC ? ERR_NO_SPACE : ERR_IO, "%s/starts: %s", dir->path,
-                                strerror(errno));
-    }
-    ssize_t got = pread(fd, slots, sizeof slots, 0);
-    int err = got < 0 ? ERR_IO : 0;
-    bool new = got != (ssize_t)sizeof slots;
-    if (err == 0 && !new) {
-        slot_decode(slots, dir);
-        slot_decode(slots + SLOT_LEN, dir);
-    }
-    if (err == 0) {
-        unsigned kept = dir->stamps_len < DATA_DIR_STAMPS_MAX ? dir->stamps_len : DATA_DIR_STAMPS_MAX - 1;
-        kept = least > dir->starts + 1 ? 0 : kept; /* Those of before are not the ones right before it. */
-        memmove(dir->stamps + 1, dir->stamps, kept * sizeof dir->stamps[0]);
-        dir->stamps[0] = clock->random(clock);
-        dir->stamps_len = kept + 1;
-        dir->starts = least > dir->starts + 1 ? least : dir->starts + 1;
-        err = starts_write(dir, fd, new);
-    }
+    struct data_dir_starts next = dir->starts;
+    next.facts |= data_dir_part(dir) == DATA_DIR_PART_TAKEN ? DATA_DIR_FACT_TAKEN : 0u;
+    next.facts |= dir->peers_there ? DATA_DIR_FACT_PEERS : 0u;
+    starts_next(&next, clock, least);
+    int err = data_dir_shard_note(dir, &next, detail, detail_len);
     if (err != 0) {
-        (void)data_dir_explain(detail, detail_len, err, "%s/starts: %s", dir->path, strerror(errno));
+        return err;
     }
-    (void)close(fd);
-    return err;
+    err = data_dir_slots_write(dir->fd, "starts", &next);
+    if (err != 0) {
+        return starts_failed(dir, err, detail, detail_len);
+    }
+    dir->starts = next;
+    return 0;
 }
 
 int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len)
@@ -126,24 +63,42 @@ int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detai
     return starts_add(dir, clock, 0, detail, detail_len);
 }
 
+/* In place of what this start has written: nobody has been told of it yet. */
+int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len)
+{
+    struct data_dir_starts next = dir->starts;
+    next.facts |= DATA_DIR_FACT_TAKEN;
+    if (next.count == 0 || next.facts == dir->starts.facts) {
+        return 0;
+    }
+    int err = data_dir_slots_write(dir->fd, "starts", &next);
+    if (err != 0) {
+        return starts_failed(dir, err, detail, detail_len);
+    }
+    dir->starts = next;
+    return 0;
+}
+
 /* By the date, so that a directory put back from an older copy need not be renewed twice. A date that is wrong costs that. */
 int data_dir_renew(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len)
 {
-    uint64_t generation = (dir->starts >> GENERATION_BITS) + 1;
+    uint64_t generation = (dir->starts.count >> GENERATION_BITS) + 1;
     uint64_t date = clock->wall_ms(clock) / 1000 & UINT32_MAX;
     generation = date > generation ? date : generation;
+    dir->shard_why[0] = '\0';
     return starts_add(dir, clock, generation << GENERATION_BITS, detail, detail_len);
 }
 
 size_t data_dir_history(const struct data_dir *dir, uint8_t ret_history[DATA_DIR_HISTORY_LEN_MAX])
 {
-    CHECK(dir->stamps_len <= DATA_DIR_STAMPS_MAX);
-    if (dir->starts == 0) {
+    const struct data_dir_starts *starts = &dir->starts;
+    CHECK(starts->stamps_len <= DATA_DIR_STAMPS_MAX);
+    if (starts->count == 0) {
         return 0;
     }
-    put_u64(ret_history, dir->starts);
-    for (unsigned i = 0; i < dir->stamps_len; i++) {
-        put_u64(ret_history + 8 + 8 * i, dir->stamps[i]);
+    put_u64(ret_history, starts->count);
+    for (unsigned i = 0; i < starts->stamps_len; i++) {
+        put_u64(ret_history + 8 + 8 * i, starts->stamps[i]);
     }
-    return 8 + 8 * (size_t)dir->stamps_len;
+    return 8 + 8 * (size_t)starts->stamps_len;
 }

@@ -12,6 +12,10 @@
 #include "node/durable_file.h"
 #include "proto/base/check.h"
 
+/* The last line. */
+#define CHECKSUM_FORMAT "checksum %016" PRIx64 "\n"
+#define CHECKSUM_LEN 26u
+
 int data_dir_explain(char *detail, size_t detail_len, int err, const char *format, ...)
 {
     va_list args;
@@ -21,9 +25,21 @@ int data_dir_explain(char *detail, size_t detail_len, int err, const char *forma
     return err;
 }
 
+/* Where the last line begins, if it is the checksum of all before it: whoever appends to a file has changed it. */
+static char *text_checksum(char *text, size_t len)
+{
+    char line[CHECKSUM_LEN + 1];
+    char *last = len > CHECKSUM_LEN ? text + len - CHECKSUM_LEN : NULL;
+    if (last == NULL || last[-1] != '\n') {
+        return NULL;
+    }
+    (void)snprintf(line, sizeof line, CHECKSUM_FORMAT, (uint64_t)XXH3_64bits(text, (size_t)(last - text)));
+    return memcmp(last, line, CHECKSUM_LEN) == 0 ? last : NULL;
+}
+
 /* Checks first line and checksum, and cuts the checksum off. */
-static int text_check(const struct data_dir *dir, const char *name, const char *kind, char *text, char *detail,
-                      size_t detail_len)
+static int text_check(const struct data_dir *dir, const char *name, const char *kind, char *text, size_t len,
+                      char *detail, size_t detail_len)
 {
     char format[64];
     (void)snprintf(format, sizeof format, "holdfast-%s ", kind);
@@ -39,12 +55,12 @@ static int text_check(const struct data_dir *dir, const char *name, const char *
                                 "%s/%s: format version %lu was written by a newer program; this one knows up to %u",
                                 dir->path, name, version, DATA_DIR_VERSION);
     }
-    char *last = strstr(text, "\nchecksum ");
-    if (last == NULL || strtoull(last + 10, NULL, 16) != XXH3_64bits(text, (size_t)(last + 1 - text))) {
+    char *last = text_checksum(text, len);
+    if (last == NULL) {
         return data_dir_explain(detail, detail_len, ERR_CORRUPT,
                                 "%s/%s: the checksum does not match: the file is damaged", dir->path, name);
     }
-    last[1] = '\0';
+    *last = '\0';
     return 0;
 }
 
@@ -61,7 +77,7 @@ int data_dir_text_read(const struct data_dir *dir, const char *name, const char 
         return data_dir_explain(detail, detail_len, err == ERR_TOO_BIG ? ERR_CORRUPT : err, "%s/%s: %s", dir->path,
                                 name, err == ERR_TOO_BIG ? "far too long" : strerror(errno));
     }
-    err = text_check(dir, name, kind, text, detail, detail_len);
+    err = text_check(dir, name, kind, text, len, detail, detail_len);
     if (err != 0) {
         free(text);
         return err;
@@ -86,7 +102,7 @@ int data_dir_text_add(char *text, size_t *at, const char *format, ...)
 int data_dir_text_write(const struct data_dir *dir, const char *name, char *text, size_t len, char *detail,
                         size_t detail_len)
 {
-    int err = data_dir_text_add(text, &len, "checksum %016" PRIx64 "\n", (uint64_t)XXH3_64bits(text, len));
+    int err = data_dir_text_add(text, &len, CHECKSUM_FORMAT, (uint64_t)XXH3_64bits(text, len));
     if (err != 0) {
         return data_dir_explain(detail, detail_len, err, "%s/%s: too long", dir->path, name);
     }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "proto/base/check.h"
@@ -299,13 +300,33 @@ static int node_look_for_state(struct node *node, bool *ret_empty, char *detail,
     return err;
 }
 
-/* A node that took part had a log, with its term and vote. One that began anew without them would vote twice, and two of three
- * would make an empty cluster beside what the third has. */
-static int node_note_loss(struct node *node, char *detail, size_t detail_len)
+/* A node that took part had a log, with its term and vote. One that began anew without them, or went on with older ones, would vote
+ * twice, and two of three would make an empty cluster beside what the third has. */
+static bool node_has_lost(const struct node *node, bool empty, char *what, size_t what_len)
 {
-    (void)snprintf(detail, detail_len,
-                   SHARD_DIR " is empty, though this node has taken part: log, term and state are lost");
-    return node_note_damage(node, detail, false) ? 0 : ERR_CORRUPT;
+    if (empty && data_dir_part(node->data_dir) == DATA_DIR_PART_TAKEN) {
+        (void)snprintf(what, what_len,
+                       SHARD_DIR " is empty, though this node has taken part: log, term and state are lost");
+        return true;
+    }
+    return !empty && data_dir_shard_is_old(node->data_dir, what, what_len);
+}
+
+/* It is noted that nobody counts on what is here; only then what is here is this directory's again. */
+static int node_check_shard(struct node *node, bool empty, char *detail, size_t detail_len)
+{
+    char what[256];
+    int err = node_has_lost(node, empty, what, sizeof what) ? node_note_loss(node, what, detail, detail_len) : 0;
+    if (err == ERR_CORRUPT && !empty) {
+        size_t len = strlen(detail);
+        (void)snprintf(detail + len, detail_len - len,
+                       ": put back the whole data directory, or remove %s/starts to go on with what is here",
+                       node->config->data_dir);
+    }
+    if (err == 0 && data_dir_shard_is_old(node->data_dir, what, sizeof what)) {
+        err = data_dir_shard_adopt(node->data_dir, &node->clock.base, detail, detail_len);
+    }
+    return err;
 }
 
 /* The files of the shard are there before it is noted that they must be, and that is noted before anything is promised. */
@@ -328,8 +349,8 @@ static int node_open_state(struct node *node, char *detail, size_t detail_len)
     bool empty;
     int err = node_look_for_state(node, &empty, detail, detail_len);
     enum data_dir_part part = data_dir_part(node->data_dir);
-    if (err == 0 && empty && part == DATA_DIR_PART_TAKEN) {
-        err = node_note_loss(node, detail, detail_len);
+    if (err == 0) {
+        err = node_check_shard(node, empty, detail, detail_len);
     }
     node->founding =
         empty && part == DATA_DIR_PART_NONE && !node->config->join && !node_is_accepted(node); /* One alone is. */
@@ -358,6 +379,9 @@ int node_start(const struct node_options *options, struct node **ret_node, char 
     int err = node_open_data(node, detail, detail_len);
     if (err == 0) {
         err = node_members_load(node, detail, detail_len);
+    }
+    if (err == 0) {
+        err = node_members_check(node, detail, detail_len);
     }
     if (err == 0) {
         err = node_open_state(node, detail, detail_len);

@@ -62,6 +62,25 @@ int node_members_load(struct node *node, char *detail, size_t detail_len)
     return 0;
 }
 
+/* Who has voted beside this node had met it before, as had those with whom it began. One that has been added alone may not have
+ * come yet. */
+int node_members_check(const struct node *node, char *detail, size_t detail_len)
+{
+    if (data_dir_part(node->data_dir) != DATA_DIR_PART_TAKEN || data_dir_has_peers(node->data_dir)) {
+        return 0;
+    }
+    for (unsigned i = 0; i < node->members_len; i++) {
+        if (node->members[i].id != node->config->node && node->members[i].voter) {
+            (void)snprintf(detail, detail_len,
+                           "%s/peers is missing, though this node has taken part beside node %" PRIu64
+                           ": it cannot be repaired without that: holdfast cluster replace",
+                           node->config->data_dir, node->members[i].id);
+            return ERR_CORRUPT;
+        }
+    }
+    return 0;
+}
+
 static void take_from_log(struct node *node)
 {
     struct driver_status status;

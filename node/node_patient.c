@@ -70,6 +70,22 @@ void node_damaged(void *arg, const char *what, bool ordered)
     node_wake(node);
 }
 
+int node_note_loss(struct node *node, const char *what, char *detail, size_t detail_len)
+{
+    if (!has_others(node)) {
+        (void)snprintf(detail, detail_len, "%s, and no other node has it", what);
+        return ERR_CORRUPT;
+    }
+    int err = repair_failed(posix_disk_base(node->disk), SHARD_DIR, what, has_vote(node));
+    if (err != 0) {
+        (void)snprintf(detail, detail_len, "%s; %s/" SHARD_DIR "/repair: %s", what, node->config->data_dir,
+                       err_text(err));
+        return err;
+    }
+    journal_error(node->journal, "damage", "%s: to be repaired from the other nodes", what);
+    return 0;
+}
+
 int node_start_failed(struct node *node, int err, char *detail, size_t detail_len)
 {
     bool damage = err == ERR_CORRUPT || err == ERR_CHECKSUM || (err == ERR_REFUSED && node->plan.discard);

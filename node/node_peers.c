@@ -101,11 +101,37 @@ static void node_peer_doubled(void *arg, uint64_t peer, const char *detail)
     stranger_show(arg, detail);
 }
 
+/* Whether this node knows of anything beyond the first entry, in which all begin. Nodes that have nothing else may still have to begin
+ * again, after a crash in the middle of it; one that cannot tell is for caution. */
+static bool node_has_begun(const struct node *node)
+{
+    struct driver_status status;
+    if (node->shard == NULL) {
+        return !node->founding && !patient_is_new(node->patient);
+    }
+    driver_status(shard_driver(node->shard), &status);
+    return status.log_first > 1 || status.log_last > 1 || status.commit_index > 1 || status.checkpoint_index > 0;
+}
+
+/* A node that comes with nothing, and waits for a new cluster to begin, may have lost what it promised to this one. */
+static int node_peer_founds(const struct node *node, uint64_t peer, char *detail, size_t detail_len)
+{
+    if (!node_has_begun(node)) {
+        return 0;
+    }
+    (void)snprintf(detail, detail_len,
+                   "this cluster has begun, and node %" PRIu64 " comes with nothing: what it had is lost", peer);
+    return ERR_STALE;
+}
+
 static int node_peer_known(void *arg, const struct peer_identity *identity, char *detail, size_t detail_len)
 {
     struct node *node = arg;
     int err = data_dir_peer(node->data_dir, identity->node, identity->incarnation, identity->history.data,
                             identity->history.len, detail, detail_len);
+    if (err == 0 && identity->founding) {
+        err = node_peer_founds(node, identity->node, detail, detail_len);
+    }
     uint64_t now_ms = uv_now(node->loop);
     if (err == ERR_FOREIGN) {
         stranger_show(node, detail); /* Of an older copy (ERR_STALE) the node itself says so, and is repaired. */
@@ -156,7 +182,7 @@ static void node_peer_refused(void *arg, uint64_t peer, int err, const char *det
         node_fatal(node, err,
                    text); /* A copy of this directory is in use too: what either promises, the other may not know. */
     }
-    if (err == ERR_STALE && node->shard != NULL) {
+    if (err == ERR_STALE && (node->shard != NULL || node->founding)) {
         node_damaged(node, text, false);
     }
 }
@@ -178,6 +204,7 @@ int node_peers_listen(struct node *node, char *detail, size_t detail_len)
         .cluster = config->cluster,
         .incarnation = data_dir_incarnation(node->data_dir),
         .history = {.data = history, .len = counts ? data_dir_history(node->data_dir, history) : 0},
+        .founding = node->founding,
         .version = MACHINE_VERSION_MAX,
         .client_address = config_member(config, config->node)->client_address,
         .members = members,

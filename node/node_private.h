@@ -117,11 +117,15 @@ void node_patient_withdraw(struct node *node);
 int node_start_failed(struct node *node, int err, char *detail, size_t detail_len) NODISCARD;
 /* This node's data is not to be relied on, or (`ordered`) an operator wants it: it begins anew as a patient. From the loop, not from within the shard's turn. */
 void node_damaged(void *arg, const char *what, bool ordered);
+/* The same at a start that finds what was promised lost, with what is known of why. ERR_CORRUPT: nobody else has the data. */
+int node_note_loss(struct node *node, const char *what, char *detail, size_t detail_len) NODISCARD;
 /* Notes, durably, that it is to be one from the next start on. False: nobody else has the data, or it cannot be noted. */
 bool node_note_damage(struct node *node, const char *what, bool ordered);
 
 /* node_members.c: who is a member, as last known: at the start from the directory or the configuration, later from the log. */
 int node_members_load(struct node *node, char *detail, size_t detail_len) NODISCARD;
+/* Whether what is known of the other nodes' directories is there: ERR_CORRUPT. */
+int node_members_check(const struct node *node, char *detail, size_t detail_len) NODISCARD;
 /* A patient has been told of a member that it did not know: it is dialled from now on. Whether that can be done. */
 bool node_members_reach(struct node *node, uint64_t id, const char *address) NODISCARD;
 /* As of the shard's log: for the links, for whoever looks, and for the next start. When something is due. */

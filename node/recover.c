@@ -2,7 +2,8 @@
  *
  * What is written, in this order, each durable before the next: that a recovery has begun (from here on the node does not start
  * before it is finished, and doing it again goes on where it was), who is given up, the new membership in the log, that the mark
- * of a node whose data is not to be relied on is void, who is a member, and that it is done. */
+ * of a node whose data is not to be relied on is void, who is a member, a start (so that log and state from before are older ones),
+ * and that it is done. */
 
 #include "node/recover.h"
 
@@ -151,6 +152,7 @@ static void print_report(const struct recovery *recovery)
 {
     const struct driver_recover_report *report = &recovery->report;
     uint64_t own = data_dir_node(recovery->dir);
+    char old[256];
     (void)printf("cluster %s, node %" PRIu64 ", %s\n", data_dir_cluster(recovery->dir), own, recovery->options->data);
     (void)printf("  term       %" PRIu64 "\n", report->term);
     (void)printf("  state      as of entry %" PRIu64 " (the last checkpoint)\n", report->checkpoint_index);
@@ -161,6 +163,9 @@ static void print_report(const struct recovery *recovery)
         const struct driver_recover_member *member = &report->members[i];
         (void)printf("  %s node %" PRIu64 " at %s%s\n", member->id == own ? "goes on   " : "given up  ", member->id,
                      member->address, member->voter ? "" : " (did not vote)");
+    }
+    if (data_dir_shard_is_old(recovery->dir, old, sizeof old)) {
+        (void)printf("  warning    %s\n", old);
     }
     if (recovery->mark.state == REPAIR_NEEDED) {
         (void)printf("  warning    this node's data was about to be replaced by a copy of another's: %s\n",
@@ -264,6 +269,9 @@ static int perform(struct recovery *recovery, const char *text, uint64_t *ret_in
     }
     if (err == 0) {
         err = write_members(recovery);
+    }
+    if (err == 0) {
+        err = data_dir_shard_adopt(recovery->dir, &recovery->clock.base, detail, detail_len);
     }
     return err == 0 ? data_dir_recovery_end(recovery->dir, text, detail, detail_len) : err;
 }

@@ -1,10 +1,12 @@
-"""A node whose data directory was put back from an older copy has forgotten what it promised: the others notice, whatever the
-directory says of itself, and it is repaired from them before it counts again."""
+"""A node whose data directory was put back from an older copy, as a whole or in part, or that has lost part of it, has forgotten what
+it promised: it notices, or the others do, whatever the directory says of itself, and it is repaired from them before it counts
+again."""
 
 import os
 import shutil
 import signal
 import subprocess
+import time
 
 import harness
 import nodes
@@ -94,6 +96,111 @@ class OldCopy(nodes.NodesTest):
                 self.cluster.signal(other, signal.SIGCONT)
         self.cluster.start(node)
         self.expect_repaired(node, "older copy that has been started since")
+
+    def one_was_behind(self):
+        """The messages confirmed last are on two nodes, and all are down. Returns the node that lacks them, and those two: the
+        second was started once more, before which its shard was copied to `copy`."""
+        self.begin()
+        leader = self.cluster.leader()
+        behind, node = self.cluster.followers(leader)
+        self.stop(node)
+        shutil.copytree(self.shard(node), self.cluster.path("copy"))
+        self.cluster.start(node)
+        harness.wait_for("the node to have caught up", lambda: self.applied(node) == self.applied(leader) > 0)
+        self.cluster.kill(behind)
+        self.publish(100)
+        for other in (leader, node):
+            self.cluster.kill(other)
+        return behind, leader, node
+
+    def shard(self, node):
+        return os.path.join(self.cluster.data(node), "shard-0")
+
+    def lose_shard(self, node):
+        """With all that says that it was there, as an earlier program leaves it."""
+        shutil.rmtree(self.shard(node))
+        os.unlink(os.path.join(self.cluster.data(node), "part"))
+        with open(os.path.join(self.cluster.data(node), "starts"), "r+b") as f:
+            for slot in (0, 512):
+                f.seek(slot + 280)
+                f.write(bytes(512 - 280))
+
+    def expect_no_leader(self, *among):
+        until = time.monotonic() + 3  # Some elections.
+        while time.monotonic() < until:
+            self.assertEqual(self.cluster.find_leader(among), 0)
+        self.assertNotEqual(self.cluster.holdfast("--timeout", "1", "queue", "list", check=False).returncode, 0)
+
+    def test_the_shard_alone_is_an_older_copy(self):
+        """The node that was behind would be led by it."""
+        behind, other, node = self.one_was_behind()
+        shutil.rmtree(self.shard(node))
+        shutil.copytree(self.cluster.path("copy"), self.shard(node))
+        for started in (behind, node):
+            self.cluster.start(started)
+        harness.wait_for("the node to say so", lambda: "shard-0 is an older copy (of start" in self.cluster.log(node))
+        self.expect_no_leader(behind, node)
+        self.cluster.start(other)
+        self.expect_repaired(node, "shard-0 is an older copy")
+
+    def test_a_shard_that_is_gone_is_not_begun_again(self):
+        """Nothing in the directory says that it was there: who is left tells."""
+        behind, other, node = self.one_was_behind()
+        said = len(self.cluster.log(node))
+        self.lose_shard(node)
+        self.cluster.start(node)
+        harness.wait_for("the node to found", lambda: "has not begun" in self.cluster.log(node)[said:])
+        self.cluster.start(behind)
+        harness.wait_for("the node to be told", lambda: "this cluster has begun" in self.cluster.log(node)[said:])
+        self.expect_no_leader(behind, node)
+        self.cluster.start(other)
+        self.expect_repaired(node, "this cluster has begun")
+
+    def test_two_shards_that_are_gone_make_no_cluster(self):
+        """The third, behind or not, is all that is left, and it is for an operator to say so."""
+        behind, other, node = self.one_was_behind()
+        self.lose_shard(node)
+        self.lose_shard(behind)
+        for started in (behind, node):
+            self.cluster.start(started)
+        for started in (behind, node):
+            harness.wait_for("the nodes to found", lambda n=started: "has not begun" in self.cluster.log(n).split(" starts, ")[-1])
+        self.cluster.start(other)
+        for started in (behind, node):
+            harness.wait_for("the nodes to be told", lambda n=started: "this cluster has begun" in self.cluster.log(n))
+        self.expect_no_leader(behind, node, other)
+        for started in self.cluster.all():
+            self.stop(started)
+        self.cluster.holdfast("cluster", "recover", "--accept-loss", "--yes", "e2e", "--data", self.cluster.data(other))
+        self.cluster.start(other)
+        self.cluster.leader()
+        out = self.cluster.holdfast("consume", "q", "--lines", "--count", str(len(self.lines)), "--timeout", "20",
+                                    servers=self.cluster.address(other)).stdout.decode()
+        self.assertTrue(out == "".join(self.lines), f"{out.count(chr(10))} lines came back, of {len(self.lines)}")
+
+    def test_a_shard_and_the_file_part_that_are_gone(self):
+        """The starts know it as well, so the node needs nobody to tell it."""
+        self.begin()
+        node = self.cluster.followers()[0]
+        self.stop(node)
+        shutil.rmtree(self.shard(node))
+        os.unlink(os.path.join(self.cluster.data(node), "part"))
+        self.cluster.start(node)
+        self.expect_repaired(node, "shard-0 is empty, though this node has taken part")
+
+    def test_without_what_it_knows_of_the_others_a_node_does_not_start(self):
+        self.begin()
+        node = self.cluster.followers()[0]
+        self.stop(node)
+        os.unlink(os.path.join(self.cluster.data(node), "peers"))
+        for earlier in (False, True):
+            if earlier:  # The file `starts` does not know either.
+                os.unlink(os.path.join(self.cluster.data(node), "starts"))
+            said = len(self.cluster.log(node))
+            self.cluster.start(node)
+            self.assertEqual(self.cluster.processes[node].wait(20), 1)
+            self.assertIn("/peers is missing", self.cluster.log(node)[said:])
+            self.assertIn("holdfast cluster replace", self.cluster.log(node)[said:])
 
     def start_copy_of(self, node, copy):
         """A second process with the node's identity, at addresses of its own. Returns it, and where it writes its log."""

@@ -31,7 +31,8 @@ struct repair_plan repair_plan(const struct repair_facts *facts, const struct re
 
 bool repair_is_aside(const char *name)
 {
-    return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0 || strcmp(name, TIME_KEEPER_FILE) == 0;
+    return strcmp(name, "repair.new") == 0 || strcmp(name, "current.new") == 0 || strcmp(name, TIME_KEEPER_FILE) == 0 ||
+           strcmp(name, REPAIR_START_FILE) == 0;
 }
 
 /* What is aside counts for nothing: the mark of a new node may have been lost in the writing. */

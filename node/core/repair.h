@@ -48,8 +48,11 @@ struct repair_plan {
     bool begins;     /* Only now: the mark has to be written before anything else. */
 };
 
-/* Whether a file of that name, in the directory of the shard, is only space kept for another, or says what log time was: a directory
- * that has nothing else is empty. */
+/* Of which start the directory of the shard is: the host's (node/data_dir.h), and nothing of a repair. */
+#define REPAIR_START_FILE "last-start"
+
+/* Whether a file of that name, in the directory of the shard, is only space kept for another, or says what log time was, or of which start
+ * it is: a directory that has nothing else is empty. */
 bool repair_is_aside(const char *name);
 
 struct repair_plan repair_plan(const struct repair_facts *facts, const struct repair_mark *mark);

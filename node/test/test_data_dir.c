@@ -161,7 +161,69 @@ Test(data_dir, knows_for_ever_that_its_node_takes_part)
     cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "damaged");
     snprintf(file, sizeof file, "%s/part", path);
     cr_assert_eq(unlink(file), 0);
-    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_NONE);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "the starts know it too");
+    data_dir_close(opened);
+    cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN);
+    cr_assert_eq(data_dir_set_part(opened, DATA_DIR_PART_TAKEN, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(access(file, F_OK), 0, "written again");
+    data_dir_close(opened);
+    snprintf(file, sizeof file, "%s/starts", path);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "as an earlier program left it");
+    data_dir_close(opened);
+    snprintf(file, sizeof file, "%s/part", path);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
+    cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "noted at that start");
+    data_dir_close(opened);
+}
+
+/* Whatever follows the checksum was not written by us. */
+Test(data_dir, what_follows_the_checksum_is_damage)
+{
+    static const char *const more[] = {"x", "\n", "peer 3 0000000000000001\n", "checksum 0000000000000000\n"};
+    struct data_dir *opened;
+    struct data_dir_member member = {.id = 1, .address = "one:1", .voter = true};
+    unsigned members_len;
+    char text[4096];
+    char longer[4200];
+    cr_assert_eq(open_as("orders", 2, &opened), 0);
+    cr_assert_eq(data_dir_peer(opened, 1, 77, NULL, 0, detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_members_write(opened, &member, 1, detail, sizeof detail), 0, "%s", detail);
+    cr_assert_eq(data_dir_set_part(opened, DATA_DIR_PART_FOUNDED, detail, sizeof detail), 0, "%s", detail);
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+        struct data_dir_member members[MEMBERS_MAX];
+        read_file("part", text, sizeof text);
+        snprintf(longer, sizeof longer, "%s%s", text, more[i]);
+        write_file("part", longer);
+        cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_TAKEN, "%zu", i);
+        write_file("part", text);
+        cr_assert_eq(data_dir_part(opened), DATA_DIR_PART_FOUNDED);
+        read_file("members", text, sizeof text);
+        snprintf(longer, sizeof longer, "%s%s", text, more[i]);
+        write_file("members", longer);
+        cr_assert_eq(data_dir_members_read(opened, members, &members_len, detail, sizeof detail), ERR_CORRUPT);
+        write_file("members", text);
+    }
+    data_dir_close(opened);
+    static const char *const names[] = {"identity", "peers"};
+    for (size_t n = 0; n < 2; n++) {
+        read_file(names[n], text, sizeof text);
+        for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
+            snprintf(longer, sizeof longer, "%s%s", text, more[i]);
+            write_file(names[n], longer);
+            cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT, "%s: %zu", names[n], i);
+            cr_assert_not_null(strstr(detail, names[n]), "%s", detail);
+        }
+        text[strlen(text) - 1] = '\0';
+        write_file(names[n], text);
+        cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT, "cut short by its line's end");
+        snprintf(longer, sizeof longer, "%s\n", text);
+        write_file(names[n], longer);
+    }
+    cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
     data_dir_close(opened);
 }
 
@@ -193,6 +255,27 @@ Test(data_dir, damaged_peers_are_not_forgotten_silently)
     write_file("peers", text);
     cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT);
     cr_assert_not_null(strstr(detail, "/peers"), "%s", detail);
+}
+
+Test(data_dir, missing_peers_are_not_forgotten_silently)
+{
+    struct data_dir *opened;
+    char file[256];
+    cr_assert_eq(open_as("orders", 2, &opened), 0);
+    cr_assert_not(data_dir_has_peers(opened));
+    cr_assert_eq(data_dir_peer(opened, 1, 77, NULL, 0, detail, sizeof detail), 0);
+    cr_assert(data_dir_has_peers(opened));
+    data_dir_close(opened);
+    cr_assert_eq(open_as("orders", 2, &opened), 0, "%s", detail);
+    cr_assert(data_dir_has_peers(opened));
+    data_dir_close(opened);
+    snprintf(file, sizeof file, "%s/peers", path);
+    cr_assert_eq(unlink(file), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT);
+        cr_assert_not_null(strstr(detail, "/peers is missing"), "%s", detail);
+        cr_assert_eq(data_dir_visit(path, &opened, detail, sizeof detail), ERR_CORRUPT);
+    }
 }
 
 Test(data_dir, a_name_that_would_end_its_line_is_refused)
@@ -550,6 +633,7 @@ Test(data_dir, a_recovery_that_is_not_finished_keeps_the_directory_closed)
     cr_assert(data_dir_recovery_begun(opened, text, sizeof text));
     cr_assert_str_eq(text, "one");
     cr_assert_eq(data_dir_recovery_begin(opened, "one again", detail, sizeof detail), 0);
+    cr_assert_eq(data_dir_expel(opened, (uint64_t[]){1}, 1, detail, sizeof detail), 0, "%s", detail);
     cr_assert_eq(data_dir_recovery_end(opened, "one again", detail, sizeof detail), 0);
     cr_assert_eq(data_dir_recovery_begin(opened, "two", detail, sizeof detail), 0);
     cr_assert_eq(data_dir_recovery_end(opened, "two\nof them", detail, sizeof detail), 0);
@@ -559,6 +643,11 @@ Test(data_dir, a_recovery_that_is_not_finished_keeps_the_directory_closed)
     cr_assert(data_dir_recovered(opened, text, sizeof text));
     cr_assert_str_eq(text, "two of them");
     data_dir_close(opened);
+    char file[256];
+    snprintf(file, sizeof file, "%s/peers", path);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(open_as("orders", 2, &opened), ERR_CORRUPT, "who was given up is forgotten");
+    cr_assert_not_null(strstr(detail, "/peers is missing"), "%s", detail);
 }
 
 Test(data_dir, a_visit_changes_nothing_and_is_alone)

@@ -19,7 +19,8 @@ struct other {
     bool connected;
     int refused; /* With that. */
     char why[512];
-    int bars; /* It keeps node 1 out, with that error. */
+    int bars;      /* It keeps node 1 out, with that error. */
+    bool founding; /* It says so. */
     bool closed;
 };
 
@@ -72,6 +73,7 @@ static void other_start_as(uint64_t id, uint64_t incarnation)
         .node = id,
         .cluster = "test",
         .incarnation = incarnation,
+        .founding = other.founding,
         .client_address = "client:2",
         .members = &one,
         .members_len = 1,
@@ -184,6 +186,52 @@ Test(node_peers, who_was_given_up_is_kept_out)
         other_stop();
     }
     cr_assert_not(fixture.node.accepted[1]);
+}
+
+/* ---- Who founds ---- */
+
+/* It may have been one of ours, and what it promised is gone. */
+Test(node_peers, a_cluster_that_has_begun_lets_nobody_found)
+{
+    other.founding = true;
+    other_start(INCARNATION);
+    until_decided();
+    cr_assert_eq(other.refused, ERR_STALE, "%s", other.why);
+    cr_assert_not_null(strstr(other.why, "this cluster has begun"), "%s", other.why);
+    cr_assert_not(fixture.node.accepted[1]);
+    other_stop();
+    other.founding = false;
+    other_start(INCARNATION);
+    until_decided();
+    cr_assert(other.connected, "as a patient: %s", other.why);
+}
+
+/* The first entry is in every log: this node may have been quicker, or there was a crash. */
+Test(node_peers, one_whose_log_has_but_the_first_entry_lets_others_found)
+{
+    static const struct driver_member members[] = {
+        {.id = 1, .address = "node:1"}, {.id = 2, .address = "node:2"}, {.id = 3, .address = "node:3"}};
+    const struct shard_options options = {.members = members, .members_len = 3};
+    one_node_stop(&fixture.one);
+    one_node_start(&fixture.one, &options);
+    fixture.node.shard = fixture.one.shard;
+    other.founding = true;
+    other_start(INCARNATION);
+    until_decided();
+    cr_assert(other.connected, "%s", other.why);
+}
+
+Test(node_peers, those_who_found_meet)
+{
+    struct shard *shard = fixture.node.shard;
+    fixture.node.shard = NULL;
+    fixture.node.founding = true;
+    other.founding = true;
+    other_start(INCARNATION);
+    until_decided();
+    cr_assert(other.connected, "%s", other.why);
+    other_stop();
+    fixture.node.shard = shard;
 }
 
 /* What is left of the old cluster must not go on. */

@@ -178,6 +178,37 @@ Test(recover, voids_the_mark_of_a_node_that_was_not_to_be_relied_on)
     is_done();
 }
 
+/* Of the node, as a process that ends. Returns what it says of its starts; whether its shard is an older copy. */
+static size_t start_once(uint8_t history[DATA_DIR_HISTORY_LEN_MAX], bool *ret_old)
+{
+    struct data_dir *started;
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        0, "%s", stopped_detail);
+    *ret_old = data_dir_shard_is_old(started, stopped_detail, sizeof stopped_detail);
+    size_t len = data_dir_history(started, history);
+    data_dir_close(started);
+    return len;
+}
+
+/* Who accepts a loss may accept this one; and what is there then is the latest. */
+Test(recover, goes_on_from_an_older_copy_of_the_shard_and_ties_it_again)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    char path[PATH_LEN];
+    bool old;
+    size_t before = start_once(history, &old);
+    cr_assert_not(old);
+    stopped_path(SHARD "/last-start", path);
+    cr_assert_eq(unlink(path), 0);
+    refused(false, "orders", 2, "--accept-loss");
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "warning    shard-0/last-start is missing"), "%s", stopped_said);
+    is_done();
+    cr_assert_eq(start_once(history, &old), before + 16, "the recovery counts as a start");
+    cr_assert_not(old, "%s", stopped_detail);
+}
+
 /* It died after the log was changed: nothing is asked any more, and no node starts before it is finished. */
 Test(recover, is_finished_when_it_is_run_again)
 {

@@ -121,7 +121,8 @@ void peer_inbound_greet(struct peer_inbound *inbound, struct peer *peer)
     char detail[NAME_LEN_MAX];
     const struct peer_identity identity = {.node = peer->id,
                                            .incarnation = inbound->incarnation,
-                                           .history = {.data = inbound->history, .len = inbound->history_len}};
+                                           .history = {.data = inbound->history, .len = inbound->history_len},
+                                           .founding = inbound->founding};
     int err = peer_identity_check(inbound->links, &identity, detail, sizeof detail);
     if (err != 0) {
         peer_inbound_refuse(inbound, err, detail);
@@ -167,6 +168,7 @@ static void take_hello(struct peer_inbound *inbound, const struct frame *frame)
     inbound->run = hello.run;
     inbound->incarnation = hello.incarnation;
     inbound->history_len = hello.history.len;
+    inbound->founding = hello.founding;
     if (hello.history.len > 0) {
         memcpy(inbound->history, hello.history.data, hello.history.len);
     }

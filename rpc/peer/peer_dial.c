@@ -132,7 +132,7 @@ int peer_answer_check(struct peer *peer, bool bulk, const struct frame *frame, s
         return ERR_REFUSED;
     }
     const struct peer_identity identity = {
-        .node = hello.node, .incarnation = hello.incarnation, .history = hello.history};
+        .node = hello.node, .incarnation = hello.incarnation, .history = hello.history, .founding = hello.founding};
     err = peer_identity_check(links, &identity, detail, detail_len);
     if (err != 0) {
         return err;

@@ -25,6 +25,7 @@ int peer_hello_encode(const struct peer_hello *hello, struct frame_out *ret_fram
     message.run = hello->run;
     message.history.data = (uint8_t *)(uintptr_t)hello->history.data;
     message.history.len = hello->history.len;
+    message.founding = hello->founding;
     return native_frame_encode(FRAME_PEER_HELLO, &message.base, NULL, 0, ret_frame);
 }
 
@@ -52,6 +53,7 @@ int peer_hello_decode(const struct frame *frame, struct arena *arena, struct pee
         .bulk = message->bulk != 0,
         .run = message->run,
         .history = {.data = message->history.data, .len = message->history.len},
+        .founding = message->founding != 0,
     };
     return 0;
 }

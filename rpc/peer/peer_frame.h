@@ -24,6 +24,7 @@ struct peer_hello {
     bool bulk;
     uint64_t run;         /* 0: not said. */
     struct slice history; /* At most PEER_HISTORY_LEN_MAX bytes; empty: not said. */
+    bool founding;        /* It has nothing, and waits for a new cluster to begin. */
 };
 
 /* ERR_NOMEM, ERR_TOO_BIG. */

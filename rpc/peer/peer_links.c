@@ -54,6 +54,7 @@ int peer_links_hello(const struct peer_links *links, uint64_t to, bool bulk, str
         .bulk = bulk,
         .run = links->options.run,
         .history = links->options.history,
+        .founding = links->options.founding,
     };
     return peer_hello_encode(&hello, ret_frame);
 }

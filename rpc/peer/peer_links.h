@@ -44,6 +44,7 @@ struct peer_identity {
     uint64_t node;
     uint64_t incarnation;
     struct slice history; /* What it says of the starts of its data directory; may be empty. */
+    bool founding;        /* It has nothing, and waits for a new cluster to begin. */
 };
 
 struct peer_links_options {
@@ -54,6 +55,7 @@ struct peer_links_options {
     const char *cluster;
     uint64_t incarnation;
     struct slice history;              /* As in peer_identity: ours, at most PEER_HISTORY_LEN_MAX bytes. Copied. */
+    bool founding;                     /* As in peer_identity: this one does. */
     uint32_t version;                  /* The newest machine version that this build knows. */
     const char *client_address;        /* Where clients reach this node; "" when unknown. */
     const struct peer_member *members; /* At most MEMBERS_MAX; our own entry is skipped. Copied, as all strings. */

@@ -77,6 +77,7 @@ struct peer_inbound {
     uint64_t incarnation;
     uint8_t history[PEER_HISTORY_LEN_MAX];
     size_t history_len;
+    bool founding;
     struct peer *rival_of; /* It waits to take the place of that peer's connection; NULL: it does not. */
     bool closing;
     bool evicted; /* Closed at once, to make room; it may have been closing slowly before. */

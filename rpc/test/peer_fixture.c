@@ -44,6 +44,9 @@ static int on_known(void *arg, const struct peer_identity *identity, char *detai
     bool stale = identity->history.len > 0 && identity->history.data[0] == node->stale;
     node->asked_known++;
     node->history_len[identity->node] = identity->history.len;
+    if (identity->founding && node->begun) {
+        return ERR_STALE;
+    }
     if (stale) {
         snprintf(detail, detail_len, "that is an older copy");
     }
@@ -165,6 +168,7 @@ void node_start(struct cluster *cluster, uint64_t id, unsigned count, const char
         .refused = on_refused,
         .doubled = on_doubled,
         .history = {.data = cluster->history, .len = cluster->history_len},
+        .founding = cluster->founding == id,
     };
     cr_assert_eq(peer_links_start(&options, &node->links, detail, sizeof detail), 0, "%s", detail);
     cluster->ports[id] = peer_links_port(node->links);

@@ -31,6 +31,7 @@ struct node {
     unsigned asked_known;
     uint64_t barred; /* A node that is kept out. */
     size_t history_len[NODES_MAX + 1];
+    bool begun; /* It refuses who founds. */
     unsigned refused[NODES_MAX + 1];
     int refused_err;
     char refused_detail[300];
@@ -60,6 +61,7 @@ struct cluster {
     uint64_t clone_wait_ms;                /* Of nodes started from now on; 0: the default. */
     uint8_t history[PEER_HISTORY_LEN_MAX]; /* The same. */
     size_t history_len;
+    uint64_t founding; /* That one says so. */
 };
 
 /* Starts a node on its port (0: a free one). cluster_introduce() tells all nodes where the others are. */

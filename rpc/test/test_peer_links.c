@@ -125,6 +125,22 @@ Test(peer_links, data_directories_tell_of_their_starts_and_old_ones_are_told)
     cluster_close(&c);
 }
 
+Test(peer_links, a_node_that_founds_says_so_both_ways)
+{
+    struct cluster c = {.founding = 2};
+    loop_open(&c.loop);
+    node_start(&c, 1, 2, "blue");
+    node_start(&c, 2, 2, "blue");
+    c.nodes[1].begun = true;
+    cluster_introduce(&c, 2);
+    loop_for(&c.loop, 400);
+    cr_assert_not(c.nodes[1].connected[2], "the answer to a hello says it too");
+    cr_assert_not(c.nodes[2].connected[1]);
+    cr_assert_geq(c.nodes[2].refused[1], 1u);
+    cr_assert_eq(c.nodes[2].refused_err, ERR_STALE);
+    cluster_close(&c);
+}
+
 Test(peer_links, a_node_at_the_address_of_another_is_not_taken_for_it)
 {
     struct cluster c;
@@ -357,6 +373,7 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
         hello.client_address = cases[i].address;
         hello.bulk = i % 2 == 0;
         hello.run = UINT64_MAX - i;
+        hello.founding = i % 3 == 0;
         hello.history = (struct slice){.data = history, .len = cases[i].history_len};
         struct frame_out out;
         cr_assert_eq(peer_hello_encode(&hello, &out), 0);
@@ -372,6 +389,7 @@ Test(peer_frame, a_hello_round_trips_and_bad_ones_do_not)
             cr_assert_eq(decoded.to, 2u);
             cr_assert_eq(decoded.bulk, i % 2 == 0);
             cr_assert_eq(decoded.run, UINT64_MAX - i);
+            cr_assert_eq(decoded.founding, i % 3 == 0);
             cr_assert_eq(decoded.history.len, cases[i].history_len);
             cr_assert(decoded.history.len == 0 || memcmp(decoded.history.data, history, decoded.history.len) == 0);
             frame.type = FRAME_HELLO;
