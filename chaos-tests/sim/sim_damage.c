@@ -353,6 +353,7 @@ static void strike(struct sim_event *event)
         return;
     }
     bool first = !node->struck;
+    node->must_notice = false; /* What is struck now may be what would have shown an earlier strike. */
     node->struck = true;
     node->struck_kinds |= 1u << (unsigned)kind;
     sim_world_note(world, 16, node->id, (uint64_t)kind);

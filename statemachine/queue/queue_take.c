@@ -268,6 +268,7 @@ int queue_drop_delivery(struct machine *machine, struct queue *queue, const stru
 {
     struct taken message = {.position = delivery->position};
     queue->unsettled--;
+    queue_changed(machine, queue);
     return queue->had_shared ? far_put(machine, queue, &message, 0) : 0;
 }
 

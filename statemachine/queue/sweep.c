@@ -239,6 +239,16 @@ static int sweep_table(struct machine *machine, struct queue *queue, struct swee
 
 /* ---- Bit by bit ---- */
 
+/* What the consumers of a doomed queue have let go of since it was deleted. */
+static int sweep_let_go(struct machine *machine, struct queue *queue)
+{
+    int err = sweep_all_of(machine, queue, SWEEP_RETURNED);
+    queue->far = queue->far_bytes = queue->far_first = 0;
+    queue->purges++;
+    queue_changed(machine, queue);
+    return err;
+}
+
 static int sweep_done(struct machine *machine, const struct sweep *sweep, struct queue *queue)
 {
     struct row_key key = sweep_key(sweep);
@@ -250,7 +260,10 @@ static int sweep_done(struct machine *machine, const struct sweep *sweep, struct
         return err;
     }
     err = sweep_seek(machine, &prefix, &other);
-    return err == ERR_NOT_FOUND ? queue_end(machine, queue) : err;
+    if (err != ERR_NOT_FOUND) {
+        return err;
+    }
+    return queue->far > 0 ? sweep_let_go(machine, queue) : queue_end(machine, queue);
 }
 
 static int sweep_things(struct machine *machine, struct queue *queue, struct sweep *sweep)

@@ -203,6 +203,63 @@ Test(going, a_queue_goes_before_its_consumers)
     cr_assert_eq(consumed_queue_goes_once(false), consumed_queue_goes_once(true));
 }
 
+static size_t bodies(struct fixture *f)
+{
+    struct row_key from = row_key_plain(ROW_BODY);
+    struct row_key end = row_key_after(&from);
+    struct table_row found;
+    size_t len = 0;
+    for (; table_seek(f->machine, &from, &end, &found) == 0; len++) {
+        from = row_key_next(&found.key);
+        table_row_done(&found);
+    }
+    return len;
+}
+
+/* Messages that are in another queue, too, go from this one as they come from its consumers, whoever ends these. */
+static uint64_t sharing_queue_goes_once(bool disturb)
+{
+    struct fixture f;
+    struct client a;
+    struct client b;
+    going_begin(&f, &a);
+    cr_assert_eq(client_attach(&f, &b, 2, false).error, 0u);
+    cr_assert_eq(exchange_declare(&f, &a, "x", HOLDFAST__DECLARE_EXCHANGE__TYPE__FANOUT).error, 0u);
+    cr_assert_eq(client_declare(&f, &a, "q").error, 0u);
+    cr_assert_eq(client_declare(&f, &a, "other").error, 0u);
+    cr_assert_eq(exchange_bind(&f, &a, "x", "q", "").error, 0u);
+    cr_assert_eq(exchange_bind(&f, &a, "x", "other", "").error, 0u);
+    struct posts *posts = posts_new(NULL);
+    for (unsigned i = 0; i < 3 * GOING_THINGS; i++) {
+        posts_add_to(posts, "x", "", "body");
+    }
+    cr_assert_eq(posts_send_once(&f, &a, posts).error, 0u);
+    going_go_on(&f, disturb);
+    cr_assert_eq(bodies(&f), 3 * GOING_THINGS);
+    cr_assert_eq(client_subscribe(&f, &b, "q", 1, GOING_THINGS).error, 0u);
+    for (unsigned i = 0; i < GOING_THINGS; i++) {
+        cr_assert_eq(client_subscribe(&f, &a, "q", 1 + i, 2).error, 0u);
+    }
+    cr_assert_eq(fixture_queue(&f, "q").unsettled, 3 * GOING_THINGS);
+    going_disturb(&f, disturb);
+    cr_assert_eq(client_delete(&f, &a, "q", false).error, 0u);
+    going_disturb(&f, disturb);
+    cr_assert_eq(client_close(&f, &b).error, 0u);
+    cr_assert_geq(going_go_on(&f, disturb), 1u);
+    cr_assert_null(f.machine->doomed);
+    cr_assert_eq(client_purge(&f, &a, "other").error, 0u);
+    going_go_on(&f, disturb);
+    cr_assert_eq(bodies(&f), 0u, "%zu are left", bodies(&f));
+    uint64_t digest = going_digest(&f);
+    fixture_done(&f);
+    return digest;
+}
+
+Test(going, a_queue_that_shares_bodies_goes_before_its_consumers)
+{
+    cr_assert_eq(sharing_queue_goes_once(false), sharing_queue_goes_once(true));
+}
+
 Test(going, every_consumer_of_a_queue_is_told_once)
 {
     struct fixture f;
