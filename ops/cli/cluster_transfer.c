@@ -65,6 +65,13 @@ static int say(const struct handover *handover, int err, const char *why)
     return cli_fail(COMMAND, err, text);
 }
 
+static int say_absent(const struct handover *handover)
+{
+    char text[80];
+    snprintf(text, sizeof text, "node %llu does not run, or cannot be reached", (unsigned long long)handover->node);
+    return cli_fail(COMMAND, ERR_UNAVAILABLE, text);
+}
+
 /* Another one than the leader, that it is connected to. */
 static bool has_successor(const struct view *view)
 {
@@ -137,7 +144,7 @@ static int transfer_wait(const struct handover *handover, const struct view *bef
             return EXIT_DONE;
         }
         if (err == 0 && !is_reached(&now, handover->node) && passed_ms(handover) >= ABSENT_MS) {
-            return say(handover, ERR_UNAVAILABLE, "it does not run, or cannot be reached");
+            return say_absent(handover);
         }
         usleep(POLL_US);
     } while (passed_ms(handover) < handover->timeout_ms);
@@ -167,7 +174,7 @@ static int transfer_refused(const struct handover *handover, const struct view *
         return say(handover, err, hf_error_detail(handover->hf));
     }
     if (view_take(handover->hf, handover->servers, left_ms(handover), &now) == 0 && !is_reached(&now, handover->node)) {
-        return say(handover, ERR_UNAVAILABLE, "it does not run, or cannot be reached");
+        return say_absent(handover);
     }
     const char *fault = fault_of(&now, handover->node);
     return say(handover, err, fault != NULL ? fault : "nobody who could take over has been heard of lately");
