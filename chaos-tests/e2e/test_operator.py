@@ -52,6 +52,7 @@ class Operator(nodes.NodesTest):
         for to, arguments in ((other, ()), (leader, (str(leader),))):
             self.says(0, f"node {to} leads, in term".encode(), "transfer", *arguments, servers=servers)
             self.assertEqual(self.cluster.find_leader(self.cluster.members), to)
+        self.says(0, f"node {other} leads, in term".encode(), "transfer", servers=self.cluster.address(patient))
         self.assertEqual(self.cluster.roles()[patient], "repairing", "too quick: nothing was tested")
 
     def test_changes_are_seen_when_the_node_that_is_asked_first_is_being_repaired(self):
@@ -64,6 +65,8 @@ class Operator(nodes.NodesTest):
         self.says(0, b"node 4 is no member\n", "remove", "4", servers=servers)
         self.says(1, b"fewer than two voters", "demote", str(other), servers=servers)
         self.says(1, b"no such member", "repair", "4", servers=servers)
+        for order in ("repair", "promote"):  # Passed on to those that it knows.
+            self.says(1, b"no such member", order, "4", servers=self.cluster.address(patient))
         self.assertEqual(self.cluster.roles()[patient], "repairing", "too quick: nothing was tested")
 
     def test_a_node_that_is_no_member_does_not_say_that_it_is_being_repaired(self):

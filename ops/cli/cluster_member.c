@@ -102,7 +102,7 @@ static bool is_reached(struct steps *steps, uint64_t node)
 {
     struct view view;
     const struct view_member *member =
-        view_take(steps->hf, steps->servers, STEPS_LOOK_MS, &view) == 0 ? view_find(&view, node) : NULL;
+        view_take(steps->hf, steps->cli->servers, STEPS_LOOK_MS, &view) == 0 ? view_find(&view, node) : NULL;
     return member != NULL && member->connected;
 }
 
@@ -121,12 +121,13 @@ static int repair_run(struct steps *steps, const struct member_command *command,
 {
     struct view view;
     steps->patience_ms = steps->patience_ms < REPAIR_TIMEOUT_MS ? steps->patience_ms : REPAIR_TIMEOUT_MS;
-    int err = view_take(steps->hf, steps->servers, steps->patience_ms, &view);
+    int err = view_take(steps->hf, steps->cli->servers, steps->patience_ms, &view);
     if (err == 0 && view.founding) {
         view_leaderless(&view, steps->detail, sizeof steps->detail);
         return steps_fail(steps, node, ERR_UNAVAILABLE);
     }
     if (err == 0) {
+        view_turn_to_leader(&view, steps->cli, &steps->hf);
         err = hf_change_member(steps->hf, command->change, node, NULL, steps->patience_ms);
     }
     if (err != 0) {

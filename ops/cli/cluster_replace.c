@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "cluster_steps.h"
@@ -27,6 +28,9 @@ static const char help[] =
     "vote away meanwhile.\n"
     "\n"
     "Example: holdfast cluster replace 2 4 --peer 10.0.0.4:7471\n";
+
+/* In which a removal is done, nearly always. */
+#define TURN_US 250000u
 
 struct replacement {
     uint64_t old;
@@ -54,13 +58,25 @@ static bool is_voter(const struct view *view, uint64_t node)
     return member != NULL && member->voter;
 }
 
+/* Two that wait for the same node to vote see it at the same moment: each old node has its turn, so that the second command sees
+ * what the first has done. */
+static void wait_for_turn(const struct view *before, const struct replacement *replacement)
+{
+    for (size_t i = 0; i < before->members_len && !is_voter(before, replacement->new); i++) {
+        if (before->members[i].voter && before->members[i].id < replacement->old) {
+            usleep(TURN_US);
+        }
+    }
+}
+
 /* Before the old node goes: whether as many nodes will vote as did. Another who replaces a node by the same new one takes votes
  * that this command does not give back. When the new node voted already, it cannot be told whether an earlier run of this command
  * gave it the vote, so that this has to go on: then it is said how many are left. 0, or an error with its words in steps->detail. */
 static int check_votes(struct steps *steps, const struct replacement *replacement, const struct view *before)
 {
     struct view now;
-    bool seen = view_take(steps->hf, steps->servers, steps->patience_ms, &now) == 0 && view_is_leaders(&now);
+    wait_for_turn(before, replacement);
+    bool seen = view_take(steps->hf, steps->cli->servers, steps->patience_ms, &now) == 0 && view_is_leaders(&now);
     if (!seen || !is_voter(&now, replacement->old)) {
         return 0;
     }

@@ -27,7 +27,7 @@ int steps_open(const struct cli *cli, const char *command, struct steps *ret_ste
 {
     *ret_steps = (struct steps){
         .command = command,
-        .servers = cli->servers,
+        .cli = cli,
         .patience_ms = cli->timeout_given ? cli->timeout_ms : STEPS_TIMEOUT_MS,
     };
     return cli_open_query(cli, &ret_steps->hf);
@@ -41,12 +41,16 @@ void steps_close(struct steps *steps)
 int steps_look(struct steps *steps, struct view *ret_view)
 {
     char text[VIEW_DETAIL_LEN];
-    int err = view_take(steps->hf, steps->servers, steps->patience_ms, ret_view);
+    int err = view_take(steps->hf, steps->cli->servers, steps->patience_ms, ret_view);
     if (err == 0 && ret_view->leader == 0) {
         view_leaderless(ret_view, text, sizeof text);
         fprintf(stderr, "holdfast: %s: %s; waiting\n", steps->command, text);
     }
-    return err == 0 ? 0 : cli_fail(steps->command, err, hf_error_detail(steps->hf));
+    if (err != 0) {
+        return cli_fail(steps->command, err, hf_error_detail(steps->hf));
+    }
+    view_turn_to_leader(ret_view, steps->cli, &steps->hf);
+    return 0;
 }
 
 int steps_check_peer(const struct steps *steps, const struct view *view, uint64_t node, const char *address)
@@ -66,7 +70,7 @@ int steps_check_peer(const struct steps *steps, const struct view *view, uint64_
 void steps_warn_of_votes(struct steps *steps, unsigned had)
 {
     struct view view;
-    if (view_take(steps->hf, steps->servers, steps->patience_ms, &view) != 0) {
+    if (view_take(steps->hf, steps->cli->servers, steps->patience_ms, &view) != 0) {
         return; /* What was asked for is done all the same. */
     }
     unsigned voters = view_voters(&view);
@@ -105,7 +109,7 @@ static void progress(struct steps *steps, uint64_t node, char text[400])
     struct view view;
     char detail[sizeof steps->copy];
     size_t len = strlen(text);
-    if (view_take(steps->hf, steps->servers, STEPS_LOOK_MS, &view) != 0 || len >= 200) {
+    if (view_take(steps->hf, steps->cli->servers, STEPS_LOOK_MS, &view) != 0 || len >= 200) {
         return;
     }
     const struct view_member *member = view_find(&view, node);

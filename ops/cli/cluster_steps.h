@@ -14,8 +14,8 @@
 
 struct steps {
     struct hf *hf;
-    const char *command; /* For messages; borrowed. */
-    const char *servers; /* Borrowed. */
+    const char *command;   /* For messages; borrowed. */
+    const struct cli *cli; /* Borrowed. */
     uint64_t patience_ms;
     uint64_t moved_ms;          /* When something was last seen to move. */
     uint64_t look_ms;           /* When to look what is waited for, */
@@ -30,7 +30,7 @@ struct steps {
 int steps_open(const struct cli *cli, const char *command, struct steps *ret_steps);
 void steps_close(struct steps *steps);
 
-/* Looks at the members, and says when no leader is known. An error has been told; the exit code for it, then, else 0. */
+/* Looks at the members, turns to their leader, and says when none is known. An error has been told; the exit code for it, then, else 0. */
 int steps_look(struct steps *steps, struct view *ret_view);
 
 /* Where other nodes are to reach a new member must not be where clients reach one. When it is, that has been told; the exit code

@@ -29,7 +29,7 @@ static const char help[] =
 
 struct handover {
     struct hf *hf;
-    const char *servers;
+    const struct cli *cli;
     uint64_t node; /* Where leadership is to go; 0: anywhere. */
     uint64_t started_ms;
     uint64_t asked_ms; /* When leadership was asked for. */
@@ -137,7 +137,7 @@ static int transfer_wait(const struct handover *handover, const struct view *bef
 {
     struct view now = *before;
     do {
-        int err = view_take(handover->hf, handover->servers, left_ms(handover), &now);
+        int err = view_take(handover->hf, handover->cli->servers, left_ms(handover), &now);
         if (err == 0 && is_done(handover, before, &now)) {
             printf("node %llu leads, in term %llu, after %llu ms\n", (unsigned long long)now.leader,
                    (unsigned long long)now.term, (unsigned long long)(now_ms() - handover->asked_ms));
@@ -155,7 +155,7 @@ static int transfer_wait(const struct handover *handover, const struct view *bef
 static int leader_wait(const struct handover *handover, struct view *ret_view)
 {
     do {
-        int err = view_take(handover->hf, handover->servers, left_ms(handover), ret_view);
+        int err = view_take(handover->hf, handover->cli->servers, left_ms(handover), ret_view);
         if (err != 0) {
             return cli_fail(COMMAND, err, hf_error_detail(handover->hf));
         }
@@ -173,7 +173,8 @@ static int transfer_refused(const struct handover *handover, const struct view *
     if (err != ERR_NOT_FOUND) {
         return say(handover, err, hf_error_detail(handover->hf));
     }
-    if (view_take(handover->hf, handover->servers, left_ms(handover), &now) == 0 && !is_reached(&now, handover->node)) {
+    if (view_take(handover->hf, handover->cli->servers, left_ms(handover), &now) == 0 &&
+        !is_reached(&now, handover->node)) {
         return say_absent(handover);
     }
     const char *fault = fault_of(&now, handover->node);
@@ -192,11 +193,11 @@ static int transfer_run(struct handover *handover)
                (unsigned long long)before.term);
         return EXIT_DONE;
     }
-    /* What the leader says to a node that passes this on to it does not come back. */
     const char *fault = view_is_leaders(&before) ? fault_of(&before, handover->node) : NULL;
     if (fault != NULL) {
         return say(handover, ERR_REFUSED, fault);
     }
+    view_turn_to_leader(&before, handover->cli, &handover->hf);
     handover->asked_ms = now_ms();
     int err = hf_transfer(handover->hf, handover->node, left_ms(handover));
     return err != 0 && err != ERR_OUTCOME_UNKNOWN ? transfer_refused(handover, &before, err)
@@ -213,7 +214,7 @@ int cmd_cluster_transfer(struct cli *cli, int argc, char **argv)
             return cli_option_exit(result);
         }
     }
-    struct handover handover = {.servers = cli->servers, .started_ms = now_ms(), .timeout_ms = TRANSFER_TIMEOUT_MS};
+    struct handover handover = {.cli = cli, .started_ms = now_ms(), .timeout_ms = TRANSFER_TIMEOUT_MS};
     if (argc - optind > 1) {
         return cli_usage("cluster transfer takes the id of one node, or none", help);
     }

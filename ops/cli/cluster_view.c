@@ -49,6 +49,7 @@ static bool view_ask(const char *address, struct view *ret_view)
     }
     bool answered = hf_cluster(hf, ONE_TIMEOUT_MS, on_cluster, ret_view) == 0;
     (void)hf_close(hf, 0);
+    snprintf(ret_view->address, sizeof ret_view->address, "%s", address);
     return answered;
 }
 
@@ -121,6 +122,24 @@ int view_take(struct hf *hf, const char *servers, uint64_t timeout_ms, struct vi
         view_ask_leader(ret_view);
     }
     return 0;
+}
+
+void view_turn_to_leader(const struct view *view, const struct cli *cli, struct hf **hf)
+{
+    struct cli turned = *cli;
+    struct hf *opened;
+    size_t size = strlen(view->address) + 1 + strlen(cli->servers) + 1;
+    char *servers = view_is_leaders(view) && view->address[0] != '\0' ? malloc(size) : NULL;
+    if (servers == NULL) {
+        return;
+    }
+    snprintf(servers, size, "%s,%s", view->address, cli->servers);
+    turned.servers = servers;
+    if (cli_open_query(&turned, &opened) == 0) {
+        (void)hf_close(*hf, 0);
+        *hf = opened;
+    }
+    free(servers);
 }
 
 void view_leaderless(const struct view *view, char *ret_text, size_t ret_text_len)

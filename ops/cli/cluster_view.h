@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rpc/client/hf.h"
+#include "cli.h"
 
 #define VIEW_MEMBERS_MAX 16u
 #define VIEW_DETAIL_LEN 256u
@@ -23,8 +23,9 @@ struct view_member {
 };
 
 struct view {
-    uint64_t node;   /* Who sees it so. */
-    uint64_t leader; /* 0: not known. */
+    uint64_t node;     /* Who sees it so, */
+    char address[256]; /* and where it was asked; "": through the client that was given. */
+    uint64_t leader;   /* 0: not known. */
     uint64_t term;
     uint64_t log_last;
     bool
@@ -39,6 +40,10 @@ struct view {
  * `servers` and those that it knows are asked, one after the other, and what the first says that does counts, or else the first
  * that takes part at all. An error as of hf_cluster(): then `hf` has the words for it. */
 int view_take(struct hf *hf, const char *servers, uint64_t timeout_ms, struct view *ret_view) NODISCARD;
+
+/* Opens the client anew when the view is the leader's, and was asked for elsewhere: from now on the leader comes first, then the
+ * others. One that takes no part passes nothing on to it, and what the leader says to one that does may not come back. */
+void view_turn_to_leader(const struct view *view, const struct cli *cli, struct hf **hf);
 
 /* Why no leader is known, in words. */
 void view_leaderless(const struct view *view, char *ret_text, size_t ret_text_len);
