@@ -143,7 +143,7 @@ static int transfer_wait(const struct handover *handover, const struct view *bef
                    (unsigned long long)now.term, (unsigned long long)(now_ms() - handover->asked_ms));
             return EXIT_DONE;
         }
-        if (err == 0 && !is_reached(&now, handover->node) && passed_ms(handover) >= ABSENT_MS) {
+        if (err == 0 && !is_reached(&now, handover->node) && now_ms() - handover->asked_ms >= ABSENT_MS) {
             return say_absent(handover);
         }
         usleep(POLL_US);
@@ -173,11 +173,11 @@ static int transfer_refused(const struct handover *handover, const struct view *
     if (err != ERR_NOT_FOUND) {
         return say(handover, err, hf_error_detail(handover->hf));
     }
-    if (view_take(handover->hf, handover->cli->servers, left_ms(handover), &now) == 0 &&
-        !is_reached(&now, handover->node)) {
+    bool seen = view_take(handover->hf, handover->cli->servers, left_ms(handover), &now) == 0;
+    const char *fault = fault_of(&now, handover->node);
+    if (seen && fault == NULL && !is_reached(&now, handover->node)) {
         return say_absent(handover);
     }
-    const char *fault = fault_of(&now, handover->node);
     return say(handover, err, fault != NULL ? fault : "nobody who could take over has been heard of lately");
 }
 
