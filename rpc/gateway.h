@@ -334,8 +334,8 @@ struct gateway_ops {
     int (*life)(struct gateway *gateway, const char *virtual_host, const char *queue, uint64_t position, void *arg,
                 bool (*each)(void *arg, const struct gateway_step *step), bool *ret_more);
 
-    /* Asks for leadership to be handed to `node`, or to whoever is most advanced (0). ERR_NOT_FOUND: no such member.
-     * ERR_UNAVAILABLE: no leader is known. 0: asked for; status() shows what comes of it. */
+    /* Asks for leadership to be handed to `node`, or to whoever is most advanced (0). ERR_NOT_FOUND: no such member,
+     * or none that can lead. ERR_UNAVAILABLE: no leader is known. 0: asked for; status() shows what comes of it. */
     int (*transfer)(struct gateway *gateway, uint64_t node);
 
     /* Changes the membership: done() follows, never from within the call. */

@@ -187,7 +187,9 @@ struct gateway_core {
     struct list_node ending;
     Holdfast__QueueOptions queue_options; /* That gateway_queue() gives out. */
     struct driver_status status;          /* Holds the addresses that status() gives out. */
-    char refusing[256];                   /* Why new messages are refused, by us or, as it said, the leader. */
+    char refusing
+        [100 *
+         MEMBERS_MAX]; /* Why new messages are refused, by us (a part for each node) or, as it said, the leader. */
     char alarms[GATEWAY_ALARMS_MAX][GATEWAY_ALARM_LEN]; /* Those that status() gives out. */
 };
 

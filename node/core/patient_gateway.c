@@ -9,6 +9,13 @@
 
 #define WHY "this node takes no part in the cluster until it has a copy of the state"
 
+/* Why nothing is done here. */
+static const char *why(const struct patient_gateway *gateway)
+{
+    struct patient *patient = gateway->options.patient;
+    return patient_is_founding(patient) ? patient_text(patient) : WHY;
+}
+
 static struct patient_gateway *patient_gateway_of(struct gateway *gateway)
 {
     return container_of(gateway, struct patient_gateway, base);
@@ -117,7 +124,7 @@ void patient_gateway_turn(struct patient_gateway *gateway)
     while ((node = list_first(&now)) != NULL) {
         struct gateway_change *change = container_of(node, struct gateway_change, link);
         list_remove(node);
-        change->done(change, ERR_UNAVAILABLE, WHY);
+        change->done(change, ERR_UNAVAILABLE, why(gateway));
     }
 }
 
@@ -133,10 +140,12 @@ static int patient_transfer(struct gateway *gateway, uint64_t node)
     return ERR_UNAVAILABLE;
 }
 
-/* Its own repair is under way. */
+/* Not its own either: whether it is a member at all, others know. */
 static int patient_repair(struct gateway *gateway, uint64_t node)
 {
-    return node == patient_gateway_of(gateway)->options.node ? 0 : ERR_UNAVAILABLE;
+    (void)gateway;
+    (void)node;
+    return ERR_UNAVAILABLE;
 }
 
 /* ---- How it is ---- */
@@ -182,7 +191,7 @@ static void patient_status(struct gateway *gateway, struct gateway_status *ret_s
     const struct patient_gateway_options *options = &self->options;
     bool has_own = false;
     *ret_status = (struct gateway_status){
-        .cluster = options->cluster, .node = options->node, .version = options->version, .refusing = WHY};
+        .cluster = options->cluster, .node = options->node, .version = options->version, .refusing = why(self)};
     for (unsigned i = 0; i < options->members_len && i < MEMBERS_MAX; i++) {
         const struct driver_member *member = &options->members[i];
         struct gateway_status_member *row = &ret_status->members[ret_status->members_len++];

@@ -128,8 +128,38 @@ Test(patient_gateway, serves_nobody)
     cr_assert_eq(gateway()->ops->attach(gateway(), &attach, &sink, &link), ERR_UNAVAILABLE);
     cr_assert_null(link);
     cr_assert_eq(gateway()->ops->transfer(gateway(), 0), ERR_UNAVAILABLE);
-    cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SINK), 0, "that is what it does");
+    cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SINK), ERR_UNAVAILABLE, "whether it is a member others know");
     cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SOURCE), ERR_UNAVAILABLE);
+}
+
+static void on_founding_change(struct gateway_change *change, int err, const char *detail)
+{
+    cr_assert_eq(change, &asked.change);
+    cr_assert_eq(err, ERR_UNAVAILABLE);
+    cr_assert_str_eq(detail, "this cluster has not begun");
+    asked.changes++;
+}
+
+/* It has nothing to fetch a copy of. */
+Test(patient_gateway, of_a_cluster_that_has_not_begun_it_says_just_that)
+{
+    const struct patient_options *options = &asked.pair.patient_options;
+    struct patient_options founding = *options;
+    struct gateway_status status;
+    char detail[200];
+    founding.founding = true;
+    founding.reason = "this cluster has not begun";
+    patient_close(asked.pair.patient);
+    cr_assert_eq(patient_open(&founding, &asked.pair.patient, detail, sizeof detail), 0, "%s", detail);
+    asked.gateway.options.patient = asked.pair.patient;
+    asked.change.done = on_founding_change;
+    gateway()->ops->change(gateway(), &asked.change);
+    patient_gateway_turn(&asked.gateway);
+    cr_assert_eq(asked.changes, 1u);
+    cr_assert_eq(gateway()->ops->repair(gateway(), PAIR_SINK), ERR_UNAVAILABLE);
+    gateway()->ops->status(gateway(), &status);
+    cr_assert_str_eq(status.refusing, "this cluster has not begun");
+    cr_assert_str_eq(status.members[1].role, "founding");
 }
 
 Test(patient_gateway, says_how_it_is)

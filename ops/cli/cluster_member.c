@@ -56,7 +56,7 @@ static const char help_repair[] =
     "majority,\n"
     "and be there. When for half a minute nobody can lead without it all the same, it comes back with the data that\n"
     "it had. A node that cannot be reached is given up after 10 seconds (or --timeout, when that is less): exit\n"
-    "code 3.\n"
+    "code 3; give the order again when it can.\n"
     "\n"
     "Example: holdfast cluster repair 3\n";
 
@@ -81,10 +81,13 @@ static const struct member_command commands[] = {
      "has been told to fetch a copy of the state: cluster status shows how far it is", ""},
 };
 
-/* Whether it is so before anything is done, as far as that can be seen. */
+/* Whether it is so before anything is done, as far as that can be seen: a node that takes no part does not see it. */
 static bool is_so(const struct view *view, enum client_change change, uint64_t node, const char *address)
 {
     const struct view_member *member = view_find(view, node);
+    if (!view->takes_part) {
+        return false;
+    }
     switch (change) {
     case CLIENT_ADD_MEMBER: return member != NULL && strcmp(member->peer_address, address) == 0;
     case CLIENT_PROMOTE_MEMBER: return member != NULL && member->voter;
@@ -94,14 +97,41 @@ static bool is_so(const struct view *view, enum client_change change, uint64_t n
     }
 }
 
+/* Whether the nodes that answer reach it. */
+static bool is_reached(struct steps *steps, uint64_t node)
+{
+    struct view view;
+    const struct view_member *member =
+        view_take(steps->hf, steps->cli->servers, STEPS_LOOK_MS, &view) == 0 ? view_find(&view, node) : NULL;
+    return member != NULL && member->connected;
+}
+
+/* The time may be over while one more node is asked about it, or before: for one that is not there that is the same. */
+static const char *repair_fault(struct steps *steps, uint64_t node, int err)
+{
+    if (err == ERR_UNAVAILABLE || (err == ERR_OUTCOME_UNKNOWN && !is_reached(steps, node))) {
+        return "it cannot be asked: it does not run, or no node that answers reaches it; run this again when it does";
+    }
+    return err == ERR_OUTCOME_UNKNOWN ? "nobody knows whether it has been told: run this again, unless cluster status "
+                                        "shows that it fetches a copy"
+                                      : hf_error_detail(steps->hf);
+}
+
 static int repair_run(struct steps *steps, const struct member_command *command, uint64_t node)
 {
-    uint64_t timeout_ms = steps->patience_ms < REPAIR_TIMEOUT_MS ? steps->patience_ms : REPAIR_TIMEOUT_MS;
-    int err = hf_change_member(steps->hf, command->change, node, NULL, timeout_ms);
+    struct view view;
+    steps->patience_ms = steps->patience_ms < REPAIR_TIMEOUT_MS ? steps->patience_ms : REPAIR_TIMEOUT_MS;
+    int err = view_take(steps->hf, steps->cli->servers, steps->patience_ms, &view);
+    if (err == 0 && view.founding) {
+        view_leaderless(&view, steps->detail, sizeof steps->detail);
+        return steps_fail(steps, node, ERR_UNAVAILABLE);
+    }
+    if (err == 0) {
+        view_turn_to_leader(&view, steps->cli, &steps->hf);
+        err = hf_change_member(steps->hf, command->change, node, NULL, steps->patience_ms);
+    }
     if (err != 0) {
-        snprintf(steps->detail, sizeof steps->detail, "%s",
-                 err == ERR_UNAVAILABLE ? "it cannot be asked: it does not run, or no node that answers reaches it"
-                                        : hf_error_detail(steps->hf));
+        snprintf(steps->detail, sizeof steps->detail, "%s", repair_fault(steps, node, err));
         return steps_fail(steps, node, err);
     }
     printf("node %llu %s\n", (unsigned long long)node, command->done);
@@ -112,6 +142,9 @@ static int member_run(struct steps *steps, const struct member_command *command,
 {
     struct view before;
     int exit_code = steps_look(steps, &before);
+    if (exit_code == 0 && command->change == CLIENT_ADD_MEMBER) {
+        exit_code = steps_check_peer(steps, &before, node, address);
+    }
     if (exit_code != 0) {
         return exit_code;
     }
@@ -126,7 +159,7 @@ static int member_run(struct steps *steps, const struct member_command *command,
     }
     printf("node %llu %s\n", (unsigned long long)node, was ? command->was : command->done);
     if (!was && (command->change == CLIENT_DEMOTE_MEMBER || command->change == CLIENT_REMOVE_MEMBER)) {
-        steps_warn_of_two(steps);
+        steps_warn_of_votes(steps, 0);
     }
     return EXIT_DONE;
 }

@@ -5,6 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is too long is seen to go on. */
+static void text_take(char *to, size_t size, const char *text)
+{
+    if (snprintf(to, size, "%s", text) >= (int)size) {
+        memcpy(to + size - sizeof "...", "...", sizeof "...");
+    }
+}
+
 static struct node_row *row_by_id(struct cluster_rows *rows, uint64_t id)
 {
     for (size_t i = 0; i < rows->len; i++) {
@@ -33,7 +41,7 @@ static void member_note(struct cluster_rows *rows, const struct client_member *m
     }
     snprintf(row->role, sizeof row->role, "%s", member->role);
     if (row->detail[0] == '\0') {
-        snprintf(row->detail, sizeof row->detail, "%s", member->detail);
+        text_take(row->detail, sizeof row->detail, member->detail);
     }
     if (row->detail[0] == '\0' && row->address[0] == '\0' && member->client_address[0] == '\0') {
         snprintf(row->detail, sizeof row->detail, "not heard of yet at %.90s", member->peer_address);
@@ -103,7 +111,7 @@ void cluster_rows_note(struct cluster_rows *rows, struct node_row *row, const st
     row->info = *cluster;
     snprintf(row->cluster, sizeof row->cluster, "%s", cluster->cluster);
     snprintf(row->version, sizeof row->version, "%s", cluster->version);
-    snprintf(row->refusing, sizeof row->refusing, "%s", cluster->refusing);
+    text_take(row->refusing, sizeof row->refusing, cluster->refusing);
     snprintf(row->role, sizeof row->role, "removed"); /* Unless it finds itself among the members. */
     row->detail[0] = '\0';
     alarms_note(rows, cluster);
@@ -112,7 +120,7 @@ void cluster_rows_note(struct cluster_rows *rows, struct node_row *row, const st
         const struct client_member *member = &cluster->members[i];
         if (member->id == cluster->node) {
             snprintf(row->role, sizeof row->role, "%s", member->role);
-            snprintf(row->detail, sizeof row->detail, "%s", member->detail);
+            text_take(row->detail, sizeof row->detail, member->detail);
             snprintf(row->zone, sizeof row->zone, "%s", member->zone);
         } else {
             member_note(rows, member);

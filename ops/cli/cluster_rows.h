@@ -22,7 +22,7 @@ struct node_row {
     char cluster[64];
     char version[32];
     char detail[256];
-    char refusing[160];
+    char refusing[900];
     char zone[64];
     struct client_cluster info; /* Its pointers are void. */
     struct cluster_rows *among;

@@ -27,6 +27,7 @@ int steps_open(const struct cli *cli, const char *command, struct steps *ret_ste
 {
     *ret_steps = (struct steps){
         .command = command,
+        .cli = cli,
         .patience_ms = cli->timeout_given ? cli->timeout_ms : STEPS_TIMEOUT_MS,
     };
     return cli_open_query(cli, &ret_steps->hf);
@@ -39,24 +40,45 @@ void steps_close(struct steps *steps)
 
 int steps_look(struct steps *steps, struct view *ret_view)
 {
-    int err = view_take(steps->hf, steps->patience_ms, ret_view);
+    char text[VIEW_DETAIL_LEN];
+    int err = view_take(steps->hf, steps->cli->servers, steps->patience_ms, ret_view);
     if (err == 0 && ret_view->leader == 0) {
-        fprintf(stderr,
-                "holdfast: %s: there is no leader: a majority of the voters must run and reach each other; waiting\n",
-                steps->command);
+        view_leaderless(ret_view, text, sizeof text);
+        fprintf(stderr, "holdfast: %s: %s; waiting\n", steps->command, text);
     }
-    return err == 0 ? 0 : cli_fail(steps->command, err, hf_error_detail(steps->hf));
+    if (err != 0) {
+        return cli_fail(steps->command, err, hf_error_detail(steps->hf));
+    }
+    view_turn_to_leader(ret_view, steps->cli, &steps->hf);
+    return 0;
 }
 
-void steps_warn_of_two(struct steps *steps)
+int steps_check_peer(const struct steps *steps, const struct view *view, uint64_t node, const char *address)
+{
+    const struct view_member *member = view_client(view, address);
+    if (member == NULL) {
+        return 0;
+    }
+    char text[400];
+    snprintf(text, sizeof text,
+             "node %llu: clients reach node %llu at %s: --peer is where other nodes reach the new one (`peer` in its "
+             "configuration)",
+             (unsigned long long)node, (unsigned long long)member->id, member->client_address);
+    return cli_fail(steps->command, ERR_REFUSED, text);
+}
+
+void steps_warn_of_votes(struct steps *steps, unsigned had)
 {
     struct view view;
-    unsigned voters = 0;
-    if (view_take(steps->hf, steps->patience_ms, &view) != 0) {
+    if (view_take(steps->hf, steps->cli->servers, steps->patience_ms, &view) != 0) {
         return; /* What was asked for is done all the same. */
     }
-    for (size_t i = 0; i < view.members_len; i++) {
-        voters += view.members[i].voter;
+    unsigned voters = view_voters(&view);
+    if (view.takes_part && voters < had) {
+        fprintf(stderr,
+                "holdfast: %s: warning: %u nodes vote, and %u did before: something else has taken a vote away "
+                "meanwhile (holdfast cluster status)\n",
+                steps->command, voters, had);
     }
     if (voters == 2) {
         fprintf(stderr,
@@ -87,11 +109,11 @@ static void progress(struct steps *steps, uint64_t node, char text[400])
     struct view view;
     char detail[sizeof steps->copy];
     size_t len = strlen(text);
-    if (view_take(steps->hf, 1000, &view) != 0 || len >= 200) {
+    if (view_take(steps->hf, steps->cli->servers, STEPS_LOOK_MS, &view) != 0 || len >= 200) {
         return;
     }
     const struct view_member *member = view_find(&view, node);
-    if (member == NULL || view.node != view.leader) {
+    if (member == NULL || !view_is_leaders(&view)) {
         return;
     }
     uint64_t behind = view.log_last > member->match_index ? view.log_last - member->match_index : 0;

@@ -467,7 +467,7 @@ int hf_cluster(struct hf *hf, uint64_t timeout_ms, void (*each)(void *arg, const
                void *arg) NODISCARD;
 
 /* Asks for leadership to go to the member `node`, or with 0 to whoever is most advanced. Returns when it is asked for;
- * hf_cluster() shows what comes of it. ERR_NOT_FOUND: no such member. ERR_OUTCOME_UNKNOWN: the connection was lost. */
+ * hf_cluster() shows what comes of it. ERR_NOT_FOUND: no such member, or none that can lead. ERR_OUTCOME_UNKNOWN: the connection was lost. */
 int hf_transfer(struct hf *hf, uint64_t node, uint64_t timeout_ms) NODISCARD;
 
 /* Changes the membership: see client_core_change_member(). Returns when it is done. */

@@ -36,6 +36,7 @@ static const char *missing_text(const struct native_question *question)
     case HOLDFAST__QUERY__KIND__PREPARED: return "there is no such virtual host";
     case HOLDFAST__QUERY__KIND__BINDINGS: return "there is no such exchange or virtual host";
     case HOLDFAST__QUERY__KIND__PRODUCER: return "nothing is known of such a producer";
+    case HOLDFAST__QUERY__KIND__TRANSFER: return "there is no such member, or it cannot lead";
     default: return native_question_reads(question) ? "there is no such queue" : "there is no such member";
     }
 }

@@ -102,7 +102,7 @@ Test(native_query, leadership_is_handed_over_on_request)
     cr_assert_eq(f.fake.last_transfer, 3u);
     f.fake.transfer_err = ERR_NOT_FOUND;
     give(&f, FRAME_QUERY, &query.base);
-    cr_assert_str_eq(result_of(&f, 1, ERR_NOT_FOUND)->detail, "there is no such member");
+    cr_assert_str_eq(result_of(&f, 1, ERR_NOT_FOUND)->detail, "there is no such member, or it cannot lead");
     f.fake.transfer_err = ERR_UNAVAILABLE;
     give(&f, FRAME_QUERY, &query.base);
     (void)result_of(&f, 1, ERR_UNAVAILABLE);
