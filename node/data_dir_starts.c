@@ -16,7 +16,8 @@
  *      280   232  zero
  *
  * Start n is in slot n % 2. When neither is whole the count begins anew: to the others that is an older copy, which it may be
- * taken for, since nothing in it is known to be what it was. */
+ * taken for, since nothing in it is known to be what it was. A file with a slot that the device cannot give back is made anew:
+ * it may not take a part of what is around that either. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #include <xxhash.h>
 
 #include "node/data_dir_private.h"
+#include "node/durable_file.h"
 #include "proto/base/bytes.h"
 #include "proto/base/check.h"
 
@@ -90,35 +92,77 @@ static int starts_write(const struct data_dir *dir, int fd, bool new)
     return err;
 }
 
-static int starts_add(struct data_dir *dir, struct clock *clock, uint64_t least, char *detail, size_t detail_len)
+/* Slot by slot, so that one that cannot be read does not hide the other. */
+static int slots_read(struct data_dir *dir, int fd, bool *ret_new, bool *ret_unreadable)
 {
-    uint8_t slots[2 * SLOT_LEN];
-    int fd = openat(dir->fd, "starts", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        return data_dir_explain(detail, detail_len, errno == ENOSPC ? ERR_NO_SPACE : ERR_IO, "%s/starts: %s", dir->path,
-                                strerror(errno));
+    bool new = false;
+    bool unreadable = false;
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t slot[SLOT_LEN];
+        ssize_t got = pread(fd, slot, sizeof slot, (off_t)i * SLOT_LEN);
+        if (got < 0 && errno != EIO) {
+            return ERR_IO;
+        }
+        unreadable = unreadable || got < 0;
+        new = new || (got >= 0 && got != (ssize_t)sizeof slot);
+        if (got == (ssize_t)sizeof slot) {
+            slot_decode(slot, dir);
+        }
     }
-    ssize_t got = pread(fd, slots, sizeof slots, 0);
-    int err = got < 0 ? ERR_IO : 0;
-    bool new = got != (ssize_t)sizeof slots;
-    if (err == 0 && !new) {
-        slot_decode(slots, dir);
-        slot_decode(slots + SLOT_LEN, dir);
+    *ret_new = new;
+    *ret_unreadable = unreadable;
+    return 0;
+}
+
+/* For writing, with what it says taken over. */
+static int starts_open(struct data_dir *dir, int *ret_fd, bool *ret_new)
+{
+    int fd;
+    bool new;
+    bool unreadable;
+    int err = durable_file_open(dir->fd, "starts", O_RDWR | O_CREAT, &fd);
+    if (err != 0) {
+        return err;
     }
-    if (err == 0) {
-        unsigned kept = dir->stamps_len < DATA_DIR_STAMPS_MAX ? dir->stamps_len : DATA_DIR_STAMPS_MAX - 1;
-        kept = least > dir->starts + 1 ? 0 : kept; /* Those of before are not the ones right before it. */
-        memmove(dir->stamps + 1, dir->stamps, kept * sizeof dir->stamps[0]);
-        dir->stamps[0] = clock->random(clock);
-        dir->stamps_len = kept + 1;
-        dir->starts = least > dir->starts + 1 ? least : dir->starts + 1;
-        err = starts_write(dir, fd, new);
+    err = slots_read(dir, fd, &new, &unreadable);
+    if (err == 0 && unreadable) {
+        (void)close(fd);
+        err = durable_file_make_way(dir->fd, "starts");
+        err = err == 0 ? durable_file_open(dir->fd, "starts", O_RDWR | O_CREAT, &fd) : err;
+        if (err != 0) {
+            return err;
+        }
     }
     if (err != 0) {
-        (void)data_dir_explain(detail, detail_len, err, "%s/starts: %s", dir->path, strerror(errno));
+        (void)close(fd);
+        return err;
     }
-    (void)close(fd);
-    return err;
+    *ret_fd = fd;
+    *ret_new = new || unreadable;
+    return 0;
+}
+
+static void starts_advance(struct data_dir *dir, struct clock *clock, uint64_t least)
+{
+    unsigned kept = dir->stamps_len < DATA_DIR_STAMPS_MAX ? dir->stamps_len : DATA_DIR_STAMPS_MAX - 1;
+    kept = least > dir->starts + 1 ? 0 : kept; /* Those of before are not the ones right before it. */
+    memmove(dir->stamps + 1, dir->stamps, kept * sizeof dir->stamps[0]);
+    dir->stamps[0] = clock->random(clock);
+    dir->stamps_len = kept + 1;
+    dir->starts = least > dir->starts + 1 ? least : dir->starts + 1;
+}
+
+static int starts_add(struct data_dir *dir, struct clock *clock, uint64_t least, char *detail, size_t detail_len)
+{
+    int fd;
+    bool new;
+    int err = starts_open(dir, &fd, &new);
+    if (err == 0) {
+        starts_advance(dir, clock, least);
+        err = starts_write(dir, fd, new);
+        (void)close(fd);
+    }
+    return err == 0 ? 0 : data_dir_explain(detail, detail_len, err, "%s/starts: %s", dir->path, strerror(errno));
 }
 
 int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len)
