@@ -95,20 +95,30 @@ static int segment_open(struct recovery *recovery, struct log_recover_segment *s
     return 0;
 }
 
+/* What kept a segment from being read, with its name. One that is listed and not there is a link to nowhere. */
+static int segment_fail(struct recovery *recovery, const struct log_recover_segment *segment, int err)
+{
+    if (err == ERR_NOT_FOUND) {
+        return segment_blame(recovery, segment, ERR_CORRUPT, 0, "the name leads to no file");
+    }
+    const char *what = err == ERR_CORRUPT ? "it is not a file, or cannot be read" : err_text(err);
+    return segment_blame(recovery, segment, err, 0, what);
+}
+
 /* A file shorter than a head was never written: its size was not synced when the power failed. */
 static int segment_read_head(struct recovery *recovery, struct log_recover_segment *segment)
 {
     struct disk_file *file = NULL;
     int err = segment_open(recovery, segment, &file);
     if (err != 0) {
-        return err;
+        return segment_fail(recovery, segment, err);
     }
     uint8_t head[LOG_SEGMENT_HEAD_LEN] = {0};
     size_t len = 0;
     err = recovery->disk->ops->read(file, 0, head, sizeof head, &len);
     recovery->disk->ops->close(file);
     if (err != 0) {
-        return err;
+        return segment_fail(recovery, segment, err);
     }
     segment->head_err = log_segment_head_decode(head, &segment->head);
     segment->end = LOG_SEGMENT_HEAD_LEN;
@@ -126,7 +136,7 @@ static int segment_load(struct recovery *recovery, struct log_recover_segment *s
     struct disk_file *file = NULL;
     int err = segment_open(recovery, segment, &file);
     if (err != 0) {
-        return err;
+        return segment_fail(recovery, segment, err);
     }
     if (segment->size > LOG_SEGMENT_LEN_MAX) {
         err = segment_blame(recovery, segment, ERR_CORRUPT, LOG_SEGMENT_LEN_MAX, "the file is larger than a segment");
@@ -144,7 +154,9 @@ static int segment_load(struct recovery *recovery, struct log_recover_segment *s
     }
     size_t len = 0;
     err = recovery->disk->ops->read(file, 0, recovery->data, (size_t)segment->size, &len);
-    if (err == 0 && len < segment->size) {
+    if (err != 0) {
+        err = segment_fail(recovery, segment, err);
+    } else if (len < segment->size) {
         err = ERR_IO;
     }
 close:

@@ -23,6 +23,24 @@ static uint64_t slot_decode(const uint8_t *slot)
     return get_u64(slot + 8);
 }
 
+/* Slot by slot, so that one that cannot be read does not hide the other: as a damaged one, it says nothing. */
+static int slots_read(struct disk_file *file, uint64_t *ret_batch)
+{
+    uint64_t highest = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t slot[SLOT_LEN] = {0};
+        size_t len = 0;
+        int err = file->disk->ops->read(file, (uint64_t)i * SLOT_LEN, slot, sizeof slot, &len);
+        if (err != 0 && err != ERR_CORRUPT) {
+            return err;
+        }
+        uint64_t batch = err == 0 ? slot_decode(slot) : 0;
+        highest = batch > highest ? batch : highest;
+    }
+    *ret_batch = highest;
+    return 0;
+}
+
 int log_watermark_read(struct disk *disk, const char *dir, uint64_t *ret_batch)
 {
     char path[LOG_PATH_LEN_MAX];
@@ -32,24 +50,34 @@ int log_watermark_read(struct disk *disk, const char *dir, uint64_t *ret_batch)
     }
     struct disk_file *file = NULL;
     err = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
-    if (err == ERR_NOT_FOUND) {
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
         *ret_batch = 0;
         return 0;
     }
     if (err != 0) {
         return err;
     }
-    uint8_t slots[2 * SLOT_LEN] = {0};
-    size_t len = 0;
-    err = disk->ops->read(file, 0, slots, sizeof slots, &len);
+    err = slots_read(file, ret_batch);
     disk->ops->close(file);
-    if (err != 0) {
-        return err;
+    return err;
+}
+
+/* What is no file, or has a slot that cannot be read, is made anew: to write a part of what cannot be read fails as well. */
+static int open_readable(struct disk *disk, const char *path, struct disk_file **ret_file)
+{
+    uint8_t slots[2 * SLOT_LEN];
+    size_t len = 0;
+    int err = disk->ops->open(disk, path, DISK_CREATE, ret_file);
+    if (err == 0 && disk->ops->read(*ret_file, 0, slots, sizeof slots, &len) == ERR_CORRUPT) {
+        disk->ops->close(*ret_file);
+        *ret_file = NULL;
+        err = ERR_CORRUPT;
     }
-    uint64_t first = slot_decode(slots);
-    uint64_t second = slot_decode(slots + SLOT_LEN);
-    *ret_batch = first > second ? first : second;
-    return 0;
+    if (err == ERR_CORRUPT) {
+        err = disk->ops->remove(disk, path);
+        err = err == 0 ? disk->ops->open(disk, path, DISK_CREATE, ret_file) : err;
+    }
+    return err;
 }
 
 int log_watermark_open(struct log_watermark *watermark, struct disk *disk, const char *dir)
@@ -59,7 +87,7 @@ int log_watermark_open(struct log_watermark *watermark, struct disk *disk, const
     if (err != 0) {
         return err;
     }
-    err = disk->ops->open(disk, path, DISK_CREATE, &watermark->file);
+    err = open_readable(disk, path, &watermark->file);
     /* Both slots now: no write to come needs more of the disk. */
     return err == 0 ? disk->ops->allocate(watermark->file, 2 * SLOT_LEN) : err;
 }

@@ -19,10 +19,10 @@ struct log_watermark {
     struct disk_file *file;
 };
 
-/* Reads the highest batch; 0 when there is no file or no whole slot. ERR_IO, ERR_NOMEM. */
+/* Reads the highest batch; 0 when there is no file or no whole slot that can be read. ERR_IO, ERR_NOMEM. */
 int log_watermark_read(struct disk *disk, const char *dir, uint64_t *ret_batch) NODISCARD;
 
-/* Opens it for writing; created when missing. */
+/* Opens it for writing; created when missing, and anew when it cannot be read. */
 int log_watermark_open(struct log_watermark *watermark, struct disk *disk, const char *dir) NODISCARD;
 int log_watermark_write(struct log_watermark *watermark, uint64_t batch, uint64_t stored_index) NODISCARD;
 int log_watermark_sync(struct log_watermark *watermark) NODISCARD;

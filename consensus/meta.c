@@ -115,12 +115,37 @@ static int meta_settle(struct meta *meta, const struct meta_value *value)
     return err == 0 ? slot_write(meta, meta->counter + 1, meta->counter, value) : err;
 }
 
+/* Slot by slot, so that one that cannot be read does not hide the other. It is not blank, which only one that was never
+ * written is. */
+static int slots_read(struct disk_file *file, uint8_t slots[2 * SLOT_LEN])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *slot = slots + (size_t)i * SLOT_LEN;
+        size_t got = 0;
+        int err = file->disk->ops->read(file, (uint64_t)i * SLOT_LEN, slot, SLOT_LEN, &got);
+        if (err == ERR_CORRUPT) {
+            memset(slot, 0xff, SLOT_LEN);
+        } else if (err != 0) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+/* In one line. A file that could not be opened has no slots. */
+static void meta_explain(int err, bool opened, const char *path, char *detail, size_t detail_len)
+{
+    const char *what = err != ERR_CORRUPT ? err_text(err)
+                       : opened           ? "term and vote are damaged in both slots"
+                                          : "it is not a file, or cannot be read";
+    (void)snprintf(detail, detail_len, "%s%s: %s", path, err == ERR_CORRUPT && opened ? ", offset 0" : "", what);
+}
+
 static int meta_load(struct meta *meta, struct disk *disk, const char *dir, struct meta_value *ret_value)
 {
     uint8_t slots[2 * SLOT_LEN] = {0};
-    size_t len = 0;
     struct meta_value value = {0};
-    int err = disk->ops->read(meta->file, 0, slots, sizeof slots, &len);
+    int err = slots_read(meta->file, slots);
     if (err == 0) {
         err = slots_decode(slots, &meta->counter, &value);
     }
@@ -154,12 +179,8 @@ int meta_open(struct disk *disk, const char *dir, struct meta **ret_meta, struct
     if (err == 0) {
         err = meta_load(meta, disk, dir, ret_value);
     }
-    if (err == ERR_CORRUPT) {
-        snprintf(detail, detail_len, "%s, offset 0: term and vote are damaged in both slots", path);
-    } else if (err != 0) {
-        snprintf(detail, detail_len, "%s: %s", path, err_text(err));
-    }
     if (err != 0) {
+        meta_explain(err, meta->file != NULL, path, detail, detail_len);
         meta_close(meta);
         return err;
     }
@@ -173,24 +194,23 @@ int meta_peek(struct disk *disk, const char *dir, struct meta_value *ret_value, 
     uint8_t slots[2 * SLOT_LEN] = {0};
     struct disk_file *file;
     uint64_t counter = 0;
-    size_t got;
+    bool opened = false;
     int len = snprintf(path, sizeof path, "%s/meta", dir);
     if (len < 0 || len >= PATH_LEN_MAX) {
         return ERR_TOO_BIG;
     }
     int err = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
     if (err == 0) {
-        err = disk->ops->read(file, 0, slots, sizeof slots, &got);
+        opened = true;
+        err = slots_read(file, slots);
         disk->ops->close(file);
     }
     if (err == 0) {
         err = slots_decode(slots, &counter, ret_value);
     }
     err = err == 0 && counter == 0 ? ERR_NOT_FOUND : err;
-    if (err == ERR_CORRUPT) {
-        (void)snprintf(detail, detail_len, "%s, offset 0: term and vote are damaged in both slots", path);
-    } else if (err != 0) {
-        (void)snprintf(detail, detail_len, "%s: %s", path, err_text(err));
+    if (err != 0) {
+        meta_explain(err, opened, path, detail, detail_len);
     }
     return err;
 }

@@ -19,11 +19,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <xxhash.h>
 
 #include "node/data_dir_private.h"
+#include "node/durable_file.h"
 #include "proto/base/bytes.h"
 
 #define SLOT_LEN 512u
@@ -80,32 +82,44 @@ static void slot_encode(const struct data_dir_starts *starts, uint8_t slot[SLOT_
     put_u64(slot + FACTS_SUM_AT, XXH3_64bits(slot, FACTS_SUM_AT));
 }
 
-/* *ret_whole: the file has both slots, be they damaged or not. */
-static int slots_load(int fd, struct data_dir_starts *ret_starts, bool *ret_whole)
+/* What is in a file that is open. */
+struct slots {
+    struct data_dir_starts starts;
+    bool whole;      /* The file has both slots, be they damaged or not. */
+    bool unreadable; /* The device cannot give one back: it may not take a part of what is around that either. */
+};
+
+/* Slot by slot, so that one that cannot be read does not hide the other. */
+static int slots_load(int fd, struct slots *ret_slots)
 {
-    uint8_t slots[2 * SLOT_LEN];
-    ssize_t got = pread(fd, slots, sizeof slots, 0);
-    if (got < 0) {
-        return ERR_IO;
-    }
-    *ret_starts = (struct data_dir_starts){0};
-    *ret_whole = got == (ssize_t)sizeof slots;
-    if (*ret_whole) {
-        slot_decode(slots, ret_starts);
-        slot_decode(slots + SLOT_LEN, ret_starts);
+    *ret_slots = (struct slots){.whole = true};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t slot[SLOT_LEN];
+        ssize_t got = pread(fd, slot, sizeof slot, (off_t)i * SLOT_LEN);
+        if (got < 0 && errno != EIO) {
+            return ERR_IO;
+        }
+        ret_slots->unreadable = ret_slots->unreadable || got < 0;
+        ret_slots->whole = ret_slots->whole && (got < 0 || got == (ssize_t)sizeof slot);
+        if (got == (ssize_t)sizeof slot) {
+            slot_decode(slot, &ret_slots->starts);
+        }
     }
     return 0;
 }
 
 int data_dir_slots_read(int dir_fd, const char *name, struct data_dir_starts *ret_starts)
 {
-    bool whole;
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    struct slots slots = {0};
+    struct stat stat;
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
     }
-    int err = slots_load(fd, ret_starts, &whole);
+    bool file = fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode);
+    int err = file ? slots_load(fd, &slots) : 0;
     (void)close(fd);
+    *ret_starts = slots.starts;
     return err;
 }
 
@@ -118,24 +132,40 @@ static int bytes_write(const uint8_t *data, size_t len, off_t offset, int fd)
     return fsync(fd) == 0 ? 0 : ERR_IO;
 }
 
+/* For writing. One that cannot be read is made anew. */
+static int slots_open(int dir_fd, const char *name, int *ret_fd, struct slots *ret_slots)
+{
+    int err = durable_file_open(dir_fd, name, O_RDWR | O_CREAT, ret_fd);
+    if (err != 0) {
+        return err;
+    }
+    err = slots_load(*ret_fd, ret_slots);
+    if (err == 0 && !ret_slots->unreadable) {
+        return 0;
+    }
+    (void)close(*ret_fd);
+    if (err == 0) {
+        err = durable_file_make_way(dir_fd, name);
+    }
+    ret_slots->whole = false;
+    return err == 0 ? durable_file_open(dir_fd, name, O_RDWR | O_CREAT, ret_fd) : err;
+}
+
 /* The file is made with both slots, and its name is durable, before anybody is told of the first start. One that says more than
  * is true now is made anew: its other slot would go on saying it. */
 int data_dir_slots_write(int dir_fd, const char *name, const struct data_dir_starts *starts)
 {
-    uint8_t slots[2 * SLOT_LEN] = {0};
+    uint8_t bytes[2 * SLOT_LEN] = {0};
     size_t at = starts->count % 2 * SLOT_LEN;
-    struct data_dir_starts before;
-    bool whole;
-    int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        return errno == ENOSPC || errno == EDQUOT ? ERR_NO_SPACE : ERR_IO;
+    struct slots before;
+    int fd;
+    int err = slots_open(dir_fd, name, &fd, &before);
+    if (err != 0) {
+        return err;
     }
-    int err = slots_load(fd, &before, &whole);
-    bool anew = err == 0 && (!whole || before.count > starts->count);
-    slot_encode(starts, slots + at);
-    if (err == 0) {
-        err = anew ? bytes_write(slots, sizeof slots, 0, fd) : bytes_write(slots + at, SLOT_LEN, (off_t)at, fd);
-    }
+    bool anew = !before.whole || before.starts.count > starts->count;
+    slot_encode(starts, bytes + at);
+    err = anew ? bytes_write(bytes, sizeof bytes, 0, fd) : bytes_write(bytes + at, SLOT_LEN, (off_t)at, fd);
     if (err == 0 && anew && fsync(dir_fd) != 0) {
         err = ERR_IO;
     }

@@ -74,8 +74,11 @@ int data_dir_text_read(const struct data_dir *dir, const char *name, const char 
         return data_dir_explain(detail, detail_len, err, "%s/%s: not there", dir->path, name);
     }
     if (err != 0) {
-        return data_dir_explain(detail, detail_len, err == ERR_TOO_BIG ? ERR_CORRUPT : err, "%s/%s: %s", dir->path,
-                                name, err == ERR_TOO_BIG ? "far too long" : strerror(errno));
+        bool unfit = err == ERR_TOO_BIG || err == ERR_INVALID;
+        return data_dir_explain(detail, detail_len, unfit ? ERR_CORRUPT : err, "%s/%s: %s", dir->path, name,
+                                err == ERR_TOO_BIG   ? "far too long"
+                                : err == ERR_INVALID ? "it is not a file"
+                                                     : strerror(errno));
     }
     err = text_check(dir, name, kind, text, len, detail, detail_len);
     if (err != 0) {

@@ -22,6 +22,12 @@ static int error_of(int number)
     }
 }
 
+/* What the device cannot give back is damage of what is stored. */
+static int read_error_of(int number)
+{
+    return number == EIO ? ERR_CORRUPT : error_of(number);
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
@@ -38,6 +44,58 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
+/* ERR_INVALID: what has the name is no file. */
+static int open_file(int dir_fd, const char *name, int flags, int *ret_fd)
+{
+    struct stat info;
+    int fd = openat(dir_fd, name, flags | O_NONBLOCK | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return errno == EISDIR || errno == ENXIO || errno == ELOOP ? ERR_INVALID : error_of(errno);
+    }
+    int err = fstat(fd, &info) != 0 ? error_of(errno) : S_ISREG(info.st_mode) ? 0 : ERR_INVALID;
+    if (err != 0) {
+        (void)close(fd);
+        return err;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int durable_file_make_way(int dir_fd, const char *name)
+{
+    int number = unlinkat(dir_fd, name, 0) == 0 ? 0 : errno;
+    if (number == EISDIR) {
+        number = unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 ? 0 : errno;
+    }
+    errno = number;
+    return number == 0 || number == ENOENT ? 0 : error_of(number);
+}
+
+int durable_file_open(int dir_fd, const char *name, int flags, int *ret_fd)
+{
+    int err = open_file(dir_fd, name, flags, ret_fd);
+    if (err == ERR_INVALID) {
+        err = durable_file_make_way(dir_fd, name);
+        err = err == 0 ? open_file(dir_fd, name, flags, ret_fd) : err;
+    }
+    return err;
+}
+
+static int put_in_place(int dir_fd, const char *aside, const char *name)
+{
+    int number = renameat(dir_fd, aside, dir_fd, name) == 0 ? 0 : errno;
+    if (number == EISDIR && unlinkat(dir_fd, name, AT_REMOVEDIR) == 0) {
+        number = renameat(dir_fd, aside, dir_fd, name) == 0 ? 0 : errno;
+    } else if (number == EISDIR) {
+        number = errno;
+    }
+    if (number == 0 && fsync(dir_fd) != 0) {
+        number = errno;
+    }
+    errno = number;
+    return number == 0 ? 0 : error_of(number);
+}
+
 int durable_file_write(int dir_fd, const char *name, const void *data, size_t len)
 {
     char aside[256];
@@ -45,18 +103,19 @@ int durable_file_write(int dir_fd, const char *name, const void *data, size_t le
     if (written < 0 || (size_t)written >= sizeof aside) {
         return ERR_INVALID;
     }
-    int fd = openat(dir_fd, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        return error_of(errno);
+    int fd;
+    int err = durable_file_open(dir_fd, aside, O_WRONLY | O_CREAT | O_TRUNC, &fd);
+    if (err != 0) {
+        return err;
     }
-    int err = write_all(fd, data, len) != 0 || fsync(fd) != 0 ? error_of(errno) : 0;
+    err = write_all(fd, data, len) != 0 || fsync(fd) != 0 ? error_of(errno) : 0;
     int saved = errno;
     if (close(fd) != 0 && err == 0) {
         err = error_of(errno);
         saved = errno;
     }
-    if (err == 0 && (renameat(dir_fd, aside, dir_fd, name) != 0 || fsync(dir_fd) != 0)) {
-        err = error_of(errno);
+    if (err == 0) {
+        err = put_in_place(dir_fd, aside, name);
         saved = errno;
     }
     errno = saved;
@@ -65,14 +124,15 @@ int durable_file_write(int dir_fd, const char *name, const void *data, size_t le
 
 int durable_file_read(int dir_fd, const char *name, size_t len_max, char **ret_data, size_t *ret_len)
 {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_of(errno);
+    int fd;
+    int err = open_file(dir_fd, name, O_RDONLY, &fd);
+    if (err != 0) {
+        return err;
     }
     struct stat info;
     char *data = NULL;
     size_t len = 0;
-    int err = fstat(fd, &info) != 0 ? error_of(errno) : 0;
+    err = fstat(fd, &info) != 0 ? error_of(errno) : 0;
     if (err == 0 && (uint64_t)info.st_size > len_max) {
         err = ERR_TOO_BIG;
     }
@@ -86,7 +146,7 @@ int durable_file_read(int dir_fd, const char *name, size_t len_max, char **ret_d
             continue;
         }
         if (got < 0) {
-            err = error_of(errno);
+            err = read_error_of(errno);
         }
         if (got == 0) {
             break;

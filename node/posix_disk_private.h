@@ -1,4 +1,4 @@
-/* The parts of the posix disk: files (posix_file.c), appends (posix_append.c) and threads (posix_disk.c). */
+/* The parts of the posix disk: opening files (posix_open.c), files (posix_file.c), appends (posix_append.c) and threads (posix_disk.c). */
 
 #ifndef HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
 #define HOLDFAST_NODE_POSIX_DISK_PRIVATE_H
@@ -56,6 +56,11 @@ struct posix_file {
     int direct_fd; /* The same file, to be written past the cache; -1 before the first append. */
     char *path;
 };
+
+#define POSIX_PATH_LEN_MAX 1024u
+
+/* The path itself. Our own code makes the paths: one that leads elsewhere is a bug. */
+const char *posix_path(const char *path);
 
 struct posix_disk *posix_disk_of(struct disk *disk);
 struct posix_file *posix_file_of(struct disk_file *file);

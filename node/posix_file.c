@@ -16,7 +16,7 @@
 #include "proto/base/check.h"
 
 #define VECTORS_AT_ONCE 256u
-#define PATH_LEN_MAX 1024u
+#define PATH_LEN_MAX POSIX_PATH_LEN_MAX
 #define ZERO_LEN 65536u
 #define PAGE_LEN 4096u
 #define FULL_PAUSE_NS UINT64_C(10000000000)
@@ -70,8 +70,7 @@ int posix_file_failed(struct posix_file *file, const char *call, int number)
     return err == ERR_NOT_FOUND || err == ERR_EXISTS ? ERR_IO : err;
 }
 
-/* Our own code makes the paths: one that leads elsewhere is a bug. */
-static const char *checked(const char *path)
+const char *posix_path(const char *path)
 {
     CHECK(path[0] != '\0' && path[0] != '/' && strstr(path, "..") == NULL && strlen(path) < PATH_LEN_MAX);
     return path;
@@ -88,11 +87,22 @@ static int sync_parent(struct posix_disk *disk, const char *path)
     return posix_sync_dir(&disk->base, slash == NULL ? "." : parent);
 }
 
+/* A link to nowhere is there already, and is none: what it leads to may be a disk that is not mounted, and is not made here. */
+static int make_dir_failed(struct posix_disk *disk, const char *path, int number)
+{
+    int err = posix_disk_failed(disk, "mkdir", path, number);
+    if (err == ERR_NOT_FOUND) {
+        journal_error(disk->journal, "disk", "%s/%s leads nowhere", disk->root, path);
+        return ERR_IO;
+    }
+    return err;
+}
+
 int posix_make_dir(struct disk *base, const char *path)
 {
     struct posix_disk *disk = posix_disk_of(base);
     char part[PATH_LEN_MAX];
-    (void)snprintf(part, sizeof part, "%s", checked(path));
+    (void)snprintf(part, sizeof part, "%s", posix_path(path));
     size_t len = strlen(part);
     for (size_t i = 1; i <= len; i++) {
         if (path[i] != '/' && path[i] != '\0') {
@@ -104,8 +114,8 @@ int posix_make_dir(struct disk *base, const char *path)
             if (err != 0) {
                 return err;
             }
-        } else if (errno != EEXIST) {
-            return posix_disk_failed(disk, "mkdir", part, errno);
+        } else if (errno != EEXIST || faccessat(disk->root_fd, part, F_OK, 0) != 0) {
+            return make_dir_failed(disk, part, errno);
         }
         part[i] = path[i];
     }
@@ -126,7 +136,7 @@ int posix_list(struct disk *base, const char *path, void (*each)(void *arg, cons
 {
     struct posix_disk *disk = posix_disk_of(base);
     struct dirent **names;
-    int count = scandirat(disk->root_fd, checked(path), &names, names_only, names_compare);
+    int count = scandirat(disk->root_fd, posix_path(path), &names, names_only, names_compare);
     if (count < 0) {
         return posix_disk_failed(disk, "list", path, errno);
     }
@@ -136,50 +146,6 @@ int posix_list(struct disk *base, const char *path, void (*each)(void *arg, cons
     }
     free(names);
     return 0;
-}
-
-int posix_open(struct disk *base, const char *path, unsigned flags, struct disk_file **ret_file)
-{
-    struct posix_disk *disk = posix_disk_of(base);
-    int mode = O_CLOEXEC | ((flags & DISK_READ_ONLY) != 0 ? O_RDONLY : O_RDWR);
-    mode |= (flags & DISK_CREATE) != 0 ? O_CREAT : 0;
-    mode |= (flags & DISK_EXCLUSIVE) != 0 ? O_EXCL : 0;
-    struct posix_file *file = calloc(1, sizeof *file);
-    char *copy = strdup(checked(path));
-    if (file == NULL || copy == NULL) {
-        free(file);
-        free(copy);
-        return ERR_NOMEM;
-    }
-    file->base.disk = base;
-    file->path = copy;
-    file->read_only = (flags & DISK_READ_ONLY) != 0;
-    file->uncached = (flags & DISK_UNCACHED) != 0;
-    file->direct_fd = -1;
-    file->fd = openat(disk->root_fd, path, mode, 0640);
-    if (file->fd < 0) {
-        int err = posix_disk_failed(disk, "open", path, errno);
-        free(copy);
-        free(file);
-        return err;
-    }
-    *ret_file = &file->base;
-    return 0;
-}
-
-void posix_close(struct disk_file *base)
-{
-    if (base == NULL) {
-        return;
-    }
-    struct posix_file *file = posix_file_of(base);
-    /* What had to be durable has been synced before, so that nothing is lost if this fails. */
-    (void)close(file->fd);
-    if (file->direct_fd >= 0) {
-        (void)close(file->direct_fd);
-    }
-    free(file->path);
-    free(file);
 }
 
 int posix_size(struct disk_file *base, uint64_t *ret_size)
@@ -203,6 +169,13 @@ static void drop_cached(const struct posix_file *file, uint64_t offset, size_t l
     }
 }
 
+/* What the device cannot give back is damage of what is stored, as a wrong checksum is. */
+static int read_failed(struct posix_file *file, int number)
+{
+    int err = posix_file_failed(file, "read", number);
+    return number == EIO ? ERR_CORRUPT : err;
+}
+
 int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, size_t *ret_read)
 {
     struct posix_file *file = posix_file_of(base);
@@ -214,7 +187,7 @@ int posix_read(struct disk_file *base, uint64_t offset, void *data, size_t len, 
             continue;
         }
         if (got < 0) {
-            return posix_file_failed(file, "read", errno);
+            return read_failed(file, errno);
         }
         if (got == 0) {
             break;
@@ -345,25 +318,35 @@ int posix_truncate(struct disk_file *base, uint64_t size)
     return ftruncate(file->fd, (off_t)size) == 0 ? 0 : posix_file_failed(file, "truncate", errno);
 }
 
+/* An empty directory in the place of a file is no more than a damaged one: it makes way. */
 int posix_rename(struct disk *base, const char *from, const char *to)
 {
     struct posix_disk *disk = posix_disk_of(base);
-    if (renameat(disk->root_fd, checked(from), disk->root_fd, checked(to)) != 0) {
-        return posix_disk_failed(disk, "rename", from, errno);
+    int fd = disk->root_fd;
+    int number = renameat(fd, posix_path(from), fd, posix_path(to)) == 0 ? 0 : errno;
+    if (number == EISDIR && unlinkat(fd, to, AT_REMOVEDIR) != 0) {
+        return posix_disk_failed(disk, "replace", to, errno);
     }
-    return 0;
+    if (number == EISDIR) {
+        number = renameat(fd, from, fd, to) == 0 ? 0 : errno;
+    }
+    return number == 0 ? 0 : posix_disk_failed(disk, "rename", from, number);
 }
 
 int posix_remove(struct disk *base, const char *path)
 {
     struct posix_disk *disk = posix_disk_of(base);
-    return unlinkat(disk->root_fd, checked(path), 0) == 0 ? 0 : posix_disk_failed(disk, "remove", path, errno);
+    int number = unlinkat(disk->root_fd, posix_path(path), 0) == 0 ? 0 : errno;
+    if (number == EISDIR) {
+        number = unlinkat(disk->root_fd, path, AT_REMOVEDIR) == 0 ? 0 : errno;
+    }
+    return number == 0 ? 0 : posix_disk_failed(disk, "remove", path, number);
 }
 
 int posix_remove_dir(struct disk *base, const char *path)
 {
     struct posix_disk *disk = posix_disk_of(base);
-    if (unlinkat(disk->root_fd, checked(path), AT_REMOVEDIR) == 0) {
+    if (unlinkat(disk->root_fd, posix_path(path), AT_REMOVEDIR) == 0) {
         return 0;
     }
     /* Some file systems say of one that is not empty that it exists. */
@@ -373,7 +356,7 @@ int posix_remove_dir(struct disk *base, const char *path)
 int posix_sync_dir(struct disk *base, const char *path)
 {
     struct posix_disk *disk = posix_disk_of(base);
-    int fd = openat(disk->root_fd, checked(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(disk->root_fd, posix_path(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return posix_disk_failed(disk, "open", path, errno);
     }

@@ -5,14 +5,17 @@ import glob
 import os
 import random
 import shutil
+import subprocess
 import sys
 import time
+import unittest
 
 import harness
 from load import Publisher
 
 SMALL = "checkpoint_mib: 1\nsegment_mib: 1\nretain_mib: 1\nreserve_mib: 2"
 BODY = os.urandom(2000).hex()
+UNREADABLE = os.path.join(harness.BIN, "unreadable.so")  # Not there when everything is built with a sanitizer.
 
 
 def flip(path, offset=None):
@@ -154,6 +157,87 @@ class Damage(harness.ClusterTest):
         self.assertLess(load.gap(), 2.0, "the others go on meanwhile")
         self.assertEqual(load.errors, [])
         self.wait_repaired(said)
+        self.check_it_counts()
+
+    def start_beside(self, damage):
+        """Kills the node, and starts it on a disk on which `unreadable()` makes files unreadable."""
+        self.cluster.environment.update(LD_PRELOAD=UNREADABLE, UNREADABLE=self.cluster.path("unreadable"))
+        self.addCleanup(self.cluster.environment.pop, "LD_PRELOAD", None)
+        said = self.stop_damage_start(damage)
+        del self.cluster.environment["LD_PRELOAD"]
+        return said
+
+    def unreadable(self, path):
+        """From now on nothing of the file can be read; none: all can."""
+        with open(self.cluster.path("unreadable.new"), "w", encoding="ascii") as f:
+            f.write(path)
+        os.replace(self.cluster.path("unreadable.new"), self.cluster.path("unreadable"))
+
+    @unittest.skipUnless(os.path.exists(UNREADABLE), "needs a build without a sanitizer")
+    def test_what_cannot_be_read_at_the_start_is_repaired(self):
+        self.begin()
+        for kind in ("log/*.log", "meta", "state/MANIFEST-*"):
+            path = self.shard(kind)
+            if kind.startswith("state/"):
+                path = os.path.join(self.state(), kind[6:])
+            path = sorted(glob.glob(path))[0]
+            said = self.start_beside(lambda path=path: self.unreadable(path))
+            harness.wait_for(f"{kind} to be found damaged",
+                             lambda s=said: "to be repaired" in self.cluster.log(self.victim)[s:], 20.0)
+            self.assertIn(os.path.basename(path), self.cluster.log(self.victim)[said:])
+            self.unreadable("")
+            self.wait_repaired(said)
+        self.check_it_counts()
+
+    @unittest.skipUnless(os.path.exists(UNREADABLE), "needs a build without a sanitizer")
+    def test_what_a_start_can_do_without_is_made_anew_when_it_cannot_be_read(self):
+        self.begin()
+        for name in ("log/watermark", "log-time", "../members"):
+            path = os.path.normpath(self.shard(name))
+            said = self.start_beside(lambda path=path: self.unreadable(path))
+            self.wait_repaired(said)
+            self.assertNotIn("to be repaired", self.cluster.log(self.victim)[said:])
+            self.unreadable("")
+        said = self.start_beside(lambda: self.unreadable(os.path.normpath(self.shard("../starts"))))
+        harness.wait_for("the others to take it for an older copy",
+                         lambda: "begin anew after entry" in self.cluster.log(self.victim)[said:], 20.0)
+        self.wait_repaired(said)
+
+    @unittest.skipUnless(os.path.exists(UNREADABLE), "needs a build without a sanitizer")
+    def test_bodies_that_cannot_be_read_are_found_by_whoever_asks_for_them(self):
+        """Not only by the scrub, which comes once a day."""
+        self.begin()
+        for command in (["browse", "kept", "--lines", "--count", str(len(self.lines))],
+                        ["consume", "kept", "--lines", "--session", "one", "--count", str(len(self.lines))]):
+            self.start_beside(lambda: None)
+            self.wait_same()
+            said = len(self.cluster.log(self.victim))
+            self.unreadable(max(glob.glob(os.path.join(self.state(), "*.blob")), key=os.path.getsize))
+            client = self.cluster.start_holdfast("--servers", self.cluster.address(self.victim), *command,
+                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(client.wait)
+            self.addCleanup(client.kill)
+            harness.wait_for("the damage to be found",
+                             lambda s=said: "to be repaired" in self.cluster.log(self.victim)[s:], 20.0)
+            self.assertIn(".blob", self.cluster.log(self.victim)[said:])
+            self.unreadable("")
+            self.wait_repaired(said)
+            client.kill()
+
+    def test_what_is_no_file_is_a_damaged_one_and_is_not_waited_for(self):
+        self.begin()
+        for number, kind in enumerate(("log/*.log", "meta", "current", "../members", "state/MANIFEST-*", "state/*.blob")):
+            make = (os.mkfifo, os.mkdir)[number % 2]
+            def damage(kind=kind, make=make):
+                path = self.shard(kind)
+                if kind.startswith("state/"):
+                    path = os.path.join(self.state(), kind[6:])
+                path = (sorted(glob.glob(path)) + [path])[0]
+                if os.path.exists(path):
+                    os.unlink(path)
+                make(path)
+            self.wait_repaired(self.stop_damage_start(damage))
+            print(f"{kind}; ", end="", file=sys.stderr, flush=True)
         self.check_it_counts()
 
     def test_an_operator_has_a_node_repaired(self):

@@ -104,7 +104,7 @@ int sim_disk_overwrite(struct sim_disk *sim, const char *path, uint64_t offset, 
 
 /* Damage that no crash explains: sim_disk_damage.c. */
 
-/* From now on the sector at the offset cannot be read (ERR_IO), until it is written again. ERR_NOT_FOUND: no such byte. */
+/* From now on the sector at the offset cannot be read (ERR_CORRUPT), until it is written again. ERR_NOT_FOUND: no such byte. */
 int sim_disk_lose_sector(struct sim_disk *sim, const char *path, uint64_t offset) NODISCARD;
 
 enum sim_disk_stray {

@@ -77,7 +77,7 @@ static int op_open(struct disk *disk, const char *path, unsigned flags, struct d
         return ERR_EXISTS;
     }
     if (name != NULL && name->inode == NULL) {
-        return ERR_IO;
+        return ERR_CORRUPT;
     }
     if (name == NULL && ((flags & DISK_CREATE) == 0 || !sim_parent_exists(&sim->now, path))) {
         return ERR_NOT_FOUND;
@@ -118,7 +118,7 @@ static int op_read(struct disk_file *file, uint64_t offset, void *data, size_t l
     uint64_t left = offset < image->len ? image->len - offset : 0;
     size_t part = left < len ? (size_t)left : len;
     if (file_of(file)->inode->bad_len > 0 && sim_inode_unreadable(file_of(file)->inode, offset, part)) {
-        return ERR_IO;
+        return ERR_CORRUPT;
     }
     if (part > 0) {
         memcpy(data, image->data + offset, part);
@@ -198,17 +198,6 @@ static int op_rename(struct disk *disk, const char *from, const char *to)
     return 0;
 }
 
-static int op_remove(struct disk *disk, const char *path)
-{
-    struct sim_disk *sim = sim_of(disk);
-    const struct sim_name *name = sim_names_find(&sim->now, path);
-    if (name == NULL || name->inode == NULL) {
-        return name == NULL ? ERR_NOT_FOUND : ERR_IO;
-    }
-    sim_disk_name(sim, SIM_NAMING_REMOVE, path, "", NULL);
-    return 0;
-}
-
 static int op_remove_dir(struct disk *disk, const char *path)
 {
     struct sim_disk *sim = sim_of(disk);
@@ -220,6 +209,17 @@ static int op_remove_dir(struct disk *disk, const char *path)
         if (sim_is_parent(path, sim->now.names[i].path)) {
             return ERR_IO;
         }
+    }
+    sim_disk_name(sim, SIM_NAMING_REMOVE, path, "", NULL);
+    return 0;
+}
+
+static int op_remove(struct disk *disk, const char *path)
+{
+    struct sim_disk *sim = sim_of(disk);
+    const struct sim_name *name = sim_names_find(&sim->now, path);
+    if (name == NULL || name->inode == NULL) {
+        return name == NULL ? ERR_NOT_FOUND : op_remove_dir(disk, path);
     }
     sim_disk_name(sim, SIM_NAMING_REMOVE, path, "", NULL);
     return 0;

@@ -273,6 +273,63 @@ Test(log_corrupt, a_damaged_watermark_protects_less_and_says_nothing_wrong)
     scene_done(&scene);
 }
 
+Test(log_corrupt, a_watermark_that_cannot_be_read_is_made_anew)
+{
+    static struct scene scene;
+    for (unsigned i = 0; i < 2; i++) {
+        scene_init(&scene);
+        struct disk *disk = sim_disk_ops(scene.sim);
+        if (i == 0) {
+            cr_assert_eq(sim_disk_lose_sector(scene.sim, LOG_DIR "/watermark", 0), 0);
+            cr_assert_eq(sim_disk_lose_sector(scene.sim, LOG_DIR "/watermark", 512), 0);
+        } else {
+            cr_assert_eq(disk->ops->remove(disk, LOG_DIR "/watermark"), 0);
+            cr_assert_eq(disk->ops->make_dir(disk, LOG_DIR "/watermark"), 0);
+        }
+        cr_assert_eq(log_fixture_open(&scene.f), 0);
+        cr_assert_eq(log_last_index(scene.f.log), 18);
+        log_fixture_close(&scene.f);
+        struct disk_file *file;
+        uint8_t bytes[1024];
+        size_t got;
+        cr_assert_eq(disk->ops->open(disk, LOG_DIR "/watermark", DISK_READ_ONLY, &file), 0);
+        cr_assert_eq(disk->ops->read(file, 0, bytes, sizeof bytes, &got), 0);
+        disk->ops->close(file);
+        scene_done(&scene);
+    }
+}
+
+Test(log_corrupt, a_slot_of_the_watermark_that_cannot_be_read_does_not_hide_the_other)
+{
+    static struct scene scene;
+    scene_init(&scene);
+    struct extents extents = {.len = 0};
+    sim_disk_each_file(scene.sim, find_extent, &extents);
+    struct disk *disk = sim_disk_ops(scene.sim);
+    cr_assert_eq(disk->ops->remove(disk, extents.extents[extents.len - 1].path), 0);
+    cr_assert_eq(sim_disk_lose_sector(scene.sim, LOG_DIR "/watermark", 512), 0); /* The batches are six. */
+    cr_assert_eq(log_fixture_open(&scene.f), ERR_CORRUPT, "the last segment is gone");
+    scene_done(&scene);
+}
+
+Test(log_corrupt, a_segment_that_cannot_be_read_or_is_no_file_is_corruption)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        static struct scene scene;
+        scene_init(&scene);
+        struct disk *disk = sim_disk_ops(scene.sim);
+        if (i < 2) {
+            cr_assert_eq(sim_disk_lose_sector(scene.sim, LOG_DIR "/00000002.log", i * 512), 0);
+        } else {
+            cr_assert_eq(disk->ops->remove(disk, LOG_DIR "/00000002.log"), 0);
+            cr_assert_eq(disk->ops->make_dir(disk, LOG_DIR "/00000002.log"), 0);
+        }
+        cr_assert_eq(log_fixture_open(&scene.f), ERR_CORRUPT);
+        assert_named(&scene, "/00000002.log", 0);
+        scene_done(&scene);
+    }
+}
+
 /* Gives a head another version and a checksum that fits. */
 static void bump_version(struct sim_disk *sim, const char *path, uint64_t offset)
 {

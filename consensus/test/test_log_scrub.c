@@ -322,7 +322,7 @@ Test(log_scrub, a_reader_of_the_log_says_where_it_met_damage)
     scrub_mend(&f, extent, at, 64);
     cr_assert_eq(sim_disk_lose_sector(f.sim, extent->path, at), 0);
     detail[0] = '\0';
-    cr_assert_eq(log_read(f.log, head.index, 1, 1, &entry, &count, detail, sizeof detail), ERR_IO);
+    cr_assert_eq(log_read(f.log, head.index, 1, 1, &entry, &count, detail, sizeof detail), ERR_CORRUPT);
     cr_assert_eq(strncmp(detail, name, strlen(name)), 0, "%s", detail);
     scrub_extents_free(extents);
     log_fixture_done(&f);

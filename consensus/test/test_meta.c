@@ -326,6 +326,55 @@ Test(meta, a_slot_that_cannot_be_read_or_was_not_written_is_mended)
     scene_done(&s);
 }
 
+Test(meta, a_slot_that_cannot_be_read_counts_for_itself_at_a_start)
+{
+    for (unsigned slot = 0; slot < 2; slot++) {
+        struct scene s;
+        struct meta_value peeked;
+        scene_init(&s);
+        save(&s, 7, 1);
+        save(&s, 8, 3);
+        cr_assert_eq(sim_disk_lose_sector(s.sim, META_PATH, slot * 512), 0);
+        scene_close(&s);
+        cr_assert_eq(meta_peek(sim_disk_ops(s.sim), "shard-0", &peeked, s.detail, sizeof s.detail), 0, "%s", s.detail);
+        cr_assert(peeked.term == 8 && peeked.voted_for == 3, "slot %u", slot);
+        cr_assert_eq(scene_open(&s), 0, "%s", s.detail);
+        cr_assert(s.value.term == 8 && s.value.voted_for == 3, "slot %u", slot);
+        expect_sound(&s);
+        cr_assert(sim_disk_lose_sector(s.sim, META_PATH, 0) == 0 && sim_disk_lose_sector(s.sim, META_PATH, 512) == 0);
+        scene_close(&s);
+        cr_assert_eq(scene_open(&s), ERR_CORRUPT);
+        cr_assert_not_null(strstr(s.detail, META_PATH), "%s", s.detail);
+        scene_done(&s);
+    }
+}
+
+/* Where slot 0 was never written nothing was saved; one that cannot be read may have been. */
+Test(meta, what_cannot_be_read_is_not_taken_for_what_was_never_written)
+{
+    struct scene s;
+    scene_init(&s);
+    save(&s, 7, 1);
+    scene_close(&s);
+    cr_assert_eq(sim_disk_lose_sector(s.sim, META_PATH, 0), 0);
+    cr_assert_eq(sim_disk_corrupt(s.sim, META_PATH, 512 + 33, 1), 0);
+    cr_assert_eq(scene_open(&s), ERR_CORRUPT);
+    scene_done(&s);
+}
+
+Test(meta, what_is_no_file_is_damage)
+{
+    struct scene s;
+    scene_init(&s);
+    scene_close(&s);
+    struct disk *disk = sim_disk_ops(s.sim);
+    cr_assert_eq(disk->ops->remove(disk, META_PATH), 0);
+    cr_assert_eq(disk->ops->make_dir(disk, META_PATH), 0);
+    cr_assert_eq(scene_open(&s), ERR_CORRUPT);
+    cr_assert_not_null(strstr(s.detail, META_PATH ": it is not a file"), "%s", s.detail);
+    scene_done(&s);
+}
+
 Test(meta, what_is_mended_is_on_disk_and_so_is_what_reads_as_zeroes)
 {
     static const uint8_t zeroes[512];

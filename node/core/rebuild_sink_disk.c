@@ -140,6 +140,8 @@ static void keep_whole(void *arg, const char *name)
             disk->ops->close(open);
         }
         file->whole = look->err == 0 && size == file->size;
+        bool unfit = look->err == ERR_CORRUPT || look->err == ERR_NOT_FOUND; /* No file, or a link to nowhere. */
+        look->err = unfit ? 0 : look->err;
     }
     if (look->err == 0 && (file == NULL || !file->whole)) {
         look->err = disk->ops->remove(disk, path);

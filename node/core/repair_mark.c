@@ -75,12 +75,15 @@ int repair_mark_read(struct disk *disk, const char *dir, struct repair_mark *ret
     size_t len = 0;
     struct repair_mark mark = {.state = REPAIR_NONE};
     int err = small_file_read(disk, dir, MARK_NAME, bytes, sizeof bytes, &len);
-    if (err == 0 && mark_decode(bytes, len, &mark) != 0) {
+    if (err == 0) {
+        err = mark_decode(bytes, len, &mark);
+    }
+    if (err == ERR_CORRUPT) {
         mark = (struct repair_mark){.state = REPAIR_NEEDED, .voter = true, .damaged = true};
         (void)snprintf(mark.reason, sizeof mark.reason, "%s/" MARK_NAME ", which says what is wrong here, is damaged",
                        dir);
     }
-    if (err == 0 || err == ERR_NOT_FOUND) {
+    if (err == 0 || err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
         *ret_mark = mark;
         return 0;
     }

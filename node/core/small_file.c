@@ -35,10 +35,20 @@ int small_file_read(struct disk *disk, const char *dir, const char *name, void *
     return err;
 }
 
+int small_file_open(struct disk *disk, const char *path, struct disk_file **ret_file)
+{
+    int err = disk->ops->open(disk, path, DISK_CREATE, ret_file);
+    if (err == ERR_CORRUPT) {
+        err = disk->ops->remove(disk, path);
+        err = err == 0 ? disk->ops->open(disk, path, DISK_CREATE, ret_file) : err;
+    }
+    return err;
+}
+
 static int file_write(struct disk *disk, const char *path, const void *bytes, size_t len)
 {
     struct disk_file *file;
-    int err = disk->ops->open(disk, path, DISK_CREATE, &file);
+    int err = small_file_open(disk, path, &file);
     if (err != 0) {
         return err;
     }
@@ -59,7 +69,7 @@ int small_file_reserve(struct disk *disk, const char *dir, const char *name, siz
     struct disk_file *file;
     int err = rebuild_path(aside, dir, name, ".new");
     if (err == 0) {
-        err = disk->ops->open(disk, aside, DISK_CREATE, &file);
+        err = small_file_open(disk, aside, &file);
     }
     if (err != 0) {
         return err;

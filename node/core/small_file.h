@@ -14,6 +14,9 @@
 int small_file_read(struct disk *disk, const char *dir, const char *name, void *out, size_t size,
                     size_t *ret_len) NODISCARD;
 
+/* Opens the file at `path` to be written in place, made when it is missing. What has the name and is no file makes way. */
+int small_file_open(struct disk *disk, const char *path, struct disk_file **ret_file) NODISCARD;
+
 /* Has the disk give the space now for what is to replace the file: at most `len` bytes, once, even if the disk is full then.
  * Leaves the file `name.new` there. A crash may undo it. */
 int small_file_reserve(struct disk *disk, const char *dir, const char *name, size_t len) NODISCARD;

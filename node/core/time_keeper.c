@@ -3,6 +3,7 @@
 #include "node/core/time_keeper.h"
 
 #include "node/core/rebuild_files.h"
+#include "node/core/small_file.h"
 #include "proto/base/check.h"
 
 /* How long after the last one a mark is written: of a new leader, or when log time and wall clock have come apart by FAR_MS;
@@ -14,8 +15,9 @@
 #define NEAR_MS 50u
 
 /* Each of them may be damaged, or never have been written. */
-static int keeper_load(struct time_keeper *keeper, struct disk_file *file)
+static int keeper_load(struct time_keeper *keeper, struct disk_file *file, bool *ret_unreadable)
 {
+    bool unreadable = false;
     for (unsigned place = 0; place < TIME_KEEPER_PLACES; place++) {
         uint8_t bytes[TIME_MARK_LEN];
         struct time_mark mark;
@@ -24,12 +26,14 @@ static int keeper_load(struct time_keeper *keeper, struct disk_file *file)
         if (err == ERR_NOMEM) {
             return err;
         }
+        unreadable = unreadable || err == ERR_CORRUPT;
         if (err == 0 && len == sizeof bytes && time_mark_decode(bytes, &mark) == 0 &&
             time_mark_newer(&mark, &keeper->kept)) {
             keeper->kept = mark;
             keeper->place = (place + 1) % TIME_KEEPER_PLACES;
         }
     }
+    *ret_unreadable = unreadable;
     return keeper->kept.term != 0 ? 0 : ERR_CORRUPT;
 }
 
@@ -39,13 +43,18 @@ void time_keeper_open(struct time_keeper *keeper, struct disk *disk, struct jour
     *keeper = (struct time_keeper){.disk = disk, .journal = journal, .dir = dir};
     char path[REBUILD_PATH_LEN_MAX];
     struct disk_file *file;
+    bool unreadable = false;
     int err = rebuild_path(path, dir, TIME_KEEPER_FILE, "");
     if (err == 0) {
         err = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
     }
     if (err == 0) {
-        err = keeper_load(keeper, file);
+        err = keeper_load(keeper, file, &unreadable);
         disk->ops->close(file);
+    }
+    if (unreadable) { /* To write a part of what cannot be read fails as well: it is made anew. */
+        int remove_err = disk->ops->remove(disk, path);
+        err = err == 0 ? remove_err : err;
     }
     if (err != 0 && err != ERR_NOT_FOUND) { /* After a crash while it was made there may be nothing in it. */
         journal_info(journal, "clock", "%s/" TIME_KEEPER_FILE ", which says what log time was: %s; it is not used", dir,
@@ -68,7 +77,7 @@ static int keeper_open_file(struct time_keeper *keeper, struct disk_file **ret_f
         }
     }
     if (err == 0) {
-        err = keeper->disk->ops->open(keeper->disk, path, DISK_CREATE, &file);
+        err = small_file_open(keeper->disk, path, &file);
     }
     if (err != 0) {
         return err;

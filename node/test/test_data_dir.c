@@ -460,6 +460,64 @@ Test(data_dir, a_torn_start_is_counted_again)
     cr_assert_eq(history[0], 3u);
 }
 
+/* The other one may be read where it is, but what cannot be read cannot be written in part either. */
+Test(data_dir, starts_that_cannot_be_read_begin_anew)
+{
+    uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
+    char file[256];
+    struct stat info;
+    (void)start_once("a", 3, history);
+    snprintf(file, sizeof file, "%s/a/starts", dir.path);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(unlink(file), 0);
+        cr_assert_eq(i == 0   ? symlink("/proc/self/mem", file) /* Nothing is where it begins. */
+                     : i == 1 ? mkdir(file, 0700)
+                              : mkfifo(file, 0600),
+                     0);
+        cr_assert_eq(start_once("a", 3, history), 16u);
+        cr_assert_eq(history[0], 1u, "an older copy, to the others");
+        cr_assert(lstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 1024);
+    }
+    cr_assert_eq(start_once("a", 3, history), 24u);
+}
+
+Test(data_dir, what_is_no_file_is_damage_and_makes_way_for_one)
+{
+    struct data_dir_member member = {.id = 1, .address = "10.0.0.1:7471", .voter = true};
+    struct data_dir_member found[MEMBERS_MAX];
+    char file[256];
+    char aside[256];
+    unsigned len;
+    struct data_dir *watcher = watch();
+    snprintf(file, sizeof file, "%s/members", path);
+    snprintf(aside, sizeof aside, "%s/members.new", path);
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(i == 0 ? mkdir(file, 0700) : mkfifo(file, 0600), 0);
+        cr_assert_eq(i == 0 ? mkdir(aside, 0700) : mkfifo(aside, 0600), 0);
+        cr_assert_eq(data_dir_members_read(watcher, found, &len, detail, sizeof detail), ERR_CORRUPT);
+        cr_assert_not_null(strstr(detail, "/members: it is not a file"), "%s", detail);
+        cr_assert_eq(data_dir_members_write(watcher, &member, 1, detail, sizeof detail), 0, "%s", detail);
+        cr_assert_eq(data_dir_members_read(watcher, found, &len, detail, sizeof detail), 0, "%s", detail);
+        cr_assert_eq(unlink(file), 0);
+    }
+    cr_assert(mkdir(file, 0700) == 0 && mkdir(strcat(file, "/x"), 0700) == 0);
+    cr_assert_eq(data_dir_members_write(watcher, &member, 1, detail, sizeof detail), ERR_IO);
+    cr_assert_not_null(strstr(detail, "/members: Directory not empty"), "%s", detail);
+    data_dir_close(watcher);
+}
+
+Test(data_dir, an_identity_that_is_no_file_is_refused_at_once)
+{
+    struct data_dir *opened;
+    char file[256];
+    data_dir_close(watch());
+    snprintf(file, sizeof file, "%s/identity", path);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(mkfifo(file, 0600), 0);
+    cr_assert_eq(open_as("prod", 2, &opened), ERR_CORRUPT);
+    cr_assert_not_null(strstr(detail, "/identity: it is not a file"), "%s", detail);
+}
+
 Test(data_dir, malformed_histories_are_refused)
 {
     uint8_t history[DATA_DIR_HISTORY_LEN_MAX + 8] = {1};

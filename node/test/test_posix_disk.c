@@ -14,9 +14,11 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "node/posix_disk_private.h"
 #include "proto/base/check.h"
 #include "proto/base/limits.h"
 #include "temp_dir.h"
@@ -193,12 +195,89 @@ Test(posix_disk, removes_a_directory_when_it_is_empty)
     disk->ops->close(create("x/y/a"));
     cr_assert_eq(disk->ops->remove_dir(disk, "x/y"), ERR_IO, "not empty");
     cr_assert_eq(disk->ops->remove_dir(disk, "x/y/a"), ERR_IO, "a file");
-    cr_assert_eq(disk->ops->remove(disk, "x/y"), ERR_IO, "a directory is not removed as a file");
+    cr_assert_eq(disk->ops->remove(disk, "x/y"), ERR_IO, "nor is it removed in the place of a file");
     cr_assert_eq(disk->ops->remove(disk, "x/y/a"), 0);
     cr_assert_eq(disk->ops->remove_dir(disk, "x/y"), 0);
     cr_assert_eq(disk->ops->list(disk, "x", collect, names), 0);
     cr_assert_str_eq(names, "");
     cr_assert_eq(disk->ops->list(disk, "x/y", collect, names), ERR_NOT_FOUND);
+}
+
+static void place_path(char out[256], const char *name)
+{
+    snprintf(out, 256, "%s/%s", dir.path, name);
+}
+
+static int open_as(const char *name, unsigned flags)
+{
+    struct disk_file *file = NULL;
+    journal.text[0] = '\0';
+    int err = disk->ops->open(disk, name, flags, &file);
+    disk->ops->close(file);
+    return err;
+}
+
+Test(posix_disk, what_is_no_file_is_damage_and_is_not_waited_for)
+{
+    static const unsigned flags[] = {0, DISK_READ_ONLY, DISK_READ_ONLY | DISK_UNCACHED, DISK_CREATE};
+    static const char *const names[] = {"directory", "pipe", "circle"};
+    char path[256];
+    place_path(path, "directory");
+    cr_assert_eq(mkdir(path, 0700), 0);
+    place_path(path, "pipe");
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    place_path(path, "circle");
+    cr_assert_eq(symlink(path, path), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(flags) * ARRAY_LEN(names); i++) {
+        const char *name = names[i % ARRAY_LEN(names)];
+        cr_assert_eq(open_as(name, flags[i / ARRAY_LEN(names)]), ERR_CORRUPT, "%s, %u", name, i);
+        cr_assert(strstr(journal.text, name) != NULL && strstr(journal.text, "not a file") != NULL, "%s", journal.text);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        cr_assert_eq(disk->ops->remove(disk, names[i]), 0, "an empty directory makes way too");
+        cr_assert_eq(open_as(names[i], DISK_CREATE), 0);
+    }
+}
+
+Test(posix_disk, a_file_takes_the_place_of_an_empty_directory_and_of_no_other)
+{
+    disk->ops->close(create("a"));
+    cr_assert_eq(disk->ops->make_dir(disk, "empty"), 0);
+    cr_assert_eq(disk->ops->make_dir(disk, "used/x"), 0);
+    cr_assert_eq(disk->ops->rename(disk, "a", "used"), ERR_IO);
+    cr_assert_not_null(strstr(journal.text, "/used: Directory not empty"), "%s", journal.text);
+    cr_assert_eq(disk->ops->rename(disk, "a", "empty"), 0);
+    cr_assert_eq(open_as("empty", 0), 0);
+    cr_assert_eq(open_as("a", 0), ERR_NOT_FOUND);
+}
+
+/* The memory of this process, where there is none. */
+Test(posix_disk, what_the_device_cannot_give_back_is_damage)
+{
+    uint8_t bytes[100];
+    size_t got = 0;
+    char path[256];
+    struct disk_file *file;
+    place_path(path, "unreadable");
+    cr_assert_eq(symlink("/proc/self/mem", path), 0);
+    cr_assert_eq(disk->ops->open(disk, "unreadable", DISK_READ_ONLY, &file), 0);
+    cr_assert_eq(disk->ops->read(file, 0, bytes, sizeof bytes, &got), ERR_CORRUPT);
+    cr_assert_not_null(strstr(journal.text, "/unreadable: Input/output error"), "%s", journal.text);
+    disk->ops->close(file);
+    cr_assert_eq(disk->ops->open(disk, "unreadable", 0, &file), 0);
+    cr_assert_eq(disk->ops->write(file, 0, bytes, sizeof bytes), ERR_IO, "a write that fails ends the process");
+    disk->ops->close(file);
+}
+
+Test(posix_disk, a_link_to_nowhere_is_no_directory_and_is_named)
+{
+    char path[256];
+    place_path(path, "shard");
+    cr_assert_eq(symlink("nowhere", path), 0);
+    cr_assert_eq(disk->ops->make_dir(disk, "shard"), ERR_IO);
+    cr_assert_not_null(strstr(journal.text, "/shard"), "%s", journal.text);
+    cr_assert_eq(disk->ops->make_dir(disk, "shard/log"), ERR_IO);
+    cr_assert_not_null(strstr(journal.text, "/shard"), "%s", journal.text);
 }
 
 Test(posix_disk, allocates_zeroes_and_never_shrinks)
@@ -458,16 +537,13 @@ Test(posix_disk, a_failed_append_says_call_file_and_reason)
 
 Test(posix_disk, a_full_device_is_no_space)
 {
-    struct posix_disk *devices;
-    struct disk_file *file;
-    struct posix_disk_options options = {.loop = &loop, .journal = &journal.base, .root = "/dev"};
-    cr_assert_eq(posix_disk_open(&options, &devices), 0);
-    struct disk *device = posix_disk_base(devices);
-    cr_assert_eq(device->ops->open(device, "full", 0, &file), 0);
-    cr_assert_eq(device->ops->write(file, 0, "x", 1), ERR_NO_SPACE);
+    struct disk_file *file = create("full");
+    int device = open("/dev/full", O_RDWR | O_CLOEXEC);
+    cr_assert(device >= 0 && dup2(device, posix_file_of(file)->fd) >= 0); /* A device itself is not opened. */
+    cr_assert_eq(disk->ops->write(file, 0, "x", 1), ERR_NO_SPACE);
     cr_assert_not_null(strstr(journal.text, strerror(ENOSPC)), "%s", journal.text);
-    device->ops->close(file);
-    posix_disk_close(devices);
+    disk->ops->close(file);
+    cr_assert_eq(close(device), 0);
 }
 
 Test(posix_disk, a_missing_root_is_refused)

@@ -261,14 +261,16 @@ Test(recover, a_node_does_not_start_before_it_is_finished)
 {
     struct data_dir *started;
     char path[PATH_LEN];
+    char inside[PATH_LEN];
     stopped_path("members", path);
-    cr_assert_eq(mkdir(path, 0700), 0); /* No file can take its place. */
+    stopped_path("members/inside", inside);
+    cr_assert(mkdir(path, 0700) == 0 && mkdir(inside, 0700) == 0); /* No file can take its place. */
     cr_assert_eq(recover_said_with(true, "orders"), 1, "%s", stopped_said);
     cr_assert_not_null(strstr(stopped_said, "run this again"), "%s", stopped_said);
     cr_assert_eq(
         data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
         ERR_REFUSED);
-    cr_assert_eq(rmdir(path), 0);
+    cr_assert(rmdir(inside) == 0 && rmdir(path) == 0);
     cr_assert_eq(recover_said_with(false, NULL), 0, "%s", stopped_said);
     is_done();
 }

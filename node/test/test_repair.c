@@ -591,3 +591,29 @@ Test(repair, what_is_kept_for_a_mark_is_no_mark)
     expect_mark(REPAIR_NONE, false, "");
     cr_assert_str_eq(current_now().name, "state");
 }
+
+/* Whatever cannot be read, or is no file, is damage of the file that has the name, and is made anew. */
+Test(repair, a_start_gets_over_files_that_cannot_be_read_or_are_none)
+{
+    static const char *const names[] = {DIR "/current", DIR "/repair", DIR "/current.new", DIR "/repair.new"};
+    for (unsigned i = 0; i < 8; i++) {
+        struct state_dir current;
+        struct repair_mark mark;
+        struct repair_plan plan;
+        const char *name = names[i % 4];
+        make_disk(false);
+        cr_assert_eq(state_dir_switch(disk, DIR, COPY), 0);
+        cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
+        cr_assert_eq(repair_begin(disk, DIR, false, &current, &mark, &plan, detail, sizeof detail), 0, "%s", detail);
+        if (i < 4) {
+            cr_assert_eq(sim_disk_lose_sector(sim, name, 0), 0);
+        } else {
+            cr_assert_eq(disk->ops->remove(disk, name), 0);
+            cr_assert_eq(disk->ops->make_dir(disk, name), 0);
+        }
+        cr_assert_eq(repair_begin(disk, DIR, false, &current, &mark, &plan, detail, sizeof detail), 0, "%s: %s", name,
+                     detail);
+        cr_assert(plan.patient || i % 4 > 1, "%s", name);
+        cr_assert_eq(mark.state, REPAIR_NEEDED, "%s", name);
+    }
+}

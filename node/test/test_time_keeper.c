@@ -198,3 +198,21 @@ Test(time_keeper, a_disk_that_fails_harms_nothing)
     cr_assert(take(60000, 0));
     expect_read(&mark);
 }
+
+Test(time_keeper, what_cannot_be_read_or_is_no_file_is_made_anew)
+{
+    const struct time_mark none = {0};
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert(take(60000, 0));
+        if (i == 0) {
+            cr_assert_eq(sim_disk_lose_sector(sim, FILE_PATH, 0), 0);
+            cr_assert_eq(sim_disk_lose_sector(sim, FILE_PATH, TIME_KEEPER_PLACE_LEN), 0);
+        } else {
+            cr_assert_eq(disk->ops->remove(disk, FILE_PATH), 0);
+            cr_assert_eq(disk->ops->make_dir(disk, FILE_PATH), 0);
+        }
+        expect_read(&none);
+        cr_assert(take(60000, 0));
+        expect_read(&mark);
+    }
+}

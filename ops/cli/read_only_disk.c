@@ -16,8 +16,12 @@ struct read_only_file {
     int fd;
 };
 
+/* As of the disk of a node: what the device cannot give back is damage. */
 static int error_of(int error)
 {
+    if (error == EIO || error == ELOOP) {
+        return ERR_CORRUPT;
+    }
     return error == ENOENT || error == ENOTDIR ? ERR_NOT_FOUND : error == ENOMEM ? ERR_NOMEM : ERR_IO;
 }
 
@@ -58,9 +62,16 @@ static int disk_open(struct disk *disk, const char *path, unsigned flags, struct
         return ERR_NOMEM;
     }
     file->file.disk = disk;
-    file->fd = openat(root_of(disk), path, O_RDONLY | O_CLOEXEC);
-    if (file->fd < 0) {
-        int err = error_of(errno);
+    struct stat status;
+    file->fd = openat(root_of(disk), path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int err = file->fd < 0 || fstat(file->fd, &status) != 0 ? error_of(errno) : 0;
+    if (err == 0 && !S_ISREG(status.st_mode)) {
+        err = ERR_CORRUPT;
+    }
+    if (err != 0) {
+        if (file->fd >= 0) {
+            close(file->fd);
+        }
         free(file);
         return err;
     }

@@ -2,7 +2,8 @@
  * memory that forgets, in a crash, what was not synced.
  *
  * Paths are relative to the disk's root, with '/' between parts, and never contain "..". Offsets and lengths are bytes.
- * Errors: ERR_IO, ERR_NO_SPACE, ERR_NOT_FOUND, ERR_NOMEM, ERR_LOCKED. Text for people comes from disk_error_text(). */
+ * Errors: ERR_IO, ERR_NO_SPACE, ERR_NOT_FOUND, ERR_NOMEM, ERR_LOCKED; of open() and read() also ERR_CORRUPT: what is stored
+ * cannot be read, or what has the name is no file: damage, as a wrong checksum is. A write or sync that fails is not that. */
 
 #ifndef HOLDFAST_PROTO_BASE_DISK_H
 #define HOLDFAST_PROTO_BASE_DISK_H
@@ -46,7 +47,8 @@ struct disk_ops {
     int (*sync)(struct disk_file *file);
     int (*allocate)(struct disk_file *file, uint64_t size); /* Reserves and zero-fills; does not shrink. */
     int (*truncate)(struct disk_file *file, uint64_t size);
-    int (*rename)(struct disk *disk, const char *from, const char *to); /* Atomic; durable after sync_dir(). */
+    /* Atomic; durable after sync_dir(). Both also take away an empty directory that is where a file belongs. */
+    int (*rename)(struct disk *disk, const char *from, const char *to);
     int (*remove)(struct disk *disk, const char *path);
     int (*remove_dir)(struct disk *disk, const char *path); /* An empty one; durable as removing a file is. */
     int (*sync_dir)(struct disk *disk, const char *path);

@@ -210,7 +210,7 @@ int prepared_get_message(struct machine *machine, uint64_t id, uint64_t number, 
 int prepared_forget(struct machine *machine, const struct prepared *prepared)
 {
     struct row_key key = row_key_pair(ROW_PREPARED, prepared->id, 0);
-    uint64_t named;
+    uint64_t named = 0;
     int err = table_remove(machine, &key);
     if (err == 0) {
         err = prepared_find(machine, prepared->virtual_host, prepared->name, &named);

@@ -47,7 +47,7 @@ struct store_ops {
      * room; what was there before can be read all the time. */
     int (*write)(struct store *store, const struct store_change *changes, size_t count);
 
-    /* Reads a row into a new blob. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+    /* Reads a row into a new blob. ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT (also: the device cannot give it back), ERR_NOMEM. */
     int (*get)(struct store *store, const void *key, size_t key_len, struct slice *ret_value);
 
     /* Calls `each` for the rows with first <= key < end, in order, until it returns non-zero, which is then returned.
@@ -68,8 +68,8 @@ struct store_ops {
 
     /* Reads rows from the store's files, past its own cache, and checks everything that it has checksums for; with the first
      * step also what it would need to be opened. Keeps nothing from one step to the next, so that rows may come and go in
-     * between. Runs off the loop's thread, not beside a write or a copy. ERR_CORRUPT, and what `each` returned. ERR_IO: what is
-     * there could not be read. ERR_NOMEM. */
+     * between. Runs off the loop's thread, not beside a write or a copy. ERR_CORRUPT (also: it cannot be
+     * read), and what `each` returned. ERR_IO, ERR_NOMEM. */
     int (*scrub)(struct store *store, struct store_scrub *scrub);
 
     /* What the store said of the last error that it gave: one line for people, with the file where it can be told; empty when

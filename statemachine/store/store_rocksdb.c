@@ -42,10 +42,10 @@ static bool error_is_missing_file(const char *text)
 }
 
 /* RocksDB's C API gives errors as text: "Corruption: ...", "IO error: No space left on device: ...", "Invalid argument:
- * Directory exists". */
-static int error_code(const char *text)
+ * Directory exists". What cannot be read is damage of what is stored; a write or sync that fails is not. */
+static int error_code(const char *text, const char *path)
 {
-    if (strncmp(text, "Corruption", 10) == 0 || error_is_missing_file(text)) {
+    if (strncmp(text, "Corruption", 10) == 0 || error_is_missing_file(text) || store_rocksdb_unreadable(text, path)) {
         return ERR_CORRUPT;
     }
     if (strstr(text, "No space left") != NULL) {
@@ -63,7 +63,7 @@ static int error_code(const char *text)
 
 int store_rocksdb_error(struct store_rocksdb *store, char *text)
 {
-    int err = error_code(text);
+    int err = error_code(text, store->path);
     bool named = strstr(text, store->path) != NULL;
     (void)pthread_mutex_lock(&store->said_lock);
     (void)snprintf(store->said, sizeof store->said, "%s%s%s", named ? "" : store->path, named ? "" : ": ", text);
@@ -496,7 +496,11 @@ int store_rocksdb_open(const struct store_rocksdb_options *options, struct store
                        size_t detail_len)
 {
     struct store_rocksdb *store;
-    int err = store_rocksdb_new(options, &store);
+    int err = store_rocksdb_check_files(options->path, detail, detail_len);
+    if (err != 0) {
+        return err;
+    }
+    err = store_rocksdb_new(options, &store);
     if (err != 0) {
         (void)snprintf(detail, detail_len, "%s: %s", options->path, err_text(err));
         return err;

@@ -35,6 +35,12 @@ int store_rocksdb_error(struct store_rocksdb *store, char *text);
 /* On the writing thread. ERR_CORRUPT: RocksDB's own threads have met damage. */
 int store_rocksdb_check_damage(struct store_rocksdb *store) NODISCARD;
 
+/* store_rocksdb_files.c */
+/* Whether an error of RocksDB says that a file in the directory `path` cannot be read, for the device or for not being one. */
+bool store_rocksdb_unreadable(const char *text, const char *path);
+/* Whether all that has the name of a file of RocksDB's is one: opening a pipe, it would wait for ever. ERR_CORRUPT. */
+int store_rocksdb_check_files(const char *path, char *detail, size_t detail_len) NODISCARD;
+
 /* store_rocksdb_scrub.c */
 int store_rocksdb_scrub(struct store *base, struct store_scrub *scrub);
 

@@ -31,6 +31,10 @@ static void scrub_explain(struct store_rocksdb *store, struct store_scrub *scrub
 static int compare_opened(struct store_rocksdb *store, struct store_scrub *scrub)
 {
     char *error = NULL;
+    int files_err = store_rocksdb_check_files(store->path, scrub->detail, sizeof scrub->detail);
+    if (files_err != 0) {
+        return files_err;
+    }
     rocksdb_t *second = rocksdb_open_for_read_only(store->options, store->path, 0, &error);
     if (error != NULL) {
         int err = store_rocksdb_error(store, error);
@@ -101,7 +105,7 @@ static int scrub_opening(struct store_rocksdb *store, struct store_scrub *scrub)
 
 static void drop_file(int dir_fd, const char *name)
 {
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd >= 0) {
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         (void)close(fd);

@@ -14,6 +14,7 @@
 #include "proto/base/check.h"
 #include "statemachine/machine.h"
 #include "statemachine/store/store_rocksdb.h"
+#include "statemachine/store/store_rocksdb_private.h"
 
 /* A few writes, of rows in tables and of such whose values have files of their own. The row "generation" says how many. */
 #define GENERATIONS 3u /* Before RocksDB merges them. */
@@ -412,9 +413,13 @@ Test(store_damage, an_opening_says_which_file_and_whether_it_is_damage)
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(mkdir(path, 0700), 0);
     struct store_rocksdb_options options = {.path = place.dir};
-    cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_IO, "%s", detail);
+    cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_CORRUPT, "%s", detail);
     cr_assert_not_null(strstr(detail, path), "%s", detail);
     place_remove(&place, "state");
+    cr_assert_eq(symlink("nowhere", place.dir), 0);
+    cr_assert_eq(store_rocksdb_open(&options, &place.store, detail, sizeof detail), ERR_IO, "%s", detail);
+    cr_assert_not_null(strstr(detail, place.dir), "%s", detail);
+    cr_assert_eq(unlink(place.dir), 0);
     cr_assert_eq(mkdir(place.dir, 0700), 0);
     place_open(&place);
     place_done(&place);
@@ -615,4 +620,79 @@ Test(store_damage, rows_may_come_and_go_while_they_are_read)
 {
     check_changes(false);
     check_changes(true);
+}
+
+/* RocksDB would wait for somebody at the other end of a pipe. */
+Test(store_damage, what_is_no_file_is_damage_and_is_not_waited_for)
+{
+    struct place place;
+    char path[256];
+    char detail[512];
+    static struct files files;
+    place_init(&place, false);
+    write_generations(place.store);
+    place.store->ops->close(place.store);
+    list_files(place.dir, &files);
+    for (unsigned i = 0; i < 2 * files.len; i++) {
+        char dir[128];
+        struct store *store;
+        place_path(&place, "copy", dir);
+        copy_files(&place, &files, dir);
+        snprintf(path, sizeof path, "%s/%s", dir, files.names[i / 2]);
+        cr_assert_eq(unlink(path), 0);
+        cr_assert_eq(i % 2 == 0 ? mkfifo(path, 0600) : mkdir(path, 0700), 0);
+        struct store_rocksdb_options options = {.path = dir};
+        cr_assert_eq(store_rocksdb_open(&options, &store, detail, sizeof detail), ERR_CORRUPT, "%s", path);
+        cr_assert_not_null(strstr(detail, path), "%s", detail);
+        place_remove(&place, "copy");
+    }
+    place_open(&place);
+    snprintf(path, sizeof path, "%s/CURRENT", place.dir);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_assert_eq(scrub(place.store, path, detail, sizeof detail), ERR_CORRUPT, "while it is in use");
+    cr_assert_not_null(strstr(detail, path), "%s", detail);
+    place_done(&place);
+}
+
+/* The memory of this process, where there is none: the device cannot give it back. */
+Test(store_damage, what_cannot_be_read_is_damage)
+{
+    struct place place;
+    char path[256];
+    char detail[512];
+    struct store *store;
+    place_init(&place, false);
+    write_generations(place.store);
+    place.store->ops->close(place.store);
+    snprintf(path, sizeof path, "%s/CURRENT", place.dir);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(symlink("/proc/self/mem", path), 0);
+    struct store_rocksdb_options options = {.path = place.dir};
+    cr_assert_eq(store_rocksdb_open(&options, &store, detail, sizeof detail), ERR_CORRUPT, "%s", detail);
+    cr_assert_not_null(strstr(detail, path), "%s", detail);
+    place_remove(&place, "state");
+    cr_assert_eq(mkdir(place.dir, 0700), 0);
+    place_open(&place);
+    place_done(&place);
+}
+
+Test(store_damage, only_reading_finds_damage)
+{
+    static const char *const damage[] = {
+        "IO error: While pread offset 0 len 53: /data/state/000012.sst: Input/output error",
+        "IO error: While reading file sequentially: /data/state/MANIFEST-000005: Input/output error",
+        "IO error: While open a file for random read: /data/state/000012.blob: Input/output error",
+        "IO error: While pread offset 7 len 9: /data/state/000012.blob: Is a directory",
+        "IO error: while stat a file for size: /data/state/000012.sst: Input/output error"};
+    static const char *const other[] = {
+        "IO error: While appending to file: /data/state/000012.sst: Input/output error",
+        "IO error: While fdatasync: /data/state/000012.sst: Input/output error",
+        "IO error: While fsync: /data/state/already-read.sst: Input/output error",
+        "IO error: While open a file for random read: /data/state/000012.sst: Permission denied",
+        "IO error: While pread offset 0 len 53: /elsewhere/000012.sst: Input/output error"};
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert(store_rocksdb_unreadable(damage[i], "/data/state"), "%s", damage[i]);
+        cr_assert_not(store_rocksdb_unreadable(other[i], "/data/state"), "%s", other[i]);
+    }
 }
