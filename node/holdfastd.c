@@ -30,7 +30,7 @@
 static const char usage[] =
     "Usage: holdfastd --config FILE [--check-config]\n"
     "       holdfastd --dev [--data DIR] [--amqp HOST:PORT|off]\n"
-    "       holdfastd --recover --data DIR [--accept-loss] [--yes CLUSTER]\n"
+    "       holdfastd --recover --data DIR [--accept-loss [--accept-damage]] [--yes CLUSTER]\n"
     "       holdfastd --version | --help\n"
     "\n"
     "Runs one node of a Holdfast cluster in the foreground; its journal goes to standard error.\n"
@@ -57,6 +57,7 @@ struct arguments {
     bool check_config;
     bool recover;
     bool accept_loss;
+    bool accept_damage;
     const char *confirm;
 };
 
@@ -79,7 +80,7 @@ static int usage_error(const char *what)
 /* -1: go on; otherwise the exit status. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
 {
-    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, AMQP, RECOVER, ACCEPT_LOSS, YES, VERSION, HELP };
+    enum { CONFIG = 256, CHECK_CONFIG, DEV, DATA, AMQP, RECOVER, ACCEPT_LOSS, ACCEPT_DAMAGE, YES, VERSION, HELP };
     static const struct option options[] = {
         {"config", required_argument, NULL, CONFIG},
         {"check-config", no_argument, NULL, CHECK_CONFIG},
@@ -88,6 +89,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
         {"amqp", required_argument, NULL, AMQP},
         {"recover", no_argument, NULL, RECOVER},
         {"accept-loss", no_argument, NULL, ACCEPT_LOSS},
+        {"accept-damage", no_argument, NULL, ACCEPT_DAMAGE},
         {"yes", required_argument, NULL, YES},
         {"version", no_argument, NULL, VERSION},
         {"help", no_argument, NULL, HELP},
@@ -104,6 +106,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
         case AMQP: arguments.amqp = optarg; break;
         case RECOVER: arguments.recover = true; break;
         case ACCEPT_LOSS: arguments.accept_loss = true; break;
+        case ACCEPT_DAMAGE: arguments.accept_damage = true; break;
         case YES: arguments.confirm = optarg; break;
         case VERSION: return puts("holdfastd " HOLDFAST_VERSION) < 0 ? 1 : 0;
         case HELP: return fputs(usage, stdout) < 0 ? 1 : 0;
@@ -121,8 +124,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
         *ret_arguments = arguments;
         return good ? -1 : usage_error("--recover goes with --data DIR");
     }
-    if (arguments.accept_loss || arguments.confirm != NULL) {
-        return usage_error("--accept-loss and --yes go with --recover");
+    if (arguments.accept_loss || arguments.accept_damage || arguments.confirm != NULL) {
+        return usage_error("--accept-loss, --accept-damage and --yes go with --recover");
     }
     if (arguments.dev == (arguments.config != NULL)) {
         return usage_error("either --config FILE or --dev is needed");
@@ -280,8 +283,10 @@ int main(int argc, char **argv)
         return status;
     }
     if (arguments.recover) {
-        return recover_run(&(struct recover_options){
-            .data = arguments.data, .accept_loss = arguments.accept_loss, .confirm = arguments.confirm});
+        return recover_run(&(struct recover_options){.data = arguments.data,
+                                                     .accept_loss = arguments.accept_loss,
+                                                     .accept_damage = arguments.accept_damage,
+                                                     .confirm = arguments.confirm});
     }
     if (read_config(&arguments, &config) != 0) {
         return EXIT_USAGE;

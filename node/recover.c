@@ -16,10 +16,13 @@
 #include <uv.h>
 
 #include "consensus/driver_recover.h"
+#include "node/core/rebuild_files.h"
 #include "node/core/repair_mark.h"
 #include "node/core/state_dir.h"
 #include "node/data_dir.h"
 #include "node/posix_disk.h"
+#include "node/recover_damage.h"
+#include "node/recover_rewrite.h"
 #include "node/system_clock.h"
 #include "proto/base/check.h"
 #include "statemachine/machine.h"
@@ -43,6 +46,10 @@ struct recovery {
     uint64_t applied_index;
     struct slice position; /* Of the checkpoint. */
     struct driver_recover_report report;
+    char store[4096]; /* The path of the state. */
+    bool has_store;
+    struct recover_rewrite rewrite; /* Its name is "" when there is no need of it. */
+    struct recover_damage damage;
     char detail[1024];
 };
 
@@ -70,44 +77,49 @@ static struct driver_options driver_options_of(struct recovery *recovery)
     };
 }
 
-static bool store_is_there(struct disk *disk, const struct state_dir *state)
-{
-    char path[STATE_DIR_NAME_LEN_MAX + 32];
-    struct disk_file *file;
-    (void)snprintf(path, sizeof path, SHARD_DIR "/%s/CURRENT", state->name);
-    int err = disk->ops->open(disk, path, DISK_READ_ONLY, &file);
-    if (err == 0) {
-        disk->ops->close(file);
-    }
-    return err != ERR_NOT_FOUND;
-}
-
-/* The state as of the last checkpoint, read whole, so that one that cannot be gone on with is found now. */
+/* The state as of the last checkpoint, opened, so that one that cannot be gone on with is found now. */
 static int read_state(struct recovery *recovery, const struct state_dir *state)
 {
-    char path[4096];
     struct store *store;
     struct machine *machine;
-    if (!store_is_there(posix_disk_base(recovery->disk), state)) {
-        return 0;
-    }
-    int written = snprintf(path, sizeof path, "%s/" SHARD_DIR "/%s", recovery->options->data, state->name);
-    if (written < 0 || (size_t)written >= sizeof path) {
+    char *detail = recovery->detail;
+    size_t detail_len = sizeof recovery->detail;
+    int written =
+        snprintf(recovery->store, sizeof recovery->store, "%s/" SHARD_DIR "/%s", recovery->options->data, state->name);
+    if (written < 0 || (size_t)written >= sizeof recovery->store) {
         return ERR_TOO_BIG;
     }
-    struct store_rocksdb_options options = {.path = path, .read_only = true};
-    int err = store_rocksdb_open(&options, &store, recovery->detail, sizeof recovery->detail);
+    int err = store_rocksdb_is_there(recovery->store, &recovery->has_store, detail, detail_len);
+    if (err != 0 || !recovery->has_store) {
+        return err;
+    }
+    struct store_rocksdb_options options = {.path = recovery->store, .read_only = true};
+    err = store_rocksdb_open(&options, &store, detail, detail_len);
     if (err != 0) {
         return err;
     }
-    err = machine_open(store, &machine, &recovery->applied_index, &recovery->position, recovery->detail,
-                       sizeof recovery->detail);
+    err = machine_open(store, &machine, &recovery->applied_index, &recovery->position, detail, detail_len);
     if (err != 0) {
         store->ops->close(store);
         return err;
     }
     machine_close(machine);
     return 0;
+}
+
+/* What this node could go on with until it meets it: with others it would be had from them. */
+static int read_damage(struct recovery *recovery)
+{
+    if (!recovery->has_store || recovery->report.alone) {
+        return 0;
+    }
+    return recover_damage_read(recovery->store, &recovery->damage, recovery->detail, sizeof recovery->detail);
+}
+
+/* It has been noted, by the node or by the scrub, that its data is not to be relied on. An operator's order does not say so. */
+static bool is_marked(const struct recovery *recovery)
+{
+    return recovery->mark.state == REPAIR_NEEDED && !recovery->mark.ordered && recovery->mark.reason[0] != '\0';
 }
 
 static int look(struct recovery *recovery)
@@ -118,7 +130,9 @@ static int look(struct recovery *recovery)
     if (err == 0) {
         err = repair_mark_read(disk, SHARD_DIR, &recovery->mark);
     }
-    if (err == 0 && state.fresh) {
+    if (err == 0 && state.fresh && data_dir_recovery_unfinished(recovery->dir)) {
+        err = state_dir_settle(disk, SHARD_DIR, &state); /* It is our own, written anew. */
+    } else if (err == 0 && state.fresh) {
         (void)snprintf(recovery->detail, sizeof recovery->detail,
                        "a copy of another node's state has just taken the place of this node's: start the node once, "
                        "stop it, and then recover");
@@ -131,7 +145,8 @@ static int look(struct recovery *recovery)
         return err;
     }
     struct driver_options options = driver_options_of(recovery);
-    return driver_recover_look(&options, &recovery->report, recovery->detail, sizeof recovery->detail);
+    err = driver_recover_look(&options, &recovery->report, recovery->detail, sizeof recovery->detail);
+    return err == 0 ? read_damage(recovery) : err;
 }
 
 static void print_at_risk(const struct driver_recover_report *report)
@@ -146,6 +161,16 @@ static void print_at_risk(const struct driver_recover_report *report)
     }
     (void)printf("  lost       whatever the other nodes had confirmed after entry %" PRIu64 ", if anything\n",
                  report->log_last);
+}
+
+static void print_damage(const struct recover_damage *damage)
+{
+    for (uint64_t i = 0; i < damage->found && i < RECOVER_DAMAGES_MAX; i++) {
+        (void)printf("  damaged    %s\n", damage->lines[i]);
+    }
+    if (damage->found > RECOVER_DAMAGES_MAX) {
+        (void)printf("  damaged    %" PRIu64 " more places\n", damage->found - RECOVER_DAMAGES_MAX);
+    }
 }
 
 static void print_report(const struct recovery *recovery)
@@ -168,9 +193,16 @@ static void print_report(const struct recovery *recovery)
         (void)printf("  warning    %s\n", old);
     }
     if (recovery->mark.state == REPAIR_NEEDED) {
-        (void)printf("  warning    this node's data was about to be replaced by a copy of another's: %s\n",
+        (void)printf("  %s this node's data was about to be replaced by a copy of another's: %s\n",
+                     is_marked(recovery) ? "damaged   " : "warning   ",
                      recovery->mark.reason[0] != '\0' ? recovery->mark.reason : "it is new");
     }
+    print_damage(&recovery->damage);
+}
+
+static bool is_damaged(const struct recovery *recovery)
+{
+    return is_marked(recovery) || recovery->damage.found > 0;
 }
 
 /* True when the operator has said the cluster's name. */
@@ -187,7 +219,8 @@ static bool confirmed(const struct recovery *recovery)
         (void)fprintf(
             stderr,
             "The nodes that are given up must never run again with their data; if one of them can still be had, "
-            "stop here.\nTo go on, type the name of the cluster: ");
+            "stop here.\n%sTo go on, type the name of the cluster: ",
+            recovery->damage.found > 0 ? "What is damaged is left out; --help says what that means.\n" : "");
         if (fgets(line, sizeof line, stdin) == NULL) {
             line[0] = '\0';
         }
@@ -202,12 +235,26 @@ static bool confirmed(const struct recovery *recovery)
     return false;
 }
 
+/* What was accepted, or nothing. */
+static void describe_damage(const struct recovery *recovery, char *out, size_t out_len)
+{
+    const struct recover_damage *damage = &recovery->damage;
+    out[0] = '\0';
+    if (damage->found > 0) {
+        (void)snprintf(out, out_len, "; accepted: damage at %" PRIu64 " places, the first: %.200s", damage->found,
+                       damage->lines[0]);
+    } else if (is_marked(recovery)) {
+        (void)snprintf(out, out_len, "; accepted: damage that was noted: %.200s", recovery->mark.reason);
+    }
+}
+
 /* Who, when, and what: a line for those who ask later. */
 static void describe(const struct recovery *recovery, char *out, size_t out_len)
 {
     const struct driver_recover_report *report = &recovery->report;
     char host[256] = "?";
     char given_up[MEMBERS_MAX * 24] = "";
+    char damage[300];
     char date[32] = "?";
     time_t now = (time_t)(recovery->clock.base.wall_ms((struct clock *)&recovery->clock.base) / 1000);
     struct tm utc;
@@ -221,12 +268,13 @@ static void describe(const struct recovery *recovery, char *out, size_t out_len)
             (void)snprintf(given_up + len, sizeof given_up - len, " %" PRIu64, report->members[i].id);
         }
     }
+    describe_damage(recovery, damage, sizeof damage);
     (void)snprintf(out, out_len,
                    "forced recovery of node %" PRIu64
                    " at %s on %s by user %ld: it is the only voter from entry %" PRIu64 " on; entries up to %" PRIu64
-                   " were committed, those up to %" PRIu64 " are kept; given up: nodes%s",
+                   " were committed, those up to %" PRIu64 " are kept; given up: nodes%s%s",
                    data_dir_node(recovery->dir), date, host, (long)getuid(), report->log_last + 1, report->known,
-                   report->log_last, given_up);
+                   report->log_last, given_up, damage);
 }
 
 static int give_up_others(struct recovery *recovery)
@@ -251,6 +299,22 @@ static int write_members(struct recovery *recovery)
     return data_dir_members_write(recovery->dir, &alone, 1, recovery->detail, sizeof recovery->detail);
 }
 
+/* Named as a copy of this node's own, which nobody else makes. */
+static int write_without_damage(struct recovery *recovery)
+{
+    struct recover_rewrite *rewrite = &recovery->rewrite;
+    if (recovery->damage.found == 0) {
+        return 0;
+    }
+    *rewrite = (struct recover_rewrite){
+        .disk = posix_disk_base(recovery->disk), .root = recovery->options->data, .dir = SHARD_DIR};
+    (void)snprintf(rewrite->name, sizeof rewrite->name, REBUILD_INCOMING "%" PRIu64 "-%016" PRIx64,
+                   data_dir_node(recovery->dir), recovery->clock.base.wall_ms(&recovery->clock.base));
+    (void)printf("the state is written anew without what is damaged\n");
+    (void)fflush(stdout);
+    return recover_rewrite(rewrite, recovery->store, recovery->detail, sizeof recovery->detail);
+}
+
 static int perform(struct recovery *recovery, const char *text, uint64_t *ret_index)
 {
     struct driver_options options = driver_options_of(recovery);
@@ -260,6 +324,9 @@ static int perform(struct recovery *recovery, const char *text, uint64_t *ret_in
     int err = data_dir_recovery_begin(recovery->dir, text, detail, detail_len);
     if (err == 0) {
         err = give_up_others(recovery);
+    }
+    if (err == 0 && recovery->rewrite.name[0] != '\0') {
+        err = recover_rewrite_switch(&recovery->rewrite, detail, detail_len);
     }
     if (err == 0) {
         err = driver_recover(&options, text, ret_index, detail, detail_len);
@@ -274,6 +341,23 @@ static int perform(struct recovery *recovery, const char *text, uint64_t *ret_in
         err = data_dir_shard_adopt(recovery->dir, &recovery->clock.base, detail, detail_len);
     }
     return err == 0 ? data_dir_recovery_end(recovery->dir, text, detail, detail_len) : err;
+}
+
+static bool damage_is_accepted(const struct recovery *recovery)
+{
+    if (recovery->damage.found > 0 && !recovery->damage.content) {
+        (void)say(0,
+                  "nothing was changed: more than messages is damaged here, see above, and a state cannot be made of "
+                  "the rest: recover another node");
+        return false;
+    }
+    if (is_damaged(recovery) && !recovery->options->accept_damage) {
+        (void)say(
+            0, "nothing was changed: there is damage here, see above: recover a node that has none; where there is no "
+               "such node, --accept-damage goes on without what is damaged: see --help");
+        return false;
+    }
+    return true;
 }
 
 /* Asks what there is to ask. -1: go on; otherwise the exit status. An interrupted recovery has been confirmed when it was
@@ -294,6 +378,9 @@ static int ask(struct recovery *recovery, char *text, size_t text_len)
     if (!recovery->options->accept_loss) {
         return say(EXIT_USAGE, "nothing was changed: --accept-loss says that you accept what will be lost");
     }
+    if (!damage_is_accepted(recovery)) {
+        return EXIT_REFUSED;
+    }
     describe(recovery, text, text_len);
     return confirmed(recovery) ? -1 : EXIT_REFUSED;
 }
@@ -306,7 +393,12 @@ static int decide(struct recovery *recovery)
     if (status >= 0) {
         return status;
     }
-    int err = perform(recovery, text, &index);
+    int err = write_without_damage(recovery);
+    if (err != 0) {
+        (void)fail(recovery, err);
+        return say(EXIT_REFUSED, "nothing was changed");
+    }
+    err = perform(recovery, text, &index);
     if (err != 0) {
         (void)fail(recovery, err);
         if (err == ERR_NO_SPACE && !data_dir_recovery_unfinished(recovery->dir)) {

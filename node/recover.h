@@ -11,6 +11,7 @@
 struct recover_options {
     const char *data;    /* The data directory. */
     bool accept_loss;    /* Without it nothing is done. */
+    bool accept_damage;  /* Nor without this one when messages or rows of the state are damaged. */
     const char *confirm; /* The cluster's name, for those who cannot be asked; NULL: ask on the terminal. */
 };
 

@@ -93,6 +93,10 @@ class Damage(harness.ClusterTest):
         """The oldest segment: it is full, and not the last batch of the log."""
         return sorted(glob.glob(self.shard("log", "*.log")))[0]
 
+    def alarms(self, node):
+        status = self.cluster.holdfast("--timeout", "3", "cluster", "status", servers=self.cluster.address(node), check=False)
+        return "".join(line for line in status.stdout.splitlines(True) if line.startswith("alarm:"))
+
     def test_a_flipped_bit_in_the_log(self):
         self.begin()
         where = {}
@@ -353,8 +357,10 @@ class Damage(harness.ClusterTest):
             self.cluster.ops("start", str(node), "nowait")
         for node in (first, second):
             harness.wait_for("the node to say so", lambda n=node: "repair" in self.cluster.log(n), 20.0)
-        time.sleep(3)  # Long enough for elections and copies, if there were any.
-        self.assertEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode != 0, True)
+        # That takes longer than elections and copies, if there were any.
+        harness.wait_for("an alarm that says what to do", lambda: "none leads" in self.alarms(first) and
+                         "holdfast cluster recover on one whose state is whole" in self.alarms(first), 20.0)
+        self.assertNotEqual(self.cluster.holdfast("--timeout", "2", "queue", "list", check=False).returncode, 0)
         for node in (first, second):
             self.assertTrue(glob.glob(self.cluster.node_path(node, "data", "shard-0", "log", "*")))
             self.assertTrue(os.path.isdir(self.cluster.node_path(node, "data", "shard-0", "state")))

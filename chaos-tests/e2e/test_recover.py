@@ -1,6 +1,7 @@
 """The majority of a cluster is gone for good: an operator makes the survivor go on alone, and is told before what that costs.
 Nothing is changed before it is confirmed; nodes that were given up cannot come back; new ones can join."""
 
+import glob
 import hashlib
 import os
 import pty
@@ -194,6 +195,88 @@ class Recover(nodes.NodesTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn(segment, done.stderr)
         self.assertEqual(digest(data), before)
+
+    def damage_bodies(self, survivor, wanted):
+        """A bit of each of these bodies, where they lie in the files of the store. How many there were."""
+        found = 0
+        for path in glob.glob(os.path.join(self.cluster.data(survivor), "shard-0", "state", "*.blob")):
+            with open(path, "r+b") as f:
+                content = f.read()
+                for number in wanted:
+                    at = content.find(self.lines[number].rstrip("\n").encode())
+                    if at >= 0:
+                        f.seek(at + 200)
+                        f.write(bytes([content[at + 200] ^ 1]))
+                        found += 1
+        return found
+
+    def browse(self, node, *arguments):
+        return self.cluster.holdfast("browse", "q", "--lines", *arguments,
+                                     servers=self.cluster.address(node)).stdout.decode()
+
+    def test_damaged_messages_are_found_and_accepted_only_when_asked_for(self):
+        """Without a word about it they would end the node later, which has nobody left who could repair it."""
+        self.start_with_messages(count=300, config=SMALL)
+        self.fill_log()
+        survivor = self.lose_majority()
+        data = self.cluster.data(survivor)
+        damaged = [10, 11, 13, 200]
+        self.assertEqual(self.damage_bodies(survivor, damaged), len(damaged))
+        before = digest(data)
+        for arguments, code in (([], 2), (["--accept-loss", "--yes", "e2e"], 1)):
+            done = self.recover(survivor, *arguments)
+            self.assertEqual(done.returncode, code, done.stderr)
+            for where in ("positions 11 to 12", "position 14", "position 201"):
+                self.assertIn(f"  damaged    {where} of queue q: ", done.stdout)
+            self.assertEqual(done.stdout.count("damaged"), 3)
+            self.assertEqual(digest(data), before, arguments)
+        self.assertIn("nothing was changed", done.stderr)
+        self.assertIn("--accept-damage", done.stderr)
+        done = self.recover(survivor, "--accept-damage")
+        self.assertEqual(done.returncode, 2, "the loss has to be accepted too")
+        self.assertEqual(digest(data), before)
+        done = self.recover(survivor, "--accept-loss", "--accept-damage", "--yes", "e2e")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(data, "recoveries"), encoding="utf-8") as f:
+            self.assertIn("; accepted: damage at 3 places, the first: positions 11 to 12 of queue q", f.read())
+        dump = subprocess.run([harness.HOLDFAST, "log", "dump", data], capture_output=True, text=True, check=True).stdout
+        self.assertIn("; accepted: damage at 3 places", dump)
+        self.check_what_is_whole_can_be_read_and_the_rest_deleted(survivor, damaged)
+
+    def check_what_is_whole_can_be_read_and_the_rest_deleted(self, survivor, damaged):
+        self.cluster.start(survivor)
+        self.cluster.leader(among=[survivor])
+        servers = self.cluster.address(survivor)
+        # What is browsed is read ahead; what is consumed is not.
+        self.check_content(survivor, self.lines[:damaged[0]])
+        self.assertEqual(self.browse(survivor, "--from", str(damaged[-1] + 2)), "".join(self.lines[damaged[-1] + 1:]))
+        for _ in range(12):  # Checkpoints enough for RocksDB to merge its files.
+            self.cluster.holdfast("bench", "publish", "--queue", "other", "--size", "5000", "--count", "300",
+                                  servers=servers)
+        self.cluster.holdfast("queue", "purge", "q", servers=servers)
+        self.cluster.holdfast("publish", "q", stdin=b"new\n", servers=servers)
+        self.assertEqual(self.browse(survivor), "new\n\n")
+        self.cluster.holdfast("queue", "delete", "q", servers=servers)
+        for _ in range(12):  # Checkpoints enough for RocksDB to merge its files.
+            self.cluster.holdfast("bench", "publish", "--queue", "other", "--size", "5000", "--count", "300",
+                                  servers=servers)
+        self.cluster.signal(survivor, signal.SIGTERM)
+        self.cluster.processes[survivor].wait(10)
+        self.assertEqual(self.cluster.processes[survivor].returncode, 0)
+        done = self.recover(survivor)
+        self.assertNotIn("damaged", done.stdout)
+
+    def test_a_store_without_its_beginning_is_damage(self):
+        """With the file CURRENT gone, the files that come after it say that there was a store."""
+        self.start_with_messages(count=50)
+        survivor = self.lose_majority()
+        state = os.path.join(self.cluster.data(survivor), "shard-0", "state")
+        os.unlink(os.path.join(state, "CURRENT"))
+        before = digest(self.cluster.data(survivor))
+        done = self.recover(survivor, "--accept-loss", "--accept-damage", "--yes", "e2e")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("state/CURRENT: the file is missing", done.stderr)
+        self.assertEqual(digest(self.cluster.data(survivor)), before)
 
     def on_a_terminal(self, survivor, answer):
         main, side = pty.openpty()

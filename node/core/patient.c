@@ -20,6 +20,9 @@
 /* So long, and over so many rounds, nobody leads before an operator's order is taken for withdrawn: several elections. */
 #define WITHDRAW_MS 30000u
 
+/* So long nobody leads, by all who answer, before that is said to be what the copy waits for: more than an election. */
+#define HELPLESS_MS 6000u
+
 /* Before another member is asked in the same round. */
 #define NEXT_MS 50u
 
@@ -38,7 +41,7 @@ struct patient {
     bool over;                     /* replaced() or withdraw() has been called. */
     char refusal[REFUSAL_LEN_MAX]; /* The last one; "": none. */
     char said[REFUSAL_LEN_MAX];    /* The last one in the journal. */
-    char text[REPAIR_REASON_LEN_MAX + REFUSAL_LEN_MAX + 200];
+    char text[REPAIR_REASON_LEN_MAX + REFUSAL_LEN_MAX + 300];
 };
 
 /* ---- Whom ---- */
@@ -240,6 +243,12 @@ void patient_bulk_connected(struct patient *patient, uint64_t node)
 
 /* ---- Turns ---- */
 
+static bool leaderless_for(const struct patient *patient, uint64_t ms)
+{
+    struct clock *clock = patient->options.clock;
+    return patient->leaderless_ms != UINT64_MAX && clock->monotonic_ms(clock) >= patient->leaderless_ms + ms;
+}
+
 /* Whether the cluster may be waiting for what this node has put aside. */
 static bool is_missed(struct patient *patient)
 {
@@ -249,8 +258,7 @@ static bool is_missed(struct patient *patient)
     if (status.fetching) {
         patient->leaderless_ms = UINT64_MAX;
     }
-    return options->ordered && options->withdraw != NULL && patient->leaderless_ms != UINT64_MAX &&
-           options->clock->monotonic_ms(options->clock) >= patient->leaderless_ms + WITHDRAW_MS;
+    return options->ordered && options->withdraw != NULL && leaderless_for(patient, WITHDRAW_MS);
 }
 
 void patient_step(struct patient *patient)
@@ -299,6 +307,13 @@ static uint64_t mib_up(uint64_t bytes)
     return (bytes + MIB - 1) / MIB;
 }
 
+/* The others that answer are patients too, or too few: that does not pass by itself. One that is new has nothing to do with it, and
+ * an order is withdrawn. */
+static bool is_helpless(const struct patient *patient)
+{
+    return !patient_is_new(patient) && !patient->options.ordered && leaderless_for(patient, HELPLESS_MS);
+}
+
 const char *patient_text(struct patient *patient)
 {
     struct rebuild_sink_status status;
@@ -319,6 +334,11 @@ const char *patient_text(struct patient *patient)
         (void)snprintf(out + at, size - at,
                        "fetches a copy of the state of node %" PRIu64 ", %" PRIu64 " of %" PRIu64 " MiB are here",
                        status.source, status.bytes_here / MIB, mib_up(status.bytes_total));
+    } else if (is_helpless(patient)) {
+        (void)snprintf(out + at, size - at,
+                       "no node that answers can give a copy of the state, because none leads (%s): start the nodes "
+                       "that are down; if there are none, holdfast cluster recover on one whose state is whole",
+                       patient->refusal);
     } else if (patient->refusal[0] != '\0') {
         (void)snprintf(out + at, size - at, "waits for a copy of the state; %s", patient->refusal);
     } else {

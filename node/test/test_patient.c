@@ -177,6 +177,44 @@ Test(patient, damage_is_not_withdrawn)
     cr_assert_eq(pair.members.withdrawn, 0u);
 }
 
+/* All who answer are patients too, or too few: an operator is told what to do, and not that it waits. */
+Test(patient, says_what_to_do_when_nobody_who_answers_leads)
+{
+    nobody_leads();
+    run_for(4000);
+    cr_assert(says("waits for a copy"), "there may be an election");
+    run_for(10000);
+    cr_assert(says(REASON "; no node that answers can give a copy of the state, because none leads (node "));
+    cr_assert(says("holdfast cluster recover on one whose state is whole"));
+    pair.members.err = ERR_BUSY; /* It leads again. */
+    run_for(5000);
+    cr_assert(says("waits for a copy"));
+    pair.members.err = 0;
+    pair.members.nobody = false;
+    pair.members.other_leader = PAIR_SOURCE;
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+}
+
+/* Who does not answer says nothing; a new node has nothing that its cluster could wait for. */
+Test(patient, does_not_send_an_operator_to_recover_without_a_reason)
+{
+    pair.apart = true;
+    pair.members.other_apart = true;
+    run_for(60000);
+    cr_assert_not(says("cluster recover"));
+    pair_stop(&pair);
+    pair_start(&pair, 1);
+    pair_open_patient(&pair, "");
+    nobody_leads();
+    run_for(60000);
+    cr_assert_not(says("cluster recover"));
+    order();
+    nobody_leads();
+    run_for(25000);
+    cr_assert_not(says("cluster recover"));
+}
+
 Test(patient, an_order_stays_while_somebody_is_said_to_lead)
 {
     order();

@@ -14,6 +14,7 @@
 #include "node/core/repair_mark.h"
 #include "node/core/state_dir.h"
 #include "node/data_dir.h"
+#include "proto/base/check.h"
 #include "recover_fixture.h"
 
 TestSuite(recover, .init = stopped_setup, .fini = stopped_teardown);
@@ -163,19 +164,71 @@ Test(recover, is_not_for_a_copy_that_has_just_come)
     refused(true, "orders", 1, "start the node once");
 }
 
-Test(recover, voids_the_mark_of_a_node_that_was_not_to_be_relied_on)
+static void mark_write(const struct repair_mark *mark)
 {
     struct stopped_disk open;
-    struct repair_mark mark = {.state = REPAIR_NEEDED};
-    (void)snprintf(mark.reason, sizeof mark.reason, "its disk is old");
-    cr_assert_eq(repair_mark_write(stopped_disk_open(&open), SHARD, &mark), 0);
-    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
-    cr_assert_not_null(strstr(stopped_said, "warning"), "%s", stopped_said);
-    cr_assert_not_null(strstr(stopped_said, "its disk is old"), "%s", stopped_said);
-    cr_assert_eq(repair_mark_read(posix_disk_base(open.disk), SHARD, &mark), 0);
+    cr_assert_eq(repair_mark_write(stopped_disk_open(&open), SHARD, mark), 0);
+    stopped_disk_close(&open);
+}
+
+static void no_mark_is_left(void)
+{
+    struct stopped_disk open;
+    struct repair_mark mark;
+    cr_assert_eq(repair_mark_read(stopped_disk_open(&open), SHARD, &mark), 0);
     cr_assert_eq(mark.state, REPAIR_NONE);
     stopped_disk_close(&open);
+}
+
+/* What it was is not known any more: nobody says that it is only what can be found now. */
+Test(recover, a_node_that_was_found_damaged_only_with_a_word_about_it)
+{
+    mark_write(&(struct repair_mark){.state = REPAIR_NEEDED, .reason = "its disk is old"});
+    refused(false, NULL, 2,
+            "  damaged    this node's data was about to be replaced by a copy of another's: its disk is old");
+    refused(true, "orders", 1, "--accept-damage");
+    struct recover_options options = {.data = stopped_data, .accept_damage = true, .confirm = "orders"};
+    cr_assert_eq(recover_said(&options), 2, "%s", stopped_said);
+    options.accept_loss = true;
+    cr_assert_eq(recover_said(&options), 0, "%s", stopped_said);
+    no_mark_is_left();
     is_done();
+    struct data_dir *visited;
+    char text[DATA_DIR_LINE_LEN_MAX];
+    cr_assert_eq(data_dir_visit(stopped_data, &visited, stopped_detail, sizeof stopped_detail), 0);
+    cr_assert(data_dir_recovered(visited, text, sizeof text));
+    cr_assert_not_null(strstr(text, "; accepted: damage that was noted: its disk is old"), "%s", text);
+    data_dir_close(visited);
+}
+
+/* As far as is known what it has is sound. */
+Test(recover, voids_the_mark_of_an_operator)
+{
+    mark_write(&(struct repair_mark){.state = REPAIR_NEEDED, .ordered = true, .reason = "asked for by an operator"});
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "warning    this node's data"), "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "asked for by an operator"), "%s", stopped_said);
+    no_mark_is_left();
+    is_done();
+}
+
+/* A store whose first file is missing is not one that never was. */
+Test(recover, does_not_take_a_state_without_its_beginning_for_none)
+{
+    static const char *const files[] = {"000008.log", "000009.sst", "000010.blob", "MANIFEST-000005"};
+    char path[PATH_LEN];
+    char name[64];
+    stopped_path(SHARD "/state", path);
+    (void)mkdir(path, 0700);
+    stopped_write(SHARD "/state/MANIFEST-000001", ""); /* A crash while the first store was made. */
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        (void)snprintf(name, sizeof name, SHARD "/state/%s", files[i]);
+        stopped_write(name, "");
+        refused(true, "orders", 1, "state/CURRENT: the file is missing");
+        stopped_path(name, path);
+        cr_assert_eq(unlink(path), 0);
+    }
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
 }
 
 /* Of the node, as a process that ends. Returns what it says of its starts; whether its shard is an older copy. */
@@ -239,6 +292,27 @@ Test(recover, is_finished_when_it_is_run_again)
         data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
         0, "%s", stopped_detail);
     data_dir_close(started);
+}
+
+/* It died when a state without what was damaged had just taken the place of the old one. */
+Test(recover, goes_on_with_the_state_that_it_has_written_itself)
+{
+    struct stopped_disk open;
+    struct data_dir *visited;
+    struct state_dir state;
+    cr_assert_eq(data_dir_visit(stopped_data, &visited, stopped_detail, sizeof stopped_detail), 0);
+    cr_assert_eq(data_dir_recovery_begin(visited, "forced recovery", stopped_detail, sizeof stopped_detail), 0);
+    data_dir_close(visited);
+    struct disk *disk = stopped_disk_open(&open);
+    cr_assert_eq(state_dir_switch(disk, SHARD, "incoming-1-0000000000000007"), 0);
+    stopped_disk_close(&open);
+    cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
+    disk = stopped_disk_open(&open);
+    cr_assert_eq(state_dir_read(disk, SHARD, &state, stopped_detail, sizeof stopped_detail), 0);
+    cr_assert_not(state.fresh);
+    cr_assert_str_eq(state.name, "incoming-1-0000000000000007");
+    stopped_disk_close(&open);
+    is_done();
 }
 
 /* Before that it is asked for again, like any. */

@@ -15,7 +15,7 @@
 #define DAEMON "holdfastd"
 
 static const char help[] =
-    "Usage: holdfast cluster recover --accept-loss --data DIR [--yes CLUSTER]\n"
+    "Usage: holdfast cluster recover --accept-loss [--accept-damage] --data DIR [--yes CLUSTER]\n"
     "\n"
     "For when a majority of the nodes is gone for good: makes a survivor, which must be stopped, the only voter of "
     "its\n"
@@ -29,8 +29,15 @@ static const char help[] =
     "back a node needs an empty directory and a new id. Of several survivors the one with the last log entry in the\n"
     "highest term has the most; recover only one.\n"
     "\n"
-    "  --accept-loss  without it everything is said and nothing is done\n"
-    "  --yes CLUSTER  the name of the cluster, instead of being asked for it\n"
+    "Everything is read before, the messages too, and damage is refused, with its place.\n"
+    "\n"
+    "  --accept-loss    without it everything is said and nothing is done\n"
+    "  --accept-damage  for when each survivor has damaged messages: goes on without them. They are lost, and the "
+    "node\n"
+    "                   ends when a consumer or browse comes to one: keep consumers away until `holdfast queue purge`\n"
+    "                   or `delete` has been done to the queues that are named; see ops/cli/README.md. What is\n"
+    "                   damaged besides messages is refused all the same\n"
+    "  --yes CLUSTER    the name of the cluster, instead of being asked for it\n"
     "\n"
     "What was done is in the log, in DIR/recoveries, and in the node's journal at each start. When it was interrupted "
     "the\n"
@@ -60,10 +67,10 @@ static void find_daemon(char *path, size_t path_len)
 }
 
 /* Returns only when it could not be started. */
-static int run_daemon(const char *data, bool accept_loss, const char *yes)
+static int run_daemon(const char *data, bool accept_loss, bool accept_damage, const char *yes)
 {
     char path[PATH_MAX];
-    char *arguments[8];
+    char *arguments[9];
     unsigned len = 0;
     find_daemon(path, sizeof path);
     arguments[len++] = path;
@@ -72,6 +79,9 @@ static int run_daemon(const char *data, bool accept_loss, const char *yes)
     arguments[len++] = (char *)(uintptr_t)data;
     if (accept_loss) {
         arguments[len++] = "--accept-loss";
+    }
+    if (accept_damage) {
+        arguments[len++] = "--accept-damage";
     }
     if (yes != NULL) {
         arguments[len++] = "--yes";
@@ -85,19 +95,22 @@ static int run_daemon(const char *data, bool accept_loss, const char *yes)
 
 int cmd_cluster_recover(struct cli *cli, int argc, char **argv)
 {
-    enum { OPTION_ACCEPT_LOSS = 1, OPTION_DATA, OPTION_YES };
+    enum { OPTION_ACCEPT_LOSS = 1, OPTION_ACCEPT_DAMAGE, OPTION_DATA, OPTION_YES };
     static const struct option options[] = {{"accept-loss", no_argument, NULL, OPTION_ACCEPT_LOSS},
+                                            {"accept-damage", no_argument, NULL, OPTION_ACCEPT_DAMAGE},
                                             {"data", required_argument, NULL, OPTION_DATA},
                                             {"yes", required_argument, NULL, OPTION_YES},
                                             CLI_OPTIONS};
     const char *data = NULL;
     const char *yes = NULL;
     bool accept_loss = false;
+    bool accept_damage = false;
     int option;
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         int result = 0;
         switch (option) {
         case OPTION_ACCEPT_LOSS: accept_loss = true; break;
+        case OPTION_ACCEPT_DAMAGE: accept_damage = true; break;
         case OPTION_DATA: data = optarg; break;
         case OPTION_YES: yes = optarg; break;
         default: result = cli_option(cli, option, help); break;
@@ -109,5 +122,5 @@ int cmd_cluster_recover(struct cli *cli, int argc, char **argv)
     if (argc != optind || data == NULL) {
         return cli_usage("cluster recover needs --data DIR, and takes nothing else but options", help);
     }
-    return run_daemon(data, accept_loss, yes);
+    return run_daemon(data, accept_loss, accept_damage, yes);
 }

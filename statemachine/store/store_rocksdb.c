@@ -469,26 +469,34 @@ static bool name_ends(const char *name, const char *end)
     return len > strlen(end) && strcmp(name + len - strlen(end), end) == 0;
 }
 
-/* Without the file CURRENT RocksDB takes a directory for an empty one, and begins anew. Rows without it are damage. (A crash
- * while the first database was made leaves neither.) */
-static int store_rocksdb_check_current(const struct store_rocksdb *store, char *detail, size_t detail_len)
+/* What RocksDB writes only after it has made CURRENT: rows, a log of its own (which it has, though nothing is written to it), and
+ * every manifest but the first. */
+static bool name_follows_current(const char *name)
 {
-    DIR *dir = opendir(store->path);
+    return name_ends(name, ".sst") || name_ends(name, ".blob") || name_ends(name, ".log") ||
+           (strncmp(name, "MANIFEST-", 9) == 0 && strcmp(name, "MANIFEST-000001") != 0);
+}
+
+/* Without the file CURRENT RocksDB takes a directory for an empty one, and begins anew. Files without it that come after it are
+ * damage. (A crash while the first database was made leaves none of them.) */
+int store_rocksdb_is_there(const char *path, bool *ret_there, char *detail, size_t detail_len)
+{
+    *ret_there = false;
+    DIR *dir = opendir(path);
     if (dir == NULL) {
         return 0; /* There is none; or RocksDB will say what is wrong with it. */
     }
-    bool current = false;
-    bool rows = false;
+    bool follows = false;
     const struct dirent *entry;
     while ((entry = readdir(dir)) != NULL) {
-        current = current || strcmp(entry->d_name, "CURRENT") == 0;
-        rows = rows || name_ends(entry->d_name, ".sst") || name_ends(entry->d_name, ".blob");
+        *ret_there = *ret_there || strcmp(entry->d_name, "CURRENT") == 0;
+        follows = follows || name_follows_current(entry->d_name);
     }
     (void)closedir(dir);
-    if (current || !rows) {
+    if (*ret_there || !follows) {
         return 0;
     }
-    (void)snprintf(detail, detail_len, "%s/CURRENT: the file is missing", store->path);
+    (void)snprintf(detail, detail_len, "%s/CURRENT: the file is missing", path);
     return ERR_CORRUPT;
 }
 
@@ -511,8 +519,9 @@ int store_rocksdb_open(const struct store_rocksdb_options *options, struct store
         (void)snprintf(detail, detail_len, "%s: %s", options->path, error);
         rocksdb_free(error);
     }
+    bool there;
     if (err == 0) {
-        err = store_rocksdb_check_current(store, detail, detail_len);
+        err = store_rocksdb_is_there(options->path, &there, detail, detail_len);
     }
     if (err == 0) {
         err = store_rocksdb_open_db(store, options->read_only, detail, detail_len);

@@ -17,4 +17,8 @@ struct store_rocksdb_options {
 int store_rocksdb_open(const struct store_rocksdb_options *options, struct store **ret_store, char *detail,
                        size_t detail_len) NODISCARD;
 
+/* Whether there is a store in that directory, which may not be there either. ERR_CORRUPT: there was one, and files of it are missing;
+ * `detail` gets one line. */
+int store_rocksdb_is_there(const char *path, bool *ret_there, char *detail, size_t detail_len) NODISCARD;
+
 #endif
