@@ -100,7 +100,7 @@ static int slots_load(int fd, struct data_dir_starts *ret_starts, bool *ret_whol
 int data_dir_slots_read(int dir_fd, const char *name, struct data_dir_starts *ret_starts)
 {
     bool whole;
-    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
         return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
     }
