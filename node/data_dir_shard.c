@@ -102,12 +102,14 @@ int data_dir_shard_note(struct data_dir *dir, struct data_dir_starts *next, char
     return 0;
 }
 
-/* The file is made anew: it may be one that cannot be read. */
+/* The file is made anew: it may be one that cannot be read, or none at all. */
 static void shard_unlink(const struct data_dir *dir)
 {
     int fd = shard_fd(dir);
     if (fd >= 0) {
-        (void)unlinkat(fd, REPAIR_START_FILE, 0);
+        if (unlinkat(fd, REPAIR_START_FILE, 0) != 0) {
+            (void)unlinkat(fd, REPAIR_START_FILE, AT_REMOVEDIR);
+        }
         (void)close(fd);
     }
 }

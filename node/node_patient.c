@@ -73,7 +73,7 @@ void node_damaged(void *arg, const char *what, bool ordered)
 int node_note_loss(struct node *node, const char *what, char *detail, size_t detail_len)
 {
     if (!has_others(node)) {
-        (void)snprintf(detail, detail_len, "%s, and no other node has it", what);
+        (void)snprintf(detail, detail_len, "%s; no other node has a copy", what);
         return ERR_CORRUPT;
     }
     int err = repair_failed(posix_disk_base(node->disk), SHARD_DIR, what, has_vote(node));

@@ -188,6 +188,34 @@ class OldCopy(nodes.NodesTest):
         self.cluster.start(node)
         self.expect_repaired(node, "shard-0 is empty, though this node has taken part")
 
+    def test_a_node_alone_stops_rather_than_guesses(self):
+        self.lines = []
+        self.start_nodes(1)
+        self.cluster.holdfast("queue", "declare", "q")
+        self.publish(10)
+        for _ in range(2):
+            self.stop(1)
+            shutil.rmtree(self.cluster.path("copy"), ignore_errors=True)
+            shutil.copytree(self.shard(1), self.cluster.path("copy"))
+            self.cluster.start(1)
+            self.cluster.leader()
+        self.stop(1)
+        shutil.rmtree(self.shard(1))
+        shutil.copytree(self.cluster.path("copy"), self.shard(1))
+        for _ in range(2):
+            said = len(self.cluster.log(1))
+            self.cluster.start(1)
+            self.assertEqual(self.cluster.processes[1].wait(20), 1)
+            self.assertIn("shard-0 is an older copy", self.cluster.log(1)[said:])
+            self.assertIn("remove " + os.path.join(self.cluster.data(1), "starts"), self.cluster.log(1)[said:])
+        os.unlink(os.path.join(self.cluster.data(1), "starts"))
+        self.cluster.start(1)
+        self.cluster.leader()
+        self.publish(10)
+        self.stop(1)
+        self.cluster.start(1)
+        self.cluster.leader()
+
     def test_without_what_it_knows_of_the_others_a_node_does_not_start(self):
         self.begin()
         node = self.cluster.followers()[0]
