@@ -309,14 +309,14 @@ class Recover(nodes.NodesTest):
         self.start_with_messages(count=50)
         survivor = self.lose_majority()
         data = self.cluster.data(survivor)
-        os.mkdir(os.path.join(data, "members.new"))  # Where the list of members would be written.
+        os.makedirs(os.path.join(data, "members.new", "x"))  # Where the list of members would be written.
         done = self.recover(survivor, "--accept-loss", "--yes", "e2e")
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertIn("run this again", done.stderr)
         self.cluster.start(survivor)
         self.cluster.processes[survivor].wait(20)
         self.assertIn("begun and not finished", self.cluster.log(survivor))
-        os.rmdir(os.path.join(data, "members.new"))
+        shutil.rmtree(os.path.join(data, "members.new"))
         done = self.recover(survivor, "--accept-loss", "--yes", "e2e")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.cluster.start(survivor)
