@@ -180,12 +180,12 @@ Test(data_dir_shard, one_that_is_missing_or_damaged_may_be_an_older_copy)
     gone("shard-0/last-start");
     file_path(file, "shard-0/last-start");
     cr_assert_eq(mkdir(file, 0700), 0);
-    start_old("shard-0/last-start is not readable");
+    start_old("shard-0/last-start is damaged");
     adopt();
     start_good();
     gone("shard-0/last-start");
     cr_assert_eq(mkfifo(file, 0600), 0);
-    start_old("shard-0/last-start is not readable");
+    start_old("shard-0/last-start is damaged");
     adopt();
     start_good();
 }
