@@ -148,7 +148,10 @@ static void describe_range(const struct damage *damage, char *out, size_t out_le
     describe_place("before", &damage->end, end, sizeof end);
     const char *between = first[0] != '\0' && end[0] != '\0' ? " and " : "";
     const char *what = first[0] != '\0' || end[0] != '\0' ? "" : "rows that are no messages";
-    (void)snprintf(out, out_len, "%s%s%s%s: %s", what, first, between, end, damage->what);
+    int len = snprintf(out, out_len, "%s%s%s%s: %s", what, first, between, end, damage->what);
+    if (len < 0 || (size_t)len >= out_len) { /* Two names of the greatest length, and much to say. */
+        (void)memcpy(out + out_len - sizeof "...", "...", sizeof "...");
+    }
 }
 
 /* What is said of a message begins with its row, which an operator knows by its queue. */
