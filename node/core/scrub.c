@@ -11,7 +11,7 @@
 #include "statemachine/store/scrub.h"
 
 /* Short enough that a checkpoint, or a segment for the log, hardly waits for it. */
-#define PIECE_LEN (1 * MIB)
+#define PIECE_LEN (128 * KIB)
 /* The disk owes the log an answer for so long: it has no time for us. */
 #define DISK_WAIT_MS_MAX 100u
 /* When to look again after that, or when there was no memory. */
