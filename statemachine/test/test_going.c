@@ -203,10 +203,10 @@ Test(going, a_queue_goes_before_its_consumers)
     cr_assert_eq(consumed_queue_goes_once(false), consumed_queue_goes_once(true));
 }
 
-static size_t bodies(struct fixture *f)
+static size_t rows_below(struct fixture *f, const struct row_key *prefix)
 {
-    struct row_key from = row_key_plain(ROW_BODY);
-    struct row_key end = row_key_after(&from);
+    struct row_key from = *prefix;
+    struct row_key end = row_key_after(prefix);
     struct table_row found;
     size_t len = 0;
     for (; table_seek(f->machine, &from, &end, &found) == 0; len++) {
@@ -214,6 +214,12 @@ static size_t bodies(struct fixture *f)
         table_row_done(&found);
     }
     return len;
+}
+
+static size_t bodies(struct fixture *f)
+{
+    struct row_key prefix = row_key_plain(ROW_BODY);
+    return rows_below(f, &prefix);
 }
 
 /* Messages that are in another queue, too, go from this one as they come from its consumers, whoever ends these. */
@@ -404,15 +410,8 @@ Test(going, what_is_rejected_or_released_at_a_time_is_limited)
 
 static size_t rows_of(struct fixture *f, enum row_kind kind, uint64_t queue)
 {
-    struct row_key from = row_key_one(kind, queue);
-    struct row_key end = row_key_after(&from);
-    struct table_row found;
-    size_t len = 0;
-    for (; table_seek(f->machine, &from, &end, &found) == 0; len++) {
-        from = row_key_next(&found.key);
-        table_row_done(&found);
-    }
-    return len;
+    struct row_key prefix = row_key_one(kind, queue);
+    return rows_below(f, &prefix);
 }
 
 Test(going, a_queue_leaves_no_rows_behind)
