@@ -56,7 +56,7 @@ void gateway_room_measure(struct gateway_core *core, uint64_t now_ms)
 static bool room_is_heard(const struct gateway_core *core, uint64_t id, uint64_t now_ms)
 {
     const struct roster_node *node = roster_find(&core->roster, id);
-    return node != NULL && now_ms < node->heard_ms + core->options.presence_timeout_ms;
+    return node != NULL && node->run != 0 && now_ms < node->heard_ms + core->options.presence_timeout_ms;
 }
 
 /* A node that is not heard of does not count as having room. */
