@@ -279,7 +279,7 @@ static void sync_fails(struct sim_event *event)
     struct sim_node *node = event->object;
     struct sim_world *world = node->world;
     struct sim_random *random = &world->damage.random;
-    if (!sim_node_up(node) || world->phase != SIM_WORK) {
+    if (!sim_node_up(node) || world->phase != SIM_WORK || sim_damage_unseen(world)) {
         return;
     }
     SIM_TRACE(world, "node %u: a sync will fail", node->index + 1);

@@ -65,6 +65,7 @@ static void nemesis_relent(struct sim_world *world)
     SIM_TRACE(world, "a node is far behind: everything is mended for a while");
     sim_world_count(world, SIM_STAT_RELENTED, 1);
     sim_trouble_mend_all(world);
+    sim_net_notice(world);
     nemesis_calm(world);
 }
 
@@ -171,7 +172,7 @@ static void nemesis_plan(struct sim_event *event)
         return;
     }
     struct sim_node *leader = sim_world_leader(world);
-    if (leader == NULL) {
+    if (leader == NULL || sim_damage_unseen(world)) {
         pause_us = 50000;
     } else if (nemesis->planned == SIM_PLAN_LEN || nemesis->plan[nemesis->planned] == SIM_CRASH_DIRTY) {
         nemesis->planned += nemesis->planned < SIM_PLAN_LEN;

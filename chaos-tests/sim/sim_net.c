@@ -126,6 +126,19 @@ static void link_end(struct sim_link *link, uint64_t notice_us)
     }
 }
 
+void sim_net_notice(struct sim_world *world)
+{
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        for (unsigned j = 0; j < world->nodes_len; j++) {
+            struct sim_link *link = &world->net.links[i][j];
+            if (link->up && link->lost) {
+                link->dial++; /* Instead of the end that it would hear of some time. */
+                link_push(link, sim_random_delay(&world->net.random, NOTICE_QUICK_US), link_down);
+            }
+        }
+    }
+}
+
 void sim_net_break(struct sim_world *world, unsigned from, unsigned to)
 {
     link_end(&world->net.links[from][to], NOTICE_QUICK_US);

@@ -56,6 +56,8 @@ void sim_net_heal(struct sim_world *world);
 bool sim_net_send(struct sim_world *world, unsigned from, unsigned to, struct frame_out *frame);
 /* Ends the connection from one node to another: what is under way is lost. */
 void sim_net_break(struct sim_world *world, unsigned from, unsigned to);
+/* Who still talks to nobody, over a connection that has ended, soon hears so. */
+void sim_net_notice(struct sim_world *world);
 /* Cuts or mends a link, one way. */
 void sim_net_cut(struct sim_world *world, unsigned from, unsigned to, bool cut);
 
