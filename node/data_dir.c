@@ -202,10 +202,7 @@ static int data_dir_remember(struct data_dir *dir, char *detail, size_t detail_l
     if (err == 0) {
         err = data_dir_peers_read(dir, detail, detail_len);
     }
-    if (err == 0) {
-        data_dir_shard_check(dir);
-    }
-    return err;
+    return err == 0 ? data_dir_shard_check(dir, detail, detail_len) : err;
 }
 
 /* Without its name, and without what it knows of the others, a node is not repaired by itself. */

@@ -95,9 +95,10 @@ int data_dir_starts_read(struct data_dir *dir, char *detail, size_t detail_len) 
 int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len) NODISCARD;
 int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 
-/* data_dir_shard.c: looks whether the shard's directory is the one of the last start; notes in it a start that is about to be counted,
- * which becomes a fact of `next`. */
-void data_dir_shard_check(struct data_dir *dir);
+/* data_dir_shard.c: looks whether the shard's directory is the one of the last start (ERR_IO: this process may not look, or cannot
+ * now; what is missing or damaged is no error, but noted); notes in it a start that is about to be counted, which becomes a fact of
+ * `next`. */
+int data_dir_shard_check(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_shard_note(struct data_dir *dir, struct data_dir_starts *next, char *detail, size_t detail_len) NODISCARD;
 
 /* data_dir_marks.c: reads what was recovered; whether the directory may be used: ERR_REFUSED, with why not. */

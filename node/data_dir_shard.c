@@ -44,21 +44,43 @@ static void shard_compare(struct data_dir *dir, const struct data_dir_starts *fo
     }
 }
 
-void data_dir_shard_check(struct data_dir *dir)
+/* It is there, and a process with more rights, memory or open files could read it: that is no damage. */
+static bool shard_is_closed(int number)
+{
+    return number != ENOENT && number != ENOTDIR && number != ELOOP && number != ENXIO && number != EIO;
+}
+
+static int shard_read(const struct data_dir *dir, struct data_dir_starts *ret_found, char *detail, size_t detail_len)
+{
+    int fd = shard_fd(dir);
+    int err = fd >= 0           ? data_dir_slots_read(fd, REPAIR_START_FILE, ret_found)
+              : errno == ENOENT ? ERR_NOT_FOUND
+                                : ERR_IO;
+    int number = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (err != ERR_IO || !shard_is_closed(number)) {
+        return err == ERR_IO ? ERR_CORRUPT : err;
+    }
+    return data_dir_explain(detail, detail_len, err, "%s/" SHARD "%s: %s", dir->path,
+                            fd >= 0 ? "/" REPAIR_START_FILE : "", strerror(number));
+}
+
+int data_dir_shard_check(struct data_dir *dir, char *detail, size_t detail_len)
 {
     struct data_dir_starts found = {0};
     dir->shard_why[0] = '\0';
     if ((dir->starts.facts & DATA_DIR_FACT_SHARD) == 0) {
-        return; /* An earlier program has used the directory: from this start on it is known. */
+        return 0; /* An earlier program has used the directory: from this start on it is known. */
     }
-    int fd = shard_fd(dir);
-    int err = fd < 0 ? ERR_NOT_FOUND : data_dir_slots_read(fd, REPAIR_START_FILE, &found);
-    if (fd >= 0) {
-        (void)close(fd);
+    int err = shard_read(dir, &found, detail, detail_len);
+    if (err != 0 && err != ERR_NOT_FOUND && err != ERR_CORRUPT) {
+        return err;
     }
     if (err == 0 && found.count > 0) {
         shard_compare(dir, &found);
-        return;
+        return 0;
     }
     (void)snprintf(dir->shard_why, sizeof dir->shard_why,
                    SHARD "/" REPAIR_START_FILE
@@ -66,6 +88,7 @@ void data_dir_shard_check(struct data_dir *dir)
                    err == ERR_NOT_FOUND ? "missing"
                    : err == 0           ? "damaged"
                                         : "not readable");
+    return 0;
 }
 
 bool data_dir_shard_is_old(const struct data_dir *dir, char *detail, size_t detail_len)

@@ -9,21 +9,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "consensus/driver_recover.h"
 #include "node/core/rebuild_files.h"
-#include "node/core/repair_mark.h"
 #include "node/core/state_dir.h"
-#include "node/data_dir.h"
-#include "node/posix_disk.h"
-#include "node/recover_damage.h"
-#include "node/recover_rewrite.h"
-#include "node/system_clock.h"
+#include "node/recover_private.h"
 #include "proto/base/check.h"
 #include "statemachine/machine.h"
 #include "statemachine/store/store_rocksdb.h"
@@ -35,23 +26,6 @@
 
 #define EXIT_REFUSED 1
 #define EXIT_USAGE 2
-
-struct recovery {
-    const struct recover_options *options;
-    struct data_dir *dir;
-    uv_loop_t loop;
-    struct posix_disk *disk;
-    struct system_clock clock;
-    struct repair_mark mark;
-    uint64_t applied_index;
-    struct slice position; /* Of the checkpoint. */
-    struct driver_recover_report report;
-    char store[4096]; /* The path of the state. */
-    bool has_store;
-    struct recover_rewrite rewrite; /* Its name is "" when there is no need of it. */
-    struct recover_damage damage;
-    char detail[1024];
-};
 
 static int say(int status, const char *text)
 {
@@ -116,12 +90,6 @@ static int read_damage(struct recovery *recovery)
     return recover_damage_read(recovery->store, &recovery->damage, recovery->detail, sizeof recovery->detail);
 }
 
-/* It has been noted, by the node or by the scrub, that its data is not to be relied on. An operator's order does not say so. */
-static bool is_marked(const struct recovery *recovery)
-{
-    return recovery->mark.state == REPAIR_NEEDED && !recovery->mark.ordered && recovery->mark.reason[0] != '\0';
-}
-
 static int look(struct recovery *recovery)
 {
     struct disk *disk = posix_disk_base(recovery->disk);
@@ -149,60 +117,9 @@ static int look(struct recovery *recovery)
     return err == 0 ? read_damage(recovery) : err;
 }
 
-static void print_at_risk(const struct driver_recover_report *report)
-{
-    if (report->log_last > report->known) {
-        (void)printf("  kept       entries %" PRIu64 " to %" PRIu64
-                     ": nobody can tell any more whether a majority had them; "
-                     "they count from now on\n",
-                     report->known + 1, report->log_last);
-    } else {
-        (void)printf("  kept       all entries here are known to have been committed\n");
-    }
-    (void)printf("  lost       whatever the other nodes had confirmed after entry %" PRIu64 ", if anything\n",
-                 report->log_last);
-}
-
-static void print_damage(const struct recover_damage *damage)
-{
-    for (uint64_t i = 0; i < damage->found && i < RECOVER_DAMAGES_MAX; i++) {
-        (void)printf("  damaged    %s\n", damage->lines[i]);
-    }
-    if (damage->found > RECOVER_DAMAGES_MAX) {
-        (void)printf("  damaged    %" PRIu64 " more places\n", damage->found - RECOVER_DAMAGES_MAX);
-    }
-}
-
-static void print_report(const struct recovery *recovery)
-{
-    const struct driver_recover_report *report = &recovery->report;
-    uint64_t own = data_dir_node(recovery->dir);
-    char old[256];
-    (void)printf("cluster %s, node %" PRIu64 ", %s\n", data_dir_cluster(recovery->dir), own, recovery->options->data);
-    (void)printf("  term       %" PRIu64 "\n", report->term);
-    (void)printf("  state      as of entry %" PRIu64 " (the last checkpoint)\n", report->checkpoint_index);
-    (void)printf("  log        entries %" PRIu64 " to %" PRIu64 "\n", report->log_first, report->log_last);
-    (void)printf("  committed  up to entry %" PRIu64 " for certain\n", report->known);
-    print_at_risk(report);
-    for (unsigned i = 0; i < report->members_len; i++) {
-        const struct driver_recover_member *member = &report->members[i];
-        (void)printf("  %s node %" PRIu64 " at %s%s\n", member->id == own ? "goes on   " : "given up  ", member->id,
-                     member->address, member->voter ? "" : " (did not vote)");
-    }
-    if (data_dir_shard_is_old(recovery->dir, old, sizeof old)) {
-        (void)printf("  warning    %s\n", old);
-    }
-    if (recovery->mark.state == REPAIR_NEEDED) {
-        (void)printf("  %s this node's data was about to be replaced by a copy of another's: %s\n",
-                     is_marked(recovery) ? "damaged   " : "warning   ",
-                     recovery->mark.reason[0] != '\0' ? recovery->mark.reason : "it is new");
-    }
-    print_damage(&recovery->damage);
-}
-
 static bool is_damaged(const struct recovery *recovery)
 {
-    return is_marked(recovery) || recovery->damage.found > 0;
+    return recover_is_marked(recovery) || recovery->damage.found > 0;
 }
 
 /* True when the operator has said the cluster's name. */
@@ -233,48 +150,6 @@ static bool confirmed(const struct recovery *recovery)
     (void)fprintf(stderr, "holdfast: cluster recover: \"%s\" is not the name of the cluster: nothing was changed\n",
                   given);
     return false;
-}
-
-/* What was accepted, or nothing. */
-static void describe_damage(const struct recovery *recovery, char *out, size_t out_len)
-{
-    const struct recover_damage *damage = &recovery->damage;
-    out[0] = '\0';
-    if (damage->found > 0) {
-        (void)snprintf(out, out_len, "; accepted: damage at %" PRIu64 " places, the first: %.200s", damage->found,
-                       damage->lines[0]);
-    } else if (is_marked(recovery)) {
-        (void)snprintf(out, out_len, "; accepted: damage that was noted: %.200s", recovery->mark.reason);
-    }
-}
-
-/* Who, when, and what: a line for those who ask later. */
-static void describe(const struct recovery *recovery, char *out, size_t out_len)
-{
-    const struct driver_recover_report *report = &recovery->report;
-    char host[256] = "?";
-    char given_up[MEMBERS_MAX * 24] = "";
-    char damage[300];
-    char date[32] = "?";
-    time_t now = (time_t)(recovery->clock.base.wall_ms((struct clock *)&recovery->clock.base) / 1000);
-    struct tm utc;
-    if (gmtime_r(&now, &utc) != NULL) {
-        (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    }
-    (void)gethostname(host, sizeof host - 1);
-    for (unsigned i = 0; i < report->members_len; i++) {
-        size_t len = strlen(given_up);
-        if (report->members[i].id != data_dir_node(recovery->dir)) {
-            (void)snprintf(given_up + len, sizeof given_up - len, " %" PRIu64, report->members[i].id);
-        }
-    }
-    describe_damage(recovery, damage, sizeof damage);
-    (void)snprintf(out, out_len,
-                   "forced recovery of node %" PRIu64
-                   " at %s on %s by user %ld: it is the only voter from entry %" PRIu64 " on; entries up to %" PRIu64
-                   " were committed, those up to %" PRIu64 " are kept; given up: nodes%s%s",
-                   data_dir_node(recovery->dir), date, host, (long)getuid(), report->log_last + 1, report->known,
-                   report->log_last, given_up, damage);
 }
 
 static int give_up_others(struct recovery *recovery)
@@ -373,7 +248,7 @@ static int ask(struct recovery *recovery, char *text, size_t text_len)
                      data_dir_node(recovery->dir), data_dir_cluster(recovery->dir));
         return 0;
     }
-    print_report(recovery);
+    recover_report_print(recovery);
     (void)fflush(stdout);
     if (!recovery->options->accept_loss) {
         return say(EXIT_USAGE, "nothing was changed: --accept-loss says that you accept what will be lost");
@@ -381,7 +256,7 @@ static int ask(struct recovery *recovery, char *text, size_t text_len)
     if (!damage_is_accepted(recovery)) {
         return EXIT_REFUSED;
     }
-    describe(recovery, text, text_len);
+    recover_report_line(recovery, text, text_len);
     return confirmed(recovery) ? -1 : EXIT_REFUSED;
 }
 

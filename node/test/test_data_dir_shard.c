@@ -276,3 +276,40 @@ Test(data_dir_shard, damaged_facts_are_damage)
         slots_store("starts", slots);
     }
 }
+
+/* Root may read everything: as somebody else, to whom it belongs. */
+static void become_somebody(void)
+{
+    const uid_t nobody = 65534;
+    if (geteuid() == 0) {
+        cr_assert_eq(chown(dir.path, nobody, (gid_t)-1), 0);
+        cr_assert_eq(seteuid(nobody), 0);
+    }
+}
+
+static void start_refused(const char *said)
+{
+    struct data_dir *opened = NULL;
+    cr_assert_eq(data_dir_open(path, "orders", 2, &system_time.base, &opened, detail, sizeof detail), ERR_IO);
+    cr_assert_not_null(strstr(detail, said), "not \"%s\": %s", said, detail);
+}
+
+/* It is no damage: for nothing is the state thrown away. */
+Test(data_dir_shard, what_may_not_be_read_ends_the_start)
+{
+    char file[256];
+    become_somebody();
+    start_good();
+    shard_make();
+    start_good();
+    file_path(file, "shard-0/last-start");
+    cr_assert_eq(chmod(file, 0), 0);
+    start_refused("shard-0/last-start: Permission denied");
+    cr_assert_eq(chmod(file, 0600), 0);
+    start_good();
+    file_path(file, "shard-0");
+    cr_assert_eq(chmod(file, 0), 0);
+    start_refused("shard-0: Permission denied");
+    cr_assert_eq(chmod(file, 0700), 0);
+    start_good();
+}
