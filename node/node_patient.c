@@ -10,6 +10,17 @@ static void patient_wake(void *arg)
     node_wake(arg);
 }
 
+static int patient_note_vote(void *arg, bool voter)
+{
+    struct node *node = arg;
+    int err = repair_note_vote(posix_disk_base(node->disk), SHARD_DIR, voter);
+    if (err == 0) {
+        node->mark.voter = voter;
+        node->mark.told = true;
+    }
+    return err;
+}
+
 /* Called from within the patient's turn: it is closed when that is over (node_turn()). */
 static void patient_withdraw(void *arg)
 {
@@ -139,6 +150,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
     const struct patient_options options = {
         .node = config->node,
         .reason = node->founding ? FOUNDING_REASON : node->mark.reason,
+        .vote = repair_vote(&node->mark),
         .ordered = node->mark.ordered,
         .founding = node->founding,
         .members = members,
@@ -153,6 +165,7 @@ int node_patient_open(struct node *node, char *detail, size_t detail_len)
         .bulk_send = node_bulk_send,
         .bulk_hang_up = node_bulk_hang_up,
         .open_copy = node_open_copy,
+        .note_vote = patient_note_vote,
         .reach = patient_reach,
         .replaced = node_replaced,
         .withdraw = patient_withdraw,

@@ -176,6 +176,12 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
     return err;
 }
 
+static int node_note_vote(void *arg, bool voter)
+{
+    struct sim_node *node = arg;
+    return repair_note_vote(sim_disk_ops(node->disk), SIM_NODE_DIR, voter);
+}
+
 static bool node_reach(void *arg, uint64_t id, const char *address)
 {
     const struct sim_node *node = arg;
@@ -190,6 +196,7 @@ int sim_node_open_patient(struct sim_node *node, const struct repair_mark *mark,
     }
     const struct patient_options options = {.node = node->id,
                                             .reason = mark->reason,
+                                            .vote = repair_vote(mark),
                                             .ordered = mark->ordered,
                                             .members = ids,
                                             .members_len = node->world->nodes_len,
@@ -202,6 +209,7 @@ int sim_node_open_patient(struct sim_node *node, const struct repair_mark *mark,
                                             .bulk_send = node_bulk_send,
                                             .bulk_hang_up = node_bulk_hang_up,
                                             .open_copy = node_open_copy,
+                                            .note_vote = node_note_vote,
                                             .reach = node_reach,
                                             .replaced = node_replaced,
                                             .withdraw = node_withdraw,

@@ -213,11 +213,10 @@ void gateway_core_read_ready(struct gateway_core *core, uint64_t round, uint64_t
 /* From the driver: see driver_host.forgot. Tells the node. */
 void gateway_core_forgot(struct gateway_core *core, uint64_t node, uint64_t had, uint64_t has);
 
-/* A node that has nothing it may count on, for `reason`, asks for a copy of the state. 0: it may have one that holds at least
- * the entry *ret_min_index. ERR_NOT_LEADER: *ret_leader is to be asked (0: not known). Others as in members_admits(). `detail`
- * says why not. */
-int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *reason, uint64_t *ret_min_index,
-                        uint64_t *ret_leader, char *detail, size_t detail_len) NODISCARD;
+/* A node that has nothing it may count on asks for a copy of the state. 0: it may have one. ERR_NOT_LEADER: another is to be asked.
+ * Others as in members_admits(). */
+int gateway_core_admits(struct gateway_core *core, const struct rebuild_asks *asks,
+                        struct rebuild_says *ret_says) NODISCARD;
 
 /* From the driver: the entry has been applied, with these effects. Makes no call that changes the machine. */
 void gateway_core_applied(struct gateway_core *core, uint64_t index, uint64_t term, const struct effects *effects);

@@ -286,10 +286,12 @@ void gateway_members_init(struct gateway_core *core)
     list_init(&core->changes);
     list_init(&core->changes_refused);
     core->change_id = core->run >> 16; /* Not what an earlier process of this node has asked. */
-    members_init(
-        &core->members,
-        &(struct members_options){
-            .journal = core->journal, .node = core->node, .arg = core, .answer = change_answered, .tick = change_tick});
+    members_init(&core->members, &(struct members_options){.journal = core->journal,
+                                                           .roster = &core->roster,
+                                                           .node = core->node,
+                                                           .arg = core,
+                                                           .answer = change_answered,
+                                                           .tick = change_tick});
 }
 
 void gateway_members_done(struct gateway_core *core)

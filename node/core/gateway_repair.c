@@ -119,27 +119,27 @@ void gateway_core_forgot(struct gateway_core *core, uint64_t node, uint64_t had,
 
 /* ---- Nodes that ask for a copy ---- */
 
-int gateway_core_admits(struct gateway_core *core, uint64_t node, const char *reason, uint64_t *ret_min_index,
-                        uint64_t *ret_leader, char *detail, size_t detail_len)
+int gateway_core_admits(struct gateway_core *core, const struct rebuild_asks *asks, struct rebuild_says *ret_says)
 {
-    *ret_leader = core->leader;
+    *ret_says = (struct rebuild_says){.leader = core->leader};
     if (!core->leading || !core->serving) {
-        (void)snprintf(detail, detail_len,
+        (void)snprintf(ret_says->why, sizeof ret_says->why,
                        core->leading ? "node %" PRIu64 " leads, but does not serve yet"
                                      : "node %" PRIu64 " does not lead",
                        core->node);
         return ERR_NOT_LEADER;
     }
     if (gateway_digests_unsure(core)) {
-        (void)snprintf(detail, detail_len, "node %" PRIu64 " leads, but its own state may be wrong", core->node);
+        (void)snprintf(ret_says->why, sizeof ret_says->why, "node %" PRIu64 " leads, but its own state may be wrong",
+                       core->node);
         return ERR_BUSY;
     }
-    struct roster_node *known = roster_get(&core->roster, node, gateway_now_ms(core));
+    struct roster_node *known = roster_get(&core->roster, asks->node, gateway_now_ms(core));
     if (known != NULL) {
         known->wants_vote = false; /* What it said before. */
-        roster_set_alarm(known, reason);
+        known->returning = asks->vote == REBUILD_VOTE_HAD;
+        roster_set_alarm(known, asks->reason);
     }
     core->more = true;
-    return members_admits(&core->members, node, known != NULL ? known->run : 0, gateway_now_ms(core), ret_min_index,
-                          detail, detail_len);
+    return members_admits(&core->members, asks, known != NULL ? known->run : 0, gateway_now_ms(core), ret_says);
 }

@@ -52,6 +52,18 @@ static const char *change_words(enum driver_change_kind kind)
     }
 }
 
+/* ---- Members ---- */
+
+const struct driver_status_member *members_find(const struct driver_status *status, uint64_t node)
+{
+    for (unsigned i = 0; i < status->members_len; i++) {
+        if (status->members[i].id == node) {
+            return &status->members[i];
+        }
+    }
+    return NULL;
+}
+
 /* ---- Requests ---- */
 
 static bool request_is(const struct members_request *request, uint64_t from, uint64_t id)
@@ -197,6 +209,27 @@ static void members_step_aside(struct members *members, struct members_request *
     request_end(members, request, ERR_BUSY, text);
 }
 
+/* Its vote was taken away so that it could have a copy, and it is to get it back: "votes no more" would be true, and not for long. */
+static bool members_returns(struct members *members, uint64_t node)
+{
+    struct driver_status status;
+    driver_status(members->options.driver, &status);
+    const struct driver_status_member *member = members_find(&status, node);
+    const struct roster_node *known =
+        members->options.roster == NULL ? NULL : roster_find(members->options.roster, node);
+    return member != NULL && !member->voter && known != NULL && (known->returning || known->wants_vote);
+}
+
+static void members_ask_later(struct members *members, struct members_request *request)
+{
+    char text[MEMBERS_TEXT_LEN];
+    (void)snprintf(text, sizeof text,
+                   "node %" PRIu64
+                   " is being repaired, and gets its vote back when it has caught up: ask again then; or remove it",
+                   request->change.node);
+    request_end(members, request, ERR_BUSY, text);
+}
+
 /* Whether anything was done. */
 static bool members_begin_next(struct members *members, uint64_t now_ms)
 {
@@ -218,6 +251,10 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
         members_step_aside(members, request);
         return true;
     }
+    if (kind == DRIVER_DEMOTE && members_returns(members, request->change.node)) {
+        members_ask_later(members, request);
+        return true;
+    }
     const char *why;
     int err = members_propose(members, request, &why);
     if (err != 0) {
@@ -233,16 +270,6 @@ static bool members_begin_next(struct members *members, uint64_t now_ms)
 }
 
 /* ---- The change under way ---- */
-
-const struct driver_status_member *members_find(const struct driver_status *status, uint64_t node)
-{
-    for (unsigned i = 0; i < status->members_len; i++) {
-        if (status->members[i].id == node) {
-            return &status->members[i];
-        }
-    }
-    return NULL;
-}
 
 static bool current_is_stored(const struct members_request *request, const struct driver_status *status)
 {

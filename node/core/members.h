@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "consensus/driver.h"
+#include "node/core/rebuild_admission.h"
 #include "node/core/roster.h"
 #include "proto/base/journal.h"
 #include "proto/base/list.h"
@@ -36,7 +37,8 @@
 struct members_options {
     struct driver *driver;
     struct journal *journal;
-    uint64_t node; /* This one. */
+    const struct roster *roster; /* Who is being repaired. */
+    uint64_t node;               /* This one. */
     void *arg;
     /* What `from` asked for under `id` is done (0), or not: then `detail` says why. Made from members_step() alone; it may call
      * members_ask(). */
@@ -94,10 +96,10 @@ uint64_t members_deadline_ms(const struct members *members);
 void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms);
 
 /* A node that has nothing it may count on, and was last heard of as the process `run` (0: never), asks for a copy of the state. 0: it
- * may have one that holds at least the entry
- * *ret_min_index: it does not vote in the membership that is applied there. ERR_BUSY: not yet, `detail` says what is done about
- * it. ERR_REFUSED: it must vote. ERR_NOT_FOUND: it is no member. */
-int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_t now_ms, uint64_t *ret_min_index,
-                   char *detail, size_t detail_len) NODISCARD;
+ * may have one that holds at least the entry ret_says->min_index: it does not vote in the membership that is applied there.
+ * ERR_BUSY: not yet, ret_says->why says what is done about it; or it asked whether it votes, and ret_says->vote says that.
+ * ERR_REFUSED: it must vote. ERR_NOT_FOUND: it is no member. */
+int members_admits(struct members *members, const struct rebuild_asks *asks, uint64_t run, uint64_t now_ms,
+                   struct rebuild_says *ret_says) NODISCARD;
 
 #endif

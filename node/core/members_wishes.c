@@ -91,8 +91,7 @@ static struct members_wish *wish_get(struct members *members, uint64_t node, uin
     return wish;
 }
 
-static int admits_voter(struct members *members, struct members_wish *wish, uint64_t node, char *detail,
-                        size_t detail_len)
+static int admits_voter(struct members *members, struct members_wish *wish, struct rebuild_says *ret_says)
 {
     if (wish->err == 0) { /* Not asked for yet, or made a voter again since. */
         wish->err = ERR_BUSY;
@@ -100,42 +99,66 @@ static int admits_voter(struct members *members, struct members_wish *wish, uint
         members->retry_ms = 1; /* Now. */
     }
     bool refused = wish->err == ERR_REFUSED;
-    (void)snprintf(detail, detail_len,
+    (void)snprintf(ret_says->why, sizeof ret_says->why,
                    refused ? "node %" PRIu64 " votes, and cannot be taken out of the votes: %s"
                            : "node %" PRIu64 " is being taken out of the votes first (%s)",
-                   node, wish->why);
+                   wish->node, wish->why);
     return refused ? ERR_REFUSED : ERR_BUSY;
 }
 
-int members_admits(struct members *members, uint64_t node, uint64_t run, uint64_t now_ms, uint64_t *ret_min_index,
-                   char *detail, size_t detail_len)
+/* The membership in force is the newest that is in the log: whether that is committed, and applied here. What is older of ours is
+ * applied when we serve, and what is newer of ours we know. */
+static bool membership_is_settled(const struct members *members, const struct driver_status *status)
+{
+    return status->change_index == 0 && status->applied_index >= members->last_index;
+}
+
+static int admits_not_yet(struct rebuild_says *ret_says)
+{
+    (void)snprintf(ret_says->why, sizeof ret_says->why, "a change of the membership is being committed");
+    return ERR_BUSY;
+}
+
+static int tell_vote(const struct members *members, const struct driver_status *status,
+                     const struct driver_status_member *member, struct rebuild_says *ret_says)
+{
+    if (!membership_is_settled(members, status)) {
+        return admits_not_yet(ret_says);
+    }
+    ret_says->vote = member->voter ? REBUILD_VOTE_HAD : REBUILD_VOTE_NONE;
+    (void)snprintf(ret_says->why, sizeof ret_says->why, "it is told first whether it votes");
+    return ERR_BUSY;
+}
+
+int members_admits(struct members *members, const struct rebuild_asks *asks, uint64_t run, uint64_t now_ms,
+                   struct rebuild_says *ret_says)
 {
     struct driver_status status;
     driver_status(members->options.driver, &status);
-    const struct driver_status_member *member = members_find(&status, node);
+    const struct driver_status_member *member = members_find(&status, asks->node);
     if (member == NULL) {
-        (void)snprintf(detail, detail_len,
+        (void)snprintf(ret_says->why, sizeof ret_says->why,
                        "node %" PRIu64 " is no member of this cluster: holdfast cluster add %" PRIu64 " --peer ...",
-                       node, node);
+                       asks->node, asks->node);
         return ERR_NOT_FOUND;
     }
-    struct members_wish *wish = wish_get(members, node, now_ms);
+    if (asks->vote == REBUILD_VOTE_ASKED) {
+        return tell_vote(members, &status, member, ret_says);
+    }
+    struct members_wish *wish = wish_get(members, asks->node, now_ms);
     if (wish == NULL) {
-        (void)snprintf(detail, detail_len, "too many nodes are being taken out of the votes");
+        (void)snprintf(ret_says->why, sizeof ret_says->why, "too many nodes are being taken out of the votes");
         return ERR_BUSY;
     }
     wish->until_ms = now_ms + MEMBERS_WISH_MS;
     wish->run = run;
     if (member->voter && !fault_fires(FAULT_SKIP_ADMIT_VOTER)) {
-        return admits_voter(members, wish, node, detail, detail_len);
+        return admits_voter(members, wish, ret_says);
     }
     wish->err = 0;
-    /* The membership in force, of which `member` is, is the newest that is in the log. It has to be the one that a copy is made
-     * with, too: what is older of ours is applied when we serve, and what is newer of ours we know. */
-    if (status.change_index != 0 || status.applied_index < members->last_index) {
-        (void)snprintf(detail, detail_len, "a change of the membership is being committed");
-        return ERR_BUSY;
+    if (!membership_is_settled(members, &status)) { /* It has to be the one that a copy is made with, too. */
+        return admits_not_yet(ret_says);
     }
-    *ret_min_index = status.members_index;
+    ret_says->min_index = status.members_index;
     return 0;
 }

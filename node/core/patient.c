@@ -38,6 +38,7 @@ struct patient {
     uint64_t target;               /* Whom it asks next; 0: there is nobody. */
     unsigned tries;                /* Of this round. */
     uint64_t leaderless_ms;        /* Since when all who answered know no leader; UINT64_MAX: not so. */
+    bool told;                     /* Just now, whether it votes: what it wants next is to ask again. */
     bool over;                     /* replaced() or withdraw() has been called. */
     char refusal[REFUSAL_LEN_MAX]; /* The last one; "": none. */
     char said[REFUSAL_LEN_MAX];    /* The last one in the journal. */
@@ -131,6 +132,26 @@ static void sink_leader_at(void *arg, uint64_t leader, const char *address)
     }
 }
 
+static void sink_told_vote(void *arg, bool voter)
+{
+    struct patient *patient = arg;
+    const struct patient_options *options = &patient->options;
+    int err = options->note_vote(options->arg, voter);
+    if (err == ERR_NO_SPACE) {
+        journal_warning(options->journal, "repair", "%s/repair: there is no room to note whether this node votes",
+                        options->dir);
+        return;
+    }
+    if (err != 0) {
+        options->fatal(options->arg, err, "whether this node votes could not be noted");
+        return;
+    }
+    journal_info(options->journal, "repair", "the leader says that this node %s",
+                 voter ? "votes: it is to vote again when it has a copy of the state" : "has no vote");
+    rebuild_sink_set_vote(patient->sink, voter ? REBUILD_VOTE_HAD : REBUILD_VOTE_NONE);
+    patient->told = true;
+}
+
 /* Somebody who leads, or knows who does, has answered; the others have not, or cannot. */
 static bool knows(int err)
 {
@@ -163,8 +184,13 @@ static void say_refusal(struct patient *patient, uint64_t source, int err, const
 static uint64_t sink_refused(void *arg, uint64_t source, int err, const char *detail, uint64_t leader)
 {
     struct patient *patient = arg;
-    say_refusal(patient, source, err, detail);
     note_leader(patient, err, leader);
+    if (patient->told) {
+        patient->told = false;
+        rebuild_sink_want(patient->sink, source);
+        return NEXT_MS;
+    }
+    say_refusal(patient, source, err, detail);
     bool stays = knows(err) && is_member(patient, source);
     bool named = err == ERR_NOT_LEADER && leader != source && is_member(patient, leader);
     patient->tries++;
@@ -370,6 +396,7 @@ static int open_sink(struct patient *patient)
         .disk_free_min = options->disk_free_min,
         .join = true,
         .reason = patient->reason,
+        .vote = options->vote,
         .arg = patient,
         .open_copy = options->open_copy == NULL ? NULL : sink_open_copy,
         .send = sink_send,
@@ -377,6 +404,7 @@ static int open_sink(struct patient *patient)
         .ready = sink_ready,
         .refused = sink_refused,
         .leader_at = sink_leader_at,
+        .told_vote = sink_told_vote,
         .wake = sink_wake,
         .fatal = sink_fatal,
     };

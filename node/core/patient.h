@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "node/core/rebuild_admission.h"
 #include "proto/base/clock.h"
 #include "proto/base/disk.h"
 #include "proto/base/err.h"
@@ -28,10 +29,11 @@
 struct patient;
 
 struct patient_options {
-    uint64_t node;      /* This one. */
-    const char *reason; /* What is wrong, one line (repair_mark.h); "": nothing, it is new. Copied. */
-    bool ordered;       /* That is an operator's order: what this node has is sound, as far as is known. */
-    bool founding;      /* It asks nobody: its cluster has not begun, which `reason` says. */
+    uint64_t node;          /* This one. */
+    const char *reason;     /* What is wrong, one line (repair_mark.h); "": nothing, it is new. Copied. */
+    enum rebuild_vote vote; /* What is noted of its vote (repair_vote()). */
+    bool ordered;           /* That is an operator's order: what this node has is sound, as far as is known. */
+    bool founding;          /* It asks nobody: its cluster has not begun, which `reason` says. */
     const uint64_t
         *members; /* Whom it may ask; itself, if it is there, is left out. Copied. At most MEMBERS_MAX count. */
     unsigned members_len;
@@ -46,6 +48,9 @@ struct patient_options {
     bool (*bulk_send)(void *arg, uint64_t node, bool asking, struct frame_out *frame);
     void (*bulk_hang_up)(void *arg, uint64_t node);
     int (*open_copy)(void *arg, const char *name, struct store **ret_store, char *detail, size_t detail_len);
+    /* With `vote` REBUILD_VOTE_ASKED: the leader has said whether it votes; to be noted durably (repair_note_vote()). ERR_NO_SPACE: it
+     * asks again. */
+    int (*note_vote)(void *arg, bool voter);
     /* A member that is not among `members` leads, and is reached at this address: one that became a member while this node took no
      * part. Whether bulk_send() may be called for it from now on. NULL: no. */
     bool (*reach)(void *arg, uint64_t node, const char *address);

@@ -64,14 +64,11 @@ static void sink_ready(void *arg, const char *name, uint64_t index, uint64_t ter
     rebuild->options->replaced(rebuild->options->arg, name);
 }
 
-static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                         char *detail, size_t detail_len)
+static int source_admits(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says)
 {
     struct rebuild *rebuild = arg;
     const struct rebuild_admission *admission = &rebuild->admission;
-    return admission->admits == NULL
-               ? ERR_REFUSED
-               : admission->admits(admission->arg, node, reason, ret_min_index, ret_leader, detail, detail_len);
+    return admission->admits == NULL ? ERR_REFUSED : admission->admits(admission->arg, asks, ret_says);
 }
 
 static void source_address(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1])

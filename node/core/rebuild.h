@@ -9,6 +9,7 @@
 
 #include "consensus/driver.h"
 #include "node/core/checkpointer.h"
+#include "node/core/rebuild_admission.h"
 #include "node/core/rebuild_sink.h"
 #include "node/core/rebuild_source.h"
 #include "node/core/shard.h"
@@ -17,8 +18,7 @@
 /* What a shard has that admits patients (rebuild_source.h); all borrowed. */
 struct rebuild_admission {
     void *arg;
-    int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                  char *detail, size_t detail_len);
+    int (*admits)(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says);
     void (*address)(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1]); /* May be NULL. */
     /* A copy that was given was found damaged: the state should be looked at (scrub.h). May be NULL. */
     void (*suspected)(void *arg, const char *what);

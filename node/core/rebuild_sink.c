@@ -101,6 +101,11 @@ static void take_refused(struct rebuild_sink *sink, const Holdfast__RebuildRefus
         journal_info(sink->options.journal, "rebuild", "node %" PRIu64 " gives no copy of its state now: %s%s%s",
                      sink->source, err_text(err), say ? ": " : "", say ? refused->detail : "");
     }
+    bool told = refused->vote == HOLDFAST__REBUILD_VOTE__REBUILD_VOTE_HAD ||
+                refused->vote == HOLDFAST__REBUILD_VOTE__REBUILD_VOTE_NONE;
+    if (told && sink->options.vote == REBUILD_VOTE_ASKED) {
+        sink->options.told_vote(sink->options.arg, refused->vote == HOLDFAST__REBUILD_VOTE__REBUILD_VOTE_HAD);
+    }
     size_t address_len = strlen(refused->leader_address);
     if (sink->options.leader_at != NULL && refused->leader != 0 && address_len <= ADDRESS_LEN_MAX &&
         name_check(refused->leader_address, address_len) == 0) {
@@ -291,6 +296,11 @@ void rebuild_sink_status(const struct rebuild_sink *sink, struct rebuild_sink_st
         ret_status->room_needed = sink->said_needed;
         ret_status->room_free = sink->said_free;
     }
+}
+
+void rebuild_sink_set_vote(struct rebuild_sink *sink, enum rebuild_vote vote)
+{
+    sink->options.vote = vote;
 }
 
 /* ---- Life ---- */

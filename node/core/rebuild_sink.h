@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "node/core/rebuild_admission.h"
 #include "proto/base/clock.h"
 #include "proto/base/disk.h"
 #include "proto/base/journal.h"
@@ -45,6 +46,7 @@ struct rebuild_sink_options {
      * is what is wrong with its data; borrowed. */
     bool join;
     const char *reason;
+    enum rebuild_vote vote; /* As rebuild_sink_set_vote() changes it. */
     void *arg;
     /* Opens the copy in the directory `name` of the shard as a store that is only read, and changes nothing there. Runs on the
      * disk's other thread. Errors as those of opening a store, with a line in `detail`. NULL: copies are not looked at. */
@@ -64,6 +66,8 @@ struct rebuild_sink_options {
     uint64_t (*refused)(void *arg, uint64_t source, int err, const char *detail, uint64_t leader);
     /* Before refused(), when the source said where the leader that it names is reached. May be NULL. */
     void (*leader_at)(void *arg, uint64_t leader, const char *address);
+    /* Before refused(), when the source has told this node, which asked (REBUILD_VOTE_ASKED), whether it votes. */
+    void (*told_vote)(void *arg, bool voter);
     /* Something happened off the loop's own calls that makes a step due. May be NULL. */
     void (*wake)(void *arg);
     /* The disk failed. Nothing more is done. */
@@ -91,6 +95,8 @@ void rebuild_sink_close(struct rebuild_sink *sink);
 
 /* This node needs a copy of the leader's state. May be said again and again. */
 void rebuild_sink_want(struct rebuild_sink *sink, uint64_t leader);
+/* What it says of its vote from the next question on. */
+void rebuild_sink_set_vote(struct rebuild_sink *sink, enum rebuild_vote vote);
 /* It does not any more: it has caught up otherwise. What is here so far is removed, also what an earlier process left. */
 void rebuild_sink_cancel(struct rebuild_sink *sink);
 

@@ -25,6 +25,7 @@ bool sink_ask_open(struct rebuild_sink *sink)
     open.join = sink->options.join;
     if (open.join) {
         open.question = sink->question;
+        open.vote = (Holdfast__RebuildVote)sink->options.vote;
         open.reason = (char *)(uintptr_t)sink->options.reason;
     }
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_OPEN;

@@ -3,6 +3,7 @@
 #include "node/core/rebuild_source.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/core/rebuild_source_private.h"
@@ -42,20 +43,28 @@ void source_answer(struct rebuild_source *source, uint64_t node, Holdfast__PeerR
 
 void source_refuse(struct rebuild_source *source, uint64_t node, int err)
 {
-    source_refuse_why(source, node, err, "", 0);
+    source_refuse_why(source, node, err, "");
 }
 
-void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *detail, uint64_t leader)
+void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *why)
+{
+    struct rebuild_says says = {0};
+    (void)snprintf(says.why, sizeof says.why, "%s", why);
+    source_refuse_says(source, node, err, &says);
+}
+
+void source_refuse_says(struct rebuild_source *source, uint64_t node, int err, const struct rebuild_says *says)
 {
     Holdfast__RebuildRefused refused = HOLDFAST__REBUILD_REFUSED__INIT;
     Holdfast__PeerRebuild message = HOLDFAST__PEER_REBUILD__INIT;
     CHECK(err < 0);
     refused.error = (uint32_t)-err;
-    refused.detail = (char *)(uintptr_t)detail;
-    refused.leader = leader;
+    refused.detail = (char *)(uintptr_t)says->why;
+    refused.leader = says->leader;
+    refused.vote = (Holdfast__RebuildVote)says->vote;
     char address[ADDRESS_LEN_MAX + 1] = "";
-    if (leader != 0 && source->options.address != NULL) {
-        source->options.address(source->options.arg, leader, address);
+    if (says->leader != 0 && source->options.address != NULL) {
+        source->options.address(source->options.arg, says->leader, address);
     }
     refused.leader_address = address;
     message.kind_case = HOLDFAST__PEER_REBUILD__KIND_REFUSED;
@@ -71,7 +80,7 @@ bool source_gives(const struct rebuild_source *source, uint64_t index, bool pati
 
 void source_refuse_compare(struct rebuild_source *source, uint64_t node)
 {
-    source_refuse_why(source, node, ERR_BUSY, "the state is being compared with the other nodes' first", 0);
+    source_refuse_why(source, node, ERR_BUSY, "the state is being compared with the other nodes' first");
 }
 
 void source_tell_opened(struct rebuild_source *source)

@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "node/core/rebuild_admission.h"
 #include "node/core/rebuild_log.h"
 #include "proto/base/clock.h"
 #include "proto/base/disk.h"
@@ -56,11 +57,9 @@ struct rebuild_source_options {
     void *arg;
     /* Sends an answer. Takes ownership. What cannot be sent is dropped. */
     void (*send)(void *arg, uint64_t node, struct frame_out *frame);
-    /* Whether the node, a patient for that reason ("": it is new), may have a copy. 0: yes, one that holds at least entry
-     * *ret_min_index: that is its position or before it. Otherwise why not, with a line for people; ERR_NOT_LEADER: with
-     * who leads, 0 if that is not known. NULL: nobody may. */
-    int (*admits)(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                  char *detail, size_t detail_len);
+    /* Whether a patient may have a copy. 0: yes, one that holds at least that entry: that is its position or before it. Otherwise
+     * why not. NULL: nobody may. */
+    int (*admits)(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says);
     /* Where peers reach a member, in `address`; "" if that is not known. May be NULL. */
     void (*address)(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1]);
     /* Whether a copy of the state that this node had at the entry may be given to one that is behind, or to a patient. One that has

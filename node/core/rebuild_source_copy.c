@@ -138,7 +138,7 @@ static void make_refuse(struct rebuild_source *source, const struct source_quest
     if (older && options->store_soon != NULL) {
         options->store_soon(options->arg, question->min_index);
     }
-    source_refuse_why(source, question->node, err, why, 0);
+    source_refuse_why(source, question->node, err, why);
 }
 
 void source_make(struct rebuild_source *source, const struct source_question *question)

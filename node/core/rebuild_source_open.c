@@ -17,9 +17,9 @@ static bool source_yields(const struct rebuild_source *source, uint64_t from)
 static void refuse_busy(struct rebuild_source *source, uint64_t node)
 {
     bool other = source->phase != SOURCE_MAKING || source->node != node;
-    source_refuse_why(
-        source, node, ERR_BUSY,
-        other ? "another node has a copy of the state, or gets one: one at a time" : "an older copy is being made", 0);
+    source_refuse_why(source, node, ERR_BUSY,
+                      other ? "another node has a copy of the state, or gets one: one at a time"
+                            : "an older copy is being made");
 }
 
 /* One that nobody has read from is as good as a new one: its announcement was lost. */
@@ -87,58 +87,63 @@ static void open_for(struct rebuild_source *source, const struct source_question
 
 /* ---- Patients ---- */
 
-/* 0, or it is refused. */
-static int admit(struct rebuild_source *source, struct source_question *q)
+static int admit(struct rebuild_source *source, struct source_question *q, struct rebuild_says *ret_says)
 {
     const struct rebuild_source_options *options = &source->options;
-    char detail[300] = "";
-    uint64_t leader = 0;
-    uint64_t min_index = 0;
-    int err = options->admits == NULL
-                  ? ERR_REFUSED
-                  : options->admits(options->arg, q->node, source->reason, &min_index, &leader, detail, sizeof detail);
-    if (err != 0) {
-        source_refuse_why(source, q->node, err, detail, leader);
-        return err;
+    const struct rebuild_asks asks = {.node = q->node, .reason = source->reason, .vote = q->vote};
+    *ret_says = (struct rebuild_says){0};
+    int err = options->admits == NULL ? ERR_REFUSED : options->admits(options->arg, &asks, ret_says);
+    if (err == 0) {
+        q->min_index = ret_says->min_index > 0 ? ret_says->min_index : 1; /* A copy of nothing is none. */
     }
-    q->min_index = min_index > 0 ? min_index : 1; /* A copy of nothing is none. */
-    return 0;
+    return err;
 }
 
 /* What it asks again while this is under way need not be answered: it asks a third time. */
 static void join(struct rebuild_source *source, uint64_t from, const Holdfast__RebuildOpen *open)
 {
-    struct source_question q = {.node = from, .copy = open->copy, .question = open->question};
+    struct rebuild_says says;
+    struct source_question q = {
+        .node = from, .copy = open->copy, .question = open->question, .vote = (enum rebuild_vote)open->vote};
     if (source->joining.node != 0) {
         if (source->joining.node != from) {
-            source_refuse_why(source, from, ERR_BUSY, "another node is just being admitted", 0);
+            source_refuse_why(source, from, ERR_BUSY, "another node is just being admitted");
         }
         return;
     }
     repair_reason(source->reason, open->reason);
-    if (admit(source, &q) != 0) {
-        return;
-    }
-    if (source->options.confirm == NULL) {
-        open_for(source, &q);
+    int err = admit(source, &q, &says);
+    if (err != 0 && says.vote == REBUILD_VOTE_UNSAID) {
+        source_refuse_says(source, from, err, &says);
         return;
     }
     source->joining = q;
-    source->options.confirm(source->options.arg);
+    if (source->options.confirm == NULL) {
+        rebuild_source_confirmed(source, 0);
+    } else {
+        source->options.confirm(source->options.arg);
+    }
 }
 
-/* What was admitted when the question came may have changed: membership and leadership are as of now, or later. */
+/* What was admitted, or said of its vote, when the question came may have changed: membership and leadership are as of now, or
+ * later. */
 void rebuild_source_confirmed(struct rebuild_source *source, int err)
 {
+    struct rebuild_says says = {0};
     struct source_question q = source->joining;
     source->joining = (struct source_question){0};
     if (q.node == 0) {
         return;
     }
     if (err != 0) {
-        source_refuse_why(source, q.node, err, "a majority could not be asked whether this node leads", 0);
-    } else if (admit(source, &q) == 0) {
+        source_refuse_why(source, q.node, err, "a majority could not be asked whether this node leads");
+        return;
+    }
+    err = admit(source, &q, &says);
+    if (err == 0) {
         open_for(source, &q);
+    } else {
+        source_refuse_says(source, q.node, err, &says);
     }
 }
 

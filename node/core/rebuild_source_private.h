@@ -38,6 +38,7 @@ struct source_question {
     /* Of a patient; 0: of a node that is merely behind. */
     uint64_t question;
     uint64_t min_index; /* What the copy must hold. */
+    enum rebuild_vote vote;
 };
 
 struct rebuild_source {
@@ -73,8 +74,10 @@ void source_wake(struct rebuild_source *source);
 /* Sends an answer; what cannot be sent is asked for again. */
 void source_answer(struct rebuild_source *source, uint64_t node, Holdfast__PeerRebuild *message, struct slice body);
 void source_refuse(struct rebuild_source *source, uint64_t node, int err);
-/* With a line for people, and who leads (0: not known). */
-void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *detail, uint64_t leader);
+/* With a line for people. */
+void source_refuse_why(struct rebuild_source *source, uint64_t node, int err, const char *why);
+/* With all that is said. */
+void source_refuse_says(struct rebuild_source *source, uint64_t node, int err, const struct rebuild_says *says);
 /* Whether a copy that holds the entry may be given away; and that it may not, yet. */
 bool source_gives(const struct rebuild_source *source, uint64_t index, bool patient);
 void source_refuse_compare(struct rebuild_source *source, uint64_t node);

@@ -152,11 +152,37 @@ int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, b
     if (err != 0 && err != ERR_CORRUPT) { /* Nobody believes a damaged one. */
         return err;
     }
-    mark.voter = voter || (mark.state == REPAIR_RETURNING && mark.voter);
+    bool returns = mark.state == REPAIR_RETURNING;
+    mark.voter = voter || (returns && mark.voter);
+    mark.told = returns; /* It may be that it has none, because it waits for it. */
     mark.state = REPAIR_NEEDED;
     mark.ordered = ordered;
     mark_reason(&mark, reason);
     return repair_mark_write(disk, dir, &mark);
+}
+
+int repair_note_vote(struct disk *disk, const char *dir, bool voter)
+{
+    struct repair_mark mark;
+    int err = repair_mark_read(disk, dir, &mark);
+    if (err != 0 || mark.state != REPAIR_NEEDED || mark.told) {
+        return err;
+    }
+    mark.voter = voter;
+    mark.told = true;
+    err = repair_mark_write(disk, dir, &mark);
+    if (err == 0) {
+        err = repair_mark_reserve(disk, dir); /* For the next one, which says that the copy is here. */
+    }
+    return err == ERR_NO_SPACE ? 0 : err;
+}
+
+enum rebuild_vote repair_vote(const struct repair_mark *mark)
+{
+    if (!mark->told) {
+        return REBUILD_VOTE_ASKED;
+    }
+    return mark->voter ? REBUILD_VOTE_HAD : REBUILD_VOTE_NONE;
 }
 
 int repair_switch(struct disk *disk, const char *dir, const char *name, bool patient, bool *ret_done)

@@ -29,6 +29,7 @@
 #ifndef HOLDFAST_NODE_CORE_REPAIR_H
 #define HOLDFAST_NODE_CORE_REPAIR_H
 
+#include "node/core/rebuild_admission.h"
 #include "node/core/repair_mark.h"
 #include "node/core/state_dir.h"
 
@@ -64,7 +65,7 @@ int repair_begin(struct disk *disk, const char *dir, bool join, struct state_dir
                  struct repair_mark *ret_mark, struct repair_plan *ret_plan, char *detail, size_t detail_len) NODISCARD;
 
 /* This node's data is damaged, or it has diverged: durably, it is a patient from the next start on. The shard may still be open,
- * but must do nothing any more. Of a node that is one already the reason stays, unless that was an operator's order and this is none.
+ * but must do nothing any more. A vote that it is waiting for stays what the leader said of it (rebuild_admission.h). Of a node that is one already the reason stays, unless that was an operator's order and this is none.
  * `voter`: it has a vote, as far as is known. `ordered`: an operator wants it so, and nothing else is known to be wrong. */
 int repair_mark_needed(struct disk *disk, const char *dir, const char *reason, bool voter, bool ordered) NODISCARD;
 
@@ -77,6 +78,12 @@ int repair_withdraw(struct disk *disk, const char *dir, bool *ret_done) NODISCAR
  * (state_dir_switch()). Nothing is done with that of a shard which has been found damaged since: *ret_done is false. Everything
  * is closed. Errors of the disk. */
 int repair_switch(struct disk *disk, const char *dir, const char *name, bool patient, bool *ret_done) NODISCARD;
+
+/* A patient has been told by the leader whether it votes: durably, before it asks on. Errors of the disk. */
+int repair_note_vote(struct disk *disk, const char *dir, bool voter) NODISCARD;
+
+/* What it says of its vote when it asks for a copy. */
+enum rebuild_vote repair_vote(const struct repair_mark *mark);
 
 /* driver_rejoin() with `discard` is done: RETURNING, or no mark. Changes *mark too. An error: the shard must not be opened. */
 int repair_rejoined(struct disk *disk, const char *dir, struct repair_mark *mark) NODISCARD;

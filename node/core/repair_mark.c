@@ -15,7 +15,8 @@
  *   offset  size  what
  *        0     4  magic "HFR1"
  *        4     1  1: needed; 2: returning
- *        5     1  bits. 1: it had a vote; 2: needed, because an operator wants it
+ *        5     1  bits. 1: it had a vote; 2: needed, because an operator wants it;
+ *                4: of the vote the leader has told
  *        6     2  length of the reason
  *        8   256  the reason, then zeroes
  *      264     8  XXH3-64 of everything before */
@@ -25,6 +26,7 @@
 #define MARK_NAME "repair"
 #define MARK_VOTER 1u
 #define MARK_ORDERED 2u
+#define MARK_TOLD 4u
 static const uint8_t mark_magic[4] = {'H', 'F', 'R', '1'};
 
 static bool is_control(char c)
@@ -56,13 +58,15 @@ static int mark_decode(const uint8_t *bytes, size_t len, struct repair_mark *ret
         return ERR_CORRUPT;
     }
     size_t reason_len = get_u16(bytes + 6);
-    if ((bytes[4] != REPAIR_NEEDED && bytes[4] != REPAIR_RETURNING) || bytes[5] > (MARK_VOTER | MARK_ORDERED) ||
-        reason_len > REPAIR_REASON_LEN_MAX) {
+    if ((bytes[4] != REPAIR_NEEDED && bytes[4] != REPAIR_RETURNING) ||
+        bytes[5] > (MARK_VOTER | MARK_ORDERED | MARK_TOLD) || reason_len > REPAIR_REASON_LEN_MAX) {
         return ERR_CORRUPT;
     }
     char reason[REPAIR_REASON_LEN_MAX + 1] = {0};
-    struct repair_mark mark = {
-        .state = bytes[4], .voter = (bytes[5] & MARK_VOTER) != 0, .ordered = (bytes[5] & MARK_ORDERED) != 0};
+    struct repair_mark mark = {.state = bytes[4],
+                               .voter = (bytes[5] & MARK_VOTER) != 0,
+                               .told = (bytes[5] & MARK_TOLD) != 0,
+                               .ordered = (bytes[5] & MARK_ORDERED) != 0};
     memcpy(reason, bytes + MARK_REASON_AT, reason_len);
     repair_reason(mark.reason, reason);
     *ret_mark = mark;
@@ -79,7 +83,7 @@ int repair_mark_read(struct disk *disk, const char *dir, struct repair_mark *ret
         err = mark_decode(bytes, len, &mark);
     }
     if (err == ERR_CORRUPT) {
-        mark = (struct repair_mark){.state = REPAIR_NEEDED, .voter = true, .damaged = true};
+        mark = (struct repair_mark){.state = REPAIR_NEEDED, .voter = true, .told = true, .damaged = true};
         (void)snprintf(mark.reason, sizeof mark.reason, "%s/" MARK_NAME ", which says what is wrong here, is damaged",
                        dir);
     }
@@ -101,7 +105,8 @@ int repair_mark_write(struct disk *disk, const char *dir, const struct repair_ma
     size_t reason_len = strlen(reason);
     memcpy(bytes, mark_magic, sizeof mark_magic);
     bytes[4] = (uint8_t)mark->state;
-    bytes[5] = (uint8_t)((mark->voter ? MARK_VOTER : 0) | (mark->ordered ? MARK_ORDERED : 0));
+    bytes[5] =
+        (uint8_t)((mark->voter ? MARK_VOTER : 0) | (mark->ordered ? MARK_ORDERED : 0) | (mark->told ? MARK_TOLD : 0));
     put_u16(bytes + 6, (uint16_t)reason_len);
     memcpy(bytes + MARK_REASON_AT, reason, reason_len);
     put_u64(bytes + MARK_SUM_AT, XXH3_64bits(bytes, MARK_SUM_AT));

@@ -24,6 +24,7 @@ enum repair_state {
 struct repair_mark {
     enum repair_state state;
     bool voter;                             /* It had a vote, as far as is known: it is to get it back. */
+    bool told;                              /* The leader has said so, or that it had none: it is not asked again. */
     bool ordered;                           /* An operator wants it so: as far as is known, what is there is sound. */
     bool damaged;                           /* The file was: the rest is what is safe to assume. */
     char reason[REPAIR_REASON_LEN_MAX + 1]; /* One line of UTF-8; "": nothing is wrong, the node is new. */
@@ -32,8 +33,8 @@ struct repair_mark {
 /* One line of it: what is no printable UTF-8 is replaced, what is too long is cut. */
 void repair_reason(char out[REPAIR_REASON_LEN_MAX + 1], const char *text);
 
-/* REPAIR_NONE when there is no file. A damaged file counts as NEEDED, with a vote: if it said less, that costs the time of a
- * copy, and no data. Errors of the disk. */
+/* REPAIR_NONE when there is no file. A damaged file counts as NEEDED, with a vote that it had by the leader's word, who may have
+ * taken it away by now: if it said less, that costs the time of a copy, and no data. Errors of the disk. */
 int repair_mark_read(struct disk *disk, const char *dir, struct repair_mark *ret_mark) NODISCARD;
 
 /* Durable when it returns 0; REPAIR_NONE removes the file. Errors of the disk: the old mark is there, or the new one. */

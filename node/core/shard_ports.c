@@ -160,11 +160,10 @@ static bool shard_wants_vote(void *arg)
     return shard->returning;
 }
 
-static int shard_admits(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                        char *detail, size_t detail_len)
+static int shard_admits(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says)
 {
     struct shard *shard = arg;
-    return gateway_core_admits(&shard->gateway, node, reason, ret_min_index, ret_leader, detail, detail_len);
+    return gateway_core_admits(&shard->gateway, asks, ret_says);
 }
 
 static void shard_address(void *arg, uint64_t node, char address[ADDRESS_LEN_MAX + 1])

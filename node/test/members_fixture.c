@@ -54,8 +54,13 @@ void make_change(struct three *three, struct three_node *at, enum gateway_change
 
 int ask_copy(struct three_node *at, uint64_t node, uint64_t *index, uint64_t *leader, char detail[256])
 {
-    detail[0] = '\0';
-    return gateway_core_admits(core_of(at), node, "its log is damaged", index, leader, detail, 256);
+    const struct rebuild_asks asks = {.node = node, .reason = "its log is damaged"};
+    struct rebuild_says says;
+    int err = gateway_core_admits(core_of(at), &asks, &says);
+    *index = says.min_index;
+    *leader = says.leader;
+    (void)snprintf(detail, 256, "%.255s", says.why);
+    return err;
 }
 
 /* "voter", "learner", or "" for none, as the node has it. */

@@ -191,17 +191,21 @@ static void sink_fatal(void *arg, int err, const char *what)
     ((struct pair *)arg)->fatals++;
 }
 
-static int source_admits(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                         char *detail, size_t detail_len)
+static int source_admits(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says)
 {
     struct pair *pair = arg;
     struct pair_members *members = &pair->members;
-    cr_assert_eq(node, PAIR_SINK);
+    cr_assert_eq(asks->node, PAIR_SINK);
     members->admissions++;
-    (void)snprintf(members->reason, sizeof members->reason, "%s", reason);
-    *ret_leader = members->err == ERR_NOT_LEADER && !members->nobody ? PAIR_OTHER : 0;
-    *ret_min_index = members->min_index;
-    (void)snprintf(detail, detail_len, "%s", members->err == 0 ? "" : "not yet");
+    (void)snprintf(members->reason, sizeof members->reason, "%s", asks->reason);
+    ret_says->leader = members->err == ERR_NOT_LEADER && !members->nobody ? PAIR_OTHER : 0;
+    ret_says->min_index = members->min_index;
+    (void)snprintf(ret_says->why, sizeof ret_says->why, "%s", members->err == 0 ? "" : "not yet");
+    members->vote = asks->vote;
+    if (members->err == 0 && asks->vote == REBUILD_VOTE_ASKED) {
+        ret_says->vote = members->voter ? REBUILD_VOTE_HAD : REBUILD_VOTE_NONE;
+        return ERR_BUSY;
+    }
     return members->err;
 }
 
@@ -275,6 +279,14 @@ static void patient_withdraw(void *arg)
     ((struct pair *)arg)->members.withdrawn++;
 }
 
+static int patient_note_vote(void *arg, bool voter)
+{
+    struct pair *pair = arg;
+    cr_assert_eq(voter, pair->members.voter);
+    pair->members.noted++;
+    return pair->members.note_err;
+}
+
 static bool patient_reach(void *arg, uint64_t node, const char *address)
 {
     struct pair *pair = arg;
@@ -302,6 +314,7 @@ void pair_open_patient(struct pair *pair, const char *reason)
         .bulk_send = patient_send,
         .open_copy = pair_open_check,
         .bulk_hang_up = sink_hang_up,
+        .note_vote = patient_note_vote,
         .reach = patient_reach,
         .replaced = patient_replaced,
         .withdraw = patient_withdraw,

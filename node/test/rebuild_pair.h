@@ -43,6 +43,10 @@ struct pair_members {
     unsigned withdrawn;         /* The patient has taken an order for withdrawn. */
     unsigned reached;           /* Members that the patient did not know. */
     uint64_t other_lost;        /* Its connection has failed, and the patient has not heard of it. */
+    bool voter;                 /* What the source says to one that asks whether it votes, */
+    enum rebuild_vote vote;     /* and what it was told last. */
+    unsigned noted;             /* So often the patient has noted that; */
+    int note_err;               /* or not, because of this. */
     unsigned admissions;
     unsigned confirms;
     unsigned asked_other;

@@ -165,8 +165,10 @@ Test(gateway_members, while_leadership_is_handed_over_nothing_is_changed)
 static int admits(uint64_t node, char detail[256])
 {
     struct gateway_core *core = core_of(three.leader);
-    uint64_t index = 0;
-    return members_admits(&core->members, node, 1, now_of(three.leader), &index, detail, 256);
+    struct rebuild_says says = {0};
+    int err = members_admits(&core->members, &(struct rebuild_asks){.node = node}, 1, now_of(three.leader), &says);
+    (void)snprintf(detail, 256, "%.255s", says.why);
+    return err;
 }
 
 Test(gateway_members, what_cannot_be_done_for_one_that_begins_anew_is_tried_again_soon)

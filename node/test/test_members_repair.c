@@ -212,6 +212,68 @@ Test(members_repair, one_that_has_begun_anew_since_votes_again_soon)
     expect_standing(&three, b->id, "voter");
 }
 
+/* ---- What a node that begins anew is told of its vote ---- */
+
+static int ask_with(uint64_t node, enum rebuild_vote vote, struct rebuild_says *ret_says)
+{
+    const struct rebuild_asks asks = {.node = node, .reason = "its log is damaged", .vote = vote};
+    return gateway_core_admits(core_of(three.leader), &asks, ret_says);
+}
+
+Test(members_repair, one_that_asks_is_told_whether_it_votes_and_keeps_its_vote)
+{
+    struct rebuild_says says;
+    struct three_node *b = three.b;
+    three_crash(b);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_ASKED, &says), ERR_BUSY);
+    cr_assert_eq(says.vote, REBUILD_VOTE_HAD);
+    three_wait(&three, 1000);
+    expect_standing(&three, b->id, "voter");
+    make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_ASKED, &says), ERR_BUSY);
+    cr_assert_eq(says.vote, REBUILD_VOTE_NONE);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_NONE, &says), 0, "%s", says.why);
+    cr_assert_eq(says.vote, REBUILD_VOTE_UNSAID);
+}
+
+/* What is not committed may not come to be. */
+Test(members_repair, nothing_is_said_of_a_vote_while_the_membership_changes)
+{
+    struct asked asked;
+    struct rebuild_says says;
+    struct three_node *b = three.b;
+    three_hold(three.leader, three.a, true);
+    three_hold(three.leader, b, true);
+    ask_change(three.leader, &asked, GATEWAY_DEMOTE, b->id);
+    three_step(three.leader);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_ASKED, &says), ERR_BUSY);
+    cr_assert_eq(says.vote, REBUILD_VOTE_UNSAID);
+    cr_assert_not_null(strstr(says.why, "being committed"), "%s", says.why);
+}
+
+/* It would have its vote again soon after it was said to vote no more. */
+Test(members_repair, one_that_is_to_have_its_vote_back_is_not_said_to_have_none)
+{
+    struct asked asked;
+    struct rebuild_says says;
+    struct three_node *b = three.b;
+    three_crash(b);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_HAD, &says), ERR_BUSY);
+    three_settle(&three);
+    expect_standing(&three, b->id, "learner");
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_HAD, &says), 0, "%s", says.why);
+    ask_change(three.leader, &asked, GATEWAY_DEMOTE, b->id);
+    three_step(three.leader);
+    expect_answer(&asked, ERR_BUSY, "is being repaired, and gets its vote back");
+    three_restart(b);
+    core_of(b)->options.wants_vote = wants_vote;
+    wanting = true;
+    three_wait(&three, 2000);
+    expect_standing(&three, b->id, "voter");
+    make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
+    expect_standing(&three, b->id, "learner");
+}
+
 /* ---- Alarms ---- */
 
 static const char *alarm_text = "";

@@ -137,6 +137,51 @@ Test(patient, pauses_when_nobody_leads)
     pair_expect_copy(&pair);
 }
 
+static void asks_for_its_vote(void)
+{
+    char detail[200];
+    patient_close(pair.patient);
+    pair.patient_options.vote = REBUILD_VOTE_ASKED;
+    cr_assert_eq(patient_open(&pair.patient_options, &pair.patient, detail, sizeof detail), 0, "%s", detail);
+}
+
+/* Before its vote is taken away it has noted that it had one, or that it had none. */
+Test(patient, is_told_whether_it_votes_before_anything_is_done_about_it)
+{
+    asks_for_its_vote();
+    pair.members.voter = true;
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.members.noted, 1u);
+    cr_assert_eq(pair.members.vote, REBUILD_VOTE_HAD);
+}
+
+Test(patient, is_told_that_it_has_no_vote)
+{
+    asks_for_its_vote();
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    cr_assert_eq(pair.members.noted, 1u);
+    cr_assert_eq(pair.members.vote, REBUILD_VOTE_NONE);
+}
+
+Test(patient, does_not_go_on_before_it_has_noted_that)
+{
+    asks_for_its_vote();
+    pair.members.note_err = ERR_NO_SPACE;
+    run_for(30000);
+    cr_assert_gt(pair.members.noted, 3u);
+    cr_assert_eq(pair.members.vote, REBUILD_VOTE_ASKED);
+    cr_assert_eq(pair.readies + pair.fatals, 0u);
+    pair.members.note_err = 0;
+    pair_run(&pair);
+    pair_expect_copy(&pair);
+    asks_for_its_vote();
+    pair.members.note_err = ERR_IO;
+    run_for(10000);
+    cr_assert_gt(pair.fatals, 0u);
+}
+
 static void order(void)
 {
     pair_stop(&pair);

@@ -221,16 +221,12 @@ Test(rebuild_shard, a_copy_that_is_not_needed_any_more_is_not_fetched_to_its_end
 
 /* ---- Patients ---- */
 
-static int admit(void *arg, uint64_t node, const char *reason, uint64_t *ret_min_index, uint64_t *ret_leader,
-                 char *detail, size_t detail_len)
+static int admit(void *arg, const struct rebuild_asks *asks, struct rebuild_says *ret_says)
 {
     struct asked *self = arg;
-    cr_assert_eq(node, PATIENT);
-    cr_assert_str_eq(reason, "new disk");
-    cr_assert_geq(detail_len, 256u);
-    detail[0] = '\0';
-    *ret_leader = 0;
-    *ret_min_index = self->min_index;
+    cr_assert_eq(asks->node, PATIENT);
+    cr_assert_str_eq(asks->reason, "new disk");
+    ret_says->min_index = self->min_index;
     self->admissions++;
     return 0;
 }

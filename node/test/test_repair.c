@@ -315,6 +315,41 @@ Test(repair, an_order_can_be_withdrawn_until_there_is_a_copy)
     cr_assert(begin(false).discard);
 }
 
+/* What the node knew of its vote may be old. */
+Test(repair, the_leader_says_whether_it_votes)
+{
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0);
+    struct repair_mark mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_ASKED);
+    cr_assert_eq(repair_note_vote(disk, DIR, false), 0);
+    sim_disk_crash_losing_all(sim);
+    expect_mark(REPAIR_NEEDED, false, REASON);
+    mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_NONE);
+    cr_assert_eq(repair_note_vote(disk, DIR, true), 0, "once");
+    expect_mark(REPAIR_NEEDED, false, REASON);
+    cr_assert_eq(repair_rejoined(disk, DIR, &mark), 0);
+    expect_mark(REPAIR_NONE, false, "");
+}
+
+/* It may have been taken away by then: it is not asked for once more. */
+Test(repair, what_the_leader_has_said_of_its_vote_stays_until_it_votes)
+{
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, false, false), 0);
+    cr_assert_eq(repair_note_vote(disk, DIR, true), 0);
+    struct repair_mark mark = mark_now();
+    cr_assert_eq(repair_rejoined(disk, DIR, &mark), 0);
+    expect_mark(REPAIR_RETURNING, true, REASON);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "again", false, false), 0);
+    mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_HAD);
+    sim_disk_crash_losing_all(sim);
+    cr_assert_eq(repair_mark_clear(disk, DIR), 0);
+    cr_assert_eq(repair_mark_needed(disk, DIR, "years later", true, false), 0);
+    mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_ASKED);
+}
+
 Test(repair, a_learner_whose_order_is_withdrawn_is_as_before)
 {
     cr_assert_eq(repair_mark_needed(disk, DIR, REASON, false, true), 0);
