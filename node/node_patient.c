@@ -13,6 +13,11 @@ static void patient_wake(void *arg)
 static int patient_note_vote(void *arg, bool voter)
 {
     struct node *node = arg;
+    if (node->mark.voter && !voter) {
+        journal_warning(node->journal, "repair",
+                        "this node had a vote when it last knew, and has none now: if nobody has taken it away on "
+                        "purpose, holdfast cluster promote gives it back when the node has caught up");
+    }
     int err = repair_note_vote(posix_disk_base(node->disk), SHARD_DIR, voter);
     if (err == 0) {
         node->mark.voter = voter;

@@ -221,6 +221,60 @@ class Membership(nodes.NodesTest):
         cluster.start(other)
         self.finish_load(publisher, consumer)
 
+    def follows_without_a_vote(self, node):
+        """It has a copy of the state and has caught up; nobody gives it a vote, in the time in which others get theirs."""
+        cluster = self.cluster
+        harness.wait_for("its copy", lambda: "a copy of the state is here" in cluster.log(node), 60.0)
+        harness.wait_for("it to follow", lambda: cluster.roles().get(node) == "learner", 30.0)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            self.assertEqual(cluster.roles().get(node), "learner")
+            time.sleep(0.2)
+        self.assertNotIn("votes again", cluster.log(node))
+
+    def test_a_vote_that_was_taken_away_stays_away_after_a_repair(self):
+        cluster = self.start_growing(3, 1)
+        cluster.add(4)
+        cluster.change("promote", "4")
+        away, other = cluster.followers()[:2]
+        cluster.kill(away)
+        cluster.change("demote", str(away))
+        shutil.rmtree(os.path.join(cluster.data(away), "shard-0"))
+        cluster.start(away)
+        self.follows_without_a_vote(away)
+        self.assertIn("this node had a vote when it last knew, and has none now", cluster.log(away))
+        # It has not learned of it when it is told to begin anew.
+        cluster.change("promote", str(away))
+        cluster.change("demote", str(other))
+        cluster.change("repair", str(other))
+        self.follows_without_a_vote(other)
+
+    def test_a_vote_is_not_taken_away_from_a_node_that_is_about_to_get_it_back(self):
+        cluster = self.start_growing(3, 1)
+        cluster.add(4)
+        cluster.change("promote", "4")
+        node = cluster.followers()[0]
+        cluster.change("repair", str(node))
+        cluster.change("demote", str(node))
+        self.follows_or_waits(node)
+
+    def follows_or_waits(self, node):
+        """Whether the order to vote no more came before the repair, or after it: it has no vote, and gets none."""
+        cluster = self.cluster
+        harness.wait_for("it to follow", lambda: cluster.roles().get(node) == "learner", 60.0)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            self.assertNotIn(node, cluster.voters())
+            time.sleep(0.2)
+
+    def test_a_node_that_is_added_has_no_vote_even_if_it_takes_the_cluster_for_new(self):
+        cluster = self.start_growing(3, 1)
+        cluster.first = (1, 2, 3, 4)  # Without `join`.
+        cluster.add(4)
+        self.follows_without_a_vote(4)
+        cluster.change("promote", "4")
+        self.assertEqual(cluster.voters(), {1, 2, 3, 4})
+
     def test_a_replacement_that_was_interrupted_goes_on(self):
         cluster = self.start_growing(3, 1)
         publisher, consumer = self.start_load()

@@ -249,6 +249,22 @@ static bool membership_idle(const struct sim_membership *membership)
     return membership->at == membership->steps_len;
 }
 
+/* It was to have its vote again, and what said so is lost: the operator sees a learner that ought to vote. */
+static void plan_give_back(struct sim_world *world)
+{
+    struct sim_membership *membership = &world->membership;
+    for (unsigned i = 0; i < world->nodes_len; i++) {
+        struct sim_node *node = &world->nodes[i];
+        if (node->vote_forgotten && !node->gone && node->shard != NULL && membership_idle(membership)) {
+            node->vote_forgotten = false;
+            membership->steps_len = membership->at = 0;
+            plan_add(membership, SIM_MEMBER_PROMOTE, i);
+            membership->began_us = sim_world_now(world);
+            sim_world_count(world, SIM_STAT_VOTES_GIVEN_BACK, 1);
+        }
+    }
+}
+
 static void operator_tick(struct sim_event *event)
 {
     struct sim_world *world = event->object;
@@ -262,6 +278,8 @@ static void operator_tick(struct sim_event *event)
         membership->plans--;
         plan_draw(world);
         membership->began_us = sim_world_now(world);
+    } else {
+        plan_give_back(world);
     }
     sim_queue_push(&world->queue,
                    (struct sim_event){.at_us = sim_world_now(world) + TICK_US, .fire = operator_tick, .object = world});
@@ -271,11 +289,12 @@ void sim_membership_init(struct sim_world *world)
 {
     struct sim_membership *membership = &world->membership;
     sim_random_init(&membership->random, world->options.seed, STREAM_MEMBERSHIP);
-    if (!sim_random_chance(&membership->random, CHANCE)) {
+    if (sim_random_chance(&membership->random, CHANCE)) {
+        membership->plans = (unsigned)sim_random_between(&membership->random, 1, 4);
+        sim_world_count(world, SIM_STAT_MEMBERSHIP_WORLDS, 1);
+    } else if (!sim_damage_chosen(world->options.seed)) {
         return;
     }
-    membership->plans = (unsigned)sim_random_between(&membership->random, 1, 4);
-    sim_world_count(world, SIM_STAT_MEMBERSHIP_WORLDS, 1);
     sim_queue_push(&world->queue,
                    (struct sim_event){.at_us = sim_random_between(&membership->random, 300000, world->work_us / 3),
                                       .fire = operator_tick,

@@ -65,6 +65,8 @@ struct sim_node {
     bool diverging;        /* The next publish that it applies goes wrong, */
     bool diverged;         /* or has: it serves no clients until it has a state of another's, */
     bool differs;          /* since that shows. */
+    bool told_of_vote;     /* While it is repaired: that it is to have it again, */
+    bool vote_forgotten;   /* and then that it has none: what it had noted of that is lost. */
     bool sync_fails;       /* The disk has refused to write, or will. */
     bool gone;             /* For good: its data were, or it was removed. */
     bool joins;            /* It is new, in a cluster that is there. */

@@ -113,6 +113,7 @@ static void node_voting(void *arg)
 {
     struct sim_node *node = arg;
     int err = repair_mark_clear(sim_disk_ops(node->disk), SIM_NODE_DIR);
+    node->told_of_vote = node->vote_forgotten = false;
     SIM_TRACE(node->world, "node %u votes again%s", node->index + 1, err == 0 ? "" : ", and cannot note it");
     sim_world_count(node->world, SIM_STAT_HEALED, 1);
 }
@@ -179,6 +180,11 @@ int sim_node_open_shard(struct sim_node *node, struct store *store, const struct
 static int node_note_vote(void *arg, bool voter)
 {
     struct sim_node *node = arg;
+    if (!voter && node->told_of_vote && !node->struck) {
+        sim_world_violation(node->world, "node %u has forgotten that it is to vote again", node->index + 1);
+    }
+    node->vote_forgotten = !voter && (node->told_of_vote || node->vote_forgotten);
+    node->told_of_vote = voter;
     return repair_note_vote(sim_disk_ops(node->disk), SIM_NODE_DIR, voter);
 }
 

@@ -136,6 +136,7 @@
     X(MEMBERS_ADDED, "members added", 1) \
     X(MEMBERS_PROMOTED, "members promoted by an operator", 1) \
     X(MEMBERS_DEMOTED, "members demoted by an operator", 1) \
+    X(VOTES_GIVEN_BACK, "votes given back by an operator, since a repair had lost them", 0) \
     X(MEMBERS_REMOVED, "members removed", 1) \
     X(MEMBERS_WIPED, "members whose directory was lost, to be replaced", 1) \
     X(REPAIRS_ASKED, "repairs asked for by an operator", 1) \

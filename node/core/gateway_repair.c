@@ -137,9 +137,13 @@ int gateway_core_admits(struct gateway_core *core, const struct rebuild_asks *as
     struct roster_node *known = roster_get(&core->roster, asks->node, gateway_now_ms(core));
     if (known != NULL) {
         known->wants_vote = false; /* What it said before. */
-        known->returning = asks->vote == REBUILD_VOTE_HAD;
+        known->returning = asks->vote == REBUILD_VOTE_ASKED ? known->returning : asks->vote == REBUILD_VOTE_HAD;
         roster_set_alarm(known, asks->reason);
     }
     core->more = true;
-    return members_admits(&core->members, asks, known != NULL ? known->run : 0, gateway_now_ms(core), ret_says);
+    int err = members_admits(&core->members, asks, known != NULL ? known->run : 0, gateway_now_ms(core), ret_says);
+    if (known != NULL && known->returning && ret_says->vote == REBUILD_VOTE_NONE) {
+        ret_says->vote = REBUILD_VOTE_HAD; /* It has lost what it had noted of that, too. */
+    }
+    return err;
 }

@@ -5,6 +5,9 @@
  * anything is done about its vote, as of an entry that is committed and applied, and it notes that durably (repair_mark.h). Only
  * then does it ask again, and only then may the leader take its vote away: from then on nobody could tell any more.
  *
+ * One that loses what it had noted, in the middle of that, is told the same again by the leader that took its vote; after a change of
+ * the leader as well it comes back without, and an operator promotes it.
+ *
  * Earlier programs say nothing of it, and count on what they know themselves. */
 
 #ifndef HOLDFAST_NODE_CORE_REBUILD_ADMISSION_H
