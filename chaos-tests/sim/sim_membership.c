@@ -199,6 +199,7 @@ static void operator_repair(struct sim_world *world, unsigned target)
     }
     struct gateway *gateway = shard_gateway(node->shard);
     world->nodes[target].repair_asked = true;
+    world->membership.repair_life = world->nodes[target].life;
     int err = gateway->ops->repair(gateway, target + 1);
     sim_node_wake(node);
     if (err == 0 || err == ERR_REFUSED) {
@@ -206,10 +207,22 @@ static void operator_repair(struct sim_world *world, unsigned target)
     }
 }
 
-static bool node_voting(struct sim_world *world, unsigned target)
+static bool node_voting(const struct sim_node *node)
 {
-    const struct sim_node *node = &world->nodes[target];
     return node->gone || (node->shard != NULL && node->damage[0] == '\0' && shard_votes(node->shard));
+}
+
+/* An order that the node has not had by then is lost. */
+#define ORDER_US 3000000u
+
+/* It votes, and not because it has not had the order yet. */
+static bool repair_over(const struct sim_world *world, const struct sim_node *node)
+{
+    const struct sim_membership *membership = &world->membership;
+    bool had = node->life != membership->repair_life || node->gone;
+    bool lost =
+        sim_world_now(world) >= membership->began_us + ORDER_US && sim_world_now(world) >= node->paused_until_us;
+    return node_voting(node) && (had || lost);
 }
 
 static void operator_step(struct sim_world *world)
@@ -237,7 +250,7 @@ static void operator_step(struct sim_world *world)
         break;
     case SIM_MEMBER_REPAIR: operator_repair(world, plan->node); break;
     case SIM_MEMBER_AWAIT:
-        if (node_voting(world, plan->node)) {
+        if (repair_over(world, &world->nodes[plan->node])) {
             step_done(world);
         }
         break;

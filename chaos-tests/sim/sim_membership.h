@@ -35,7 +35,8 @@ struct sim_membership {
     } steps[SIM_MEMBER_STEPS_MAX]; /* Of the present one. */
     unsigned steps_len;
     unsigned at;
-    uint64_t began_us; /* With the present step. */
+    uint64_t began_us;    /* With the present step. */
+    uint64_t repair_life; /* Of the node that was last to be repaired, when that was ordered. */
 
     struct gateway_change change; /* While it is asked for, */
     bool asking;
