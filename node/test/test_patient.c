@@ -145,24 +145,24 @@ static void asks_for_its_vote(void)
     cr_assert_eq(patient_open(&pair.patient_options, &pair.patient, detail, sizeof detail), 0, "%s", detail);
 }
 
-/* Before its vote is taken away it has noted that it had one, or that it had none. */
-Test(patient, is_told_whether_it_votes_before_anything_is_done_about_it)
+static void is_told(bool voter, enum rebuild_vote then)
 {
     asks_for_its_vote();
-    pair.members.voter = true;
+    pair.members.voter = voter;
     pair_run(&pair);
     pair_expect_copy(&pair);
     cr_assert_eq(pair.members.noted, 1u);
-    cr_assert_eq(pair.members.vote, REBUILD_VOTE_HAD);
+    cr_assert_eq(pair.members.vote, then);
+}
+
+Test(patient, is_told_that_it_votes_before_its_vote_is_taken_away)
+{
+    is_told(true, REBUILD_VOTE_HAD);
 }
 
 Test(patient, is_told_that_it_has_no_vote)
 {
-    asks_for_its_vote();
-    pair_run(&pair);
-    pair_expect_copy(&pair);
-    cr_assert_eq(pair.members.noted, 1u);
-    cr_assert_eq(pair.members.vote, REBUILD_VOTE_NONE);
+    is_told(false, REBUILD_VOTE_NONE);
 }
 
 Test(patient, does_not_go_on_before_it_has_noted_that)
