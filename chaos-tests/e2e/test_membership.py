@@ -336,6 +336,11 @@ class Membership(nodes.NodesTest):
         refused(b"fewer than two voters", "demote", str(next(n for n in FIRST if n not in (leader, cluster.leader()))))
         cluster.change("promote", str(leader))
         self.assertEqual(cluster.voters(), set(FIRST))
+        done = cluster.holdfast("cluster", "replace", "1", "4", "--peer", cluster.peer(1), servers=cluster.servers(),
+                                check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(b"another member has this address", done.stderr)
+        self.assertNotIn(b"is added", done.stderr)
         # Without a majority nothing is changed, and that is said.
         for node in FIRST[1:]:
             cluster.kill(node)
