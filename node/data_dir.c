@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "node/data_dir_private.h"
+#include "node/durable_file.h"
 #include "proto/base/bytes.h"
 
 /* Creates the directory and its parents; their entries are synced, so that the directory is still there after a crash.
@@ -76,8 +77,13 @@ static int lock_open(struct data_dir *dir, int flags, char *detail, size_t detai
     if (dir->lock_fd >= 0 && errno == EWOULDBLOCK) {
         return lock_taken(dir, detail, detail_len);
     }
-    return data_dir_explain(detail, detail_len, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s/lock: %s", dir->path,
-                            strerror(errno));
+    int number = errno;
+    if (dir->lock_fd < 0 && durable_file_leads_nowhere(dir->fd, "lock")) {
+        return data_dir_explain(detail, detail_len, ERR_IO, "%s/lock: it is a link that leads nowhere: remove it",
+                                dir->path);
+    }
+    return data_dir_explain(detail, detail_len, number == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s/lock: %s", dir->path,
+                            strerror(number));
 }
 
 static int data_dir_lock(struct data_dir *dir, char *detail, size_t detail_len)
@@ -234,16 +240,16 @@ int data_dir_open(const char *path, const char *cluster, uint64_t node, struct c
         err = data_dir_identify(dir, cluster, node, clock, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_marks_read(dir, detail, detail_len);
+        err = data_dir_recoveries_read(dir, detail, detail_len);
     }
     if (err == 0) {
         err = data_dir_removed_check(dir, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_unfinished_check(dir, detail, detail_len);
+        err = data_dir_remember(dir, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_remember(dir, detail, detail_len);
+        err = data_dir_unfinished_check(dir, detail, detail_len);
     }
     if (err == 0) {
         err = data_dir_starts_count(dir, clock, detail, detail_len);
@@ -274,7 +280,7 @@ int data_dir_visit(const char *path, struct data_dir **ret_dir, char *detail, si
         err = identity_read(dir, detail, detail_len);
     }
     if (err == 0) {
-        err = data_dir_marks_read(dir, detail, detail_len);
+        err = data_dir_recoveries_read(dir, detail, detail_len);
     }
     if (err == 0) {
         err = data_dir_removed_check(dir, detail, detail_len);

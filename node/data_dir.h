@@ -130,9 +130,13 @@ int data_dir_set_part(struct data_dir *dir, enum data_dir_part part, char *detai
 int data_dir_recovery_begin(struct data_dir *dir, const char *text, char *detail, size_t detail_len) NODISCARD;
 int data_dir_recovery_end(struct data_dir *dir, const char *text, char *detail, size_t detail_len) NODISCARD;
 bool data_dir_recovery_unfinished(const struct data_dir *dir);
-/* The text of one that is not finished; false when there is none. */
+/* The text of one that is not finished, or may be not (nothing tells); false when there is none. */
 bool data_dir_recovery_begun(const struct data_dir *dir, char *out, size_t out_len);
+/* Looks at the disk again, after a write of which nobody knows whether it was done. ERR_IO, ERR_VERSION, ERR_NOMEM. */
+int data_dir_recovery_reread(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 /* What the last one that is done has done; false when there was none. */
 bool data_dir_recovered(const struct data_dir *dir, char *out, size_t out_len);
+/* Whether the file `recoveries` is damaged; `out` gets what is wrong with it. A node goes on without. */
+bool data_dir_recoveries_damaged(const struct data_dir *dir, char *out, size_t out_len);
 
 #endif

@@ -23,11 +23,13 @@ struct data_dir_peer {
     uint64_t stamp;  /* Of that start. */
 };
 
-/* What the count of starts knows besides. A fact never goes; an earlier program that counts a start forgets all. */
+/* What the count of starts knows besides. But for the last one a fact never goes; an earlier program that counts a start forgets
+ * all. */
 enum data_dir_fact {
-    DATA_DIR_FACT_TAKEN = 1, /* The node takes part, whatever has become of the file `part`. */
-    DATA_DIR_FACT_PEERS = 2, /* The file `peers` has been written: it must be there. */
-    DATA_DIR_FACT_SHARD = 4, /* So has last-start, in the directory of the shard. */
+    DATA_DIR_FACT_TAKEN = 1,     /* The node takes part, whatever has become of the file `part`. */
+    DATA_DIR_FACT_PEERS = 2,     /* The file `peers` has been written: it must be there. */
+    DATA_DIR_FACT_SHARD = 4,     /* So has last-start, in the directory of the shard. */
+    DATA_DIR_FACT_RECOVERY = 16, /* A forced recovery has been begun, and is not done. */
 };
 
 /* The starts of a directory, as of a file that counts them. */
@@ -59,7 +61,8 @@ struct data_dir {
     unsigned peers_len;
     struct data_dir_expelled *expelled; /* Likewise. */
     unsigned expelled_len;
-    char *recoveries; /* The lines of that file; NULL: there was none. */
+    char *recoveries;                           /* The lines of that file; NULL: there was none, or it is damaged. */
+    char recoveries_why[DATA_DIR_LINE_LEN_MAX]; /* What is wrong with it; "": nothing. */
 };
 
 /* Writes the line, and returns the error. */
@@ -90,10 +93,11 @@ int data_dir_peers_read(struct data_dir *dir, char *detail, size_t detail_len) N
 int data_dir_slots_read(int dir_fd, const char *name, struct data_dir_starts *ret_starts) NODISCARD;
 int data_dir_slots_write(int dir_fd, const char *name, const struct data_dir_starts *starts) NODISCARD;
 
-/* data_dir_starts.c: reads what was counted; counts a start, durably; notes in it that the node takes part. */
+/* data_dir_starts.c: reads what was counted; counts a start, durably; notes in the last one that a fact is so, or not any more. */
 int data_dir_starts_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detail, size_t detail_len) NODISCARD;
-int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+int data_dir_starts_fact(struct data_dir *dir, enum data_dir_fact fact, bool so, char *detail,
+                         size_t detail_len) NODISCARD;
 
 /* data_dir_shard.c: looks whether the shard's directory is the one of the last start (ERR_IO: this process may not look, or cannot
  * now; what is missing or damaged is no error, but noted); notes in it a start that is about to be counted, which becomes a fact of
@@ -101,9 +105,10 @@ int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len)
 int data_dir_shard_check(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_shard_note(struct data_dir *dir, struct data_dir_starts *next, char *detail, size_t detail_len) NODISCARD;
 
-/* data_dir_marks.c: reads what was recovered; whether the directory may be used: ERR_REFUSED, with why not. */
-int data_dir_marks_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+/* Whether the directory may be used: ERR_REFUSED, with why not. data_dir_marks.c: the node was removed. data_dir_recoveries.c: a
+ * recovery is unfinished, or may be; the file is read before (damage is no error, but noted). */
 int data_dir_removed_check(const struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
+int data_dir_recoveries_read(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_unfinished_check(const struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 
 #endif

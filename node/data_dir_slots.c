@@ -113,6 +113,10 @@ int data_dir_slots_read(int dir_fd, const char *name, struct data_dir_starts *re
     struct slots slots = {0};
     struct stat stat;
     int fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && (errno == ENXIO || durable_file_leads_nowhere(dir_fd, name))) {
+        *ret_starts = slots.starts; /* No file is a damaged one. */
+        return 0;
+    }
     if (fd < 0) {
         return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
     }

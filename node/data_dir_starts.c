@@ -45,6 +45,7 @@ static int starts_add(struct data_dir *dir, struct clock *clock, uint64_t least,
     struct data_dir_starts next = dir->starts;
     next.facts |= data_dir_part(dir) == DATA_DIR_PART_TAKEN ? DATA_DIR_FACT_TAKEN : 0u;
     next.facts |= dir->peers_there ? DATA_DIR_FACT_PEERS : 0u;
+    next.facts &= data_dir_recovery_unfinished(dir) ? ~0u : ~(unsigned)DATA_DIR_FACT_RECOVERY;
     starts_next(&next, clock, least);
     int err = data_dir_shard_note(dir, &next, detail, detail_len);
     if (err != 0) {
@@ -63,15 +64,16 @@ int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detai
     return starts_add(dir, clock, 0, detail, detail_len);
 }
 
-/* In place of what this start has written: nobody has been told of it yet. */
-int data_dir_starts_taken(struct data_dir *dir, char *detail, size_t detail_len)
+/* In place of what the last start has written: nobody has been told of it yet, or, in a recovery, nobody who counts. Where none is
+ * known the next one has it. */
+int data_dir_starts_fact(struct data_dir *dir, enum data_dir_fact fact, bool so, char *detail, size_t detail_len)
 {
     struct data_dir_starts next = dir->starts;
-    next.facts |= DATA_DIR_FACT_TAKEN;
-    if (next.count == 0 || next.facts == dir->starts.facts) {
+    next.facts = so ? next.facts | fact : next.facts & ~(unsigned)fact;
+    if (next.facts == dir->starts.facts) {
         return 0;
     }
-    int err = data_dir_slots_write(dir->fd, "starts", &next);
+    int err = next.count == 0 ? 0 : data_dir_slots_write(dir->fd, "starts", &next);
     if (err != 0) {
         return starts_failed(dir, err, detail, detail_len);
     }

@@ -44,13 +44,29 @@ static int write_all(int fd, const char *data, size_t len)
     return 0;
 }
 
+bool durable_file_leads_nowhere(int dir_fd, const char *name)
+{
+    struct stat link;
+    struct stat target;
+    return fstatat(dir_fd, name, &link, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(link.st_mode) &&
+           fstatat(dir_fd, name, &target, 0) != 0 && (errno == ENOENT || errno == ELOOP);
+}
+
 /* ERR_INVALID: what has the name is no file. */
+static int open_failed(int dir_fd, const char *name, int number)
+{
+    bool unfit = number == EISDIR || number == ENXIO || number == ELOOP ||
+                 (number == ENOENT && durable_file_leads_nowhere(dir_fd, name));
+    errno = number;
+    return unfit ? ERR_INVALID : error_of(number);
+}
+
 static int open_file(int dir_fd, const char *name, int flags, int *ret_fd)
 {
     struct stat info;
     int fd = openat(dir_fd, name, flags | O_NONBLOCK | O_CLOEXEC, 0640);
     if (fd < 0) {
-        return errno == EISDIR || errno == ENXIO || errno == ELOOP ? ERR_INVALID : error_of(errno);
+        return open_failed(dir_fd, name, errno);
     }
     int err = fstat(fd, &info) != 0 ? error_of(errno) : S_ISREG(info.st_mode) ? 0 : ERR_INVALID;
     if (err != 0) {

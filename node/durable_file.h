@@ -3,12 +3,13 @@
 #ifndef HOLDFAST_NODE_DURABLE_FILE_H
 #define HOLDFAST_NODE_DURABLE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/base/err.h"
 
 /* Writes `name` in the directory `dir_fd`, and syncs file and directory. What is there and is no file (an empty directory, a
- * pipe) makes way. ERR_NO_SPACE, ERR_IO; errno says more. */
+ * pipe, a link to nowhere) makes way. ERR_NO_SPACE, ERR_IO; errno says more. */
 int durable_file_write(int dir_fd, const char *name, const void *data, size_t len) NODISCARD;
 
 /* Reads all of it, with a zero byte behind; the caller frees. ERR_NOT_FOUND, ERR_TOO_BIG (over `len_max`), ERR_INVALID (it is
@@ -17,6 +18,9 @@ int durable_file_read(int dir_fd, const char *name, size_t len_max, char **ret_d
 
 /* Opens a file to be written in place, with the flags of open(2). What is there and is no file makes way. */
 int durable_file_open(int dir_fd, const char *name, int flags, int *ret_fd) NODISCARD;
+
+/* Whether what has the name is a link to nowhere, or to itself. */
+bool durable_file_leads_nowhere(int dir_fd, const char *name);
 
 /* Removes what has the name, if it is a file, no more than a name, or an empty directory. */
 int durable_file_make_way(int dir_fd, const char *name) NODISCARD;

@@ -259,7 +259,6 @@ static int run(const struct config *config, char **argv)
     int err;
     text_journal_init(&journal, STDERR_FILENO, config->log_level, config->node);
     raise_limits(&journal.base, config);
-    (void)signal(SIGPIPE, SIG_IGN);
     journal_info(&journal.base, "node", "holdfastd " HOLDFAST_VERSION " starts, node %llu of cluster %s",
                  (unsigned long long)config->node, config->cluster);
     do {
@@ -282,6 +281,7 @@ int main(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
+    (void)signal(SIGPIPE, SIG_IGN);
     if (arguments.recover) {
         return recover_run(&(struct recover_options){.data = arguments.data,
                                                      .accept_loss = arguments.accept_loss,

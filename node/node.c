@@ -272,6 +272,9 @@ static int node_open_data(struct node *node, char *detail, size_t detail_len)
     if (data_dir_recovered(node->data_dir, recovered, sizeof recovered)) {
         journal_warning(node->journal, "node", "%s", recovered);
     }
+    if (data_dir_recoveries_damaged(node->data_dir, recovered, sizeof recovered)) {
+        journal_warning(node->journal, "node", "%s", recovered);
+    }
     struct posix_disk_options options = {.loop = node->loop, .journal = node->journal, .root = config->data_dir};
     err = posix_disk_open(&options, &node->disk);
     if (err != 0) {

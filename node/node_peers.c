@@ -16,6 +16,9 @@
 /* As peers begin what they were refused with (peer_goodbye_decode()). */
 #define REFUSED_US "it refused us: "
 
+/* As they refuse who is no member of theirs (peer_hello_check()). */
+#define NO_MEMBER "is not a member that"
+
 /* What the peers' links tell. */
 
 static int node_received(void *arg, uint64_t from, const struct frame *frame)
@@ -149,11 +152,25 @@ static int node_peer_barred(void *arg, uint64_t peer, char *detail, size_t detai
     return data_dir_barred(node->data_dir, peer, detail, detail_len);
 }
 
-/* What another node has refused us with, and which one. */
+/* What another node has refused us with. */
+static const char *refusal_words(const char *detail)
+{
+    return strncmp(detail, REFUSED_US, strlen(REFUSED_US)) == 0 ? detail + strlen(REFUSED_US) : detail;
+}
+
+/* The same, and which one. */
 static void refusal_text(char *text, size_t text_len, uint64_t peer, const char *detail)
 {
-    bool known = strncmp(detail, REFUSED_US, strlen(REFUSED_US)) == 0;
-    (void)snprintf(text, text_len, "node %" PRIu64 " says: %s", peer, known ? detail + strlen(REFUSED_US) : detail);
+    (void)snprintf(text, text_len, "node %" PRIu64 " says: %s", peer, refusal_words(detail));
+}
+
+/* What keeps a patient from asking for its copy; mostly that nobody has added it. */
+static void node_turned_away(struct node *node, uint64_t peer, const char *detail)
+{
+    char text[DATA_DIR_LINE_LEN_MAX];
+    (void)snprintf(text, sizeof text, "%s%s", refusal_words(detail),
+                   strstr(detail, NO_MEMBER) != NULL ? " (not added yet, or removed: holdfast cluster add)" : "");
+    patient_turned_away(node->patient, peer, text);
 }
 
 /* A member says that this node was given up in a recovery: what is left of the old cluster must not go on, since the others of it
@@ -181,6 +198,9 @@ static void node_peer_refused(void *arg, uint64_t peer, int err, const char *det
     if (err == ERR_LOCKED) {
         node_fatal(node, err,
                    text); /* A copy of this directory is in use too: what either promises, the other may not know. */
+    }
+    if (node->patient != NULL && err == ERR_FOREIGN) {
+        node_turned_away(node, peer, detail);
     }
     if (err == ERR_STALE && (node->shard != NULL || node->founding)) {
         node_damaged(node, text, false);

@@ -1,6 +1,6 @@
 /* Opening files of the posix disk, and closing them.
  *
- * What has the name of a file and is none (a directory, a pipe) is damage: it is never waited for, and never read. */
+ * What has the name of a file and is none (a directory, a pipe, a link to nowhere) is damage: it is never waited for, and never read. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,18 +9,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "node/durable_file.h"
 #include "node/posix_disk_private.h"
 
 static int not_a_file(struct posix_disk *disk, const char *path)
 {
-    journal_error(disk->journal, "disk", "open %s/%s: it is not a file", disk->root, path);
+    journal_error(disk->journal, "disk", "open %s/%s: it is %s", disk->root, path,
+                  durable_file_leads_nowhere(disk->root_fd, path) ? "a link that leads nowhere" : "not a file");
     return ERR_CORRUPT;
 }
 
 /* To make a file is to write: only one that is there can be damaged. */
 static int open_failed(struct posix_disk *disk, const char *path, unsigned flags, int number)
 {
-    if (number == EISDIR || number == ENXIO || number == ELOOP) {
+    bool gone = number == ENOENT && durable_file_leads_nowhere(disk->root_fd, path);
+    if (number == EISDIR || number == ENXIO || number == ELOOP || gone) {
         return not_a_file(disk, path);
     }
     int err = posix_disk_failed(disk, "open", path, number);

@@ -7,6 +7,8 @@
 
 #include "node/recover.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -190,7 +192,8 @@ static int write_without_damage(struct recovery *recovery)
     return recover_rewrite(rewrite, recovery->store, recovery->detail, sizeof recovery->detail);
 }
 
-static int perform(struct recovery *recovery, const char *text, uint64_t *ret_index)
+/* *ret_ended: what is left to do is to say that it is done. */
+static int perform(struct recovery *recovery, const char *text, uint64_t *ret_index, bool *ret_ended)
 {
     struct driver_options options = driver_options_of(recovery);
     struct disk *disk = posix_disk_base(recovery->disk);
@@ -215,6 +218,7 @@ static int perform(struct recovery *recovery, const char *text, uint64_t *ret_in
     if (err == 0) {
         err = data_dir_shard_adopt(recovery->dir, &recovery->clock.base, detail, detail_len);
     }
+    *ret_ended = err == 0;
     return err == 0 ? data_dir_recovery_end(recovery->dir, text, detail, detail_len) : err;
 }
 
@@ -235,6 +239,20 @@ static bool damage_is_accepted(const struct recovery *recovery)
     return true;
 }
 
+/* Whether what was printed has gone out: nobody accepts what they could not read. */
+static bool is_said(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return true;
+    }
+    (void)fprintf(
+        stderr,
+        "holdfast: cluster recover: what would be lost cannot be written to standard output (%s): nothing was "
+        "changed\n",
+        strerror(errno));
+    return false;
+}
+
 /* Asks what there is to ask. -1: go on; otherwise the exit status. An interrupted recovery has been confirmed when it was
  * begun, and when the log is changed already there is nothing left to decide: the others were given up before that. */
 static int ask(struct recovery *recovery, char *text, size_t text_len)
@@ -249,7 +267,9 @@ static int ask(struct recovery *recovery, char *text, size_t text_len)
         return 0;
     }
     recover_report_print(recovery);
-    (void)fflush(stdout);
+    if (!is_said()) {
+        return EXIT_REFUSED;
+    }
     if (!recovery->options->accept_loss) {
         return say(EXIT_USAGE, "nothing was changed: --accept-loss says that you accept what will be lost");
     }
@@ -260,10 +280,27 @@ static int ask(struct recovery *recovery, char *text, size_t text_len)
     return confirmed(recovery) ? -1 : EXIT_REFUSED;
 }
 
+/* What failed may have been done all the same: the directory says what is so. */
+static int say_how_far(struct recovery *recovery, bool ended)
+{
+    if (data_dir_recovery_reread(recovery->dir, recovery->detail, sizeof recovery->detail) != 0) {
+        (void)say(0, recovery->detail);
+        return say(EXIT_REFUSED, "nobody knows how far it came: run this again");
+    }
+    if (data_dir_recovery_unfinished(recovery->dir)) {
+        return say(EXIT_REFUSED, "it is not finished, and the node does not start before it is: run this again");
+    }
+    return say(EXIT_REFUSED,
+               ended ? "it is done all the same: start the node; should that say that it is not finished, run "
+                       "this again"
+                     : "nothing was changed");
+}
+
 static int decide(struct recovery *recovery)
 {
     char text[DATA_DIR_LINE_LEN_MAX];
     uint64_t index = 0;
+    bool ended;
     int status = ask(recovery, text, sizeof text);
     if (status >= 0) {
         return status;
@@ -273,13 +310,10 @@ static int decide(struct recovery *recovery)
         (void)fail(recovery, err);
         return say(EXIT_REFUSED, "nothing was changed");
     }
-    err = perform(recovery, text, &index);
+    err = perform(recovery, text, &index, &ended);
     if (err != 0) {
         (void)fail(recovery, err);
-        if (err == ERR_NO_SPACE && !data_dir_recovery_unfinished(recovery->dir)) {
-            return say(EXIT_REFUSED, "nothing was changed");
-        }
-        return say(EXIT_REFUSED, "it is not finished, and the node does not start before it is: run this again");
+        return say_how_far(recovery, ended);
     }
     (void)printf("done: entry %" PRIu64 " makes node %" PRIu64
                  " the only voter. Start it, then add new nodes, with empty "
@@ -307,9 +341,18 @@ static int with_disk(struct recovery *recovery)
     return status;
 }
 
+/* Else the first files that are opened would take their places, and what is said would be written into them. */
+static bool outputs_are_open(void)
+{
+    return fcntl(STDOUT_FILENO, F_GETFD) >= 0 && fcntl(STDERR_FILENO, F_GETFD) >= 0;
+}
+
 int recover_run(const struct recover_options *options)
 {
     struct recovery recovery = {.options = options};
+    if (!outputs_are_open()) {
+        return say(EXIT_REFUSED, "standard output or standard error is closed: nothing was changed");
+    }
     system_clock_init(&recovery.clock);
     int err = data_dir_visit(options->data, &recovery.dir, recovery.detail, sizeof recovery.detail);
     if (err == ERR_NOT_FOUND) {

@@ -16,7 +16,8 @@ struct recover_options {
 };
 
 /* Reports on standard output, errors and the question on standard error. Returns the exit status: 0 done, also when it was so
- * already; 1 refused, or it failed (said so, with what to do); 2 wrong usage. */
+ * already; 1 refused, also when the report cannot be written, or it failed (said so, with what to do); 2 wrong usage. SIGPIPE must
+ * be ignored. */
 int recover_run(const struct recover_options *options);
 
 #endif

@@ -41,7 +41,7 @@ void recover_report_print(const struct recovery *recovery)
 {
     const struct driver_recover_report *report = &recovery->report;
     uint64_t own = data_dir_node(recovery->dir);
-    char old[256];
+    char old[DATA_DIR_LINE_LEN_MAX];
     (void)printf("cluster %s, node %" PRIu64 ", %s\n", data_dir_cluster(recovery->dir), own, recovery->options->data);
     (void)printf("  term       %" PRIu64 "\n", report->term);
     (void)printf("  state      as of entry %" PRIu64 " (the last checkpoint)\n", report->checkpoint_index);
@@ -54,6 +54,9 @@ void recover_report_print(const struct recovery *recovery)
                      member->address, member->voter ? "" : " (did not vote)");
     }
     if (data_dir_shard_is_old(recovery->dir, old, sizeof old)) {
+        (void)printf("  warning    %s\n", old);
+    }
+    if (data_dir_recoveries_damaged(recovery->dir, old, sizeof old)) {
         (void)printf("  warning    %s\n", old);
     }
     if (recovery->mark.state == REPAIR_NEEDED) {

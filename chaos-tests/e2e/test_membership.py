@@ -390,12 +390,53 @@ class Membership(nodes.NodesTest):
         refused(b"fewer than two voters", "demote", str(next(n for n in FIRST if n not in (leader, cluster.leader()))))
         cluster.change("promote", str(leader))
         self.assertEqual(cluster.voters(), set(FIRST))
+        done = cluster.holdfast("cluster", "replace", "1", "4", "--peer", cluster.peer(1), servers=cluster.servers(),
+                                check=False)
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn(b"another member has this address", done.stderr)
+        self.assertNotIn(b"is added", done.stderr)
         # Without a majority nothing is changed, and that is said.
         for node in FIRST[1:]:
             cluster.kill(node)
         done = cluster.holdfast("cluster", "add", "4", "--peer", cluster.peer(4), "--timeout", "3",
                                 servers=cluster.servers(), check=False)
         self.assertEqual(done.returncode, 3, done)
+
+    def test_a_node_that_nobody_has_added_says_so(self):
+        cluster = self.start_growing(3, 1)
+        cluster.start(4)
+
+        def detail():
+            done = cluster.holdfast("cluster", "status", servers=cluster.address(4), check=False)
+            return done.stdout.decode()
+        harness.wait_for("the cause", lambda: "refuses this node: node 4 is not a member that" in detail())
+        self.assertIn("holdfast cluster add", detail())
+        began = time.monotonic()
+        harness.wait_for("many rounds", lambda: time.monotonic() - began > 5 and detail())
+        self.assertLess(cluster.log(4).count("no copy of the state yet"), 4)
+        cluster.change("add", "4", "--peer", cluster.peer(4))
+        harness.wait_for("node 4 to follow", lambda: cluster.roles().get(4) == "learner")
+
+    def test_a_voter_that_is_down_holds_nobody_up_without_a_word(self):
+        cluster = self.start_growing(3, 1)
+        gone = next(node for node in FIRST if node != cluster.leader())
+        cluster.kill(gone)
+        harness.wait_for("the leader to notice", lambda: cluster.roles().get(gone) == "unreachable")
+        began = time.monotonic()
+        done = cluster.change("promote", str(gone))
+        self.assertIn(f"node {gone} votes already".encode(), done.stdout)
+        self.assertLess(time.monotonic() - began, 5)
+        # A replacement by it waits for it, and whoever comes next waits for that.
+        other = next(node for node in FIRST if node not in (gone, cluster.leader()))
+        command = [harness.HOLDFAST, "--servers", cluster.servers(), "cluster", "replace", str(other), str(gone), "--peer",
+                   cluster.peer(gone)]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as waits:
+            try:
+                self.assertTrue(any(b"; waiting" in line for line in iter(waits.stderr.readline, b"")))
+                done = cluster.change("add", "4", "--peer", cluster.peer(4))
+                self.assertIn(b"may wait for another change", done.stderr)
+            finally:
+                waits.kill()
 
 
 if __name__ == "__main__":

@@ -180,6 +180,23 @@ class Recover(nodes.NodesTest):
         usage = subprocess.run([harness.HOLDFAST, "cluster", "recover", "--accept-loss"], capture_output=True, check=False)
         self.assertEqual(usage.returncode, 2)
 
+    def test_nothing_is_changed_when_nobody_can_read_what_is_lost(self):
+        self.start_with_messages(count=5)
+        survivor = self.lose_majority()
+        data = self.cluster.data(survivor)
+        before = digest(data)
+        command = f"exec {harness.HOLDFAST} cluster recover --data {data} --accept-loss --yes e2e"
+        reader, nobody_reads = os.pipe()
+        os.close(reader)
+        for redirected in (">/dev/full", ">&-", "2>&-", f">&{nobody_reads}"):
+            done = subprocess.run(["bash", "-c", f"{command} {redirected}"], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=60, check=False, pass_fds=[nobody_reads])
+            self.assertEqual(done.returncode, 1, (redirected, done.stderr))
+            self.assertEqual(digest(data), before, redirected)
+            if "2>" not in redirected:
+                self.assertIn("nothing was changed", done.stderr)
+        os.close(nobody_reads)
+
     def test_damage_is_found_before_anything_is_changed(self):
         self.start_with_messages(count=50)
         survivor = self.lose_majority()

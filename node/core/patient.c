@@ -28,6 +28,9 @@
 
 #define REFUSAL_LEN_MAX 400u
 
+/* For so long the journal is told of no refusal of a kind that it has been told of. */
+#define SAID_MS 60000u
+
 struct patient {
     struct patient_options options;
     char reason[REPAIR_REASON_LEN_MAX + 1];
@@ -41,7 +44,10 @@ struct patient {
     bool told;                     /* Just now, whether it votes: what it wants next is to ask again. */
     bool over;                     /* replaced() or withdraw() has been called. */
     char refusal[REFUSAL_LEN_MAX]; /* The last one; "": none. */
-    char said[REFUSAL_LEN_MAX];    /* The last one in the journal. */
+    uint64_t turned_away_by;       /* Who does not even let this node connect; 0: nobody, as far as is known. */
+    char turned_away[REFUSAL_LEN_MAX - 64]; /* Its words. */
+    uint64_t said_kinds;                    /* Of refusals, a bit for each error, that are in the journal, */
+    uint64_t said_ms;                       /* since this time. */
     char text[REPAIR_REASON_LEN_MAX + REFUSAL_LEN_MAX + 300];
 };
 
@@ -169,13 +175,32 @@ static void note_leader(struct patient *patient, int err, uint64_t leader)
     }
 }
 
+/* By its kind: several members may say the same, each in its own words, again and again. */
+static bool is_news(struct patient *patient, int err)
+{
+    struct clock *clock = patient->options.clock;
+    uint64_t now_ms = clock->monotonic_ms(clock);
+    uint64_t kind = UINT64_C(1) << ((unsigned)-err % 64u);
+    if (patient->said_kinds == 0 || now_ms - patient->said_ms >= SAID_MS) {
+        patient->said_kinds = 0;
+        patient->said_ms = now_ms;
+    }
+    bool news = (patient->said_kinds & kind) == 0;
+    patient->said_kinds |= kind;
+    return news;
+}
+
+/* Whoever does not let this node connect cannot be asked, and has said why. */
 static void say_refusal(struct patient *patient, uint64_t source, int err, const char *detail)
 {
-    (void)snprintf(patient->refusal, sizeof patient->refusal, "node %" PRIu64 ": %s", source,
-                   detail[0] != '\0' ? detail : err_text(err));
-    if (strcmp(patient->refusal, patient->said) != 0) {
+    bool turned_away = err == ERR_UNAVAILABLE && patient->turned_away_by != 0;
+    (void)snprintf(patient->refusal, sizeof patient->refusal, "node %" PRIu64 "%s: %s",
+                   turned_away ? patient->turned_away_by : source, turned_away ? " refuses this node" : "",
+                   turned_away         ? patient->turned_away
+                   : detail[0] != '\0' ? detail
+                                       : err_text(err));
+    if (is_news(patient, turned_away ? ERR_REFUSED : err)) {
         journal_info(patient->options.journal, "repair", "no copy of the state yet: %s", patient->refusal);
-        memcpy(patient->said, patient->refusal, sizeof patient->said);
     }
 }
 
@@ -262,8 +287,15 @@ void patient_bulk_lost(struct patient *patient, uint64_t node)
     }
 }
 
+void patient_turned_away(struct patient *patient, uint64_t node, const char *why)
+{
+    patient->turned_away_by = node;
+    (void)snprintf(patient->turned_away, sizeof patient->turned_away, "%s", why);
+}
+
 void patient_bulk_connected(struct patient *patient, uint64_t node)
 {
+    patient->turned_away_by = 0;
     rebuild_sink_connected(patient->sink, node);
 }
 
@@ -352,10 +384,9 @@ const char *patient_text(struct patient *patient)
     int len = snprintf(out, size, "%s%s", patient->reason, patient_is_new(patient) ? "" : "; ");
     size_t at = len > 0 && (size_t)len < size ? (size_t)len : 0;
     if (status.room_needed > 0) {
-        (void)snprintf(out + at, size - at,
-                       "there is no room for a copy of the state beside what is there: it needs %" PRIu64
-                       " MiB more, and %" PRIu64 " MiB may be used; nothing is removed to make room",
-                       mib_up(status.room_needed), status.room_free / MIB);
+        char room[REBUILD_SINK_ROOM_LEN];
+        rebuild_sink_room_text(&status, room);
+        (void)snprintf(out + at, size - at, "%s", room);
     } else if (status.fetching) {
         (void)snprintf(out + at, size - at,
                        "fetches a copy of the state of node %" PRIu64 ", %" PRIu64 " of %" PRIu64 " MiB are here",

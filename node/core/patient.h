@@ -82,6 +82,9 @@ int patient_receive_bulk(struct patient *patient, uint64_t from, bool asking, co
 /* The connection that we made for questions to the node is over, or could not be made; or it is there. A step is due. */
 void patient_bulk_lost(struct patient *patient, uint64_t node);
 void patient_bulk_connected(struct patient *patient, uint64_t node);
+/* The node has refused our connection, with these words: they are said in place of that it cannot be reached, until a connection is
+ * there. */
+void patient_turned_away(struct patient *patient, uint64_t node, const char *why);
 
 /* Asks for what is due. Call it after every batch of events and at the deadline. */
 void patient_step(struct patient *patient);

@@ -298,6 +298,18 @@ bool rebuild_running(const struct rebuild *rebuild)
     return sink_status(rebuild).running;
 }
 
+const char *rebuild_alarm(struct rebuild *rebuild)
+{
+    struct rebuild_sink_status status = sink_status(rebuild);
+    if (!status.running || status.room_needed == 0) {
+        return "";
+    }
+    char room[REBUILD_SINK_ROOM_LEN];
+    rebuild_sink_room_text(&status, room);
+    (void)snprintf(rebuild->alarm, sizeof rebuild->alarm, "is too far behind; %s", room);
+    return rebuild->alarm;
+}
+
 const char *rebuild_text(struct rebuild *rebuild)
 {
     struct rebuild_sink_status status = sink_status(rebuild);

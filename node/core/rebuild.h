@@ -42,6 +42,7 @@ struct rebuild {
                        * looked after. */
     uint64_t lacks_ms; /* When to look whether the copy that is being fetched is needed still. */
     char text[120];
+    char alarm[REBUILD_SINK_ROOM_LEN + 32];
 };
 
 /* Zero-initialised. Without options->bulk_send it does nothing. ERR_NOMEM, ERR_IO, ERR_NO_SPACE. */
@@ -66,6 +67,8 @@ uint64_t rebuild_deadline_ms(const struct rebuild *rebuild);
 bool rebuild_running(const struct rebuild *rebuild);
 /* The same for people, with how far it has come; NULL when it does not. Valid until the next call. */
 const char *rebuild_text(struct rebuild *rebuild);
+/* That there is no room for it, as an alarm; "": there is, or none is fetched. Valid until the next call. */
+const char *rebuild_alarm(struct rebuild *rebuild);
 /* Nothing is under way on another thread. */
 bool rebuild_idle(const struct rebuild *rebuild);
 

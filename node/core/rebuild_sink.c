@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -301,6 +302,14 @@ void rebuild_sink_status(const struct rebuild_sink *sink, struct rebuild_sink_st
 void rebuild_sink_set_vote(struct rebuild_sink *sink, enum rebuild_vote vote)
 {
     sink->options.vote = vote;
+}
+
+void rebuild_sink_room_text(const struct rebuild_sink_status *status, char ret_text[REBUILD_SINK_ROOM_LEN])
+{
+    (void)snprintf(ret_text, REBUILD_SINK_ROOM_LEN,
+                   "there is no room for a copy of the state beside what is there: it needs %" PRIu64
+                   " MiB more, and %" PRIu64 " MiB may be used; nothing is removed to make room",
+                   (status->room_needed + MIB - 1) / MIB, status->room_free / MIB);
 }
 
 /* ---- Life ---- */

@@ -89,6 +89,10 @@ struct rebuild_sink_status {
     uint64_t room_free;
 };
 
+/* That there is no room, for people. */
+#define REBUILD_SINK_ROOM_LEN 200u
+void rebuild_sink_room_text(const struct rebuild_sink_status *status, char ret_text[REBUILD_SINK_ROOM_LEN]);
+
 int rebuild_sink_open(const struct rebuild_sink_options *options, struct rebuild_sink **ret_sink) NODISCARD;
 /* Nothing is under way on another thread any more. NULL is allowed. */
 void rebuild_sink_close(struct rebuild_sink *sink);

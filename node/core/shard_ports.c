@@ -150,8 +150,12 @@ static void shard_repair(void *arg, const char *reason, bool ordered)
 
 static const char *shard_alarm(void *arg)
 {
-    const struct shard *shard = arg;
-    return shard->options.alarm == NULL ? "" : shard->options.alarm;
+    struct shard *shard = arg;
+    const char *own = shard->options.alarm == NULL ? "" : shard->options.alarm;
+    const char *room = rebuild_alarm(&shard->rebuild);
+    (void)snprintf(shard->alarm, sizeof shard->alarm, "%s%s%s", own, own[0] != '\0' && room[0] != '\0' ? "; " : "",
+                   room);
+    return shard->alarm;
 }
 
 static bool shard_wants_vote(void *arg)

@@ -20,6 +20,7 @@ struct shard {
     struct peers peers;
     struct scrub scrub;
     char at_work[120];    /* What operators are told of the scrub. */
+    char alarm[512];      /* And what they should know of this node. */
     bool damaged;         /* What is on disk is not to be relied on: nothing is done any more. */
     bool ordered;         /* Only because an operator wants it. */
     char damage[256];     /* What the host is to be told of that at the end of the turn; "": nothing. */

@@ -10,4 +10,18 @@ struct temp_dir {
 void temp_dir_make(struct temp_dir *dir);
 void temp_dir_remove(struct temp_dir *dir);
 
+/* What may have the name of a file: nothing that anybody has written, or no file at all. */
+enum temp_kind {
+    TEMP_JUNK,
+    TEMP_DIRECTORY,
+    TEMP_PIPE,
+    TEMP_SOCKET,
+    TEMP_LINK_TO_NOWHERE,
+    TEMP_LINK_TO_ITSELF,
+    TEMP_KINDS,
+};
+
+/* In place of what has the name. */
+void temp_put(const char *path, enum temp_kind kind);
+
 #endif

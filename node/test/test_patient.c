@@ -46,6 +46,15 @@ static bool says(const char *text)
     return strstr(patient_text(pair.patient), text) != NULL;
 }
 
+static void run_until_it_says(const char *text)
+{
+    uint64_t until_ms = pair.now_ms + 60000;
+    while (!says(text)) {
+        cr_assert_lt(pair.now_ms, until_ms, "%s", patient_text(pair.patient));
+        pair_run_one(&pair);
+    }
+}
+
 Test(patient, fetches_a_copy_and_says_so_once)
 {
     cr_assert(says(REASON));
@@ -323,6 +332,17 @@ Test(patient, waits_for_members_that_cannot_be_reached)
     pair.apart = false;
     pair_run(&pair);
     pair_expect_copy(&pair);
+}
+
+/* Who has said why is not taken for one that cannot be reached. */
+Test(patient, says_who_turns_it_away)
+{
+    pair.apart = true;
+    pair.members.other_apart = true;
+    patient_turned_away(pair.patient, PAIR_OTHER, "node 2 is not a member that node 3 knows");
+    run_until_it_says("node 3 refuses this node: node 2 is not a member that node 3 knows");
+    patient_bulk_connected(pair.patient, PAIR_OTHER);
+    run_until_it_says("node 3: it cannot be reached");
 }
 
 /* The leader first takes the node out of the votes, or an operator adds it. */

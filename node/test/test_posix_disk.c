@@ -220,18 +220,19 @@ static int open_as(const char *name, unsigned flags)
 Test(posix_disk, what_is_no_file_is_damage_and_is_not_waited_for)
 {
     static const unsigned flags[] = {0, DISK_READ_ONLY, DISK_READ_ONLY | DISK_UNCACHED, DISK_CREATE};
-    static const char *const names[] = {"directory", "pipe", "circle"};
+    static const char *const names[] = {"directory", "pipe", "socket", "nowhere", "circle"};
+    static const enum temp_kind kinds[] = {TEMP_DIRECTORY, TEMP_PIPE, TEMP_SOCKET, TEMP_LINK_TO_NOWHERE,
+                                           TEMP_LINK_TO_ITSELF};
     char path[256];
-    place_path(path, "directory");
-    cr_assert_eq(mkdir(path, 0700), 0);
-    place_path(path, "pipe");
-    cr_assert_eq(mkfifo(path, 0600), 0);
-    place_path(path, "circle");
-    cr_assert_eq(symlink(path, path), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        place_path(path, names[i]);
+        temp_put(path, kinds[i]);
+    }
     for (unsigned i = 0; i < ARRAY_LEN(flags) * ARRAY_LEN(names); i++) {
         const char *name = names[i % ARRAY_LEN(names)];
         cr_assert_eq(open_as(name, flags[i / ARRAY_LEN(names)]), ERR_CORRUPT, "%s, %u", name, i);
-        cr_assert(strstr(journal.text, name) != NULL && strstr(journal.text, "not a file") != NULL, "%s", journal.text);
+        const char *what = i % ARRAY_LEN(names) < 3 ? ": it is not a file" : ": it is a link that leads nowhere";
+        cr_assert(strstr(journal.text, name) != NULL && strstr(journal.text, what) != NULL, "%s", journal.text);
     }
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         cr_assert_eq(disk->ops->remove(disk, names[i]), 0, "an empty directory makes way too");

@@ -181,6 +181,23 @@ Test(rebuild_shard, a_copy_whose_last_entry_the_log_has_does_not)
     cr_assert_eq(incoming_there(), 0u);
 }
 
+/* Operators see it in status, not in the journal alone. */
+Test(rebuild_shard, a_copy_for_which_there_is_no_room_is_an_alarm)
+{
+    sim_disk_set_capacity(asked.node.disk, sim_disk_used(asked.node.disk) + 1);
+    cr_assert_str_eq(rebuild_alarm(&asked.rebuild), "");
+    rebuild_behind(&asked.rebuild, SOURCE);
+    turn();
+    cr_assert_eq(tell_opened_of(9, 9, 3 * MIB), 0);
+    turn();
+    cr_assert_str_eq(rebuild_alarm(&asked.rebuild),
+                     "is too far behind; there is no room for a copy of the state beside what is there: it needs 3 MiB "
+                     "more, and 0 MiB may be used; nothing is removed to make room");
+    rebuild_sink_cancel(asked.rebuild.sink);
+    turn();
+    cr_assert_str_eq(rebuild_alarm(&asked.rebuild), "");
+}
+
 Test(rebuild_shard, what_an_earlier_process_left_goes_when_it_is_not_needed)
 {
     struct disk *disk = sim_disk_ops(asked.node.disk);

@@ -330,21 +330,62 @@ Test(recover, is_asked_again_when_nothing_was_decided)
     is_done();
 }
 
-/* Something goes wrong on the way: no node starts on what is there. */
-Test(recover, a_node_does_not_start_before_it_is_finished)
+/* The first of all writes fails: the node starts as it did before. */
+Test(recover, says_so_when_nothing_was_changed)
 {
     struct data_dir *started;
+    char path[PATH_LEN];
+    stopped_path("recoveries.new", path);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    stopped_write("recoveries.new/inside", "");
+    refused(true, "orders", 1, "/recoveries: ");
+    cr_assert_not_null(strstr(stopped_said, "nothing was changed"), "%s", stopped_said);
+    cr_assert_null(strstr(stopped_said, "not finished"), "%s", stopped_said);
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        0, "%s", stopped_detail);
+    data_dir_close(started);
+}
+
+/* It fails behind the log: no file can take the place of the list of members. */
+static void recover_but_for_the_members(void)
+{
     char path[PATH_LEN];
     char inside[PATH_LEN];
     stopped_path("members", path);
     stopped_path("members/inside", inside);
-    cr_assert(mkdir(path, 0700) == 0 && mkdir(inside, 0700) == 0); /* No file can take its place. */
+    cr_assert(mkdir(path, 0700) == 0 && mkdir(inside, 0700) == 0);
     cr_assert_eq(recover_said_with(true, "orders"), 1, "%s", stopped_said);
     cr_assert_not_null(strstr(stopped_said, "run this again"), "%s", stopped_said);
+    cr_assert(rmdir(inside) == 0 && rmdir(path) == 0);
+}
+
+/* It died after the log was changed, and then lost what it had noted of itself. */
+Test(recover, is_finished_although_what_was_written_of_it_is_damaged)
+{
+    struct data_dir *started;
+    recover_but_for_the_members();
+    stopped_flip("recoveries", 40);
     cr_assert_eq(
         data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
         ERR_REFUSED);
-    cr_assert(rmdir(inside) == 0 && rmdir(path) == 0);
+    cr_assert_not_null(strstr(stopped_detail, "begun and not finished"), "%s", stopped_detail);
+    cr_assert_eq(recover_said_with(false, NULL), 0, "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, "a recovery that was begun is being finished"), "%s", stopped_said);
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        0, "%s", stopped_detail);
+    data_dir_close(started);
+}
+
+/* Something goes wrong on the way: no node starts on what is there. */
+Test(recover, a_node_does_not_start_before_it_is_finished)
+{
+    struct data_dir *started;
+    recover_but_for_the_members();
+    cr_assert_eq(
+        data_dir_open(stopped_data, "orders", 1, &stopped_time.base, &started, stopped_detail, sizeof stopped_detail),
+        ERR_REFUSED);
     cr_assert_eq(recover_said_with(false, NULL), 0, "%s", stopped_said);
     is_done();
 }

@@ -138,6 +138,14 @@ static int repair_run(struct steps *steps, const struct member_command *command,
     return EXIT_DONE;
 }
 
+/* A voter that its leader does not reach would be waited for, until it has stored once more that it votes. Who leads is certain
+ * enough where a majority of the voters is connected to it. */
+static bool votes_unreached(const struct view *view, uint64_t node)
+{
+    const struct view_member *member = view_find(view, node);
+    return member != NULL && member->voter && !member->connected && node != view->node && view_has_majority(view);
+}
+
 static int member_run(struct steps *steps, const struct member_command *command, uint64_t node, const char *address)
 {
     struct view before;
@@ -149,6 +157,10 @@ static int member_run(struct steps *steps, const struct member_command *command,
         return exit_code;
     }
     bool was = is_so(&before, command->change, node, address);
+    if (command->change == CLIENT_PROMOTE_MEMBER && votes_unreached(&before, node)) {
+        printf("node %llu %s; the leader does not reach it\n", (unsigned long long)node, command->was);
+        return EXIT_DONE;
+    }
     /* Also when it is so: what was seen may be about to change. */
     int err = steps_change(steps, command->change, node, address);
     if (err == ERR_NOT_FOUND && command->change == CLIENT_REMOVE_MEMBER) {

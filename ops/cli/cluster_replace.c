@@ -105,7 +105,7 @@ static int remove_old(struct steps *steps, const struct replacement *replacement
     bool had_old = view_find(before, replacement->old) != NULL;
     int err = check_votes(steps, replacement, before);
     if (err == 0) {
-        err = step(steps, CLIENT_REMOVE_MEMBER, replacement->old, NULL, had_old ? "is removed" : "is no member");
+        err = step(steps, CLIENT_REMOVE_MEMBER, replacement->old, NULL, had_old ? "is to be removed" : "is no member");
     }
     return err == ERR_NOT_FOUND ? 0 : err; /* It was removed before an interruption. */
 }
@@ -127,8 +127,8 @@ static int replace_run(struct steps *steps, const struct replacement *replacemen
     const struct view_member *known = view_find(&before, replacement->new);
     bool voted = is_voter(&before, replacement->new);
     uint64_t node = replacement->new;
-    int err =
-        step(steps, CLIENT_ADD_MEMBER, node, replacement->address, known != NULL ? "is a member already" : "is added");
+    int err = step(steps, CLIENT_ADD_MEMBER, node, replacement->address,
+                   known != NULL ? "is a member already" : "is to be added");
     if (err == 0) {
         err = step(steps, CLIENT_PROMOTE_MEMBER, node, NULL, voted ? "votes already" : "is to catch up, and to vote");
     }

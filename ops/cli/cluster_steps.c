@@ -14,6 +14,9 @@
 #define ATTEMPT_MS 15000u
 #define ATTEMPT_MS_MIN 3000u
 
+/* The first ones are short: whoever waits for another change is told so soon. */
+#define ATTEMPT_FIRST_MS 2000u
+
 /* When it is said again that one waits. */
 #define SAY_FIRST_MS 1000u
 #define SAY_NEXT_MS 5000u
@@ -151,6 +154,28 @@ static void say(struct steps *steps, enum client_change change, uint64_t node)
     fprintf(stderr, "holdfast: %s: node %llu: %s; waiting\n", steps->command, (unsigned long long)node, text);
 }
 
+/* For how long the cluster may take over one attempt. */
+static uint64_t attempt_ms(const struct steps *steps)
+{
+    uint64_t passed_ms = now_ms() - steps->moved_ms;
+    uint64_t left_ms = passed_ms < steps->patience_ms ? steps->patience_ms - passed_ms : 0;
+    if (steps->said[0] == '\0') {
+        return ATTEMPT_FIRST_MS;
+    }
+    left_ms = left_ms > ATTEMPT_MS_MIN ? left_ms : ATTEMPT_MS_MIN;
+    return left_ms < ATTEMPT_MS ? left_ms : ATTEMPT_MS;
+}
+
+/* Why it is not done. A leader that does not answer is mostly busy with what came before. */
+static void note_why(struct steps *steps, int err)
+{
+    snprintf(steps->detail, sizeof steps->detail, "%s%s", hf_error_detail(steps->hf),
+             err == ERR_OUTCOME_UNKNOWN
+                 ? "; a leader that does not answer may wait for another change, such as a promotion "
+                   "of a node that is not there"
+                 : "");
+}
+
 int steps_change(struct steps *steps, enum client_change change, uint64_t node, const char *address)
 {
     steps->moved_ms = now_ms();
@@ -158,14 +183,11 @@ int steps_change(struct steps *steps, enum client_change change, uint64_t node, 
     steps->behind = UINT64_MAX;
     steps->copy[0] = steps->said[0] = '\0';
     for (;;) {
-        uint64_t passed_ms = now_ms() - steps->moved_ms;
-        uint64_t left_ms = passed_ms < steps->patience_ms ? steps->patience_ms - passed_ms : 0;
-        left_ms = left_ms > ATTEMPT_MS_MIN ? left_ms : ATTEMPT_MS_MIN;
-        int err = hf_change_member(steps->hf, change, node, address, left_ms < ATTEMPT_MS ? left_ms : ATTEMPT_MS);
+        int err = hf_change_member(steps->hf, change, node, address, attempt_ms(steps));
         if (err == 0) {
             return 0;
         }
-        snprintf(steps->detail, sizeof steps->detail, "%s", hf_error_detail(steps->hf));
+        note_why(steps, err);
         if (!may_pass(err) || now_ms() - steps->moved_ms >= steps->patience_ms) {
             return err;
         }

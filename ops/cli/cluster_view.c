@@ -191,6 +191,16 @@ unsigned view_voters(const struct view *view)
     return voters;
 }
 
+bool view_has_majority(const struct view *view)
+{
+    unsigned there = 0;
+    for (size_t i = 0; i < view->members_len; i++) {
+        const struct view_member *member = &view->members[i];
+        there += member->voter && (member->connected || member->id == view->node);
+    }
+    return view_is_leaders(view) && 2 * there > view_voters(view);
+}
+
 void view_detail(const struct view *view, uint64_t node, char *ret_text, size_t ret_text_len)
 {
     const struct view_member *member = view_find(view, node);

@@ -60,6 +60,9 @@ const struct view_member *view_client(const struct view *view, const char *addre
 /* How many vote. */
 unsigned view_voters(const struct view *view);
 
+/* Whether it is the leader's own, and a majority of the voters is connected to it: then it has not been replaced unawares. */
+bool view_has_majority(const struct view *view);
+
 /* What the node says of itself, such as how far it is with a copy of the state, into `ret_text`; "" when it says nothing, or cannot
  * be asked. Takes a second at most. */
 void view_detail(const struct view *view, uint64_t node, char *ret_text, size_t ret_text_len);

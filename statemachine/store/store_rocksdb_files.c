@@ -61,12 +61,17 @@ static bool is_own(const char *name)
     return false;
 }
 
-/* What cannot even be looked at is RocksDB's to complain of. One that is listed and not there is a link to nowhere, or has been
- * removed meanwhile: RocksDB knows what must be there. */
-static bool is_file(int dir_fd, const char *name)
+/* What cannot even be looked at is RocksDB's to complain of, and so is one that has been removed since it was listed: RocksDB knows
+ * what must be there. A link that leads nowhere it takes for an error of the disk. */
+static const char *unfit(int dir_fd, const char *name)
 {
     struct stat info;
-    return fstatat(dir_fd, name, &info, 0) != 0 || S_ISREG(info.st_mode);
+    if (fstatat(dir_fd, name, &info, 0) == 0) {
+        return S_ISREG(info.st_mode) ? NULL : "not a file";
+    }
+    bool nowhere = errno == ELOOP || errno == ENOENT;
+    bool link = fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(info.st_mode);
+    return nowhere && link ? "a link that leads nowhere" : NULL;
 }
 
 int store_rocksdb_check_files(const char *path, char *detail, size_t detail_len)
@@ -78,8 +83,9 @@ int store_rocksdb_check_files(const char *path, char *detail, size_t detail_len)
     }
     const struct dirent *entry;
     while (err == 0 && (entry = readdir(dir)) != NULL) {
-        if (is_own(entry->d_name) && !is_file(dirfd(dir), entry->d_name)) {
-            (void)snprintf(detail, detail_len, "%s/%s: it is not a file", path, entry->d_name);
+        const char *what = is_own(entry->d_name) ? unfit(dirfd(dir), entry->d_name) : NULL;
+        if (what != NULL) {
+            (void)snprintf(detail, detail_len, "%s/%s: it is %s", path, entry->d_name, what);
             err = ERR_CORRUPT;
         }
     }

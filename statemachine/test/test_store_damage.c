@@ -633,14 +633,17 @@ Test(store_damage, what_is_no_file_is_damage_and_is_not_waited_for)
     write_generations(place.store);
     place.store->ops->close(place.store);
     list_files(place.dir, &files);
-    for (unsigned i = 0; i < 2 * files.len; i++) {
+    for (unsigned i = 0; i < 4 * files.len; i++) {
         char dir[128];
         struct store *store;
         place_path(&place, "copy", dir);
         copy_files(&place, &files, dir);
-        snprintf(path, sizeof path, "%s/%s", dir, files.names[i / 2]);
+        snprintf(path, sizeof path, "%s/%s", dir, files.names[i / 4]);
         cr_assert_eq(unlink(path), 0);
-        cr_assert_eq(i % 2 == 0 ? mkfifo(path, 0600) : mkdir(path, 0700), 0);
+        cr_assert_eq(i % 4 == 0   ? mkfifo(path, 0600)
+                     : i % 4 == 1 ? mkdir(path, 0700)
+                                  : symlink(i % 4 == 2 ? "/nowhere/at/all" : path, path),
+                     0);
         struct store_rocksdb_options options = {.path = dir};
         cr_assert_eq(store_rocksdb_open(&options, &store, detail, sizeof detail), ERR_CORRUPT, "%s", path);
         cr_assert_not_null(strstr(detail, path), "%s", detail);

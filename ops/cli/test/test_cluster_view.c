@@ -46,6 +46,18 @@ Test(cluster_view, only_the_leader_knows_for_certain)
     cr_assert_not(view_is_leaders(&view));
 }
 
+Test(cluster_view, a_leader_is_certain_with_a_majority_of_the_voters)
+{
+    struct view view = three_nodes();
+    cr_assert_not(view_has_majority(&view), "it alone is none of two");
+    view.members[2].connected = true;
+    cr_assert_not(view_has_majority(&view), "who does not vote does not count");
+    view.members[0].connected = true;
+    cr_assert(view_has_majority(&view));
+    view.leader = 1;
+    cr_assert_not(view_has_majority(&view));
+}
+
 Test(cluster_view, why_no_leader_is_known)
 {
     struct view view = three_nodes();
