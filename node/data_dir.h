@@ -8,7 +8,7 @@
  *   DATA/removed     text: the node is no member any more, and why; not there before
  *   DATA/recoveries  text: forced recoveries (`holdfast cluster recover`), a line for each; not there before
  *   DATA/shard-0/    log and term of the first shard; DATA/shard-0/state is the machine's RocksDB; DATA/shard-0/last-start says of
- *                    which start all that is (data_dir_shard.c)
+ *                    which start all that is, and log/last-start beside it of which one the log is (data_dir_shard.c)
  *
  * The text files are replaced as a whole. An incarnation is a random number made when a directory is first used. A node that
  * comes back with another one has lost what it promised (its term, its vote, its log): it must not take part under its old
@@ -82,7 +82,7 @@ int data_dir_peer(struct data_dir *dir, uint64_t node, uint64_t incarnation, con
  * opened.) */
 bool data_dir_has_peers(const struct data_dir *dir);
 
-/* Whether the directory of the shard is an older one than this directory, or not its own: what it promised since is lost, and so it
+/* Whether the directory of the shard, or of its log, is an older one than this directory, or not its own: what it promised since is lost, and so it
  * is when that cannot be told any more. `detail` gets one line. */
 bool data_dir_shard_is_old(const struct data_dir *dir, char *detail, size_t detail_len);
 /* That it is so counts no more: it has been noted durably that nobody relies on the shard, or an operator relies on it all the same.

@@ -23,12 +23,13 @@ struct data_dir_peer {
     uint64_t stamp;  /* Of that start. */
 };
 
-/* What the count of starts knows besides. But for the last one a fact never goes; an earlier program that counts a start forgets
- * all. */
+/* What the count of starts knows besides. But for RECOVERY a fact of DATA/starts never goes; an earlier program that counts a start
+ * forgets all, or keeps those that it does not know of. In the shard's last-start each start writes anew what is true of it. */
 enum data_dir_fact {
     DATA_DIR_FACT_TAKEN = 1,     /* The node takes part, whatever has become of the file `part`. */
     DATA_DIR_FACT_PEERS = 2,     /* The file `peers` has been written: it must be there. */
     DATA_DIR_FACT_SHARD = 4,     /* So has last-start, in the directory of the shard. */
+    DATA_DIR_FACT_LOG = 8,       /* Of that file alone: so has the one in the directory of the log. */
     DATA_DIR_FACT_RECOVERY = 16, /* A forced recovery has been begun, and is not done. */
 };
 
@@ -56,6 +57,8 @@ struct data_dir {
     struct data_dir_starts starts;
     char shard_why
         [DATA_DIR_WHY_LEN_MAX];  /* Why the shard's directory is not to be relied on; "": nothing speaks against it. */
+    bool log_is_tied;            /* last-start must be in the directory of the log. */
+    bool log_alone_is_old;       /* Why is that of the log, and nothing speaks against the rest of the shard. */
     bool peers_there;            /* The file is. */
     struct data_dir_peer *peers; /* DATA_DIR_PEERS_MAX of them. */
     unsigned peers_len;
@@ -99,9 +102,9 @@ int data_dir_starts_count(struct data_dir *dir, struct clock *clock, char *detai
 int data_dir_starts_fact(struct data_dir *dir, enum data_dir_fact fact, bool so, char *detail,
                          size_t detail_len) NODISCARD;
 
-/* data_dir_shard.c: looks whether the shard's directory is the one of the last start (ERR_IO: this process may not look, or cannot
- * now; what is missing or damaged is no error, but noted); notes in it a start that is about to be counted, which becomes a fact of
- * `next`. */
+/* data_dir_shard.c: looks whether the directories of the shard and its log are those of the last start (ERR_IO: this process may not
+ * look, or cannot now; what is missing or damaged is no error, but noted); notes in them a start that is about to be counted, which
+ * becomes a fact of `next`. */
 int data_dir_shard_check(struct data_dir *dir, char *detail, size_t detail_len) NODISCARD;
 int data_dir_shard_note(struct data_dir *dir, struct data_dir_starts *next, char *detail, size_t detail_len) NODISCARD;
 

@@ -1,4 +1,4 @@
-/* The format of the files that count starts: DATA/starts, and last-start in the directory of the shard.
+/* The format of the files that count starts: DATA/starts, and last-start in the directories of the shard and its log.
  *
  * A file has two slots, written in turn and in place, so that a start needs no space that is not there already. Start n is in slot
  * n % 2. A slot, little-endian:

@@ -99,14 +99,16 @@ class OldCopy(nodes.NodesTest):
 
     def one_was_behind(self):
         """The messages confirmed last are on two nodes, and all are down. Returns the node that lacks them, and those two: the
-        second was started once more, before which its shard was copied to `copy`."""
+        second was started twice more, and between them its shard was copied to `copy`."""
         self.begin()
         leader = self.cluster.leader()
         behind, node = self.cluster.followers(leader)
-        self.stop(node)
-        shutil.copytree(self.shard(node), self.cluster.path("copy"))
-        self.cluster.start(node)
-        harness.wait_for("the node to have caught up", lambda: self.applied(node) == self.applied(leader) > 0)
+        for _ in range(2):
+            self.stop(node)
+            shutil.rmtree(self.cluster.path("copy"), ignore_errors=True)
+            shutil.copytree(self.shard(node), self.cluster.path("copy"))
+            self.cluster.start(node)
+            harness.wait_for("the node to have caught up", lambda: self.applied(node) == self.applied(leader) > 0)
         self.cluster.kill(behind)
         self.publish(100)
         for other in (leader, node):
@@ -131,17 +133,29 @@ class OldCopy(nodes.NodesTest):
             self.assertEqual(self.cluster.find_leader(among), 0)
         self.assertNotEqual(self.cluster.holdfast("--timeout", "1", "queue", "list", check=False).returncode, 0)
 
-    def test_the_shard_alone_is_an_older_copy(self):
-        """The node that was behind would be led by it."""
+    def put_back_and_expect_repaired(self, name, *parts):
+        """The parts of the shard are put back: the node that was behind would be led by what is there then. `name` is what the
+        node names."""
         behind, other, node = self.one_was_behind()
-        shutil.rmtree(self.shard(node))
-        shutil.copytree(self.cluster.path("copy"), self.shard(node))
+        for part in parts:
+            shutil.rmtree(os.path.join(self.shard(node), part))
+            shutil.copytree(self.cluster.path("copy", part), os.path.join(self.shard(node), part))
         for started in (behind, node):
             self.cluster.start(started)
-        harness.wait_for("the node to say so", lambda: "shard-0 is an older copy (of start" in self.cluster.log(node))
+        harness.wait_for("the node to say so", lambda: f"{name} is an older copy (of start" in self.cluster.log(node))
         self.expect_no_leader(behind, node)
         self.cluster.start(other)
-        self.expect_repaired(node, "shard-0 is an older copy")
+        self.expect_repaired(node, f"{name} is an older copy")
+
+    def test_the_shard_alone_is_an_older_copy(self):
+        self.put_back_and_expect_repaired("shard-0", "")
+
+    def test_the_log_alone_is_an_older_copy(self):
+        """As when it is on a disk of its own, which is rolled back."""
+        self.put_back_and_expect_repaired("shard-0/log", "log")
+
+    def test_the_log_and_the_state_are_an_older_copy(self):
+        self.put_back_and_expect_repaired("shard-0/log", "log", "state")
 
     def test_a_shard_that_is_gone_is_not_begun_again(self):
         """Nothing in the directory says that it was there: who is left tells."""

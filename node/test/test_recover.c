@@ -245,21 +245,32 @@ static size_t start_once(uint8_t history[DATA_DIR_HISTORY_LEN_MAX], bool *ret_ol
 }
 
 /* Who accepts a loss may accept this one; and what is there then is the latest. */
-Test(recover, goes_on_from_an_older_copy_of_the_shard_and_ties_it_again)
+static void goes_on_without(const char *name, const char *warning)
 {
     uint8_t history[DATA_DIR_HISTORY_LEN_MAX];
     char path[PATH_LEN];
     bool old;
     size_t before = start_once(history, &old);
     cr_assert_not(old);
-    stopped_path(SHARD "/last-start", path);
+    stopped_path(name, path);
     cr_assert_eq(unlink(path), 0);
     refused(false, "orders", 2, "--accept-loss");
     cr_assert_eq(recover_said_with(true, "orders"), 0, "%s", stopped_said);
-    cr_assert_not_null(strstr(stopped_said, "warning    shard-0/last-start is missing"), "%s", stopped_said);
+    cr_assert_not_null(strstr(stopped_said, warning), "%s", stopped_said);
     is_done();
+    cr_assert_eq(access(path, F_OK), 0);
     cr_assert_eq(start_once(history, &old), before + 16, "the recovery counts as a start");
     cr_assert_not(old, "%s", stopped_detail);
+}
+
+Test(recover, goes_on_from_an_older_copy_of_the_shard_and_ties_it_again)
+{
+    goes_on_without(SHARD "/last-start", "warning    shard-0/last-start is missing");
+}
+
+Test(recover, goes_on_from_an_older_copy_of_the_log_and_ties_it_again)
+{
+    goes_on_without(SHARD "/log/last-start", "warning    shard-0/log/last-start is missing");
 }
 
 /* It died after the log was changed: nothing is asked any more, and no node starts before it is finished. */
