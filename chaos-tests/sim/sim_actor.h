@@ -81,10 +81,11 @@ struct sim_actor {
     unsigned setup; /* Steps done; the first actor's. */
     bool closing;
     bool closed;
-    bool calm;         /* The faults are over, and it has begun anew: from here on it settles all. */
-    bool forgot;       /* Something fetched: its session has to end. */
-    uint64_t sequence; /* Of its own producer's last message. */
-    uint64_t epoch;    /* Of the shared one, as it took it; 0: it has not. */
+    bool calm;             /* The faults are over, and it has begun anew: from here on it settles all. */
+    bool forgot;           /* Something fetched: its session has to end. */
+    uint64_t sequence;     /* Of its own producer's last message. */
+    bool numbers_doubtful; /* Numbers behind it may be used up by a publish of an earlier session that is on its way. */
+    uint64_t epoch;        /* Of the shared one, as it took it; 0: it has not. */
     uint64_t shared_sequence;
     uint64_t prepared; /* Under way: its number; 0: none. */
     struct sim_actor_consumer {

@@ -232,6 +232,21 @@ void sim_actor_work(struct sim_actor *actor)
 
 /* ---- Answers ---- */
 
+/* Each message of a publish that was answered. One of a named producer that is a repetition is not there: a publish that was refused
+ * when it was sent again has come after all, from the earlier session, under the same numbers. The entry has been looked at. */
+static void answered_parcels(struct sim_actor *actor, const struct sim_act *act, const struct gateway_reply *reply)
+{
+    int err = -(int)reply->error;
+    uint64_t taken_before = err == 0 && actor->numbers_doubtful ? reply->repeated_count : 0;
+    for (unsigned i = 0; i < act->parcels_len; i++) {
+        if (taken_before > 0 && !sim_ledger_parcel(actor->world, act->parcels[i])->taken) {
+            taken_before--;
+        } else {
+            sim_ledger_answered(actor->world, act->parcels[i], err);
+        }
+    }
+}
+
 void sim_actor_answered(struct sim_actor *actor, struct sim_act *act, const struct gateway_reply *reply)
 {
     struct sim_world *world = actor->world;
@@ -239,8 +254,8 @@ void sim_actor_answered(struct sim_actor *actor, struct sim_act *act, const stru
     /* Refused this time; what was sent in an earlier session was done perhaps before, or is still on its way and is done later: only
      * an epoch would fence it off. */
     bool unseen = act->again && err != 0;
-    for (unsigned i = 0; i < act->parcels_len && !unseen; i++) {
-        sim_ledger_answered(world, act->parcels[i], err);
+    if (!unseen) {
+        answered_parcels(actor, act, reply);
     }
     switch (act->kind) {
     case SIM_ACT_SETUP:
@@ -258,6 +273,7 @@ void sim_actor_answered(struct sim_actor *actor, struct sim_act *act, const stru
         if (err != 0) {
             /* What is refused has not used up its numbers; what came behind it is refused as well, or has. */
             actor->sequence = sim_ledger_sequence(world, actor->index);
+            actor->numbers_doubtful = actor->numbers_doubtful || unseen;
         }
         break;
     case SIM_ACT_SUBSCRIBE:
