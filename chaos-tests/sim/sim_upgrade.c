@@ -109,6 +109,18 @@ void sim_upgrade_begin(struct sim_world *world)
     }
 }
 
+/* As the node that has just applied the entry has it: one that was removed may not know that yet, nor its operator. */
+static bool is_member(struct sim_node *at, uint64_t id)
+{
+    struct driver_status status;
+    bool member = false;
+    driver_status(shard_driver(at->shard), &status);
+    for (unsigned i = 0; i < status.members_len; i++) {
+        member = member || status.members[i].id == id;
+    }
+    return member;
+}
+
 void sim_upgrade_applied(struct sim_node *node, uint32_t version)
 {
     struct sim_world *world = node->world;
@@ -125,7 +137,7 @@ void sim_upgrade_applied(struct sim_node *node, uint32_t version)
     sim_world_count(world, SIM_STAT_RAISED, 1);
     for (unsigned i = 0; i < world->nodes_len; i++) {
         const struct sim_node *other = &world->nodes[i];
-        if ((upgrade->old >> i & 1) != 0 && !other->gone && !other->removed) {
+        if ((upgrade->old >> i & 1) != 0 && !other->gone && is_member(node, other->id)) {
             sim_world_violation(world, "version %" PRIu32 " of the rules is in force, and node %u does not know it",
                                 version, i + 1);
         }
