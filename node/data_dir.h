@@ -82,8 +82,8 @@ int data_dir_peer(struct data_dir *dir, uint64_t node, uint64_t incarnation, con
  * opened.) */
 bool data_dir_has_peers(const struct data_dir *dir);
 
-/* Whether the directory of the shard, or of its log, is an older one than this directory, or not its own: what it promised since is lost, and so it
- * is when that cannot be told any more. `detail` gets one line. */
+/* Whether the directory of the shard, or of its log, is an older one than this directory, or not its own: what it promised since is
+ * lost, and so it is when that cannot be told any more. `detail` gets one line. */
 bool data_dir_shard_is_old(const struct data_dir *dir, char *detail, size_t detail_len);
 /* That it is so counts no more: it has been noted durably that nobody relies on the shard, or an operator relies on it all the same.
  * Counts a start more, so that copies of it from before are older ones. ERR_IO, ERR_NO_SPACE. */

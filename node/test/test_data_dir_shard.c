@@ -237,22 +237,22 @@ Test(data_dir_shard, damaged_facts_are_damage)
     }
 }
 
-static void check_may_not_be_read(const struct tied_case *tied)
+static void check_closed(const char *name, mode_t open_again)
 {
     char said[300];
     char file[STARTED_PATH_LEN];
-    file_path(file, tied->file);
+    file_path(file, name);
     cr_assert_eq(chmod(file, 0), 0);
-    snprintf(said, sizeof said, "%s: Permission denied", tied->file);
+    snprintf(said, sizeof said, "%s: Permission denied", name);
     start_refused(said);
-    cr_assert_eq(chmod(file, 0600), 0);
+    cr_assert_eq(chmod(file, open_again), 0);
     start_good();
-    file_path(file, tied->dir);
-    cr_assert_eq(chmod(file, 0), 0);
-    snprintf(said, sizeof said, "%s: Permission denied", tied->dir);
-    start_refused(said);
-    cr_assert_eq(chmod(file, 0700), 0);
-    start_good();
+}
+
+static void check_may_not_be_read(const struct tied_case *tied)
+{
+    check_closed(tied->file, 0600);
+    check_closed(tied->dir, 0700);
 }
 
 /* It is no damage: for nothing is the state thrown away. */

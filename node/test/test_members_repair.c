@@ -270,8 +270,30 @@ Test(members_repair, one_that_is_to_have_its_vote_back_is_not_said_to_have_none)
     wanting = true;
     three_wait(&three, 2000);
     expect_standing(&three, b->id, "voter");
+    wanting = false;
+    three_wait(&three, THREE_PRESENCE_MS);
     make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
     expect_standing(&three, b->id, "learner");
+    ask_change(three.leader, &asked, GATEWAY_DEMOTE, b->id);
+    three_wait(&three, 50);
+    expect_answer(&asked, 0, ""); /* It is so already, and stays so. */
+}
+
+/* Its data were put back, say: the leader that took its vote remembers, until the node has its copy. */
+Test(members_repair, one_that_has_lost_what_it_was_told_of_its_vote_is_told_again)
+{
+    struct rebuild_says says;
+    struct three_node *b = three.b;
+    three_crash(b);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_HAD, &says), ERR_BUSY);
+    three_settle(&three);
+    expect_standing(&three, b->id, "learner");
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_ASKED, &says), ERR_BUSY);
+    cr_assert_eq(says.vote, REBUILD_VOTE_HAD);
+    three_restart(b);
+    three_wait(&three, THREE_PRESENCE_MS);
+    cr_assert_eq(ask_with(b->id, REBUILD_VOTE_ASKED, &says), ERR_BUSY);
+    cr_assert_eq(says.vote, REBUILD_VOTE_NONE);
 }
 
 /* ---- Alarms ---- */
