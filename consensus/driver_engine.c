@@ -137,8 +137,8 @@ static void send_append(struct driver *driver, const struct raft_message *messag
         char detail[512] = "";
         if (left > 0) {
             unsigned most = left < APPEND_ENTRIES_MAX ? left : APPEND_ENTRIES_MAX;
-            int err = log_read(driver->log, part.prev_log_index + 1, most, APPEND_BYTES_TARGET, entries, &count, detail,
-                               sizeof detail);
+            int err = log_read_checked(driver->log, part.prev_log_index + 1, most, APPEND_BYTES_TARGET, entries, &count,
+                                       detail, sizeof detail);
             if (err != 0) {
                 driver_fatal(driver, err, "entry %llu could not be read back: %s",
                              (unsigned long long)part.prev_log_index + 1, detail[0] != '\0' ? detail : err_text(err));

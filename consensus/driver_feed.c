@@ -61,8 +61,8 @@ static void send_next(struct driver *driver, struct driver_feed *feed, uint64_t 
     unsigned count = 0;
     char detail[512];
     if ((prev > 0 && append.prev_log_term == 0) ||
-        (left > 0 &&
-         log_read(driver->log, feed->next, most, APPEND_BYTES_TARGET, entries, &count, detail, sizeof detail) != 0)) {
+        (left > 0 && log_read_checked(driver->log, feed->next, most, APPEND_BYTES_TARGET, entries, &count, detail,
+                                      sizeof detail) != 0)) {
         feed->id = 0; /* Our log no longer has what it lacks. */
         return;
     }

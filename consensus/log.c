@@ -317,7 +317,7 @@ static unsigned cache_read(const struct log *log, uint64_t index, unsigned count
         ret_entries[done] = (struct log_entry){
             .term = log_index_term(&log->index, index + done),
             .type = (enum log_entry_type)log_index_type(&log->index, index + done),
-            .payload = slice_ref(log_cache_get(&log->cache, index + done)),
+            .payload = slice_ref(log_cache_get(&log->cache, index + done)->payload),
         };
         bytes += ret_entries[done].payload.len;
         done++;

@@ -116,4 +116,9 @@ int log_reset(struct log *log, uint64_t index) NODISCARD;
 int log_read(struct log *log, uint64_t index, unsigned count, uint64_t bytes_max, struct log_entry *ret_entries,
              unsigned *ret_count, char *detail, size_t detail_len) NODISCARD;
 
+/* The same, for another node: entries that are stored are given from memory only if they are still what was written. If one
+ * has changed there, the journal is told, and it is read from disk. */
+int log_read_checked(struct log *log, uint64_t index, unsigned count, uint64_t bytes_max, struct log_entry *ret_entries,
+                     unsigned *ret_count, char *detail, size_t detail_len) NODISCARD;
+
 #endif

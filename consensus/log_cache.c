@@ -5,22 +5,22 @@
 #include "proto/base/check.h"
 
 /* What an entry costs beside its payload, so that many empty ones are bounded too. */
-#define ENTRY_COST (sizeof(struct slice) + sizeof(struct blob))
+#define ENTRY_COST (sizeof(struct log_cached) + sizeof(struct blob))
 
 void log_cache_init(struct log_cache *cache, uint64_t first)
 {
     *cache = (struct log_cache){.first = first};
-    log_deque_init(&cache->payloads, sizeof(struct slice));
+    log_deque_init(&cache->payloads, sizeof(struct log_cached));
 }
 
-static struct slice *payload_at(const struct log_cache *cache, size_t i)
+static struct log_cached *cached_at(const struct log_cache *cache, size_t i)
 {
     return log_deque_at(&cache->payloads, i);
 }
 
 static void payload_forget(struct log_cache *cache, size_t i)
 {
-    struct slice *payload = payload_at(cache, i);
+    struct slice *payload = &cached_at(cache, i)->payload;
     cache->bytes -= payload->len + ENTRY_COST;
     slice_unref(payload);
 }
@@ -46,8 +46,8 @@ int log_cache_reserve(struct log_cache *cache, size_t count)
 
 void log_cache_append(struct log_cache *cache, struct slice payload)
 {
-    slice_ref(payload);
-    log_deque_push(&cache->payloads, &payload);
+    struct log_cached cached = {.payload = slice_ref(payload)};
+    log_deque_push(&cache->payloads, &cached);
     cache->bytes += payload.len + ENTRY_COST;
 }
 
@@ -56,10 +56,10 @@ bool log_cache_holds(const struct log_cache *cache, uint64_t index)
     return index >= cache->first && index - cache->first < cache->payloads.len;
 }
 
-struct slice log_cache_get(const struct log_cache *cache, uint64_t index)
+struct log_cached *log_cache_get(const struct log_cache *cache, uint64_t index)
 {
     CHECK(log_cache_holds(cache, index));
-    return *payload_at(cache, (size_t)(index - cache->first));
+    return cached_at(cache, (size_t)(index - cache->first));
 }
 
 void log_cache_truncate(struct log_cache *cache, uint64_t index)

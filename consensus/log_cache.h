@@ -9,10 +9,16 @@
 #include "consensus/log_deque.h"
 #include "proto/base/blob.h"
 
+struct log_cached {
+    struct slice payload;
+    uint64_t epoch;    /* Of the segment that it was last handed to the disk for; 0: it has not been. */
+    uint64_t checksum; /* Of its record there. */
+};
+
 struct log_cache {
     uint64_t first; /* Index of the oldest payload held. */
     uint64_t bytes;
-    struct log_deque payloads; /* struct slice, each with a reference. */
+    struct log_deque payloads; /* struct log_cached, each with a reference. */
 };
 
 void log_cache_init(struct log_cache *cache, uint64_t first);
@@ -23,8 +29,8 @@ int log_cache_reserve(struct log_cache *cache, size_t count) NODISCARD;
 /* Takes its own reference; room must have been made. */
 void log_cache_append(struct log_cache *cache, struct slice payload);
 bool log_cache_holds(const struct log_cache *cache, uint64_t index);
-/* Borrows. */
-struct slice log_cache_get(const struct log_cache *cache, uint64_t index);
+/* Until the cache is changed. */
+struct log_cached *log_cache_get(const struct log_cache *cache, uint64_t index);
 void log_cache_truncate(struct log_cache *cache, uint64_t index);
 void log_cache_drop_before(struct log_cache *cache, uint64_t index);
 /* Drops from the oldest on until at most `bytes_max` are held, but none after `stored`. */

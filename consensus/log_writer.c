@@ -233,7 +233,8 @@ static void batch_records(struct log *log, const struct log_segment *segment, ui
     uint64_t offset = log->offset + LOG_BATCH_HEAD_LEN;
     for (unsigned i = 0; i < count; i++) {
         uint64_t index = first + i;
-        struct slice payload = slice_ref(log_cache_get(&log->cache, index));
+        struct log_cached *cached = log_cache_get(&log->cache, index);
+        struct slice payload = slice_ref(cached->payload);
         struct log_record_head head = {
             .type = log_index_type(&log->index, index),
             .len = (uint32_t)payload.len,
@@ -241,6 +242,8 @@ static void batch_records(struct log *log, const struct log_segment *segment, ui
             .term = log_index_term(&log->index, index),
         };
         log_record_head_encode(&head, segment->epoch, payload.data, out);
+        cached->epoch = segment->epoch;
+        cached->checksum = head.checksum;
         batch_vector(batch, out, LOG_RECORD_HEAD_LEN);
         batch_vector(batch, payload.data, payload.len);
         batch->payloads[batch->count++] = payload;
