@@ -195,7 +195,7 @@ static int take_for_leader(struct gateway_core *core, uint64_t from, const Holdf
     case HOLDFAST__PEER_GATEWAY__KIND_PRESENCE:
         node->disk_low = message->presence->disk_low;
         node->memory_low = message->presence->memory_low;
-        node->wants_vote = message->presence->wants_vote;
+        node->wants_vote = message->presence->wants_vote && message->run != node->returned_run;
         node->returning = false; /* It has its copy. */
         node->version = message->presence->machine_version > 0 ? message->presence->machine_version : 1;
         node->version_run = message->run;

@@ -93,7 +93,7 @@ bool members_step(struct members *members, uint64_t now_ms);
 uint64_t members_deadline_ms(const struct members *members);
 
 /* To be called now and then: makes voters of nodes that want to vote and have caught up, when nothing else is to be done. */
-void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms);
+void members_promote(struct members *members, struct roster *roster, uint64_t now_ms);
 
 /* A node that has nothing it may count on, and was last heard of as the process `run` (0: never), asks for a copy of the state. 0: it
  * may have one that holds at least the entry ret_says->min_index: it does not vote in the membership that is applied there.

@@ -50,28 +50,38 @@ bool members_try_wishes(struct members *members, uint64_t now_ms)
 
 /* ---- Nodes that want to vote again ---- */
 
-static bool promote_wanted(struct members *members, const struct roster *roster, uint64_t node, uint64_t now_ms)
+static bool promote_wanted(struct members *members, const struct roster_node *known, uint64_t now_ms)
 {
-    const struct roster_node *known = roster_find(roster, node);
-    const struct members_wish *wish = wish_find(members, node);
-    return known != NULL && known->wants_vote &&
-           (wish == NULL || !wish_pending(wish, now_ms) || known->run != wish->run);
+    const struct members_wish *wish = wish_find(members, known->id);
+    return known->wants_vote && (wish == NULL || !wish_pending(wish, now_ms) || known->run != wish->run);
 }
 
-void members_promote(struct members *members, const struct roster *roster, uint64_t now_ms)
+/* What it says next may have been said before it heard of that: somebody may have taken the vote away again by then. */
+static void promote_again(struct members *members, struct roster_node *known, uint64_t now_ms)
+{
+    const char *why;
+    int err = members_propose_own(members, DRIVER_PROMOTE, known->id, now_ms, &why);
+    if (err != 0) {
+        journal_debug(members->options.journal, "members", "node %" PRIu64 " is to vote again, but not yet: %s",
+                      known->id, why);
+        return;
+    }
+    known->returned_run = known->run;
+    known->wants_vote = false;
+}
+
+void members_promote(struct members *members, struct roster *roster, uint64_t now_ms)
 {
     struct driver_status status;
     if (members->current != NULL || members->waiting_len > 0 || fault_fires(FAULT_SKIP_PROMOTE)) {
         return;
     }
     driver_status(members->options.driver, &status);
-    for (unsigned i = 0; i < status.members_len && members->current == NULL; i++) {
-        const struct driver_status_member *member = &status.members[i];
-        const char *why;
-        if (!member->voter && promote_wanted(members, roster, member->id, now_ms) &&
-            members_propose_own(members, DRIVER_PROMOTE, member->id, now_ms, &why) != 0) {
-            journal_debug(members->options.journal, "members", "node %" PRIu64 " is to vote again, but not yet: %s",
-                          member->id, why);
+    for (unsigned i = 0; i < roster->len && members->current == NULL; i++) {
+        struct roster_node *known = &roster->nodes[i];
+        const struct driver_status_member *member = members_find(&status, known->id);
+        if (member != NULL && !member->voter && promote_wanted(members, known, now_ms)) {
+            promote_again(members, known, now_ms);
         }
     }
 }

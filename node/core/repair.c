@@ -171,9 +171,10 @@ int repair_note_vote(struct disk *disk, const char *dir, bool voter)
     mark.voter = voter;
     mark.told = true;
     err = repair_mark_write(disk, dir, &mark);
-    if (err == 0) {
-        err = repair_mark_reserve(disk, dir); /* For the next one, which says that the copy is here. */
+    if (err != 0) {
+        return err;
     }
+    err = repair_mark_reserve(disk, dir); /* For the next one, which says that the copy is here. */
     return err == ERR_NO_SPACE ? 0 : err;
 }
 

@@ -79,7 +79,8 @@ int repair_withdraw(struct disk *disk, const char *dir, bool *ret_done) NODISCAR
  * is closed. Errors of the disk. */
 int repair_switch(struct disk *disk, const char *dir, const char *name, bool patient, bool *ret_done) NODISCARD;
 
-/* A patient has been told by the leader whether it votes: durably, before it asks on. Errors of the disk. */
+/* A patient has been told by the leader whether it votes: durably, before it asks on. Errors of the disk; ERR_NO_SPACE: it is not
+ * noted, and to be told again. */
 int repair_note_vote(struct disk *disk, const char *dir, bool voter) NODISCARD;
 
 /* What it says of its vote when it asks for a copy. */

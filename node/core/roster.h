@@ -21,6 +21,7 @@ struct roster_node {
     bool memory_low;
     bool wants_vote;              /* It voted once, was repaired, and is to vote again. */
     bool returning;               /* It fetches a copy, and will be. */
+    uint64_t returned_run;        /* The process that was given the vote back that it wanted: it wants no other. */
     uint32_t version;             /* The newest rules of the machine that it knows; 0: it has not said. */
     uint64_t version_run;         /* The process that said so. */
     char alarm[ROSTER_ALARM_LEN]; /* One line of UTF-8; "": nothing is wrong. */

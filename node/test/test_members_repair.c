@@ -279,6 +279,27 @@ Test(members_repair, one_that_is_to_have_its_vote_back_is_not_said_to_have_none)
     expect_answer(&asked, 0, ""); /* It is so already, and stays so. */
 }
 
+/* What it says of that may have been said before it heard that it votes. */
+Test(members_repair, one_that_has_its_vote_back_does_not_get_it_twice)
+{
+    struct rebuild_says says;
+    struct three_node *b = three.b;
+    for (unsigned round = 0; round < 2; round++) {
+        three_crash(b);
+        cr_assert_eq(ask_with(b->id, REBUILD_VOTE_HAD, &says), ERR_BUSY);
+        three_settle(&three);
+        expect_standing(&three, b->id, "learner");
+        three_restart(b);
+        core_of(b)->options.wants_vote = wants_vote;
+        wanting = true;
+        three_wait(&three, 2000);
+        expect_standing(&three, b->id, "voter");
+    }
+    make_change(&three, three.leader, GATEWAY_DEMOTE, b->id);
+    three_wait(&three, 2000);
+    expect_standing(&three, b->id, "learner");
+}
+
 /* Its data were put back, say: the leader that took its vote remembers, until the node has its copy. */
 Test(members_repair, one_that_has_lost_what_it_was_told_of_its_vote_is_told_again)
 {

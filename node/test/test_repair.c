@@ -602,6 +602,22 @@ Test(repair, a_full_disk_keeps_no_node_from_being_repaired)
     expect_mark(REPAIR_NONE, false, "");
 }
 
+/* What is not noted would be forgotten by the next start: it is to be told again. */
+Test(repair, what_the_leader_says_of_its_vote_needs_room)
+{
+    cr_assert_not(begin(false).patient);
+    fill();
+    cr_assert_eq(repair_mark_needed(disk, DIR, REASON, true, false), 0, "with what was kept");
+    cr_assert_eq(repair_note_vote(disk, DIR, false), ERR_NO_SPACE);
+    struct repair_mark mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_ASKED);
+    make_room();
+    cr_assert_eq(repair_note_vote(disk, DIR, false), 0);
+    sim_disk_crash_losing_all(sim);
+    mark = mark_now();
+    cr_assert_eq(repair_vote(&mark), REBUILD_VOTE_NONE);
+}
+
 /* Damage that is found by a start itself, in a state that has not been settled since the disk was full. */
 Test(repair, a_full_disk_keeps_no_fresh_copy_from_being_given_up)
 {
