@@ -179,7 +179,7 @@ class FullDisk(nodes.NodesTest):
         node = self.followers[0]
         self.fill(node)
         self.cluster.holdfast("cluster", "repair", str(node))
-        harness.wait_for("it to say that there is no room", lambda: b"there is no room for a copy" in
+        harness.wait_for("it to say that there is no room", lambda: b"there is no room" in
                          self.cluster.holdfast("cluster", "status", check=False).stdout)
         self.check_alive()
         self.unfill(node)

@@ -183,9 +183,12 @@ static int node_note_vote(void *arg, bool voter)
     if (!voter && node->told_of_vote && !node->struck) {
         sim_world_violation(node->world, "node %u has forgotten that it is to vote again", node->index + 1);
     }
-    node->vote_forgotten = !voter && (node->told_of_vote || node->vote_forgotten);
-    node->told_of_vote = voter;
-    return repair_note_vote(sim_disk_ops(node->disk), SIM_NODE_DIR, voter);
+    int err = repair_note_vote(sim_disk_ops(node->disk), SIM_NODE_DIR, voter);
+    if (err == 0) { /* Else it is told again. */
+        node->vote_forgotten = !voter && (node->told_of_vote || node->vote_forgotten);
+        node->told_of_vote = voter;
+    }
+    return err;
 }
 
 static bool node_reach(void *arg, uint64_t id, const char *address)

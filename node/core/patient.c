@@ -42,6 +42,7 @@ struct patient {
     unsigned tries;                /* Of this round. */
     uint64_t leaderless_ms;        /* Since when all who answered know no leader; UINT64_MAX: not so. */
     bool told;                     /* Just now, whether it votes: what it wants next is to ask again. */
+    bool unnoted;                  /* It was told, and there was no room to note that. */
     bool over;                     /* replaced() or withdraw() has been called. */
     char refusal[REFUSAL_LEN_MAX]; /* The last one; "": none. */
     uint64_t turned_away_by;       /* Who does not even let this node connect; 0: nobody, as far as is known. */
@@ -144,8 +145,11 @@ static void sink_told_vote(void *arg, bool voter)
     const struct patient_options *options = &patient->options;
     int err = options->note_vote(options->arg, voter);
     if (err == ERR_NO_SPACE) {
-        journal_warning(options->journal, "repair", "%s/repair: there is no room to note whether this node votes",
-                        options->dir);
+        if (!patient->unnoted) {
+            journal_warning(options->journal, "repair", "%s/repair: there is no room to note whether this node votes",
+                            options->dir);
+        }
+        patient->unnoted = true;
         return;
     }
     if (err != 0) {
@@ -156,6 +160,7 @@ static void sink_told_vote(void *arg, bool voter)
                  voter ? "votes: it is to vote again when it has a copy of the state" : "has no vote");
     rebuild_sink_set_vote(patient->sink, voter ? REBUILD_VOTE_HAD : REBUILD_VOTE_NONE);
     patient->told = true;
+    patient->unnoted = false;
 }
 
 /* Somebody who leads, or knows who does, has answered; the others have not, or cannot. */
@@ -396,6 +401,9 @@ const char *patient_text(struct patient *patient)
                        "no node that answers can give a copy of the state, because none leads (%s): start the nodes "
                        "that are down; if there are none, holdfast cluster recover on one whose state is whole",
                        patient->refusal);
+    } else if (patient->unnoted) {
+        (void)snprintf(out + at, size - at, "there is no room on its disk to note whether it votes (%s/repair)",
+                       patient->options.dir);
     } else if (patient->refusal[0] != '\0') {
         (void)snprintf(out + at, size - at, "waits for a copy of the state; %s", patient->refusal);
     } else {

@@ -180,6 +180,7 @@ Test(patient, does_not_go_on_before_it_has_noted_that)
     pair.members.note_err = ERR_NO_SPACE;
     run_for(30000);
     cr_assert_gt(pair.members.noted, 3u);
+    cr_assert(says("there is no room on its disk to note whether it votes"));
     cr_assert_eq(pair.members.vote, REBUILD_VOTE_ASKED);
     cr_assert_eq(pair.readies + pair.fatals, 0u);
     pair.members.note_err = 0;
