@@ -179,8 +179,9 @@ class FullDisk(nodes.NodesTest):
         node = self.followers[0]
         self.fill(node)
         self.cluster.holdfast("cluster", "repair", str(node))
-        harness.wait_for("it to say that there is no room", lambda: b"there is no room" in
-                         self.cluster.holdfast("cluster", "status", check=False).stdout)
+        said = (b"there is no room on its disk to note whether it votes", b"there is no room for a copy")
+        harness.wait_for("it to say that there is no room", lambda: any(
+            text in self.cluster.holdfast("cluster", "status", check=False).stdout for text in said))
         self.check_alive()
         self.unfill(node)
         harness.wait_for("its vote", lambda: "this node votes again" in self.cluster.log(node), SECONDS)

@@ -265,10 +265,7 @@ static void count_disk(struct sim_node *node, const struct driver_status *status
     node->log_full = status->log_full;
 }
 
-/* The entry with which all begin follows from the configuration: a node whose log is empty has it anew before it is written. */
-#define FOUNDING_ENTRY 1u
-
-/* A leader counts nothing else as stored by a follower of its term that is not on that follower's disk. */
+/* A leader counts nothing as stored by a follower of its term that is not on that follower's disk. */
 static void check_matches(struct sim_node *node, const struct driver_status *status)
 {
     struct sim_world *world = node->world;
@@ -283,7 +280,7 @@ static void check_matches(struct sim_node *node, const struct driver_status *sta
         node->checked_match[member->id - 1] = member->match_index;
         driver_status(shard_driver(other->shard), &theirs);
         uint64_t stored = log_stored_index(driver_log(shard_driver(other->shard)));
-        if (theirs.term == status->term && member->match_index > stored && member->match_index > FOUNDING_ENTRY) {
+        if (theirs.term == status->term && member->match_index > stored) {
             sim_world_violation(world,
                                 "node %u, leader of term %" PRIu64 ", counts entry %" PRIu64
                                 " as stored by node %u, which has stored up to %" PRIu64,
