@@ -180,6 +180,15 @@ static void send_install(struct driver *driver, const struct raft_message *messa
     send_frame(driver, message->server_id, &frame, err);
 }
 
+/* The engine takes the entry that bootstrap() makes for stored from the start. As long as nothing is, nothing is said to be. */
+static void acknowledge_nothing_unwritten(const struct driver *driver, struct raft_message *message)
+{
+    if (message->type == RAFT_APPEND_ENTRIES_RESULT && message->append_entries_result.rejected == 0 &&
+        log_stored_index(driver->log) == 0) {
+        message->append_entries_result.last_log_index = 0;
+    }
+}
+
 static void send_messages(struct driver *driver, struct raft_update *update, bool old_term)
 {
     for (unsigned i = 0; i < update->messages.n; i++) {
@@ -190,6 +199,7 @@ static void send_messages(struct driver *driver, struct raft_update *update, boo
             send_install(driver, message);
         } else {
             guard_outgoing(&driver->guards, &driver->raft, old_term, message);
+            acknowledge_nothing_unwritten(driver, message);
             driver_send_message(driver, message);
             if (message->type == RAFT_TIMEOUT_NOW) {
                 driver_transfer_said(driver);

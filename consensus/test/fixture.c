@@ -149,7 +149,7 @@ static void open_driver(struct fixture *f)
     cr_assert_eq(err, 0, "%s", detail);
 }
 
-void fixture_init(struct fixture *f, unsigned members)
+void fixture_init_unwritten(struct fixture *f, unsigned members)
 {
     *f = (struct fixture){.now_ms = 1000, .members_len = members};
     f->clock = (struct clock){.monotonic_ms = clock_now, .wall_ms = clock_now, .random = clock_random};
@@ -160,6 +160,11 @@ void fixture_init(struct fixture *f, unsigned members)
     f->disk = sim_disk_new();
     cr_assert_not_null(f->disk);
     open_driver(f);
+}
+
+void fixture_init(struct fixture *f, unsigned members)
+{
+    fixture_init_unwritten(f, members);
     fixture_disk(f);
 }
 

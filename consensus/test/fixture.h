@@ -53,6 +53,8 @@ struct fixture {
 
 /* Opens node 1 of `members` on an empty disk. */
 void fixture_init(struct fixture *fixture, unsigned members);
+/* The same, and the disk has not done yet what it was asked to. */
+void fixture_init_unwritten(struct fixture *fixture, unsigned members);
 /* Closes the driver and opens it again on the same disk; `crash` loses everything that was not synced. */
 void fixture_reopen(struct fixture *fixture, bool crash);
 void fixture_done(struct fixture *fixture);

@@ -11,6 +11,25 @@
 #include "fixture.h"
 #include "proto/base/fault.h"
 
+/* The engine takes it for stored from the start (bootstrap()). */
+Test(driver, the_first_entry_is_acknowledged_when_it_is_stored)
+{
+    struct fixture f;
+    fixture_init_unwritten(&f, 3);
+    cr_assert_eq(log_stored_index(f.driver->log), 0u);
+    cr_assert_eq(fixture_append(&f, 2, 2, 1, 1, 1, NULL, 0), 0);
+    const struct raft_message *answer = fixture_last(&f, 2, RAFT_APPEND_ENTRIES_RESULT);
+    cr_assert_not_null(answer);
+    cr_assert_eq(answer->append_entries_result.rejected, 0u);
+    cr_assert_eq(answer->append_entries_result.last_log_index, 0u);
+    fixture_disk(&f);
+    fixture_forget(&f);
+    cr_assert_eq(fixture_append(&f, 2, 2, 1, 1, 1, NULL, 0), 0);
+    answer = fixture_last(&f, 2, RAFT_APPEND_ENTRIES_RESULT);
+    cr_assert_eq(answer->append_entries_result.last_log_index, 1u);
+    fixture_done(&f);
+}
+
 Test(driver, the_engine_is_the_one_that_the_guards_were_written_for)
 {
     cr_assert_eq(RAFT_VERSION_NUMBER, 2201);
