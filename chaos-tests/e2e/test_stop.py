@@ -4,6 +4,7 @@ keep a node from ending."""
 import os
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -12,6 +13,11 @@ import lines
 
 STOP_SECONDS = 5
 EXIT_FATAL = 70
+FIRST_THREAD_ENDS = """
+import ctypes, threading
+threading.Thread(target=threading.Event().wait).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
 STALLED = os.path.join(harness.BIN, "stalled.so")  # Not there when everything is built with a sanitizer.
 
 
@@ -47,6 +53,25 @@ class Stop(harness.ClusterTest):
             harness.wait_for("another leader", lambda: cluster.leader() != leader)
 
         lines.Round(cluster, "sigterm", path).run(stop_leader)
+
+    def test_a_killed_node_is_gone_when_its_last_thread_is(self):
+        cluster = self.start_cluster(nodes=1)
+        cluster.ops("kill", "1")
+        process = subprocess.Popen([sys.executable, "-c", FIRST_THREAD_ENDS, "--config", cluster.node_path(1, "config.yml")],
+                                   stdin=subprocess.DEVNULL)
+        self.addCleanup(self.reap, process)
+        with open(cluster.node_path(1, "pid"), "w", encoding="ascii") as f:
+            f.write(f"{process.pid}\n")
+
+        def first_thread_has_ended():
+            with open(f"/proc/{process.pid}/stat", encoding="ascii") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+
+        harness.wait_for("the end of a thread", first_thread_has_ended)
+        self.assertEqual(cluster.ops("pids"), str(process.pid), "what it has open is not closed yet")
+        cluster.ops("kill", "1")
+        self.assertEqual(cluster.ops("pids"), "", "nobody has reaped it, but it has nothing open any more")
+        cluster.ops("start", "1")
 
     def test_a_single_node_stops_and_is_gone(self):
         cluster = self.start_cluster(nodes=1)

@@ -386,14 +386,14 @@ Test(store_copy, replaces_what_a_crash_has_left)
     write_all_kinds(&place);
     place_path(&place, "copy-1.tmp", path);
     cr_assert_eq(mkdir(path, 0700), 0);
-    place_path(&place, "copy-1.tmp/000009.sst", path);
+    place_path(&place, "copy-1.tmp/999999.sst", path);
     FILE *file = fopen(path, "w");
     cr_assert_not_null(file);
     fclose(file);
     struct rows rows = rows_of(&place);
     cr_assert_eq(copy_to(&place, "copy-1"), 0);
     cr_assert_not(is_there(&place, "copy-1.tmp"));
-    cr_assert_not(is_there(&place, "copy-1/000009.sst"));
+    cr_assert_not(is_there(&place, "copy-1/999999.sst"));
     expect_copy(&place, "copy-1", rows);
     place_done(&place);
 }
