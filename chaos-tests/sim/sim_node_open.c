@@ -184,7 +184,7 @@ static int node_note_vote(void *arg, bool voter)
         sim_world_violation(node->world, "node %u has forgotten that it is to vote again", node->index + 1);
     }
     int err = repair_note_vote(sim_disk_ops(node->disk), SIM_NODE_DIR, voter);
-    if (err == 0) { /* Else it is told again. */
+    if (err != ERR_NO_SPACE) { /* Then it is told again. After any other error its disk may have it. */
         node->vote_forgotten = !voter && (node->told_of_vote || node->vote_forgotten);
         node->told_of_vote = voter;
     }
